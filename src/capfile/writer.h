@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Writing capture files: pcap with microseconds or nanoseconds, and pcapng with interface,
+ * statistics (drops) and comment blocks. Output goes to a descriptor through a buffer; nothing is
+ * lost silently: every failed write is reported, and what was written before it is a valid file.
+ *
+ * Sources: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
+ */
+#ifndef MAPI_CAPFILE_WRITER_H
+#define MAPI_CAPFILE_WRITER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+
+enum capfile_format {
+	CAPFILE_PCAP_US,
+	CAPFILE_PCAP_NS,
+	CAPFILE_PCAPNG,
+	_CAPFILE_FORMAT_N
+};
+
+struct capfile_writer;
+
+/**
+ * struct capfile_writer_args - how to write
+ * @fd:            open for writing; taken, also on failure
+ * @path:          for messages; copied
+ * @format:        of the file
+ * @snaplen_bytes: of the header; 0: PACKET_CAP_BYTES_MAX
+ * @device:        pcapng: prefix of interface names; may be NULL
+ * @comment:       pcapng: comment of the section; may be NULL
+ */
+struct capfile_writer_args {
+	int fd;
+	const char *path;
+	enum capfile_format format;
+	uint32_t snaplen_bytes;
+	const char *device;
+	const char *comment;
+};
+
+/* The file header of pcap is written with the first packet, which decides the link type; a file that
+ * gets no packet has LINKTYPE_ETHERNET. Return: 0, -EINVAL with @err (9003) filled, -ENOMEM. */
+int capfile_writer_new(struct capfile_writer **ret, const struct capfile_writer_args *args,
+	struct error *err);
+
+/**
+ * struct capfile_packet - one packet to be written
+ * @comment: pcapng: of this packet; NULL: none
+ */
+struct capfile_packet {
+	const uint8_t *data;
+	uint32_t cap_bytes;
+	uint32_t wire_bytes;
+	uint32_t linktype;
+	uint16_t ifindex;
+	uint64_t ts_ns;
+	const char *comment;
+};
+
+/* Append one packet. A pcap file holds one link type: another one is refused with a text that names
+ * pcapng. Return: 0, -EINVAL with @err filled (9003: the text names path, cause and bytes written). */
+int capfile_write(struct capfile_writer *writer, const struct capfile_packet *packet,
+	struct error *err);
+
+/* pcapng: packets that this interface lost up to now (interface statistics block, isb_ifdrop).
+ * Other formats: nothing. */
+int capfile_write_drops(struct capfile_writer *writer, uint16_t ifindex, uint64_t ts_ns,
+	uint64_t received_pkts, uint64_t dropped_pkts, struct error *err);
+
+/* Hand everything to the kernel. */
+int capfile_writer_flush(struct capfile_writer *writer, struct error *err);
+
+/* Flush, close, free; takes NULL. Return: as capfile_write(). */
+int capfile_writer_close(struct capfile_writer *writer, struct error *err);
+
+#endif

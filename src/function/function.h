@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Functions: what a flow does with packets. A function is one const descriptor in one file; a
+ * function library is a folder of them and a visible list (function/std/std.c). How to write one:
+ * docs/adding-a-function.md.
+ *
+ * Three kinds of memory belong to an applied function:
+ *   instance  its checked arguments and what it opened; made by open(), constant while packets flow
+ *   state     what it has counted so far; zeroed, then init(). The plan keeps one state per
+ *             instance, and for FUNCTION_FREE functions a second one per worker, for packets whose
+ *             place in the order is not decided yet; merge() adds the second to the first
+ *   result    what clients read: result_bytes, made from the state by read()
+ *
+ * The plan calls process() for a range of packets of a batch, in order. Whatever the ranges, the
+ * outcome must be that of one packet after the other (semantics O1).
+ */
+#ifndef MAPI_FUNCTION_FUNCTION_H
+#define MAPI_FUNCTION_FUNCTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "mapi/schema.h"
+#include "packet/decode.h"
+#include "packet/packet.h"
+
+#define FUNCTION_ABI 1u
+#define FUNCTION_ARGS_MAX 8
+#define FUNCTION_REFS_MAX 4
+
+struct ring;            /* wire/ring.h */
+struct filter_program;  /* filter/filter.h */
+struct search_pattern;  /* search/search.h */
+
+enum function_order {
+	FUNCTION_FREE,     /* any split of the packets; merge() makes them one */
+	FUNCTION_AFFINITY, /* packets of one bidirectional flow together, each flow's in order */
+	FUNCTION_ORDER,    /* all packets, in order */
+	_FUNCTION_ORDER_N
+};
+
+/* One argument, checked against its struct mapi_arg. */
+struct function_value {
+	long long number;         /* INT, CHAR, FLOW, FUNCTION */
+	unsigned long long large; /* ULL */
+	const char *text;         /* STRING, FILE (its path, for messages), REFS; never NULL; borrowed
+				   * during open() */
+	int fd;                   /* FILE: open for writing, owned by the caller; dup() to keep */
+};
+
+/**
+ * struct function_open - what open() is given
+ * @args:     n_args values, defaults filled in
+ * @instance: instance_bytes, zeroed; to be filled
+ * @device:   name of the device, for output files
+ * @lossless: the device waits for its readers (a file): a full ring must wait, not drop
+ * @seed:     of this instance, for anything random (semantics T3)
+ */
+struct function_open {
+	const struct function_value *args;
+	unsigned int n_args;
+	void *instance;
+	const char *device;
+	bool lossless;
+	uint64_t seed;
+};
+
+/**
+ * struct function_ref - the value of another function, packet by packet (semantics O2)
+ * @value: value[i] is what this function sees at packet i of the batch: it includes packet i itself
+ *         iff the source stands earlier in (fd, fid) order
+ */
+struct function_ref {
+	const uint64_t *value;
+};
+
+/**
+ * struct function_call - one call of process()
+ * @batch:    the packets of the domain
+ * @first, @n: the range [first, first + n) to be processed
+ * @decode:   columns of @batch; NULL unless wants_decode
+ * @column:   NULL, or the value must be written for every packet i of the range, selected or not:
+ *            column[i] = the value after packet i
+ * @refs:     the functions that this one refers to, in argument order
+ * @reset_ref: function_reset_ref()
+ * @error:    set it (error_set) when the function cannot go on, e.g. a full disk: the flow ends
+ */
+struct function_call {
+	const struct packet_batch *batch;
+	unsigned int first;
+	unsigned int n;
+	const struct decode_columns *decode;
+	uint64_t *column;
+	struct function_ref refs[FUNCTION_REFS_MAX];
+	struct error *error;
+	void (*reset_ref)(const struct function_call *call, unsigned int ref);
+	void *plan; /* of the plan */
+};
+
+/**
+ * struct function - a function library's entry
+ * @abi, @struct_bytes: FUNCTION_ABI and sizeof(struct function); checked first
+ * @desc:         what users see: name, arguments, result, flags
+ * @order:        how its packets may be split
+ * @wants_decode: process() reads call->decode
+ * @resets_refs:  process() may call reset_ref(): the function and its sources run packet by packet
+ */
+struct function {
+	uint32_t abi;
+	uint32_t struct_bytes;
+	struct mapi_function_desc desc;
+	enum function_order order;
+	bool wants_decode;
+	bool resets_refs;
+	size_t instance_bytes;
+	size_t state_bytes; /* 0: the function keeps no state */
+
+	/* Control thread. Check what bounds cannot say, allocate, open. NULL: nothing to do.
+	 * Return: 0, -EINVAL with @err filled, -ENOMEM; after failure close() is not called. */
+	int (*open)(const struct function_open *open, struct error *err);
+
+	/* Control thread, once, when no worker uses the instance any more. NULL: nothing to do. */
+	void (*close)(void *instance);
+
+	/* A pure filter is decided by the plan, not by process() (semantics O3): it returns its
+	 * program or pattern here and leaves process NULL. */
+	const char *(*filter)(const void *instance);                   /* a pcap expression */
+	const struct search_pattern *(*search)(const void *instance);
+
+	/* A worker. Filters clear bits of *selection within the range; others leave it alone.
+	 * No lock, allocation, log or system call per packet. */
+	void (*process)(const struct function_call *call, void *instance, void *state,
+		struct packet_mask *selection);
+
+	/* A worker. A transform makes the packets of a child domain: packet i of @ret stands for
+	 * packet i of call->batch, whole batch at once, pure, no state. @memory: memory_bytes of this
+	 * worker for bytes that @ret points to. */
+	void (*transform)(const struct function_call *call, const void *instance, void *memory,
+		struct packet_batch *ret);
+	size_t memory_bytes;
+
+	/* State. NULL init: zeroes. NULL merge: not FREE, or no state. */
+	void (*init)(const void *instance, void *state);
+	void (*merge)(const void *instance, void *into, const void *from);
+
+	/* NULL: the first result_bytes of the state are the result. */
+	void (*read)(const void *instance, const void *state, void *ret_result);
+
+	/* The worker that saw the end of the source, once, in order; not after an error. NULL ok. */
+	void (*finish)(const struct function_call *call, void *instance, void *state);
+
+	/* Any thread: wake a process() that waits (a full ring), because the flow closes: whatever
+	 * it waits for, it must return soon and not wait again. NULL: process() never waits. */
+	void (*cancel)(void *instance);
+
+	/* The packet or record ring that clients of this instance read; NULL: none. */
+	struct ring *(*ring)(void *instance);
+};
+
+/* Ask the plan to reset the state of source number @ref, effective after the current packet. */
+static inline void function_reset_ref(const struct function_call *call, unsigned int ref)
+{
+	call->reset_ref(call, ref);
+}
+
+/**
+ * function_find() - look a function up
+ * @name: "NAME" or "library:NAME"; a "!OID" suffix (historical device class) is ignored
+ *
+ * Return: the descriptor, NULL if there is none.
+ */
+const struct function *function_find(const char *name);
+
+/**
+ * function_at() - list all functions
+ * @index: 0, 1, 2 ...
+ *
+ * Return: the descriptor in library order, NULL after the last.
+ */
+const struct function *function_at(unsigned int index);
+
+/**
+ * function_suggest() - the function whose name is nearest to a mistyped one
+ *
+ * Return: a name, NULL if nothing is near.
+ */
+const char *function_suggest(const char *name);
+
+#endif

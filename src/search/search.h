@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * String search in packets: the pattern syntax of STR_SEARCH, and many patterns searched at once
+ * by one vectorscan database (docs/architecture.md, "Searches").
+ */
+#ifndef MAPI_SEARCH_SEARCH_H
+#define MAPI_SEARCH_SEARCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "packet/packet.h"
+
+/* struct search_pattern - a parsed pattern with its place; immutable. */
+struct search_pattern;
+
+/**
+ * search_pattern_new() - parse a STR_SEARCH pattern
+ * @ret:    the pattern; the caller owns it
+ * @text:   Snort content syntax: bytes, |hex hex|, backslash escapes, "||" between alternatives
+ * @offset_bytes: where the search begins, from the first captured byte
+ * @depth_bytes:  how many bytes are searched; 0: to the end. A match lies wholly inside
+ * @err:    7001 empty; 3503 unterminated pipe; 3504 depth smaller than the pattern; 3505 anything
+ *          else; the text points at the place (column) and the remedy
+ *
+ * Return: 0, -EINVAL with @err filled, -ENOMEM.
+ */
+int search_pattern_new(struct search_pattern **ret, const char *text, uint32_t offset_bytes,
+	uint32_t depth_bytes, struct error *err);
+
+struct search_pattern *search_pattern_free(struct search_pattern *pattern);
+DEFINE_CLEANUP(struct search_pattern *, search_pattern_free);
+
+/* struct search_set - the searches of one plan, merged; immutable after search_set_new(). */
+struct search_set;
+
+/**
+ * search_set_new() - merge patterns into one database
+ * @ret:        the set; the caller owns it. Keeps no reference to @patterns
+ * @patterns:   in an order the caller knows; equal ones are searched once
+ * @n_patterns: at least 1
+ * @err:        7007 if the database cannot be built
+ *
+ * Return: 0, -EINVAL with @err filled, -ENOMEM.
+ */
+int search_set_new(struct search_set **ret, const struct search_pattern *const patterns[],
+	unsigned int n_patterns, struct error *err);
+
+struct search_set *search_set_free(struct search_set *set);
+DEFINE_CLEANUP(struct search_set *, search_set_free);
+
+/* struct search_scratch - working memory of one worker for one set. */
+struct search_scratch;
+
+int search_scratch_new(struct search_scratch **ret, const struct search_set *set);
+struct search_scratch *search_scratch_free(struct search_scratch *scratch);
+DEFINE_CLEANUP(struct search_scratch *, search_scratch_free);
+
+/**
+ * search_set_run() - find which packets contain which patterns
+ * @set:     the set
+ * @scratch: of this worker, made for @set
+ * @batch:   the packets
+ * @wanted:  packets that must be searched; the others may be reported as not matching
+ * @ret:     one mask for each pattern of search_set_new(), in its order; cleared first
+ *
+ * Thread safety: any number of workers, each with its own scratch. No allocation, lock or system call.
+ */
+void search_set_run(const struct search_set *set, struct search_scratch *scratch,
+	const struct packet_batch *batch, const struct packet_mask *wanted, struct packet_mask ret[]);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One end of a connection between libmapi and an engine: frames of protobuf messages (mapi.proto)
+ * and the descriptors that travel with them, over a unix stream socket.
+ */
+#ifndef MAPI_WIRE_WIRE_H
+#define MAPI_WIRE_WIRE_H
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+
+#define WIRE_VERSION 1u
+#define WIRE_FRAME_BYTES_MAX (1u << 20)
+#define WIRE_FDS_MAX 16 /* received and not taken yet */
+
+struct wire_conn;
+
+enum wire_outcome {
+	WIRE_E_AGAIN = 1, /* nothing (more) now */
+	WIRE_E_CLOSED,    /* the peer has closed in good order, at a frame boundary */
+	_WIRE_E_N
+};
+
+/**
+ * wire_conn_new() - frame a connected unix stream socket
+ * @ret: the connection; the caller owns it
+ * @fd:  taken on success; set to non-blocking
+ *
+ * Return: 0, -ENOMEM.
+ */
+int wire_conn_new(struct wire_conn **ret, int fd);
+struct wire_conn *wire_conn_free(struct wire_conn *conn); /* closes; takes NULL */
+DEFINE_CLEANUP(struct wire_conn *, wire_conn_free);
+
+int wire_conn_fd(const struct wire_conn *conn);
+
+/**
+ * wire_conn_next() - the next frame that has arrived
+ * @ret_frame, @ret_bytes: the message without its length; valid until the next call
+ *
+ * Reads from the socket only when no complete frame is buffered. Allocates only for frames longer
+ * than any before.
+ *
+ * Return: 0, WIRE_E_AGAIN, WIRE_E_CLOSED, -EBADMSG (frame too long, or end within a frame, or too
+ * many descriptors), or a negative errno of recvmsg.
+ */
+int wire_conn_next(struct wire_conn *conn, const uint8_t **ret_frame, size_t *ret_bytes);
+
+/**
+ * wire_conn_take_fds() - take descriptors that came with the current or an earlier frame
+ * @ret_fds: the oldest @n_fds; the caller owns them
+ *
+ * Return: 0, -EBADMSG if fewer have come: none is taken.
+ */
+int wire_conn_take_fds(struct wire_conn *conn, int ret_fds[], unsigned int n_fds);
+
+/**
+ * wire_conn_put() - queue one message and send what the socket takes
+ * @fds: borrowed; duplicated if they must wait
+ *
+ * Small messages on an empty queue cause no allocation.
+ *
+ * Return: 0 (sent), WIRE_E_AGAIN (queued: call wire_conn_flush() when the socket is writable),
+ * -EMSGSIZE, -ENOMEM, or a negative errno of sendmsg (-EPIPE: the peer is gone; no SIGPIPE).
+ */
+int wire_conn_put(struct wire_conn *conn, const ProtobufCMessage *message, const int fds[],
+	unsigned int n_fds);
+int wire_conn_flush(struct wire_conn *conn); /* as wire_conn_put() */
+
+size_t wire_conn_queued_bytes(const struct wire_conn *conn);
+
+/**
+ * struct wire_arena - memory for one unpacked message, without malloc
+ *
+ * allocator is handed to protobuf-c's unpack; nothing needs to be freed; unpacking fails (NULL) when
+ * the arena is full.
+ */
+struct wire_arena {
+	ProtobufCAllocator allocator;
+	uint8_t *bytes;
+	size_t n_bytes;
+	size_t used_bytes;
+};
+
+/* @bytes: borrowed, aligned to 16. A message needs at most WIRE_ARENA_FACTOR times its frame. */
+void wire_arena_init(struct wire_arena *arena, void *bytes, size_t n_bytes);
+
+#endif
