@@ -30,8 +30,8 @@ struct filter_program;
  *
  * Return: 0, -EINVAL with @err filled, -ENOMEM.
  */
-int filter_compile(struct filter_program **ret, const char *expression, uint32_t linktype,
-	struct error *err);
+int filter_compile(
+	struct filter_program **ret, const char *expression, uint32_t linktype, struct error *err);
 
 /**
  * filter_program_new() - take over classic BPF made elsewhere
@@ -41,8 +41,8 @@ int filter_compile(struct filter_program **ret, const char *expression, uint32_t
  *
  * Return: 0, -EINVAL, -ENOMEM.
  */
-int filter_program_new(struct filter_program **ret, const struct bpf_insn *insns,
-	unsigned int n_insns);
+int filter_program_new(
+	struct filter_program **ret, const struct bpf_insn *insns, unsigned int n_insns);
 
 struct filter_program *filter_program_free(struct filter_program *program);
 DEFINE_CLEANUP(struct filter_program *, filter_program_free);
@@ -92,8 +92,8 @@ void filter_set_run(const struct filter_set *set, void *scratch, const struct pa
  * struct filter_set_stats - how much the programs of a set share (for mapi explain and tests)
  */
 struct filter_set_stats {
-	unsigned int n_programs;    /* given */
-	unsigned int n_distinct;    /* different programs */
+	unsigned int n_programs; /* given */
+	unsigned int n_distinct; /* different programs */
 	unsigned int n_interpreted; /* run by the interpreter */
 	unsigned int n_loads;
 	unsigned int n_tests;
