@@ -106,6 +106,8 @@ struct function_call {
  * @order:        how its packets may be split
  * @wants_decode: process() reads call->decode
  * @resets_refs:  process() may call reset_ref(): the function and its sources run packet by packet
+ * @order_of, @resets_refs_of: the same for one open instance, where it is less demanding than the
+ *                descriptor must be; NULL: as the descriptor says
  */
 struct function {
 	uint32_t abi;
@@ -114,6 +116,8 @@ struct function {
 	enum function_order order;
 	bool wants_decode;
 	bool resets_refs;
+	enum function_order (*order_of)(const void *instance);
+	bool (*resets_refs_of)(const void *instance);
 	size_t instance_bytes;
 	size_t state_bytes; /* 0: the function keeps no state */
 

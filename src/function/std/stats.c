@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * STATS: samples the value of another function and gives count, sum, sum of squares, maximum and
+ * minimum of the samples.
+ *
+ * Interval "0" samples at every packet that reaches STATS, "1" at every one but the first. Any
+ * other interval is a period: time is that of the latest packet so far that reached STATS
+ * (semantics T1), and the first period begins with the first packet. The packet that is the first
+ * at or beyond the end of a period closes it: the value at that packet is the sample, then the
+ * source is reset. If that packet is several periods late, each further period that has gone by is
+ * a sample of 0, what the reset source would have shown. The last, unfinished period gives no
+ * sample.
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "mapi/errors.h"
+#include "mapi/stats.h"
+#include "std.h"
+#include "std_private.h"
+
+_Static_assert(sizeof(stats_t) == 64, "public layout");
+_Static_assert(offsetof(stats_t, sum) == 16, "public layout");
+_Static_assert(offsetof(stats_t, sum2) == 32, "public layout");
+_Static_assert(offsetof(stats_t, max) == 48, "public layout");
+_Static_assert(offsetof(stats_t, min) == 56, "public layout");
+
+enum std_stats_mode {
+	STD_STATS_MODE_EACH,
+	STD_STATS_MODE_SKIP_FIRST,
+	STD_STATS_MODE_PERIOD,
+	_STD_STATS_MODE_N
+};
+
+struct std_stats_instance {
+	enum std_stats_mode mode;
+	uint64_t period_ns;
+};
+
+struct std_stats_state {
+	stats_t stats;
+	bool begun; /* a packet has come */
+	uint64_t begin_ns; /* of the current period */
+};
+
+/* A number with a unit, and nothing else. Return: nanoseconds, 0 if it is none, 0 or too large. */
+static uint64_t std_stats_parse_period(const char *text)
+{
+	static const struct {
+		const char *name;
+		uint64_t ns;
+	} units[] = {
+		{ "us", 1000u },
+		{ "ms", 1000000u },
+		{ "s", 1000000000u },
+		{ "m", 60000000000u },
+	};
+	uint64_t number = 0, ns;
+
+	if (!isdigit((unsigned char)*text))
+		return 0;
+	for (; isdigit((unsigned char)*text); text++) {
+		if (__builtin_mul_overflow(number, 10u, &number) ||
+			__builtin_add_overflow(number, (uint64_t)(*text - '0'), &number))
+			return 0;
+	}
+	for (size_t u = 0; u < ARRAY_SIZE(units); u++) {
+		if (strcmp(text, units[u].name) == 0)
+			return __builtin_mul_overflow(number, units[u].ns, &ns) ? 0 : ns;
+	}
+	return 0;
+}
+
+static int std_stats_open(const struct function_open *open, struct error *err)
+{
+	struct std_stats_instance *instance = open->instance;
+	const char *interval = open->args[2].text;
+
+	if (strcmp(interval, "0") == 0) {
+		instance->mode = STD_STATS_MODE_EACH;
+		return 0;
+	}
+	if (strcmp(interval, "1") == 0) {
+		instance->mode = STD_STATS_MODE_SKIP_FIRST;
+		return 0;
+	}
+	instance->mode = STD_STATS_MODE_PERIOD;
+	instance->period_ns = std_stats_parse_period(interval);
+	if (!instance->period_ns)
+		return error_set(err, MFUNCT_INVALID_ARGUMENT_3,
+			"STATS: '%.40s' is no interval; use \"0\" (each packet), \"1\" (each but "
+			"the first) or a period with its unit, us, ms, s or m: \"500ms\"",
+			interval);
+	return 0;
+}
+
+static bool std_stats_resets_refs_of(const void *instance)
+{
+	const struct std_stats_instance *self = instance;
+
+	return self->mode == STD_STATS_MODE_PERIOD;
+}
+
+static void std_stats_extend(stats_t *stats, double value)
+{
+	if (!stats->count || value > stats->max)
+		stats->max = value;
+	if (!stats->count || value < stats->min)
+		stats->min = value;
+}
+
+static void std_stats_add(stats_t *stats, uint64_t value)
+{
+	long double v = (long double)value;
+
+	std_stats_extend(stats, (double)value);
+	stats->count++;
+	stats->sum += v;
+	stats->sum2 += v * v;
+}
+
+/* In one step, because a capture may jump by more periods than anybody can wait for. */
+static void std_stats_add_zeros(stats_t *stats, uint64_t n)
+{
+	if (!n)
+		return;
+	std_stats_extend(stats, 0);
+	stats->count += n;
+}
+
+static void std_stats_tick(const struct std_stats_instance *self, struct std_stats_state *s,
+	const struct function_call *call, unsigned int i)
+{
+	uint64_t ts_ns = call->batch->ts_ns[i], n_periods;
+
+	if (!s->begun) {
+		s->begun = true;
+		s->begin_ns = ts_ns;
+		return;
+	}
+	/* Late packets fall into the current period: time does not run backwards. */
+	if (ts_ns < s->begin_ns || ts_ns - s->begin_ns < self->period_ns)
+		return;
+
+	n_periods = (ts_ns - s->begin_ns) / self->period_ns;
+	std_stats_add(&s->stats, call->refs[0].value[i]);
+	std_stats_add_zeros(&s->stats, n_periods - 1);
+	s->begin_ns += n_periods * self->period_ns;
+	function_reset_ref(call, 0);
+}
+
+static void std_stats_process(const struct function_call *call, void *instance, void *state,
+	struct packet_mask *selection)
+{
+	const struct std_stats_instance *self = instance;
+	struct std_stats_state *s = state;
+	struct packet_mask mine = std_selected(call, selection);
+
+	packet_mask_for_each (i, &mine) {
+		if (self->mode == STD_STATS_MODE_PERIOD)
+			std_stats_tick(self, s, call, i);
+		else if (self->mode == STD_STATS_MODE_EACH || s->begun)
+			std_stats_add(&s->stats, call->refs[0].value[i]);
+		else
+			s->begun = true;
+	}
+}
+
+static const struct mapi_arg std_stats_args[] = {
+	{
+		.name = "fd",
+		.type = MAPI_ARG_FLOW,
+		.error_code = MFUNCT_INVALID_ARGUMENT_1,
+		.help = "The flow of the function whose value is sampled.",
+	},
+	{
+		.name = "fid",
+		.type = MAPI_ARG_FUNCTION,
+		.error_code = MFUNCT_INVALID_ARGUMENT_1,
+		.help = "The function whose value is sampled.",
+	},
+	{
+		.name = "interval",
+		.type = MAPI_ARG_STRING,
+		.default_text = "0",
+		.error_code = MFUNCT_INVALID_ARGUMENT_3,
+		.help = "\"0\": at each packet; \"1\": at each but the first; else a period (us, "
+			"ms, s, "
+			"m), after which the source is reset.",
+	},
+};
+
+#define STD_STATS_FIELD(name_, type_, member, merge_, unit_, help_)                      \
+	{                                                                                \
+		.name = name_, .type = type_, .offset_bytes = offsetof(stats_t, member), \
+		.merge = merge_, .unit = unit_, .help = help_,                           \
+	}
+
+static const struct mapi_field std_stats_fields[] = {
+	STD_STATS_FIELD(
+		"count", MAPI_FIELD_U64, count, MAPI_MERGE_SUM, "samples", "Number of samples."),
+	STD_STATS_FIELD("sum", MAPI_FIELD_F80, sum, MAPI_MERGE_SUM, "", "Sum of the samples."),
+	STD_STATS_FIELD("sum2", MAPI_FIELD_F80, sum2, MAPI_MERGE_SUM, "",
+		"Sum of the squares of the samples."),
+	STD_STATS_FIELD("max", MAPI_FIELD_F64, max, MAPI_MERGE_MAX, "",
+		"Largest sample; 0 while there is none."),
+	STD_STATS_FIELD("min", MAPI_FIELD_F64, min, MAPI_MERGE_MIN, "",
+		"Smallest sample; 0 while there is none."),
+};
+
+const struct function std_stats = {
+	.abi = FUNCTION_ABI,
+	.struct_bytes = sizeof(struct function),
+	.desc = {
+		.name = "STATS",
+		.library = STD_LIBRARY,
+		.help = "Gives count, sum, sum of squares, maximum and minimum of another value.",
+		.args = std_stats_args,
+		.n_args = ARRAY_SIZE(std_stats_args),
+		.fields = std_stats_fields,
+		.n_fields = ARRAY_SIZE(std_stats_fields),
+		.result_bytes = sizeof(stats_t),
+	},
+	.order = FUNCTION_ORDER,
+	.resets_refs = true,
+	.resets_refs_of = std_stats_resets_refs_of,
+	.instance_bytes = sizeof(struct std_stats_instance),
+	.state_bytes = sizeof(struct std_stats_state),
+	.open = std_stats_open,
+	.process = std_stats_process,
+};

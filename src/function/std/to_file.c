@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * TO_FILE: writes packets to a capture file (capfile/writer.h). The client's process opens the
+ * file, so it is created with that user's rights and in that program's directory.
+ *
+ * The historical format MFF_PCAP has microseconds: a nanosecond source loses digits in it.
+ * MFF_PCAP_NS and MFF_PCAPNG keep them, and MFF_PCAPNG any mix of link types.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "capfile/writer.h"
+#include "mapi/errors.h"
+#include "mapi/to_file.h"
+#include "std.h"
+#include "std_private.h"
+
+/* Of the historical enum mapi_file_formats (mapi.h); the rest of it is for cards. */
+#define STD_TO_FILE_MFF_PCAP 0
+#define STD_TO_FILE_MFF_RAW 1
+
+/* What the result says while packets are being written; programs of the time compare it with 0. */
+#define STD_TO_FILE_RUNNING 11
+
+struct std_to_file_instance {
+	struct capfile_writer *writer;
+	uint64_t max_pkts; /* 0: no limit */
+};
+
+struct std_to_file_state {
+	int32_t running; /* the result */
+	uint64_t written_pkts;
+};
+
+static int std_to_file_format(long long number, enum capfile_format *ret, struct error *err)
+{
+	switch (number) {
+	case STD_TO_FILE_MFF_PCAP:
+	case STD_TO_FILE_MFF_RAW: /* historically the same file */
+		*ret = CAPFILE_PCAP_US;
+		return 0;
+	case MFF_PCAP_NS:
+		*ret = CAPFILE_PCAP_NS;
+		return 0;
+	case MFF_PCAPNG:
+		*ret = CAPFILE_PCAPNG;
+		return 0;
+	}
+	return error_set(err, MFUNCT_COULD_NOT_APPLY_FUNCT,
+		"TO_FILE cannot write format %lld; use MFF_PCAP (0), MFF_PCAPNG (%d) or "
+		"MFF_PCAP_NS (%d)",
+		number, MFF_PCAPNG, MFF_PCAP_NS);
+}
+
+static int std_to_file_open(const struct function_open *open, struct error *err)
+{
+	struct std_to_file_instance *instance = open->instance;
+	const struct function_value *path = &open->args[1];
+	struct capfile_writer_args args = { .path = path->text, .device = open->device };
+	int r;
+
+	r = std_to_file_format(open->args[0].number, &args.format, err);
+	if (r < 0)
+		return r;
+	if (path->fd < 0)
+		return error_set(
+			err, MAPI_ERROR_FILE, "TO_FILE got no open file for '%.200s'", path->text);
+	args.fd = fcntl(path->fd, F_DUPFD_CLOEXEC, 3);
+	if (args.fd < 0)
+		return error_set(err, MAPI_ERROR_FILE, "TO_FILE cannot keep '%.200s' open: %s",
+			path->text, strerror(errno));
+	instance->max_pkts = open->args[2].large;
+	return capfile_writer_new(&instance->writer, &args, err);
+}
+
+static void std_to_file_close(void *instance)
+{
+	struct std_to_file_instance *self = instance;
+
+	/* Nobody is left to hear of a failure: who wants to know waits for the end or the limit. */
+	(void)capfile_writer_close(self->writer, NULL);
+}
+
+static void std_to_file_init(const void *instance, void *state)
+{
+	struct std_to_file_state *s = state;
+
+	s->running = STD_TO_FILE_RUNNING;
+}
+
+static int std_to_file_write(
+	const struct function_call *call, struct capfile_writer *writer, unsigned int i)
+{
+	const struct packet_batch *batch = call->batch;
+	struct capfile_packet packet = {
+		.data = batch->data[i],
+		.cap_bytes = batch->cap_bytes[i],
+		.wire_bytes = batch->wire_bytes[i],
+		.linktype = batch->linktype,
+		.ifindex = batch->ifindex[i],
+		.ts_ns = batch->ts_ns[i],
+	};
+
+	return capfile_write(writer, &packet, call->error);
+}
+
+/* After a failed write the flow ends; until it has, nothing more is tried. */
+static void std_to_file_process(const struct function_call *call, void *instance, void *state,
+	struct packet_mask *selection)
+{
+	struct std_to_file_instance *self = instance;
+	struct std_to_file_state *s = state;
+	struct packet_mask mine = std_selected(call, selection);
+
+	if (!s->running)
+		return;
+	packet_mask_for_each (i, &mine) {
+		if (std_to_file_write(call, self->writer, i) < 0) {
+			s->running = 0;
+			return;
+		}
+		if (++s->written_pkts != self->max_pkts)
+			continue;
+		/* Clients read the file as soon as the result is 0. */
+		(void)capfile_writer_flush(self->writer, call->error);
+		s->running = 0;
+		return;
+	}
+}
+
+static void std_to_file_finish(const struct function_call *call, void *instance, void *state)
+{
+	struct std_to_file_instance *self = instance;
+
+	(void)capfile_writer_flush(self->writer, call->error);
+}
+
+static const struct mapi_choice std_to_file_choices[] = {
+	{ .name = "MFF_PCAP", .value = STD_TO_FILE_MFF_PCAP },
+	{ .name = "MFF_RAW", .value = STD_TO_FILE_MFF_RAW },
+	{ .name = MFF_PCAPNG_STR, .value = MFF_PCAPNG },
+	{ .name = MFF_PCAP_NS_STR, .value = MFF_PCAP_NS },
+};
+
+static const struct mapi_arg std_to_file_args[] = {
+	{
+		.name = "format",
+		.type = MAPI_ARG_INT,
+		.error_code = MFUNCT_COULD_NOT_APPLY_FUNCT,
+		.choices = std_to_file_choices,
+		.n_choices = ARRAY_SIZE(std_to_file_choices),
+		.help = "MFF_PCAP: microseconds; MFF_PCAP_NS: nanoseconds; MFF_PCAPNG: nanoseconds "
+			"and "
+			"any mix of link types; MFF_RAW: as MFF_PCAP.",
+	},
+	{
+		.name = "path",
+		.type = MAPI_ARG_FILE,
+		.error_code = MAPI_ERROR_FILE,
+		.help = "The file; an existing one is overwritten.",
+	},
+	{
+		.name = "max_packets",
+		.type = MAPI_ARG_ULL,
+		.default_text = "0",
+		.error_code = MFUNCT_INVALID_ARGUMENT_3,
+		.help = "How many packets are written; 0: all.",
+	},
+};
+
+static const struct mapi_field std_to_file_fields[] = {
+	{
+		.name = "running",
+		.type = MAPI_FIELD_I32,
+		.offset_bytes = offsetof(struct std_to_file_state, running),
+		.merge = MAPI_MERGE_MAX,
+		.unit = "",
+		.help = "11 while packets are written, 0 when the limit is reached and the file is "
+			"complete.",
+	},
+};
+
+const struct function std_to_file = {
+	.abi = FUNCTION_ABI,
+	.struct_bytes = sizeof(struct function),
+	.desc = {
+		.name = "TO_FILE",
+		.library = STD_LIBRARY,
+		.help = "Writes the packets to a capture file.",
+		.args = std_to_file_args,
+		.n_args = ARRAY_SIZE(std_to_file_args),
+		.fields = std_to_file_fields,
+		.n_fields = ARRAY_SIZE(std_to_file_fields),
+		.result_bytes = sizeof(int32_t),
+	},
+	.order = FUNCTION_ORDER,
+	.instance_bytes = sizeof(struct std_to_file_instance),
+	.state_bytes = sizeof(struct std_to_file_state),
+	.open = std_to_file_open,
+	.close = std_to_file_close,
+	.process = std_to_file_process,
+	.init = std_to_file_init,
+	.finish = std_to_file_finish,
+};
