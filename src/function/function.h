@@ -105,6 +105,8 @@ struct function_call {
  * @desc:         what users see: name, arguments, result, flags
  * @order:        how its packets may be split
  * @wants_decode: process() reads call->decode
+ * @follows_time: periods follow the domain's watermark: process() is called for every batch, also when
+ *                nothing is selected (semantics T1)
  * @resets_refs:  process() may call reset_ref(): the function and its sources run packet by packet
  * @order_of, @resets_refs_of: the same for one open instance, where it is less demanding than the
  *                descriptor must be; NULL: as the descriptor says
@@ -115,6 +117,7 @@ struct function {
 	struct mapi_function_desc desc;
 	enum function_order order;
 	bool wants_decode;
+	bool follows_time;
 	bool resets_refs;
 	enum function_order (*order_of)(const void *instance);
 	bool (*resets_refs_of)(const void *instance);

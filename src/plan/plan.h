@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The plan: all connected flows of one device merged into one graph, and how a batch of packets
+ * runs through it.
+ *
+ * A flow is an ordered list of instances (functions with arguments and state). A plan is built from
+ * a set of flows, never changed, and replaced as a whole when a flow comes or goes; instances live
+ * longer than plans and carry their state from one to the next. docs/architecture.md, "The plan",
+ * explains domains, pure nodes, late nodes and packet-by-packet groups.
+ *
+ * Threads: flows, instances and plans are made and freed by the control thread. A struct plan_run
+ * belongs to one worker. Late nodes and everything named "commit" run by one worker at a time, in
+ * the order of the packets; the caller sees to that.
+ */
+#ifndef MAPI_PLAN_PLAN_H
+#define MAPI_PLAN_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "function/function.h"
+#include "packet/packet.h"
+
+struct plan;
+struct plan_run;
+struct plan_program; /* private: compiled filters of an instance */
+
+/**
+ * struct plan_instance - one applied function
+ * @fid:     1, 2, 3 ... within its flow
+ * @memory:  the function's instance
+ * @state:   the function's state: all packets that are committed
+ * @refs:    instances it refers to, in argument order
+ * @carry:   value after the last committed packet, if others refer to it
+ * @error:   why it cannot go on; set by a worker
+ * @result:  where the owner wants the result to be written; NULL: nowhere. Not used by the plan
+ */
+struct plan_instance {
+	const struct function *function;
+	struct plan_flow *flow;
+	unsigned int fid;
+	unsigned int n_refs;
+	struct plan_instance *refs[FUNCTION_REFS_MAX];
+	void *memory;
+	void *state;
+	bool referred;
+	uint64_t carry;
+	struct error error;
+	struct plan_program *programs;
+	void *result;
+};
+
+/**
+ * struct plan_flow - what a client built
+ * @id:     orders the flows (semantics O2)
+ * @failed: a function cannot go on: the flow gets no more packets
+ */
+struct plan_flow {
+	unsigned int id;
+	unsigned int n_instances;
+	struct plan_instance **instances;
+	_Atomic bool failed;
+};
+
+int plan_flow_new(struct plan_flow **ret, unsigned int id);
+struct plan_flow *plan_flow_free(
+	struct plan_flow *flow); /* with its instances; in no plan any more */
+DEFINE_CLEANUP(struct plan_flow *, plan_flow_free);
+
+/* What plan_flow_apply() needs to know about the device. */
+struct plan_device {
+	const char *name;
+	bool lossless;
+	uint32_t linktype; /* of its first interface: filters are checked against it */
+	uint64_t seed;
+};
+
+/**
+ * plan_flow_apply() - append a function to a flow
+ * @flow:     not in a plan yet
+ * @function: the descriptor
+ * @args:     function->desc.n_args checked values
+ * @refs:     @n_refs instances that FUNCTION arguments name, in argument order
+ * @device:   of the flow
+ * @ret:      the new instance, owned by the flow
+ * @err:      the function's own code, or 1025 for a filter expression
+ *
+ * Return: 0, -EINVAL with @err filled, -ENOMEM.
+ */
+int plan_flow_apply(struct plan_flow *flow, const struct function *function,
+	const struct function_value *args, struct plan_instance *const *refs, unsigned int n_refs,
+	const struct plan_device *device, struct plan_instance **ret, struct error *err);
+
+/**
+ * plan_new() - merge flows into a plan
+ * @ret:     the plan; the caller owns it
+ * @flows:   @n_flows flows, ascending by id; borrowed as long as the plan lives
+ * @err:     7001 for a reference to a flow that is not among @flows; 7007 for a search database
+ *
+ * Return: 0, -EINVAL with @err filled, -ENOMEM.
+ */
+int plan_new(
+	struct plan **ret, struct plan_flow *const *flows, unsigned int n_flows, struct error *err);
+struct plan *plan_free(struct plan *plan); /* takes NULL */
+DEFINE_CLEANUP(struct plan *, plan_free);
+
+/* Whether some nodes need all packets in order. */
+bool plan_has_late(const struct plan *plan);
+
+/**
+ * plan_run_new() - a worker's memory for a plan
+ * @ret:    the run; the caller owns it
+ * @direct: this worker sees all packets in order and commits at once
+ */
+int plan_run_new(struct plan_run **ret, struct plan *plan, bool direct);
+struct plan_run *plan_run_free(struct plan_run *run); /* takes NULL */
+DEFINE_CLEANUP(struct plan_run *, plan_run_free);
+
+/**
+ * plan_run_direct() - run all nodes on the next batch, and commit
+ *
+ * Only for a direct run. Return: 0, -ENOMEM (a link type that is new cannot be prepared).
+ */
+int plan_run_direct(struct plan_run *run, const struct packet_batch *batch);
+
+/**
+ * plan_run_early() - run what needs no order on the next batch of a chunk
+ *
+ * If the plan has late nodes, the batch and the verdicts of its pure filters are kept for
+ * plan_run_commit(). Return: 0, -ENOMEM.
+ */
+int plan_run_early(struct plan_run *run, const struct packet_batch *batch);
+
+/* Forget everything since the last commit: the chunk began in the wrong place. */
+void plan_run_abandon(struct plan_run *run);
+
+/**
+ * plan_run_commit() - it is this chunk's turn: merge the early states, run the late nodes
+ * @first_no: number of the chunk's first packet within the device
+ */
+void plan_run_commit(struct plan_run *run, uint64_t first_no);
+
+/* The source has ended in good order: finish() of all instances. In turn, once. */
+void plan_run_finish(struct plan_run *run);
+
+#endif

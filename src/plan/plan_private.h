@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The inside of a plan, shared by plan.c (what it is made of), order.c (in which order) and run.c.
+ */
+#ifndef MAPI_PLAN_PLAN_PRIVATE_H
+#define MAPI_PLAN_PLAN_PRIVATE_H
+
+#include "filter/filter.h"
+#include "plan.h"
+#include "search/search.h"
+
+/* One expression compiled for one link type; program is NULL if it is not valid for it. */
+struct plan_program {
+	struct plan_program *next;
+	uint32_t linktype;
+	struct filter_program *program;
+};
+
+enum plan_node_kind {
+	PLAN_NODE_FILTER, /* pure, decided by the domain's filter set */
+	PLAN_NODE_SEARCH, /* pure, decided by the domain's search set */
+	PLAN_NODE_TRANSFORM, /* opens a child domain */
+	PLAN_NODE_PROCESS,
+	_PLAN_NODE_N
+};
+
+/**
+ * struct plan_node - one instance in the plan
+ * @flow:   index of its flow
+ * @domain: index of the domain whose packets it sees
+ * @index:  FILTER, SEARCH: its place in the domain's set; TRANSFORM: the child domain
+ * @in, @out: indices of the selections it reads and, if it filters, writes; else both are equal
+ * @late:   needs all packets in order
+ * @group:  0, or the number of a group that runs packet by packet
+ * @delayed: someone earlier in (fd, fid) order refers to it
+ */
+struct plan_node {
+	struct plan_instance *instance;
+	enum plan_node_kind kind;
+	unsigned int flow;
+	unsigned int domain;
+	unsigned int index;
+	unsigned int in;
+	unsigned int out;
+	bool late;
+	unsigned int group;
+	bool has_column;
+	bool delayed;
+};
+
+/* A search and the pure filters before it in its flow: only what passes them is searched. */
+struct plan_search {
+	struct plan_instance *instance;
+	unsigned int *filters; /* indices in the domain's filter set */
+	unsigned int n_filters;
+};
+
+/**
+ * struct plan_domain - packets that a part of the plan sees (semantics O4)
+ * @parent:    domain 0 is the captured batch
+ * @transform: the instance that opened it; NULL for domain 0
+ */
+struct plan_domain {
+	unsigned int parent;
+	struct plan_instance *transform;
+	struct plan_instance **filters;
+	unsigned int n_filters;
+	struct plan_search *searches;
+	unsigned int n_searches;
+	struct search_set *search_set;
+	unsigned int first_mask; /* verdicts of the filters, then of the searches */
+	bool early_decode;
+	bool late_decode;
+};
+
+/* The filter sets of all domains for one link type. */
+struct plan_link {
+	struct plan_link *next;
+	uint32_t linktype;
+	struct filter_set **sets; /* one per domain; NULL where a domain has no filters */
+};
+
+struct plan {
+	struct plan_flow **flows;
+	unsigned int n_flows;
+	struct plan_node *nodes; /* in order of execution, once plan_order() has run */
+	unsigned int n_nodes;
+	unsigned int n_selections; /* the first n_flows are what enters the flows */
+	unsigned int n_masks; /* verdicts of pure filters and searches, all domains */
+	struct plan_domain *domains;
+	unsigned int n_domains;
+	bool has_late;
+	struct plan_link *links; /* guarded by plan.c's compile lock; links are only added */
+};
+
+/* order.c: sort plan->nodes for execution, find groups, mark late nodes. Return: 0, -ENOMEM. */
+int plan_order(struct plan *plan);
+
+/* Whether later nodes of the flow see a selection that this node makes. */
+static inline bool plan_node_filters(const struct plan_node *node)
+{
+	return node->instance->function->desc.flags & MAPI_FUNCTION_FILTERS;
+}
+
+static inline enum function_order plan_instance_order(const struct plan_instance *instance)
+{
+	const struct function *f = instance->function;
+
+	return f->order_of ? f->order_of(instance->memory) : f->order;
+}
+
+static inline bool plan_instance_resets_refs(const struct plan_instance *instance)
+{
+	const struct function *f = instance->function;
+
+	return f->resets_refs && (!f->resets_refs_of || f->resets_refs_of(instance->memory));
+}
+
+/* plan.c: the filter sets for a link type, made at its first packet. NULL: out of memory. */
+const struct plan_link *plan_link_get(struct plan *plan, uint32_t linktype);
+
+#endif

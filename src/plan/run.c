@@ -1,0 +1,658 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Running a plan on batches: one struct plan_run per worker.
+ *
+ * Per batch: the transforms make the child domains' views; one filter set and one search set per
+ * domain decide all pure filters at once; then the nodes run in the order of order.c on selections.
+ * A selection is written once per batch (node->out) and read many times (node->in), so nodes of one
+ * flow may run out of application order where nothing forbids it.
+ *
+ * A direct run sees all packets in order and works on the committed states. Otherwise early nodes
+ * work on states of their own (deltas), which plan_run_commit() merges when the chunk's turn has
+ * come; late nodes run in that turn, on batches and verdicts kept meanwhile.
+ *
+ * Values that others refer to stand in two columns: after[i], the value after packet i, and
+ * before[i], the value before packet i, for those that stand earlier in (fd, fid) order.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_private.h"
+
+#define RUN_ALIGN_BYTES 64
+
+struct run_columns {
+	uint64_t after[PACKET_BATCH_MAX];
+	uint64_t before[PACKET_BATCH_MAX + 1];
+};
+
+struct run_node {
+	const struct plan_node *node;
+	struct function_call call;
+	struct run_columns *columns; /* NULL: nobody refers to it */
+	void *delta; /* early state, NULL if none */
+	bool dirty; /* the delta holds something */
+	bool reset; /* a group asked for a reset after the current packet */
+	struct plan_run *run;
+};
+
+struct run_domain {
+	const struct packet_batch *view;
+	struct packet_batch
+		*child; /* where the view of a child domain is made; NULL for the root */
+	struct decode_columns *decode;
+	void *memory;
+	void *filter_scratch;
+	struct search_scratch *search_scratch;
+};
+
+struct plan_run {
+	struct plan *plan;
+	bool direct;
+	bool late_pass;
+	const struct plan_link *link;
+	struct run_domain *domains;
+	struct run_node *nodes;
+	unsigned int *early, *late; /* indices of nodes */
+	unsigned int n_early, n_late;
+	struct packet_mask *selections;
+	struct packet_mask *masks;
+	struct packet_batch *kept_batch; /* where kept batches are unpacked */
+	uint8_t *kept;
+	size_t kept_bytes, kept_size_bytes;
+};
+
+static void *run_alloc(size_t bytes)
+{
+	size_t size =
+		(MAX(bytes, (size_t)1) + RUN_ALIGN_BYTES - 1) / RUN_ALIGN_BYTES * RUN_ALIGN_BYTES;
+	void *p = aligned_alloc(RUN_ALIGN_BYTES, size);
+
+	if (p)
+		memset(p, 0, size);
+	return p;
+}
+
+static void run_init_state(const struct plan_instance *instance, void *state)
+{
+	memset(state, 0, instance->function->state_bytes);
+	if (instance->function->init)
+		instance->function->init(instance->memory, state);
+}
+
+/* ---- columns and references ---- */
+
+static struct run_node *run_find(struct plan_run *run, const struct plan_instance *instance)
+{
+	for (unsigned int n = 0; n < run->plan->n_nodes; n++)
+		if (run->plan->nodes[n].instance == instance)
+			return &run->nodes[n];
+	return NULL; /* plan_new() has seen to it that this does not happen */
+}
+
+static void run_reset_ref(const struct function_call *call, unsigned int ref)
+{
+	struct run_node *node = call->plan;
+	struct run_node *source = run_find(node->run, node->node->instance->refs[ref]);
+
+	source->reset = true;
+}
+
+/* The reset that a member of the group asked for takes effect between packet i and i + 1. */
+static void run_apply_reset(struct run_node *node, unsigned int i)
+{
+	const struct plan_instance *instance = node->node->instance;
+	struct packet_mask nothing = { .word = { 0 } };
+	uint64_t after = node->columns->after[i];
+
+	node->reset = false;
+	run_init_state(instance, instance->state);
+	node->call.first = i;
+	node->call.n = 1;
+	instance->function->process(&node->call, instance->memory, instance->state, &nothing);
+	node->columns->before[i + 1] = node->columns->after[i];
+	node->columns->after[i] = after;
+}
+
+static void run_link_refs(struct plan_run *run, struct run_node *node)
+{
+	const struct plan_instance *instance = node->node->instance;
+
+	for (unsigned int i = 0; i < instance->n_refs; i++) {
+		const struct plan_instance *source = instance->refs[i];
+		const struct run_columns *columns = run_find(run, source)->columns;
+		bool earlier = source->flow->id < instance->flow->id ||
+			(source->flow == instance->flow && source->fid < instance->fid);
+
+		node->call.refs[i].value = earlier ? columns->after : columns->before;
+	}
+}
+
+/* ---- making and freeing ---- */
+
+static int run_init_domain(struct plan_run *run, unsigned int d)
+{
+	const struct plan_domain *domain = &run->plan->domains[d];
+	struct run_domain *rd = &run->domains[d];
+
+	if (domain->transform) {
+		rd->child = run_alloc(sizeof(*rd->child));
+		rd->memory = run_alloc(domain->transform->function->memory_bytes);
+		if (!rd->child || !rd->memory)
+			return -ENOMEM;
+	}
+	if (domain->early_decode || domain->late_decode) {
+		rd->decode = run_alloc(sizeof(*rd->decode));
+		if (!rd->decode)
+			return -ENOMEM;
+	}
+	return domain->search_set ? search_scratch_new(&rd->search_scratch, domain->search_set) : 0;
+}
+
+static int run_init_node(struct plan_run *run, unsigned int n)
+{
+	const struct plan_node *node = &run->plan->nodes[n];
+	const struct function *f = node->instance->function;
+	struct run_node *rn = &run->nodes[n];
+
+	*rn = (struct run_node){ .node = node, .run = run };
+	rn->call = (struct function_call){ .error = &node->instance->error,
+		.reset_ref = run_reset_ref,
+		.plan = rn,
+		.decode = f->wants_decode ? run->domains[node->domain].decode : NULL };
+	if (node->has_column) {
+		rn->columns = run_alloc(sizeof(*rn->columns));
+		if (!rn->columns)
+			return -ENOMEM;
+		rn->call.column = rn->columns->after;
+	}
+	if (!run->direct && !node->late && node->kind == PLAN_NODE_PROCESS && f->state_bytes) {
+		rn->delta = run_alloc(f->state_bytes);
+		if (!rn->delta)
+			return -ENOMEM;
+		run_init_state(node->instance, rn->delta);
+	}
+	return 0;
+}
+
+/* Early nodes, and late nodes with the pure filters of their flows. */
+static int run_init_lists(struct plan_run *run)
+{
+	const struct plan *plan = run->plan;
+	_cleanup_(cleanup_freep) bool *late_flow = calloc(MAX(plan->n_flows, 1u), sizeof(bool));
+
+	run->early = calloc(MAX(plan->n_nodes, 1u), sizeof(run->early[0]));
+	run->late = calloc(MAX(plan->n_nodes, 1u), sizeof(run->late[0]));
+	if (!late_flow || !run->early || !run->late)
+		return -ENOMEM;
+	for (unsigned int n = 0; n < plan->n_nodes; n++)
+		late_flow[plan->nodes[n].flow] |= plan->nodes[n].late;
+	for (unsigned int n = 0; n < plan->n_nodes; n++) {
+		const struct plan_node *node = &plan->nodes[n];
+		bool pure = node->kind != PLAN_NODE_PROCESS;
+
+		if (!node->late || run->direct)
+			run->early[run->n_early++] = n;
+		if (node->late || (pure && late_flow[node->flow]))
+			run->late[run->n_late++] = n;
+	}
+	return 0;
+}
+
+int plan_run_new(struct plan_run **ret, struct plan *plan, bool direct)
+{
+	_cleanup_(plan_run_freep) struct plan_run *run = calloc(1, sizeof(*run));
+	int r = 0;
+
+	if (!run)
+		return -ENOMEM;
+	run->plan = plan;
+	run->direct = direct;
+	run->domains = calloc(plan->n_domains, sizeof(run->domains[0]));
+	run->nodes = calloc(MAX(plan->n_nodes, 1u), sizeof(run->nodes[0]));
+	run->selections = run_alloc(plan->n_selections * sizeof(run->selections[0]));
+	run->masks = run_alloc(plan->n_masks * sizeof(run->masks[0]));
+	run->kept_batch = run_alloc(sizeof(*run->kept_batch));
+	if (!run->domains || !run->nodes || !run->selections || !run->masks || !run->kept_batch)
+		return -ENOMEM;
+	for (unsigned int d = 0; d < plan->n_domains && r == 0; d++)
+		r = run_init_domain(run, d);
+	for (unsigned int n = 0; n < plan->n_nodes && r == 0; n++)
+		r = run_init_node(run, n);
+	for (unsigned int n = 0; n < plan->n_nodes && r == 0; n++)
+		run_link_refs(run, &run->nodes[n]);
+	if (r == 0)
+		r = run_init_lists(run);
+	if (r < 0)
+		return r;
+	*ret = TAKE(run);
+	return 0;
+}
+
+struct plan_run *plan_run_free(struct plan_run *run)
+{
+	if (!run)
+		return NULL;
+	for (unsigned int d = 0; run->domains && d < run->plan->n_domains; d++) {
+		struct run_domain *rd = &run->domains[d];
+
+		free(rd->child);
+		free(rd->memory);
+		free(rd->decode);
+		free(rd->filter_scratch);
+		search_scratch_free(rd->search_scratch);
+	}
+	for (unsigned int n = 0; run->nodes && n < run->plan->n_nodes; n++) {
+		free(run->nodes[n].columns);
+		free(run->nodes[n].delta);
+	}
+	free(run->domains);
+	free(run->nodes);
+	free(run->early);
+	free(run->late);
+	free(run->selections);
+	free(run->masks);
+	free(run->kept_batch);
+	free(run->kept);
+	free(run);
+	return NULL;
+}
+
+/* ---- views and verdicts ---- */
+
+/* Once per link type: other filter sets, other scratch memory. */
+static int run_adopt_link(struct plan_run *run, uint32_t linktype)
+{
+	const struct plan_link *link = plan_link_get(run->plan, linktype);
+
+	if (!link)
+		return -ENOMEM;
+	for (unsigned int d = 0; d < run->plan->n_domains; d++) {
+		struct run_domain *rd = &run->domains[d];
+
+		free(rd->filter_scratch);
+		rd->filter_scratch = NULL;
+		if (!link->sets[d])
+			continue;
+		rd->filter_scratch = run_alloc(filter_set_scratch_bytes(link->sets[d]));
+		if (!rd->filter_scratch) {
+			run->link = NULL;
+			return -ENOMEM;
+		}
+	}
+	run->link = link;
+	return 0;
+}
+
+/* The views of all domains; a child comes after its parent. */
+static void run_view(struct plan_run *run, const struct packet_batch *batch, bool late)
+{
+	run->domains[0].view = batch;
+	for (unsigned int d = 0; d < run->plan->n_domains; d++) {
+		const struct plan_domain *domain = &run->plan->domains[d];
+		struct run_domain *rd = &run->domains[d];
+
+		if (domain->transform) {
+			struct function_call call = { .batch = run->domains[domain->parent].view,
+				.n = batch->n };
+
+			domain->transform->function->transform(
+				&call, domain->transform->memory, rd->memory, rd->child);
+			rd->view = rd->child;
+		}
+		if (late ? domain->late_decode : domain->early_decode)
+			decode_batch(rd->view, rd->decode);
+		else if (run->direct && domain->late_decode)
+			decode_batch(rd->view, rd->decode);
+	}
+}
+
+/* The packets that some flow wants searched, by the pure filters before its search. */
+static struct packet_mask run_wanted(const struct plan_domain *domain,
+	const struct packet_mask *filter_masks, unsigned int n_pkts)
+{
+	struct packet_mask all = packet_mask_first(n_pkts), wanted = { .word = { 0 } };
+
+	for (unsigned int s = 0; s < domain->n_searches; s++) {
+		const struct plan_search *search = &domain->searches[s];
+		struct packet_mask passed = all;
+
+		if (search->n_filters == 0)
+			return all;
+		for (unsigned int i = 0; i < search->n_filters; i++)
+			passed = packet_mask_and(passed, filter_masks[search->filters[i]]);
+		wanted = packet_mask_or(wanted, passed);
+	}
+	return wanted;
+}
+
+static void run_verdicts(struct plan_run *run)
+{
+	for (unsigned int d = 0; d < run->plan->n_domains; d++) {
+		const struct plan_domain *domain = &run->plan->domains[d];
+		struct run_domain *rd = &run->domains[d];
+		struct packet_mask *masks = run->masks + domain->first_mask;
+		struct packet_mask wanted;
+
+		if (domain->n_filters)
+			filter_set_run(run->link->sets[d], rd->filter_scratch, rd->view, masks);
+		if (!domain->n_searches)
+			continue;
+		wanted = run_wanted(domain, masks, rd->view->n);
+		search_set_run(domain->search_set, rd->search_scratch, rd->view, &wanted,
+			masks + domain->n_filters);
+	}
+}
+
+/* ---- nodes ---- */
+
+static void run_fail(struct plan_flow *flow)
+{
+	atomic_store_explicit(
+		&flow->failed, true, memory_order_relaxed); /* read by this worker next,
+							     * by others in their turn */
+}
+
+/* The function of a PROCESS node, on the packets [first, first + n). */
+static void run_process(
+	struct plan_run *run, struct run_node *rn, unsigned int first, unsigned int n)
+{
+	const struct plan_node *node = rn->node;
+	struct plan_instance *instance = node->instance;
+	const struct function *f = instance->function;
+	struct packet_mask *out = &run->selections[node->out];
+
+	if (plan_node_filters(node)) {
+		if (n == rn->call.batch->n) {
+			*out = run->selections[node->in];
+		} else if (packet_mask_test(&run->selections[node->in], first)) {
+			packet_mask_set(out, first);
+		} else {
+			packet_mask_clear(out, first);
+		}
+	}
+	if (!rn->columns && !f->follows_time && packet_mask_empty(out))
+		return;
+	rn->call.first = first;
+	rn->call.n = n;
+	rn->dirty = true;
+	f->process(&rn->call, instance->memory, rn->delta ? rn->delta : instance->state, out);
+	if (__builtin_expect(instance->error.code != 0, 0))
+		run_fail(instance->flow);
+}
+
+static void run_node_batch(struct plan_run *run, struct run_node *rn)
+{
+	const struct plan_node *node = rn->node;
+	const struct run_domain *rd = &run->domains[node->domain];
+	const struct plan_domain *domain = &run->plan->domains[node->domain];
+	const struct packet_mask *masks = run->masks + domain->first_mask;
+	unsigned int n = rd->view->n;
+
+	switch (node->kind) {
+	case PLAN_NODE_FILTER:
+		run->selections[node->out] =
+			packet_mask_and(run->selections[node->in], masks[node->index]);
+		return;
+	case PLAN_NODE_SEARCH:
+		run->selections[node->out] = packet_mask_and(
+			run->selections[node->in], masks[domain->n_filters + node->index]);
+		return;
+	case PLAN_NODE_TRANSFORM:
+		return;
+	case PLAN_NODE_PROCESS:
+		break;
+	case _PLAN_NODE_N:
+		__builtin_unreachable();
+	}
+	rn->call.batch = rd->view;
+	run_process(run, rn, 0, n);
+	if (!rn->columns)
+		return;
+	rn->columns->before[0] = node->instance->carry;
+	if (node->delayed)
+		memcpy(rn->columns->before + 1, rn->columns->after, (n - 1) * sizeof(uint64_t));
+	node->instance->carry = rn->columns->after[n - 1];
+}
+
+/* One packet through one member of a group. */
+static void run_node_packet(struct plan_run *run, struct run_node *rn, unsigned int i)
+{
+	const struct plan_node *node = rn->node;
+	const struct plan_domain *domain = &run->plan->domains[node->domain];
+	const struct packet_mask *verdict = run->masks + domain->first_mask + node->index;
+
+	switch (node->kind) {
+	case PLAN_NODE_SEARCH:
+		verdict += domain->n_filters;
+		/* fall through */
+	case PLAN_NODE_FILTER:
+		if (packet_mask_test(&run->selections[node->in], i) && packet_mask_test(verdict, i))
+			packet_mask_set(&run->selections[node->out], i);
+		else
+			packet_mask_clear(&run->selections[node->out], i);
+		return;
+	case PLAN_NODE_TRANSFORM:
+		return;
+	case PLAN_NODE_PROCESS:
+		run_process(run, rn, i, 1);
+		if (rn->columns)
+			rn->columns->before[i + 1] = rn->columns->after[i];
+		return;
+	case _PLAN_NODE_N:
+		__builtin_unreachable();
+	}
+}
+
+/* A group of nodes that depend on each other in a circle: packet by packet. */
+static void run_group(struct plan_run *run, const unsigned int *list, unsigned int n_members)
+{
+	unsigned int n_pkts = run->domains[0].view->n;
+
+	for (unsigned int m = 0; m < n_members; m++) {
+		struct run_node *rn = &run->nodes[list[m]];
+
+		rn->call.batch = run->domains[rn->node->domain].view;
+		if (plan_node_filters(rn->node))
+			run->selections[rn->node->out] = (struct packet_mask){ .word = { 0 } };
+		if (rn->columns)
+			rn->columns->before[0] = rn->node->instance->carry;
+	}
+	for (unsigned int i = 0; i < n_pkts; i++) {
+		for (unsigned int m = 0; m < n_members; m++)
+			run_node_packet(run, &run->nodes[list[m]], i);
+		for (unsigned int m = 0; m < n_members; m++)
+			if (run->nodes[list[m]].reset)
+				run_apply_reset(&run->nodes[list[m]], i);
+	}
+	for (unsigned int m = 0; m < n_members; m++) {
+		struct run_node *rn = &run->nodes[list[m]];
+
+		if (rn->columns)
+			rn->node->instance->carry = rn->columns->before[n_pkts];
+	}
+}
+
+static void run_nodes(struct plan_run *run, const unsigned int *list, unsigned int n_list)
+{
+	struct packet_mask all = packet_mask_first(run->domains[0].view->n);
+	unsigned int i = 0;
+
+	for (unsigned int f = 0; f < run->plan->n_flows; f++)
+		run->selections[f] =
+			atomic_load_explicit(&run->plan->flows[f]->failed, memory_order_relaxed)
+			? (struct packet_mask){ .word = { 0 } }
+			: all;
+	while (i < n_list) {
+		unsigned int group = run->nodes[list[i]].node->group;
+		unsigned int n = 1;
+
+		if (group == 0) {
+			run_node_batch(run, &run->nodes[list[i]]);
+		} else {
+			while (i + n < n_list && run->nodes[list[i + n]].node->group == group)
+				n++;
+			run_group(run, list + i, n);
+		}
+		i += n;
+	}
+}
+
+int plan_run_direct(struct plan_run *run, const struct packet_batch *batch)
+{
+	if (!run->link || run->link->linktype != batch->linktype) {
+		int r = run_adopt_link(run, batch->linktype);
+
+		if (r < 0)
+			return r;
+	}
+	run_view(run, batch, false);
+	run_verdicts(run);
+	run_nodes(run, run->early, run->n_early);
+	return 0;
+}
+
+/* ---- chunks whose turn has not come ---- */
+
+/* What is kept of a batch until its turn: a head, the columns cut to n, the verdicts. */
+struct run_kept {
+	uint32_t n;
+	uint32_t linktype;
+};
+
+static size_t run_kept_size(const struct plan_run *run, unsigned int n)
+{
+	size_t per_packet =
+		sizeof(uint8_t *) + sizeof(uint64_t) + 2 * sizeof(uint32_t) + sizeof(uint16_t);
+	size_t bytes = sizeof(struct run_kept) + n * per_packet +
+		run->plan->n_masks * sizeof(run->masks[0]);
+
+	return (bytes + 7) / 8 * 8;
+}
+
+static void run_pack(uint8_t **at, const void *from, size_t bytes)
+{
+	memcpy(*at, from, bytes);
+	*at += bytes;
+}
+
+static void run_unpack(const uint8_t **at, void *to, size_t bytes)
+{
+	memcpy(to, *at, bytes);
+	*at += bytes;
+}
+
+static int run_keep(struct plan_run *run, const struct packet_batch *batch)
+{
+	size_t bytes = run_kept_size(run, batch->n);
+	struct run_kept head = { .n = batch->n, .linktype = batch->linktype };
+	uint8_t *at;
+
+	if (run->kept_bytes + bytes > run->kept_size_bytes) {
+		/* Grows to what the largest chunk needs, then never again. */
+		size_t size = MAX(2 * run->kept_size_bytes, run->kept_bytes + bytes);
+		uint8_t *grown = realloc(run->kept, size);
+
+		if (!grown)
+			return -ENOMEM;
+		run->kept = grown;
+		run->kept_size_bytes = size;
+	}
+	at = run->kept + run->kept_bytes;
+	run_pack(&at, &head, sizeof(head));
+	run_pack(&at, batch->data, batch->n * sizeof(batch->data[0]));
+	run_pack(&at, batch->ts_ns, batch->n * sizeof(batch->ts_ns[0]));
+	run_pack(&at, batch->cap_bytes, batch->n * sizeof(batch->cap_bytes[0]));
+	run_pack(&at, batch->wire_bytes, batch->n * sizeof(batch->wire_bytes[0]));
+	run_pack(&at, batch->ifindex, batch->n * sizeof(batch->ifindex[0]));
+	run_pack(&at, run->masks, run->plan->n_masks * sizeof(run->masks[0]));
+	run->kept_bytes += bytes;
+	return 0;
+}
+
+/* Return: the bytes that the kept batch took. */
+static size_t run_restore(struct plan_run *run, size_t offset)
+{
+	struct packet_batch *batch = run->kept_batch;
+	const uint8_t *at = run->kept + offset;
+	struct run_kept head;
+
+	run_unpack(&at, &head, sizeof(head));
+	batch->n = head.n;
+	batch->linktype = head.linktype;
+	run_unpack(&at, batch->data, head.n * sizeof(batch->data[0]));
+	run_unpack(&at, batch->ts_ns, head.n * sizeof(batch->ts_ns[0]));
+	run_unpack(&at, batch->cap_bytes, head.n * sizeof(batch->cap_bytes[0]));
+	run_unpack(&at, batch->wire_bytes, head.n * sizeof(batch->wire_bytes[0]));
+	run_unpack(&at, batch->ifindex, head.n * sizeof(batch->ifindex[0]));
+	run_unpack(&at, run->masks, run->plan->n_masks * sizeof(run->masks[0]));
+	return run_kept_size(run, head.n);
+}
+
+int plan_run_early(struct plan_run *run, const struct packet_batch *batch)
+{
+	if (!run->link || run->link->linktype != batch->linktype) {
+		int r = run_adopt_link(run, batch->linktype);
+
+		if (r < 0)
+			return r;
+	}
+	run_view(run, batch, false);
+	run_verdicts(run);
+	run_nodes(run, run->early, run->n_early);
+	return run->plan->has_late ? run_keep(run, batch) : 0;
+}
+
+void plan_run_abandon(struct plan_run *run)
+{
+	for (unsigned int n = 0; n < run->plan->n_nodes; n++) {
+		struct run_node *rn = &run->nodes[n];
+
+		if (rn->delta && rn->dirty)
+			run_init_state(rn->node->instance, rn->delta);
+		rn->dirty = false;
+	}
+	run->kept_bytes = 0;
+}
+
+void plan_run_commit(struct plan_run *run, uint64_t first_no)
+{
+	for (unsigned int n = 0; n < run->plan->n_nodes; n++) {
+		struct run_node *rn = &run->nodes[n];
+		struct plan_instance *instance = rn->node->instance;
+
+		if (rn->delta && rn->dirty) {
+			instance->function->merge(instance->memory, instance->state, rn->delta);
+			run_init_state(instance, rn->delta);
+		}
+		rn->dirty = false;
+	}
+	for (size_t offset = 0; offset < run->kept_bytes;) {
+		offset += run_restore(run, offset);
+		run->kept_batch->first_no = first_no;
+		first_no += run->kept_batch->n;
+		run_view(run, run->kept_batch, true);
+		run_nodes(run, run->late, run->n_late);
+	}
+	run->kept_bytes = 0;
+}
+
+void plan_run_finish(struct plan_run *run)
+{
+	static const struct packet_batch nothing;
+
+	for (unsigned int n = 0; n < run->plan->n_nodes; n++) {
+		struct run_node *rn = &run->nodes[n];
+		struct plan_instance *instance = rn->node->instance;
+
+		if (!instance->function->finish)
+			continue;
+		rn->call.batch = &nothing;
+		rn->call.first = rn->call.n = 0;
+		instance->function->finish(&rn->call, instance->memory, instance->state);
+		if (instance->error.code)
+			run_fail(instance->flow);
+	}
+}
