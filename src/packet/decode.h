@@ -5,8 +5,9 @@
  * The result is columns: for each packet where its headers start and what they are. Nothing reads
  * past the captured bytes; a header that is cut or malformed ends the decoding of its packet there.
  * "Outer" is the first network header after the link layer (VLAN, QinQ, MPLS and PPPoE are part of
- * the link layer); "inner" is the innermost one behind GRE, VXLAN or IP in IP, and equals the outer
- * one in a packet without a tunnel.
+ * the link layer); "inner" is the innermost one that can be read behind IP in IP, GRE (with Ethernet,
+ * MPLS, ERSPAN or PPP in it), EtherIP, VXLAN, Geneve, GTP-U or Teredo, and equals the outer one in a
+ * packet without a tunnel. At most 8 tunnels, 16 tags and 32 extension headers are followed.
  */
 #ifndef MAPI_PACKET_DECODE_H
 #define MAPI_PACKET_DECODE_H
@@ -25,14 +26,18 @@
 
 /**
  * struct decode_layers - one network header and what it carries
- * @l3_offset:      first byte of the IPv4 or IPv6 header, DECODE_NONE if there is none
- * @l4_offset:      first byte after IPv4 options or IPv6 extension headers
- * @payload_offset: first byte after the transport header (TCP, UDP, ICMP, SCTP ...), DECODE_NONE if cut
+ * @l3_offset:      first byte of the IPv4 or IPv6 header, DECODE_NONE if there is none or its fixed
+ *                  part is cut or malformed (then @ip_version is 0 and nothing below is set)
+ * @l4_offset:      first byte after IPv4 options, AH or IPv6 extension headers; DECODE_NONE if cut
+ * @payload_offset: first byte after the transport header (TCP, UDP, UDP-Lite, SCTP, DCCP, ICMP, IGMP,
+ *                  GRE), DECODE_NONE if that is cut or malformed. Equal to @l4_offset in later
+ *                  fragments and in protocols that the decoder does not know
  * @l3_end:         end of the packet by the network header's own length, at most the captured bytes
  * @ip_version:     4, 6 or 0
- * @l4_proto:       IANA protocol number of the header at @l4_offset
+ * @l4_proto:       IANA protocol number of the header at @l4_offset; if an IPv6 extension header is
+ *                  cut, that header's
  * @flags:          DECODE_*
- * @src_port:       host byte order; 0 unless TCP, UDP, SCTP, DCCP or UDP-Lite with a readable header
+ * @src_port:       host byte order; 0 unless TCP, UDP, SCTP, DCCP or UDP-Lite with readable ports
  * @dst_port:       likewise
  */
 struct decode_layers {
@@ -52,7 +57,7 @@ struct decode_layers {
  * struct decode_columns - decoding of a batch
  * @ethertype:     EtherType (host byte order) behind VLAN, QinQ, MPLS and PPPoE; 0 if unknown
  * @l2_end:        offset of the first byte after the link layer, DECODE_NONE if it is cut
- * @vlan_tci:      outer VLAN tag control information; valid if @n_vlans > 0
+ * @vlan_tci:      outer VLAN tag control information, host byte order; 0 if @n_vlans is 0
  * @n_vlans:       number of VLAN tags
  */
 struct decode_columns {
@@ -91,7 +96,8 @@ struct decode_flow_key {
  * decode_flow_key() - the 5-tuple of one packet
  * @batch, @i: the packet
  * @layers:    its outer or inner layers
- * @ret:       written only if the packet has an IP header; ports are 0 in later fragments
+ * @ret:       written only if the packet has an IP header. Ports are 0 in every fragment, also the
+ *             first, so that all fragments of a datagram have one key and one hash
  *
  * Return: true if the packet has an IP header.
  */
@@ -101,7 +107,7 @@ bool decode_flow_key(const struct packet_batch *batch, unsigned int i,
 /**
  * decode_flow_hash() - the affinity hash (semantics O6): equal for both directions
  * @key:  5-tuple
- * @seed: secret
+ * @seed: secret, so that nobody can aim many flows at one place
  */
 uint64_t decode_flow_hash(const struct decode_flow_key *key, uint64_t seed);
 
