@@ -13,17 +13,36 @@
 #include "base/error.h"
 #include "packet/packet.h"
 
+#define SEARCH_TEXT_BYTES_MAX (1u << 20)
+
+/*
+ * Patterns follow the content syntax of Snort rules:
+ *
+ *   pattern     = alternative, { "||", alternative } ;
+ *   alternative = element, { element } ;
+ *   element     = byte | escape | hex ;
+ *   byte        = any byte except "|", "\" and NUL ;
+ *   escape      = "\", any byte except NUL ;          (that byte itself: \\ \| \" \: \; ...)
+ *   hex         = "|", { " " }, digit, digit, { { " " }, digit, digit }, { " " }, "|" ;
+ *
+ * The text is read from left to right. A pipe outside hexadecimal bytes that is followed by another
+ * pipe always separates alternatives; a pipe inside hexadecimal bytes always closes them. So
+ * |41||42| is the two bytes AB, |41||||42| is A or B, and a|||42| is a or B. Letters match as they
+ * are written. A pattern is found where any of its alternatives is found.
+ */
+
 /* struct search_pattern - a parsed pattern with its place; immutable. */
 struct search_pattern;
 
 /**
  * search_pattern_new() - parse a STR_SEARCH pattern
  * @ret:    the pattern; the caller owns it
- * @text:   Snort content syntax: bytes, |hex hex|, backslash escapes, "||" between alternatives
+ * @text:   as above; NULL is taken as empty
  * @offset_bytes: where the search begins, from the first captured byte
  * @depth_bytes:  how many bytes are searched; 0: to the end. A match lies wholly inside
- * @err:    7001 empty; 3503 unterminated pipe; 3504 depth smaller than the pattern; 3505 anything
- *          else; the text points at the place (column) and the remedy
+ * @err:    7001 empty; 3503 unterminated pipe; 3504 depth smaller than an alternative;
+ *          3505 anything else: a digit missing or wrong, an empty alternative, a backslash at the
+ *          end, more than SEARCH_TEXT_BYTES_MAX. The text names the column and the remedy
  *
  * Return: 0, -EINVAL with @err filled, -ENOMEM.
  */
@@ -66,9 +85,11 @@ DEFINE_CLEANUP(struct search_scratch *, search_scratch_free);
  * @wanted:  packets that must be searched; the others may be reported as not matching
  * @ret:     one mask for each pattern of search_set_new(), in its order; cleared first
  *
- * Thread safety: any number of workers, each with its own scratch. No allocation, lock or system call.
+ * Only bytes of @batch->data below cap_bytes are read.
+ * Thread safety: any number of workers, each with its own scratch. No allocation, no lock.
  */
 void search_set_run(const struct search_set *set, struct search_scratch *scratch,
-	const struct packet_batch *batch, const struct packet_mask *wanted, struct packet_mask ret[]);
+	const struct packet_batch *batch, const struct packet_mask *wanted,
+	struct packet_mask ret[]);
 
 #endif
