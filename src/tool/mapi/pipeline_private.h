@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of the pipeline language share. */
+#ifndef MAPI_TOOL_PIPELINE_PRIVATE_H
+#define MAPI_TOOL_PIPELINE_PRIVATE_H
+
+#include "pipeline.h"
+
+#include "text.h"
+
+/* Fill @err. Return: -EINVAL. */
+int pipeline_fail(struct pipeline_error *err, struct pipeline_place place, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Say in the hint which name was probably meant, else @otherwise (may be NULL). */
+void pipeline_hint(
+	struct pipeline_error *err, const struct text_suggestion *s, const char *otherwise);
+
+/* A value typed by @desc: a choice becomes its number, a suffix is multiplied, bounds are checked.
+ * Texts and references stay as they are. @function is for messages.
+ * Return: 0 with @arg->text replaced, -EINVAL, -ENOMEM. */
+int pipeline_value_check(const char *function, const struct mapi_arg *desc,
+	struct pipeline_arg *arg, struct pipeline_error *err);
+
+/* [A-Za-z_][A-Za-z0-9_]* */
+bool pipeline_is_name(const char *text, size_t len);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See text.h. */
+#include "text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TEXT_WORD_MAX 32 /* longer words are not compared: nobody mistypes those */
+
+static char text_upper(char c)
+{
+	return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+}
+
+bool text_equal(const char *word, size_t len, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (!name[i] || text_upper(word[i]) != text_upper(name[i]))
+			return false;
+	return !name[len];
+}
+
+/* Damerau's distance without repeated edits of one place ("optimal string alignment"). */
+static unsigned int text_distance(const char *a, size_t n, const char *b, size_t m)
+{
+	unsigned int row[3][TEXT_WORD_MAX + 1];
+	size_t i, j;
+
+	for (j = 0; j <= m; j++)
+		row[0][j] = (unsigned int)j;
+	for (i = 1; i <= n; i++) {
+		unsigned int *now = row[i % 3], *before = row[(i + 2) % 3];
+		const unsigned int *two_before = row[(i + 1) % 3];
+
+		now[0] = (unsigned int)i;
+		for (j = 1; j <= m; j++) {
+			char x = text_upper(a[i - 1]), y = text_upper(b[j - 1]);
+			unsigned int best = before[j - 1] + (x != y);
+
+			if (before[j] + 1 < best)
+				best = before[j] + 1;
+			if (now[j - 1] + 1 < best)
+				best = now[j - 1] + 1;
+			if (i > 1 && j > 1 && x == text_upper(b[j - 2]) &&
+				text_upper(a[i - 2]) == y && two_before[j - 2] + 1 < best)
+				best = two_before[j - 2] + 1;
+			now[j] = best;
+		}
+	}
+	return row[n % 3][m];
+}
+
+void text_suggest(struct text_suggestion *s, const char *name)
+{
+	size_t len = strlen(name);
+	unsigned int limit, d;
+
+	if (!s->word_len || s->word_len > TEXT_WORD_MAX || len > TEXT_WORD_MAX)
+		return;
+	limit = (unsigned int)(s->word_len / 3);
+	limit = s->word_len < 2 ? 0 : limit < 1 ? 1 : limit > 3 ? 3 : limit;
+	d = text_distance(s->word, s->word_len, name, len);
+	/* The beginning of a name counts as if one letter were wrong. */
+	if (s->word_len >= 3 && s->word_len < len) {
+		size_t i = 0;
+
+		while (i < s->word_len && text_upper(s->word[i]) == text_upper(name[i]))
+			i++;
+		if (i == s->word_len && d > 1)
+			d = 1;
+	}
+	if (d <= limit && (!s->best || d < s->distance)) {
+		s->best = name;
+		s->distance = d;
+	}
+}
+
+static bool text_is_control(unsigned char c)
+{
+	return c < 0x20 || c == 0x7f;
+}
+
+static bool text_is_continuation(char c)
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+void text_caret(FILE *out, const char *prefix, const char *source, size_t at, size_t len)
+{
+	size_t total = strlen(source), first, end, i;
+	bool underlined = false;
+
+	if (at > total)
+		at = total;
+	for (first = at; first > 0 && source[first - 1] != '\n'; first--)
+		;
+	for (end = at; end < total && source[end] != '\n'; end++)
+		;
+	fputs(prefix, out);
+	for (i = first; i < end; i++)
+		fputc(text_is_control((unsigned char)source[i]) ? ' ' : source[i], out);
+	fprintf(out, "\n%s", prefix);
+	for (i = first; i < at; i++)
+		if (!text_is_continuation(source[i]))
+			fputc(' ', out);
+	for (i = at; i < end && i < at + len; i++) {
+		if (text_is_continuation(source[i]))
+			continue;
+		fputc(underlined ? '~' : '^', out);
+		underlined = true;
+	}
+	if (!underlined)
+		fputc('^', out);
+	fputc('\n', out);
+}
+
+/* Length of the valid UTF-8 sequence at @s (RFC 3629), 0 if it is none or a C1 control. */
+static size_t text_utf8(const unsigned char *s)
+{
+	if (s[0] < 0x80)
+		return 1;
+	if (s[0] >= 0xc2 && s[0] <= 0xdf && text_is_continuation((char)s[1]))
+		return s[0] == 0xc2 && s[1] < 0xa0 ? 0 : 2;
+	if ((s[0] & 0xf0) == 0xe0 && text_is_continuation((char)s[1]) &&
+		text_is_continuation((char)s[2])) {
+		if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0))
+			return 0;
+		return 3;
+	}
+	if (s[0] >= 0xf0 && s[0] <= 0xf4 && text_is_continuation((char)s[1]) &&
+		text_is_continuation((char)s[2]) && text_is_continuation((char)s[3])) {
+		if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] >= 0x90))
+			return 0;
+		return 4;
+	}
+	return 0;
+}
+
+void text_safe(FILE *out, const char *s)
+{
+	const unsigned char *p = (const unsigned char *)s;
+
+	while (*p) {
+		size_t n = text_utf8(p);
+
+		if (!n || text_is_control(*p)) {
+			fprintf(out, "\\x%02x", *p);
+			n = 1;
+		} else {
+			fwrite(p, 1, n, out);
+		}
+		p += n;
+	}
+}
+
+int text_colour_parse(const char *word, enum text_colour_mode *ret)
+{
+	static const char *const words[] = { "auto", "always", "never" };
+	int i;
+
+	for (i = 0; i < 3; i++)
+		if (!strcmp(word, words[i])) {
+			*ret = (enum text_colour_mode)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+static bool text_environment(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value;
+}
+
+bool text_colour_wanted(enum text_colour_mode mode, int fd)
+{
+	const char *term = getenv("TERM"), *force = getenv("CLICOLOR_FORCE");
+
+	if (mode != TEXT_COLOUR_AUTO)
+		return mode == TEXT_COLOUR_ALWAYS;
+	if (text_environment("NO_COLOR"))
+		return false;
+	if (force && *force && strcmp(force, "0") != 0)
+		return true;
+	return isatty(fd) && term && strcmp(term, "dumb") != 0;
+}
+
+void text_bytes(char *out, size_t out_bytes, double bytes)
+{
+	static const char prefixes[] = " kMGTPE";
+	unsigned int i = 0;
+
+	while (bytes >= 999.5 && prefixes[i + 1]) {
+		bytes /= 1000;
+		i++;
+	}
+	if (!i)
+		(void)snprintf(out, out_bytes, "%.0f B", bytes);
+	else
+		(void)snprintf(out, out_bytes, "%.*f %cB",
+			bytes < 9.995           ? 2
+				: bytes < 99.95 ? 1
+						: 0,
+			bytes, prefixes[i]);
+}
+
+void text_rfc3339(char out[TEXT_TIME_BYTES], uint64_t ts_ns)
+{
+	time_t s = (time_t)(ts_ns / 1000000000u);
+	struct tm tm;
+	size_t n;
+
+	if (!gmtime_r(&s, &tm)) {
+		(void)snprintf(out, TEXT_TIME_BYTES, "invalid");
+		return;
+	}
+	n = strftime(out, TEXT_TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
+	(void)snprintf(out + n, TEXT_TIME_BYTES - n, ".%09uZ", (unsigned int)(ts_ns % 1000000000u));
+}
