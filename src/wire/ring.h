@@ -3,11 +3,12 @@
  * Record rings: how packets (struct mapipkt) and records of blocking functions travel from the
  * engine to one client, through shared memory (semantics R4, L1).
  *
- * One writer (the worker whose turn it is), one reader (the client; several threads of it must agree
- * among themselves). The data area is mapped twice in a row, so a record is contiguous at the wrap.
- * The reader's index is written by the client: the writer treats it as hostile, and so does the
- * reader with the writer's. The memory is a memfd sealed against resizing. An eventfd wakes the
- * reader, and only when it has said that it sleeps; a second one wakes a writer that waits for room.
+ * One writer (the worker whose turn it is), one reader (the client; several threads of it must
+ * agree among themselves). The data area is mapped twice in a row, so a record is contiguous at the
+ * wrap. The reader's index is written by the client: the writer treats it as hostile, and so does
+ * the reader with the writer's. The memory is a memfd sealed against resizing. An eventfd wakes the
+ * reader, and only when it has said that it sleeps; a second one wakes a writer that waits for
+ * room.
  */
 #ifndef MAPI_WIRE_RING_H
 #define MAPI_WIRE_RING_H
@@ -24,11 +25,17 @@
 /* ---- the writer: the engine ---- */
 
 struct ring;
-struct ring_group; /* the rings of one client, so that one can spill while the client waits on another */
+struct ring_group; /* the rings of one client, so that one can spill while the client waits on
+		      another */
 
 int ring_group_new(struct ring_group **ret, size_t spill_quota_bytes);
-struct ring_group *ring_group_free(struct ring_group *group); /* takes NULL; all rings gone before */
+struct ring_group *ring_group_free(
+	struct ring_group *group); /* takes NULL; all rings gone before */
 DEFINE_CLEANUP(struct ring_group *, ring_group_free);
+
+/* The client waits for an answer that a writer of its rings may hold up: while it does, full rings
+ * spill as if it slept on another ring. Any thread. */
+void ring_group_await(struct ring_group *group, bool awaits_reply);
 
 /**
  * ring_new() - make a ring
@@ -42,16 +49,18 @@ int ring_new(struct ring **ret, size_t data_bytes, bool lossless);
 struct ring *ring_free(struct ring *ring); /* takes NULL; leaves its group */
 DEFINE_CLEANUP(struct ring *, ring_free);
 
-/* Put the ring among the other rings of its client. Control thread. Return: 0, -ENOMEM. */
+/* Put the ring among the other rings of its client, before the first write. Control thread.
+ * Return: 0. */
 int ring_join(struct ring *ring, struct ring_group *group);
 
-/* Descriptors for the client, in this order: memory, reader's eventfd, writer's eventfd. Borrowed. */
+/* Descriptors for the client, in this order: memory, reader's eventfd, writer's eventfd. Borrowed.
+ */
 #define RING_N_FDS 3
 void ring_fds(const struct ring *ring, int ret_fds[RING_N_FDS]);
 
 enum ring_outcome {
 	RING_E_DROPPED = 1, /* no room, not lossless: counted in the ring */
-	RING_E_CANCELLED,   /* ring_cancel() was called */
+	RING_E_CANCELLED, /* ring_cancel() was called */
 	_RING_E_N
 };
 
@@ -60,9 +69,10 @@ enum ring_outcome {
  * @head, @head_bytes: first part of the record
  * @tail, @tail_bytes: second part
  * @err:  9004 when the client reads nothing of this ring, waits on another one, and the spill quota
- *        is used up
+ *        is used up; 3075 when the client wrote nonsense into its index; 9006
  *
- * The record is published at once; the reader is woken if it sleeps. May wait if the ring is lossless.
+ * The record is published at once; the reader is woken if it sleeps. May wait if the ring is
+ * lossless.
  *
  * Return: 0, RING_E_DROPPED, RING_E_CANCELLED, -EMSGSIZE (more than RING_RECORD_BYTES_MAX or than
  * half the ring), -EINVAL with @err filled.
@@ -94,14 +104,15 @@ struct ring_reader;
  * Return: 0, -EBADMSG if the memory is not such a ring, -ENOMEM or another errno.
  */
 int ring_reader_new(struct ring_reader **ret, const int fds[RING_N_FDS]);
-/* Async-signal-safe except for free(); takes NULL. */
-struct ring_reader *ring_reader_free(struct ring_reader *reader);
+/* Async-signal-safe: unmaps and closes; only ring_reader_free() may follow. */
+void ring_reader_close(struct ring_reader *reader);
+struct ring_reader *ring_reader_free(struct ring_reader *reader); /* takes NULL; closes */
 DEFINE_CLEANUP(struct ring_reader *, ring_reader_free);
 
 enum ring_read_outcome {
 	RING_READ_E_EMPTY = 1, /* nothing now */
-	RING_READ_E_END,       /* nothing ever again */
-	RING_READ_E_WOKEN,     /* ring_reader_wake(), or a signal: look at your own state */
+	RING_READ_E_END, /* nothing ever again */
+	RING_READ_E_WOKEN, /* ring_reader_wake(), or a signal: look at your own state */
 	_RING_READ_E_N
 };
 
@@ -124,7 +135,8 @@ int ring_reader_next(struct ring_reader *reader, const void **ret_record, size_t
  */
 int ring_reader_wait(struct ring_reader *reader, int timeout_ms);
 
-/* Any thread and signal handlers: make ring_reader_wait() return RING_READ_E_WOKEN, now and ever after. */
+/* Any thread and signal handlers: make ring_reader_wait() return RING_READ_E_WOKEN, now and ever
+ * after. */
 void ring_reader_wake(struct ring_reader *reader);
 
 /* The descriptor to poll for readability (mapi_fileno); from the first call on it is kept current:

@@ -17,11 +17,15 @@
 #define WIRE_FRAME_BYTES_MAX (1u << 20)
 #define WIRE_FDS_MAX 16 /* received and not taken yet */
 
+/* An arena of WIRE_ARENA_BYTES(frame) holds whatever any frame of that size unpacks to. */
+#define WIRE_ARENA_FACTOR 128u
+#define WIRE_ARENA_BYTES(frame_bytes) (4096u + WIRE_ARENA_FACTOR * (size_t)(frame_bytes))
+
 struct wire_conn;
 
 enum wire_outcome {
 	WIRE_E_AGAIN = 1, /* nothing (more) now */
-	WIRE_E_CLOSED,    /* the peer has closed in good order, at a frame boundary */
+	WIRE_E_CLOSED, /* the peer has closed in good order, at a frame boundary */
 	_WIRE_E_N
 };
 
@@ -30,7 +34,7 @@ enum wire_outcome {
  * @ret: the connection; the caller owns it
  * @fd:  taken on success; set to non-blocking
  *
- * Return: 0, -ENOMEM.
+ * Return: 0, -ENOMEM, -EBADF.
  */
 int wire_conn_new(struct wire_conn **ret, int fd);
 struct wire_conn *wire_conn_free(struct wire_conn *conn); /* closes; takes NULL */
@@ -76,8 +80,8 @@ size_t wire_conn_queued_bytes(const struct wire_conn *conn);
 /**
  * struct wire_arena - memory for one unpacked message, without malloc
  *
- * allocator is handed to protobuf-c's unpack; nothing needs to be freed; unpacking fails (NULL) when
- * the arena is full.
+ * allocator is handed to protobuf-c's unpack; nothing needs to be freed; unpacking fails (NULL)
+ * when the arena is full.
  */
 struct wire_arena {
 	ProtobufCAllocator allocator;
@@ -86,7 +90,8 @@ struct wire_arena {
 	size_t used_bytes;
 };
 
-/* @bytes: borrowed, aligned to 16. A message needs at most WIRE_ARENA_FACTOR times its frame. */
+/* @bytes: borrowed, aligned to 16. May be called again to use the same bytes for another message.
+ */
 void wire_arena_init(struct wire_arena *arena, void *bytes, size_t n_bytes);
 
 #endif

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Framed connections: see wire.h. Bytes that arrive are kept in one buffer until a frame is whole;
+ * bytes that the socket does not take are kept in another. Each buffer grows with what has really
+ * come, never with what a length field promises.
+ *
+ * On a unix stream socket the kernel ends a read at the segment that carried descriptors, so those
+ * of a later frame may come with an earlier one, but never the other way round: a queue of
+ * descriptors in order of arrival is enough.
+ */
+#include "wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "base/buf.h"
+
+#define WIRE_HEAD_BYTES 4u
+#define WIRE_BUFFER_BYTES (16u << 10) /* to begin with: no usual message needs more */
+
+struct wire_buffer {
+	uint8_t *bytes;
+	size_t capacity;
+	size_t begin;
+	size_t end;
+};
+
+/* A descriptor that waits; @at is the stream position of the byte that it must travel with. */
+struct wire_out_fd {
+	uint64_t at;
+	int fd;
+};
+
+struct wire_conn {
+	int fd;
+	bool is_eof;
+	struct wire_buffer in;
+	int in_fds[WIRE_FDS_MAX];
+	unsigned int n_in_fds;
+	struct wire_buffer out;
+	uint64_t out_at; /* stream position of out.begin */
+	struct wire_out_fd *out_fds;
+	size_t n_out_fds;
+	size_t out_fds_capacity;
+};
+
+/* Room for @n_bytes more at the end of the buffer, by moving first and by growing second. */
+static int wire_buffer_reserve(struct wire_buffer *b, size_t n_bytes)
+{
+	size_t used = b->end - b->begin, capacity = b->capacity;
+	uint8_t *bytes;
+
+	if (b->capacity - b->end >= n_bytes)
+		return 0;
+	if (b->begin > 0) {
+		memmove(b->bytes, b->bytes + b->begin, used);
+		b->begin = 0;
+		b->end = used;
+	}
+	while (capacity - used < n_bytes)
+		capacity *= 2;
+	if (capacity == b->capacity)
+		return 0;
+	bytes = realloc(b->bytes, capacity);
+	if (!bytes)
+		return -ENOMEM;
+	b->bytes = bytes;
+	b->capacity = capacity;
+	return 0;
+}
+
+int wire_conn_new(struct wire_conn **ret, int fd)
+{
+	_cleanup_(wire_conn_freep) struct wire_conn *conn = calloc(1, sizeof(*conn));
+	int flags;
+
+	if (!conn)
+		return -ENOMEM;
+	conn->fd = -1;
+	conn->in.bytes = malloc(WIRE_BUFFER_BYTES);
+	conn->out.bytes = malloc(WIRE_BUFFER_BYTES);
+	if (!conn->in.bytes || !conn->out.bytes)
+		return -ENOMEM;
+	conn->in.capacity = conn->out.capacity = WIRE_BUFFER_BYTES;
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -errno;
+	conn->fd = fd;
+	*ret = TAKE(conn);
+	return 0;
+}
+
+struct wire_conn *wire_conn_free(struct wire_conn *conn)
+{
+	if (!conn)
+		return NULL;
+	for (unsigned int i = 0; i < conn->n_in_fds; i++)
+		(void)close(conn->in_fds[i]); /* received, never used */
+	for (size_t i = 0; i < conn->n_out_fds; i++)
+		(void)close(conn->out_fds[i].fd); /* our duplicates */
+	if (conn->fd >= 0)
+		(void)close(conn->fd);
+	free(conn->in.bytes);
+	free(conn->out.bytes);
+	free(conn->out_fds);
+	free(conn);
+	return NULL;
+}
+
+int wire_conn_fd(const struct wire_conn *conn)
+{
+	return conn->fd;
+}
+
+/* ---- receiving ---- */
+
+union wire_control {
+	struct cmsghdr align;
+	char bytes[CMSG_SPACE(sizeof(int) * WIRE_FDS_MAX)];
+};
+
+/* Keep the descriptors of one recvmsg; close them all if there are too many. */
+static int wire_keep_fds(struct wire_conn *conn, struct msghdr *msg)
+{
+	int r = msg->msg_flags & MSG_CTRUNC ? -EBADMSG : 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		size_t n_fds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < n_fds; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+			if (conn->n_in_fds < WIRE_FDS_MAX) {
+				conn->in_fds[conn->n_in_fds++] = fd;
+			} else {
+				(void)close(fd);
+				r = -EBADMSG;
+			}
+		}
+	}
+	return r;
+}
+
+/* One read. Return: 0, WIRE_E_AGAIN, negative errno. */
+static int wire_receive(struct wire_conn *conn)
+{
+	struct wire_buffer *in = &conn->in;
+	union wire_control control;
+	struct iovec iov = { .iov_base = in->bytes + in->end, .iov_len = in->capacity - in->end };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	ssize_t n;
+
+	do
+		n = recvmsg(conn->fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? WIRE_E_AGAIN : -errno;
+	if (n == 0)
+		conn->is_eof = true;
+	in->end += (size_t)n;
+	return wire_keep_fds(conn, &msg);
+}
+
+int wire_conn_next(struct wire_conn *conn, const uint8_t **ret_frame, size_t *ret_bytes)
+{
+	struct wire_buffer *in = &conn->in;
+
+	for (;;) {
+		size_t used = in->end - in->begin;
+		size_t frame_bytes = 0;
+		int r;
+
+		if (used >= WIRE_HEAD_BYTES) {
+			frame_bytes = buf_peek_be32(in->bytes + in->begin);
+			if (frame_bytes > WIRE_FRAME_BYTES_MAX)
+				return -EBADMSG;
+			if (used - WIRE_HEAD_BYTES >= frame_bytes) {
+				*ret_frame = in->bytes + in->begin + WIRE_HEAD_BYTES;
+				*ret_bytes = frame_bytes;
+				in->begin += WIRE_HEAD_BYTES + frame_bytes;
+				return 0;
+			}
+		}
+		if (conn->is_eof)
+			return used > 0 ? -EBADMSG : WIRE_E_CLOSED;
+		/* Half a page of room is worth a read; less makes the buffer move or double. */
+		r = wire_buffer_reserve(in, 2048);
+		if (r < 0)
+			return r;
+		r = wire_receive(conn);
+		if (r != 0)
+			return r;
+	}
+}
+
+int wire_conn_take_fds(struct wire_conn *conn, int ret_fds[], unsigned int n_fds)
+{
+	if (n_fds > conn->n_in_fds)
+		return -EBADMSG;
+	memcpy(ret_fds, conn->in_fds, n_fds * sizeof(int));
+	conn->n_in_fds -= n_fds;
+	memmove(conn->in_fds, conn->in_fds + n_fds, conn->n_in_fds * sizeof(int));
+	return 0;
+}
+
+/* ---- sending ---- */
+
+/* One sendmsg. Return: bytes taken, or negative errno (-EAGAIN: none). */
+static ssize_t wire_send(
+	struct wire_conn *conn, uint8_t *bytes, size_t n_bytes, const int fds[], unsigned int n_fds)
+{
+	union wire_control control = { .bytes = { 0 } };
+	struct iovec iov = { .iov_base = bytes, .iov_len = n_bytes };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n;
+
+	if (n_fds > 0) {
+		struct cmsghdr *c;
+
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+		c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+		memcpy(CMSG_DATA(c), fds, sizeof(int) * n_fds);
+	}
+	do
+		n = sendmsg(conn->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	return n;
+}
+
+static int wire_queue_fds(struct wire_conn *conn, uint64_t at, const int fds[], unsigned int n_fds)
+{
+	size_t n_kept = conn->n_out_fds;
+
+	if (conn->out_fds_capacity - conn->n_out_fds < n_fds) {
+		size_t capacity = conn->out_fds_capacity * 2 + WIRE_FDS_MAX;
+		struct wire_out_fd *out_fds =
+			reallocarray(conn->out_fds, capacity, sizeof(*out_fds));
+
+		if (!out_fds)
+			return -ENOMEM;
+		conn->out_fds = out_fds;
+		conn->out_fds_capacity = capacity;
+	}
+	for (unsigned int i = 0; i < n_fds; i++) {
+		int fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+
+		if (fd < 0) {
+			int r = -errno;
+
+			while (conn->n_out_fds > n_kept)
+				(void)close(conn->out_fds[--conn->n_out_fds].fd);
+			return r;
+		}
+		conn->out_fds[conn->n_out_fds++] = (struct wire_out_fd){ .at = at, .fd = fd };
+	}
+	return 0;
+}
+
+static void wire_drop_out_fds(struct wire_conn *conn, unsigned int n_fds)
+{
+	for (unsigned int i = 0; i < n_fds; i++)
+		(void)close(conn->out_fds[i].fd); /* sent: the peer has its own */
+	conn->n_out_fds -= n_fds;
+	memmove(conn->out_fds, conn->out_fds + n_fds, conn->n_out_fds * sizeof(*conn->out_fds));
+}
+
+static void wire_sent(struct wire_conn *conn, size_t n_bytes)
+{
+	conn->out.begin += n_bytes;
+	conn->out_at += n_bytes;
+	if (conn->out.begin == conn->out.end)
+		conn->out.begin = conn->out.end = 0;
+}
+
+int wire_conn_flush(struct wire_conn *conn)
+{
+	struct wire_buffer *out = &conn->out;
+
+	while (out->begin < out->end) {
+		size_t n_bytes = out->end - out->begin;
+		int fds[WIRE_FDS_MAX];
+		unsigned int n_fds = 0;
+		ssize_t n;
+
+		/* Descriptors must travel with the first byte of their frame: stop before the next.
+		 */
+		while (n_fds < conn->n_out_fds && conn->out_fds[n_fds].at == conn->out_at) {
+			fds[n_fds] = conn->out_fds[n_fds].fd;
+			n_fds++;
+		}
+		if (n_fds < conn->n_out_fds)
+			n_bytes = MIN(n_bytes, (size_t)(conn->out_fds[n_fds].at - conn->out_at));
+		n = wire_send(conn, out->bytes + out->begin, n_bytes, fds, n_fds);
+		if (n == -EAGAIN)
+			return WIRE_E_AGAIN;
+		if (n < 0)
+			return (int)n;
+		if (n_fds > 0)
+			wire_drop_out_fds(conn, n_fds);
+		wire_sent(conn, (size_t)n);
+	}
+	return 0;
+}
+
+int wire_conn_put(struct wire_conn *conn, const ProtobufCMessage *message, const int fds[],
+	unsigned int n_fds)
+{
+	struct wire_buffer *out = &conn->out;
+	size_t message_bytes = protobuf_c_message_get_packed_size(message);
+	size_t frame_bytes = WIRE_HEAD_BYTES + message_bytes;
+	bool was_empty = out->begin == out->end;
+	uint32_t head_be = htobe32((uint32_t)message_bytes);
+	uint8_t *frame;
+	ssize_t n;
+	int r;
+
+	if (message_bytes > WIRE_FRAME_BYTES_MAX || n_fds > WIRE_FDS_MAX)
+		return -EMSGSIZE;
+	r = wire_buffer_reserve(out, frame_bytes);
+	if (r < 0)
+		return r;
+	frame = out->bytes + out->end;
+	memcpy(frame, &head_be, WIRE_HEAD_BYTES);
+	(void)protobuf_c_message_pack(message, frame + WIRE_HEAD_BYTES);
+	if (was_empty) {
+		n = wire_send(conn, frame, frame_bytes, fds, n_fds);
+		if (n < 0 && n != -EAGAIN)
+			return (int)n;
+		if (n > 0) {
+			out->end += frame_bytes;
+			wire_sent(conn, (size_t)n);
+			return wire_conn_flush(conn);
+		}
+	}
+	if (n_fds > 0) {
+		r = wire_queue_fds(conn, conn->out_at + (out->end - out->begin), fds, n_fds);
+		if (r < 0)
+			return r;
+	}
+	out->end += frame_bytes;
+	return was_empty ? WIRE_E_AGAIN : wire_conn_flush(conn);
+}
+
+size_t wire_conn_queued_bytes(const struct wire_conn *conn)
+{
+	return conn->out.end - conn->out.begin;
+}
+
+/* ---- unpacking without malloc ---- */
+
+static void *wire_arena_alloc(void *data, size_t n_bytes)
+{
+	struct wire_arena *arena = data;
+	size_t rounded_bytes;
+	void *p;
+
+	if (n_bytes > arena->n_bytes)
+		return NULL;
+	rounded_bytes = (n_bytes + 15) / 16 * 16;
+	if (rounded_bytes > arena->n_bytes - arena->used_bytes)
+		return NULL;
+	p = arena->bytes + arena->used_bytes;
+	arena->used_bytes += rounded_bytes;
+	return p;
+}
+
+static void wire_arena_release(void *data, void *pointer)
+{
+	(void)data;
+	(void)pointer; /* all goes at once, with the arena */
+}
+
+void wire_arena_init(struct wire_arena *arena, void *bytes, size_t n_bytes)
+{
+	*arena = (struct wire_arena){
+		.allocator = { .alloc = wire_arena_alloc,
+			.free = wire_arena_release,
+			.allocator_data = arena },
+		.bytes = bytes,
+		.n_bytes = n_bytes,
+	};
+}
