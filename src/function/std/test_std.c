@@ -56,7 +56,7 @@ static void test_no_gap_in_arguments(const struct mapi_function_desc *desc)
 
 static void test_every_descriptor_is_complete(void **state)
 {
-	assert_int_equal(std_n_functions, 12);
+	assert_true(std_n_functions >= 12);
 	for (unsigned int k = 0; k < std_n_functions; k++) {
 		const struct function *f = std_functions[k];
 		char name[64];
@@ -168,7 +168,7 @@ static void test_parts_of_free_functions_add_up(void **state)
 		test_close(&left);
 		test_close(&right);
 	}
-	assert_int_equal(n_free, 3);
+	assert_true(n_free >= 3);
 	free(t);
 }
 
