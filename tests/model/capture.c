@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t model_ts(uint64_t ts_ns)
+{
+	return (ts_ns / 1000000000u) << 32 | ((ts_ns % 1000000000u) << 32) / 1000000000u;
+}
+
+uint64_t model_digest(
+	uint64_t digest, uint64_t ts, uint32_t cap_bytes, uint32_t wire_bytes, const uint8_t *data)
+{
+	const uint64_t head[3] = { ts, cap_bytes, wire_bytes };
+
+	for (unsigned int i = 0; i < sizeof(head); i++)
+		digest = (digest ^ ((const uint8_t *)head)[i]) * 0x100000001b3u;
+	for (uint32_t i = 0; i < cap_bytes; i++)
+		digest = (digest ^ data[i]) * 0x100000001b3u;
+	return digest;
+}
+
+static int model_capture_add(struct model_capture *capture, const struct pcap_pkthdr *head,
+	const uint8_t *data, size_t *used_bytes, size_t *room_bytes)
+{
+	if (capture->n_pkts % 1024 == 0) {
+		size_t n = capture->n_pkts + 1024;
+		struct model_packet *pkts = realloc(capture->pkts, n * sizeof(*pkts));
+
+		if (!pkts)
+			return -1;
+		capture->pkts = pkts;
+	}
+	if (*used_bytes + head->caplen > *room_bytes) {
+		size_t room = (*used_bytes + head->caplen) * 2;
+		uint8_t *bytes = realloc(capture->bytes, room);
+
+		if (!bytes)
+			return -1;
+		capture->bytes = bytes;
+		*room_bytes = room;
+	}
+	memcpy(capture->bytes + *used_bytes, data, head->caplen);
+	/* The bytes may still move: remember an offset, model_capture_read() makes it a pointer. */
+	capture->pkts[capture->n_pkts++] = (struct model_packet){
+		.ts_ns = (uint64_t)head->ts.tv_sec * 1000000000u + (uint64_t)head->ts.tv_usec,
+		.cap_bytes = head->caplen,
+		.wire_bytes = head->len,
+		.data = (const uint8_t *)*used_bytes,
+	};
+	*used_bytes += head->caplen;
+	return 0;
+}
+
+int model_capture_read(struct model_capture *ret, const char *path)
+{
+	char why[PCAP_ERRBUF_SIZE];
+	struct pcap_pkthdr *head;
+	size_t used_bytes = 0, room_bytes = 0;
+	const uint8_t *data;
+	pcap_t *pcap;
+	int r;
+
+	*ret = (struct model_capture){ .path = path };
+	pcap = pcap_open_offline_with_tstamp_precision(path, PCAP_TSTAMP_PRECISION_NANO, why);
+	if (!pcap) {
+		fprintf(stderr, "%s: libpcap: %s\n", path, why);
+		return -1;
+	}
+	ret->dlt = pcap_datalink(pcap);
+	while ((r = pcap_next_ex(pcap, &head, &data)) == 1)
+		if (model_capture_add(ret, head, data, &used_bytes, &room_bytes) < 0)
+			break;
+	if (r != PCAP_ERROR_BREAK) {
+		fprintf(stderr, "%s: libpcap: %s\n", path, pcap_geterr(pcap));
+		pcap_close(pcap);
+		model_capture_free(ret);
+		return -1;
+	}
+	pcap_close(pcap);
+	for (unsigned int i = 0; i < ret->n_pkts; i++)
+		ret->pkts[i].data = ret->bytes + (size_t)ret->pkts[i].data;
+	return 0;
+}
+
+void model_capture_free(struct model_capture *capture)
+{
+	free(capture->pkts);
+	free(capture->bytes);
+	*capture = (struct model_capture){ 0 };
+}

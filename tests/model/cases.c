@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Random pipelines. Everything follows from the seed of a case, so that a difference can be seen
+ * again with "model -s SEED -n 1 FILE".
+ */
+#include "model.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The finalizer of SplitMix64. */
+static uint64_t model_random(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return z ^ (z >> 31);
+}
+
+static unsigned int model_below(uint64_t *state, unsigned int n)
+{
+	return (unsigned int)(model_random(state) % n);
+}
+
+/* One alternative of a pattern: a piece of a packet of the capture, so that it is found, or at
+ * times one bit away from it. Letters stand for themselves, the rest is in hex. */
+static size_t model_draw_literal(
+	char *out, size_t room, uint64_t *state, const struct model_capture *capture)
+{
+	const struct model_packet *pkt = &capture->pkts[model_below(state, capture->n_pkts)];
+	uint32_t n = 1 + model_below(state, 8), at;
+	bool off_by_one = model_below(state, 4) == 0, in_hex = false;
+	size_t len = 0;
+
+	if (pkt->cap_bytes == 0)
+		return (size_t)snprintf(out, room, "www");
+	if (n > pkt->cap_bytes)
+		n = pkt->cap_bytes;
+	at = model_below(state, pkt->cap_bytes - n + 1);
+	for (uint32_t i = 0; i < n; i++) {
+		uint8_t byte = pkt->data[at + i];
+		bool hex;
+
+		if (off_by_one && i == n - 1)
+			byte ^= 1;
+		hex = !isalnum(byte);
+		if (hex != in_hex)
+			len += (size_t)snprintf(out + len, room - len, "|");
+		else if (hex)
+			len += (size_t)snprintf(out + len, room - len, " ");
+		len += (size_t)snprintf(out + len, room - len, hex ? "%02x" : "%c", byte);
+		in_hex = hex;
+	}
+	if (in_hex)
+		len += (size_t)snprintf(out + len, room - len, "|");
+	return len;
+}
+
+static void model_draw_search(
+	struct model_function *f, uint64_t *state, const struct model_capture *capture)
+{
+	unsigned int alternatives = 1 + (model_below(state, 4) == 0) * model_below(state, 3);
+	size_t len = 0;
+
+	for (unsigned int i = 0; i < alternatives; i++) {
+		/* "|41|" directly before "||" would read as another thing: a letter between. */
+		if (i)
+			len += (size_t)snprintf(f->text + len, sizeof(f->text) - len, "e||");
+		len += model_draw_literal(f->text + len, sizeof(f->text) - len, state, capture);
+	}
+	f->number = model_below(state, 3) ? 0 : (int)model_below(state, 100);
+	f->depth = model_below(state, 3) ? 0 : 60 + (int)model_below(state, 200);
+}
+
+/* A source of STATS: any counter or PKTINFO that has been applied, of any flow. */
+static bool model_draw_source(struct model_function *f, uint64_t *state, const struct model_case *c,
+	const bool referable[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX])
+{
+	unsigned int found = 0;
+
+	for (unsigned int i = 0; i < c->n_flows; i++) {
+		for (unsigned int k = 0; k < c->flows[i].n_functions; k++) {
+			if (!referable[i][k] || model_below(state, ++found))
+				continue;
+			f->ref_flow = i;
+			f->ref_function = k;
+		}
+	}
+	return found > 0;
+}
+
+static void model_draw_arguments(struct model_function *f, uint64_t *state,
+	const struct model_capture *capture, const char *const filters[], unsigned int n_filters)
+{
+	static const int formats[] = { 0, 100, 101 }; /* MFF_PCAP, MFF_PCAPNG, MFF_PCAP_NS */
+	static const char *const intervals[] = { "0", "0", "0", "1", "1", "50us", "7ms", "1s",
+		"2m" };
+
+	switch (f->kind) {
+	case MODEL_BPF_FILTER:
+		snprintf(f->text, sizeof(f->text), "%s", filters[model_below(state, n_filters)]);
+		break;
+	case MODEL_STR_SEARCH:
+		model_draw_search(f, state, capture);
+		break;
+	case MODEL_SAMPLE:
+		f->number = 1 + (int)model_below(state, model_below(state, 2) ? 4 : 40);
+		break;
+	case MODEL_CUT:
+		f->number = 1 + (int)model_below(state, model_below(state, 2) ? 60 : 400);
+		break;
+	case MODEL_PKTINFO:
+		f->number = (int)model_below(state, 2);
+		break;
+	case MODEL_HASH:
+		f->number = (int)model_below(state, 4);
+		break;
+	case MODEL_TO_FILE:
+		f->number = formats[model_below(state, 3)];
+		f->depth = model_below(state, 4) ? 0 : 1 + (int)model_below(state, 20);
+		break;
+	case MODEL_CHANCE:
+		f->number = (int)model_below(state, 101);
+		break;
+	case MODEL_HASHSAMP:
+		f->number = 1 + (int)model_below(state, 1024);
+		break;
+	case MODEL_STATS:
+		snprintf(f->text, sizeof(f->text), "%s",
+			intervals[model_below(state, sizeof(intervals) / sizeof(intervals[0]))]);
+		break;
+	case MODEL_PKT_COUNTER:
+	case MODEL_BYTE_COUNTER:
+	case MODEL_TO_BUFFER:
+	case _MODEL_KIND_N:
+		break;
+	}
+}
+
+/* How often a kind is drawn, of 100. */
+static enum model_kind model_draw_kind(uint64_t *state)
+{
+	static const unsigned int share[_MODEL_KIND_N] = {
+		[MODEL_BPF_FILTER] = 18,
+		[MODEL_STR_SEARCH] = 9,
+		[MODEL_SAMPLE] = 9,
+		[MODEL_CUT] = 6,
+		[MODEL_PKT_COUNTER] = 14,
+		[MODEL_BYTE_COUNTER] = 10,
+		[MODEL_PKTINFO] = 9,
+		[MODEL_HASH] = 4,
+		[MODEL_STATS] = 14,
+		[MODEL_TO_BUFFER] = 2,
+		[MODEL_TO_FILE] = 2,
+		[MODEL_CHANCE] = 1,
+		[MODEL_HASHSAMP] = 2,
+	};
+	unsigned int at = model_below(state, 100);
+	unsigned int kind = 0;
+
+	while (at >= share[kind])
+		at -= share[kind++];
+	return (enum model_kind)kind;
+}
+
+static void model_draw_next(struct model_case *c, unsigned int i, uint64_t *state,
+	bool referable[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX], bool *has_buffer)
+{
+	unsigned int k = c->flows[i].n_functions++;
+	struct model_function *f = &c->flows[i].functions[k];
+
+	f->kind = model_draw_kind(state);
+	/* One ring in a case: two would have to be read by turns. */
+	if (f->kind == MODEL_TO_BUFFER && *has_buffer)
+		f->kind = MODEL_PKT_COUNTER;
+	*has_buffer |= f->kind == MODEL_TO_BUFFER;
+	if (f->kind == MODEL_STATS && !model_draw_source(f, state, c, referable))
+		f->kind = MODEL_PKT_COUNTER;
+	referable[i][k] = f->kind == MODEL_PKT_COUNTER || f->kind == MODEL_BYTE_COUNTER ||
+		f->kind == MODEL_PKTINFO;
+}
+
+void model_case_draw(struct model_case *ret, uint64_t seed, const struct model_capture *capture,
+	const char *const filters[], unsigned int n_filters)
+{
+	bool referable[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX] = { 0 };
+	unsigned int left[MODEL_FLOWS_MAX];
+	uint64_t state = seed * 0x2545f4914f6cdd1du + 1;
+	bool has_buffer = false;
+	unsigned int n = 0;
+
+	*ret = (struct model_case){ .seed = seed,
+		.n_flows = 1 + model_below(&state, MODEL_FLOWS_MAX) };
+	for (unsigned int i = 0; i < ret->n_flows; i++)
+		n += left[i] = 1 + model_below(&state, MODEL_FUNCTIONS_MAX);
+	while (n > 0) {
+		unsigned int i = model_below(&state, ret->n_flows);
+
+		if (left[i] == 0)
+			continue;
+		left[i]--;
+		n--;
+		ret->order[ret->n_order++] = i;
+		model_draw_next(ret, i, &state, referable, &has_buffer);
+		model_draw_arguments(&ret->flows[i].functions[ret->flows[i].n_functions - 1],
+			&state, capture, filters, n_filters);
+	}
+}
+
+static void model_function_print(const struct model_function *f)
+{
+	switch (f->kind) {
+	case MODEL_BPF_FILTER:
+		printf("BPF_FILTER(\"%s\")", f->text);
+		break;
+	case MODEL_STR_SEARCH:
+		printf("STR_SEARCH(\"%s\", %d, %d)", f->text, f->number, f->depth);
+		break;
+	case MODEL_SAMPLE:
+		printf("SAMPLE(%d, PERIODIC)", f->number);
+		break;
+	case MODEL_CUT:
+		printf("CUT(%d)", f->number);
+		break;
+	case MODEL_PKT_COUNTER:
+		printf("PKT_COUNTER");
+		break;
+	case MODEL_BYTE_COUNTER:
+		printf("BYTE_COUNTER");
+		break;
+	case MODEL_PKTINFO:
+		printf("PKTINFO(%d)", f->number);
+		break;
+	case MODEL_HASH:
+		printf("HASH(%d)", f->number);
+		break;
+	case MODEL_STATS:
+		printf("STATS(flow %u function %u, \"%s\")", f->ref_flow + 1, f->ref_function + 1,
+			f->text);
+		break;
+	case MODEL_TO_BUFFER:
+		printf("TO_BUFFER");
+		break;
+	case MODEL_TO_FILE:
+		printf("TO_FILE(%d, ..., %d)", f->number, f->depth);
+		break;
+	case MODEL_CHANCE:
+		printf("SAMPLE(%d, PROBABILISTIC)", f->number);
+		break;
+	case MODEL_HASHSAMP:
+		printf("HASHSAMP(%d, 0)", f->number);
+		break;
+	case _MODEL_KIND_N:
+		break;
+	}
+}
+
+void model_case_print(const struct model_case *c)
+{
+	for (unsigned int i = 0; i < c->n_flows; i++) {
+		printf("  flow %u: ", i + 1);
+		for (unsigned int k = 0; k < c->flows[i].n_functions; k++) {
+			printf("%s", k ? " | " : "");
+			model_function_print(&c->flows[i].functions[k]);
+		}
+		printf("\n");
+	}
+}

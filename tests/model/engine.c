@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A case through libmapi: one offline device, so that flows see the same packets and may refer to
+ * each other. */
+#include "model.h"
+
+#include <mapi.h>
+#include <mapi/sample.h>
+#include <mapi/stats.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../flows.h"
+
+struct engine {
+	const struct model_case *c;
+	char *device;
+	int fd[MODEL_FLOWS_MAX];
+	int fid[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX];
+	char output[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX][64];
+};
+
+static int engine_apply_file(struct engine *e, unsigned int i, unsigned int k)
+{
+	const struct model_function *f = &e->c->flows[i].functions[k];
+	char *path = e->output[i][k];
+
+	snprintf(path, sizeof(e->output[i][k]), "model-%d-%u-%u.out", (int)getpid(), i, k);
+	return mapi_apply_function(
+		e->fd[i], "TO_FILE", f->number, path, (unsigned long long)f->depth);
+}
+
+static int engine_apply(struct engine *e, unsigned int i, unsigned int k)
+{
+	const struct model_function *f = &e->c->flows[i].functions[k];
+	int fd = e->fd[i];
+
+	switch (f->kind) {
+	case MODEL_BPF_FILTER:
+		return mapi_apply_function(fd, "BPF_FILTER", f->text);
+	case MODEL_STR_SEARCH:
+		return mapi_apply_function(fd, "STR_SEARCH", f->text, f->number, f->depth);
+	case MODEL_SAMPLE:
+		return mapi_apply_function(fd, "SAMPLE", f->number, PERIODIC);
+	case MODEL_CHANCE:
+		return mapi_apply_function(fd, "SAMPLE", f->number, PROBABILISTIC);
+	case MODEL_HASHSAMP:
+		return mapi_apply_function(fd, "HASHSAMP", f->number, 0);
+	case MODEL_CUT:
+		return mapi_apply_function(fd, "CUT", f->number);
+	case MODEL_PKT_COUNTER:
+		return mapi_apply_function(fd, "PKT_COUNTER");
+	case MODEL_BYTE_COUNTER:
+		return mapi_apply_function(fd, "BYTE_COUNTER");
+	case MODEL_PKTINFO:
+		return mapi_apply_function(fd, "PKTINFO", f->number);
+	case MODEL_HASH:
+		return mapi_apply_function(fd, "HASH", f->number);
+	case MODEL_STATS:
+		return mapi_apply_function(fd, "STATS", e->fd[f->ref_flow],
+			e->fid[f->ref_flow][f->ref_function], f->text);
+	case MODEL_TO_BUFFER:
+		return mapi_apply_function(fd, "TO_BUFFER", WAIT);
+	case MODEL_TO_FILE:
+		return engine_apply_file(e, i, k);
+	case _MODEL_KIND_N:
+		break;
+	}
+	return -1;
+}
+
+static int engine_make(struct engine *e)
+{
+	unsigned int applied[MODEL_FLOWS_MAX] = { 0 };
+
+	for (unsigned int i = 0; i < e->c->n_flows; i++) {
+		e->fd[i] = mapi_create_flow(e->device);
+		if (e->fd[i] < 0) {
+			flows_error("mapi_create_flow");
+			return -1;
+		}
+	}
+	for (unsigned int n = 0; n < e->c->n_order; n++) {
+		unsigned int i = e->c->order[n], k = applied[i]++;
+
+		e->fid[i][k] = engine_apply(e, i, k);
+		if (e->fid[i][k] != (int)k + 1) {
+			fprintf(stderr, "flow %u function %u: id %d\n", i + 1, k + 1, e->fid[i][k]);
+			flows_error("mapi_apply_function");
+			return -1;
+		}
+	}
+	for (unsigned int i = 0; i < e->c->n_flows; i++) {
+		if (mapi_connect(e->fd[i]) < 0) {
+			flows_error("mapi_connect");
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int engine_read_packets(
+	struct engine *e, unsigned int i, unsigned int k, struct model_result *ret)
+{
+	const struct mapipkt *pkt;
+	int code = 0;
+
+	while ((pkt = mapi_get_next_pkt(e->fd[i], e->fid[i][k]))) {
+		ret->value++;
+		ret->digest = model_digest(ret->digest, pkt->ts, pkt->caplen, pkt->wlen, &pkt->pkt);
+	}
+	mapi_read_error(&code, NULL);
+	if (code != 0)
+		fprintf(stderr, "mapi_get_next_pkt: %d\n", code);
+	return code == 0 ? 0 : -1;
+}
+
+static int engine_read_result(
+	struct engine *e, unsigned int i, unsigned int k, struct model_result *ret)
+{
+	const struct model_function *f = &e->c->flows[i].functions[k];
+	const mapi_results_t *results;
+	const stats_t *stats;
+
+	if (f->kind == MODEL_TO_BUFFER || f->kind == MODEL_TO_FILE)
+		return 0;
+	results = mapi_read_results(e->fd[i], e->fid[i][k]);
+	if (!results) {
+		flows_error("mapi_read_results");
+		return -1;
+	}
+	if (f->kind == MODEL_STATS) {
+		stats = results->res;
+		*ret = (struct model_result){ .count = stats->count,
+			.sum = stats->sum,
+			.sum2 = stats->sum2,
+			.max = stats->max,
+			.min = stats->min };
+	} else if (results->size == 8) {
+		ret->value = *(const unsigned long long *)results->res;
+	} else if (results->size == 4) {
+		ret->value = *(const unsigned int *)results->res;
+	}
+	return 0;
+}
+
+static void engine_read_file(const char *path, struct model_result *ret)
+{
+	struct model_capture capture;
+
+	if (model_capture_read(&capture, path) == 0) {
+		ret->value = capture.n_pkts;
+		for (unsigned int n = 0; n < capture.n_pkts; n++)
+			ret->digest = model_digest(ret->digest, capture.pkts[n].ts_ns,
+				capture.pkts[n].cap_bytes, capture.pkts[n].wire_bytes,
+				capture.pkts[n].data);
+		model_capture_free(&capture);
+	}
+	unlink(path);
+}
+
+typedef int (*engine_each)(
+	struct engine *e, unsigned int i, unsigned int k, struct model_result *ret);
+
+static int engine_packets_of_ring(
+	struct engine *e, unsigned int i, unsigned int k, struct model_result *ret)
+{
+	ret->digest = MODEL_DIGEST_EMPTY;
+	if (e->c->flows[i].functions[k].kind != MODEL_TO_BUFFER)
+		return 0;
+	return engine_read_packets(e, i, k, ret);
+}
+
+static int engine_packets_of_file(
+	struct engine *e, unsigned int i, unsigned int k, struct model_result *ret)
+{
+	if (e->c->flows[i].functions[k].kind == MODEL_TO_FILE)
+		engine_read_file(e->output[i][k], ret);
+	return 0;
+}
+
+static int engine_for_all(struct engine *e, engine_each each, struct model_results *ret)
+{
+	for (unsigned int i = 0; i < e->c->n_flows; i++)
+		for (unsigned int k = 0; k < e->c->flows[i].n_functions; k++)
+			if (each(e, i, k, &ret->of[i][k]) < 0)
+				return -1;
+	return 0;
+}
+
+static int engine_go(struct engine *e, struct model_results *ret)
+{
+	if (engine_make(e) < 0)
+		return -1;
+	if (mapi_start_offline_device(e->device) < 0) {
+		flows_error("mapi_start_offline_device");
+		return -1;
+	}
+	if (engine_for_all(e, engine_packets_of_ring, ret) < 0)
+		return -1;
+	for (unsigned int i = 0; i < e->c->n_flows; i++) {
+		if (flows_wait_end(e->fd[i]) < 0) {
+			flows_error("mapi_get_flow_info");
+			return -1;
+		}
+	}
+	return engine_for_all(e, engine_read_result, ret);
+}
+
+int model_engine_run(
+	struct model_results *ret, const struct model_case *c, const struct model_capture *capture)
+{
+	struct engine e = { .c = c };
+	int r;
+
+	*ret = (struct model_results){ 0 };
+	e.device = mapi_create_offline_device(capture->path, MFF_PCAP);
+	if (!e.device) {
+		flows_error("mapi_create_offline_device");
+		return -1;
+	}
+	r = engine_go(&e, ret);
+	for (unsigned int i = 0; i < c->n_flows; i++)
+		if (e.fd[i] > 0 && mapi_close_flow(e.fd[i]) < 0)
+			r = -1;
+	if (mapi_delete_offline_device(e.device) < 0)
+		r = -1;
+	/* What functions write is complete when their flow is closed. */
+	engine_for_all(&e, engine_packets_of_file, ret);
+	return r;
+}

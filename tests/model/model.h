@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The reference model: what a plain machine that takes packets one at a time and functions in
+ * application order makes of a capture (semantics O1), to be compared with the engine.
+ *
+ *   capture.c  reads a capture with libpcap
+ *   cases.c    draws random pipelines
+ *   plain.c    the plain machine: one packet, one function at a time; filters by libpcap's
+ *              interpreter, everything else written from the manual as simply as possible
+ *   engine.c   the same pipelines through libmapi
+ *   main.c     compares
+ *
+ * Nothing of the engine's code is used here, only its public interface.
+ */
+#ifndef TESTS_MODEL_MODEL_H
+#define TESTS_MODEL_MODEL_H
+
+#include <pcap/pcap.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MODEL_FLOWS_MAX 3
+#define MODEL_FUNCTIONS_MAX 6
+#define MODEL_TEXT_BYTES 512
+
+struct model_packet {
+	uint64_t ts_ns;
+	uint32_t cap_bytes;
+	uint32_t wire_bytes;
+	const uint8_t *data;
+};
+
+struct model_capture {
+	const char *path;
+	int dlt;
+	unsigned int n_pkts;
+	struct model_packet *pkts;
+	uint8_t *bytes;
+};
+
+/* Return: 0, or -1 with one line on standard error: libpcap cannot read @path to its end. */
+int model_capture_read(struct model_capture *ret, const char *path);
+void model_capture_free(struct model_capture *capture);
+
+enum model_kind {
+	MODEL_BPF_FILTER,
+	MODEL_STR_SEARCH,
+	MODEL_SAMPLE, /* PERIODIC */
+	MODEL_CUT,
+	MODEL_PKT_COUNTER,
+	MODEL_BYTE_COUNTER,
+	MODEL_PKTINFO,
+	MODEL_HASH,
+	MODEL_STATS,
+	MODEL_TO_BUFFER,
+	MODEL_TO_FILE,
+	/* What the plain machine cannot foretell: only compared between runs of the engine. */
+	MODEL_CHANCE, /* SAMPLE, PROBABILISTIC */
+	MODEL_HASHSAMP,
+	_MODEL_KIND_N
+};
+
+/**
+ * struct model_function - one function of a pipeline
+ * @text:   filter, pattern or interval
+ * @number: offset, period, length, property, layer, percent, range or file format
+ * @depth:  of a search
+ * @ref_flow, @ref_function: source of STATS, as indices into the case
+ */
+struct model_function {
+	enum model_kind kind;
+	char text[MODEL_TEXT_BYTES];
+	int number;
+	int depth;
+	unsigned int ref_flow;
+	unsigned int ref_function;
+};
+
+struct model_flow {
+	unsigned int n_functions;
+	struct model_function functions[MODEL_FUNCTIONS_MAX];
+};
+
+/**
+ * struct model_case - pipelines on one capture
+ * @order: flow of the function that is applied 1st, 2nd ... @n_order; a function can only refer to
+ *         those applied before it, though these may belong to later flows
+ */
+struct model_case {
+	uint64_t seed;
+	unsigned int n_flows;
+	struct model_flow flows[MODEL_FLOWS_MAX];
+	unsigned int n_order;
+	unsigned int order[MODEL_FLOWS_MAX * MODEL_FUNCTIONS_MAX];
+};
+
+void model_case_draw(struct model_case *ret, uint64_t seed, const struct model_capture *capture,
+	const char *const filters[], unsigned int n_filters);
+void model_case_print(const struct model_case *c);
+
+/**
+ * struct model_result - result of one function
+ * @known:  the plain machine can foretell it
+ * @value:  counters, PKTINFO, HASH; number of packets of TO_BUFFER and TO_FILE
+ * @digest: of the packets of TO_BUFFER and TO_FILE: times, lengths and bytes in order
+ * @count, @sum, @sum2, @max, @min: STATS
+ */
+struct model_result {
+	bool known;
+	uint64_t value;
+	uint64_t digest;
+	unsigned long long count;
+	long double sum;
+	long double sum2;
+	double max;
+	double min;
+};
+
+struct model_results {
+	struct model_result of[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX];
+};
+
+/* Return: 0, -1 if a filter does not compile for this capture's link type. */
+int model_plain_run(
+	struct model_results *ret, const struct model_case *c, const struct model_capture *capture);
+
+/* Return: 0, -1 with a line on standard error: a call of libmapi failed. */
+int model_engine_run(
+	struct model_results *ret, const struct model_case *c, const struct model_capture *capture);
+
+/* Order-dependent digest (FNV-1a) of one more packet. */
+uint64_t model_digest(
+	uint64_t digest, uint64_t ts, uint32_t cap_bytes, uint32_t wire_bytes, const uint8_t *data);
+#define MODEL_DIGEST_EMPTY 0xcbf29ce484222325u
+
+/* 32.32 fixed point seconds, rounded down, as the manual says. */
+uint64_t model_ts(uint64_t ts_ns);
+
+#endif

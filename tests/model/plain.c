@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The plain machine. For each packet, for each flow, for each function in application order: do
+ * what the manual says. Slow, and meant to be read.
+ */
+#include "model.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct plain_function {
+	struct bpf_program program;
+	uint64_t seen; /* packets that reached it */
+	uint64_t value; /* what a reference to it sees */
+	bool unknown; /* something before it cannot be foretold */
+	bool to_be_reset;
+	bool begun;
+	uint64_t now_ns;
+	uint64_t begin_ns;
+	struct model_result result;
+};
+
+struct plain {
+	const struct model_case *c;
+	const struct model_capture *capture;
+	struct plain_function of[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX];
+};
+
+/* ---- STR_SEARCH ---- */
+
+static unsigned int plain_hex(char digit)
+{
+	return (unsigned int)(isdigit((unsigned char)digit)
+			? digit - '0'
+			: tolower((unsigned char)digit) - 'a' + 10);
+}
+
+/* Read one alternative; *text moves behind it and its "||". The cases contain letters, digits and
+ * |xx xx| only. */
+static size_t plain_alternative(const char **text, uint8_t *ret)
+{
+	size_t n = 0;
+
+	while (**text) {
+		if ((*text)[0] == '|' && (*text)[1] == '|') {
+			*text += 2;
+			break;
+		}
+		if (**text == '|') {
+			for ((*text)++; **text != '|'; *text += 2) {
+				*text += **text == ' ';
+				ret[n++] = (uint8_t)(plain_hex((*text)[0]) << 4 |
+					plain_hex((*text)[1]));
+			}
+			(*text)++;
+		} else {
+			ret[n++] = (uint8_t) * *text;
+			(*text)++;
+		}
+	}
+	return n;
+}
+
+static bool plain_search(const struct model_function *f, const struct model_packet *pkt)
+{
+	uint8_t literal[MODEL_TEXT_BYTES];
+	const char *text = f->text;
+	size_t begin = (size_t)f->number, end = pkt->cap_bytes;
+
+	if (f->depth > 0 && begin + (size_t)f->depth < end)
+		end = begin + (size_t)f->depth;
+	while (*text) {
+		size_t n = plain_alternative(&text, literal);
+
+		for (size_t at = begin; at + n <= end; at++)
+			if (memcmp(pkt->data + at, literal, n) == 0)
+				return true;
+	}
+	return false;
+}
+
+/* ---- HASH ---- */
+
+static unsigned int plain_be16(const uint8_t *p)
+{
+	return (unsigned int)p[0] << 8 | p[1];
+}
+
+/* Where a layer begins and ends. Return: false if this reader does not know such packets; it only
+ * knows Ethernet with nothing between it and IPv4 or IPv6 without extensions. */
+static bool plain_layer(int layer, const struct model_packet *pkt, uint32_t *begin, uint32_t *end)
+{
+	const uint8_t *p = pkt->data;
+	uint32_t ip = 14, l4, ip_end;
+	unsigned int proto;
+
+	if (pkt->cap_bytes < 14 + 40 + 20)
+		return false;
+	if (plain_be16(p + 12) == 0x0800 && p[14] >> 4 == 4) {
+		unsigned int head_bytes = (p[14] & 15u) * 4u;
+
+		if (head_bytes < 20 || plain_be16(p + 16) < head_bytes ||
+			(plain_be16(p + 20) & 0x3fff))
+			return false;
+		l4 = ip + head_bytes;
+		ip_end = ip + plain_be16(p + 16);
+		proto = p[23];
+	} else if (plain_be16(p + 12) == 0x86dd && p[14] >> 4 == 6 && plain_be16(p + 18) > 0) {
+		l4 = ip + 40;
+		ip_end = l4 + plain_be16(p + 18);
+		proto = p[20];
+	} else {
+		return false;
+	}
+	*end = pkt->cap_bytes;
+	*begin = ip;
+	if (layer == 1)
+		return true;
+	if (proto != 6 && proto != 17)
+		return false;
+	*end = ip_end < pkt->cap_bytes ? ip_end : pkt->cap_bytes;
+	*begin = l4;
+	if (layer == 2)
+		return true;
+	if (l4 + 20 > *end)
+		return false;
+	*begin = l4 + (proto == 17 ? 8u : (p[l4 + 12] >> 4) * 4u);
+	return *begin <= *end && *begin >= l4 + 8 && (proto == 17 || *begin >= l4 + 20);
+}
+
+static void plain_hash(
+	struct plain_function *p, const struct model_function *f, const struct model_packet *pkt)
+{
+	uint32_t begin = 0, end = pkt->cap_bytes;
+	uint64_t sum;
+
+	p->result.known = f->number == 0 || plain_layer(f->number, pkt, &begin, &end);
+	if (!p->result.known)
+		return;
+	sum = end - begin;
+	for (uint32_t i = begin; i < end; i++)
+		sum += pkt->data[i];
+	p->value = sum % 500009;
+}
+
+/* ---- STATS ---- */
+
+static void plain_sample(struct plain_function *p, uint64_t value)
+{
+	struct model_result *r = &p->result;
+	double d = (double)value;
+
+	if (r->count == 0 || d > r->max)
+		r->max = d;
+	if (r->count == 0 || d < r->min)
+		r->min = d;
+	r->count++;
+	r->sum += (long double)value;
+	r->sum2 += (long double)value * (long double)value;
+}
+
+static uint64_t plain_period_ns(const char *text)
+{
+	char *unit;
+	uint64_t n = strtoull(text, &unit, 10);
+
+	if (strcmp(unit, "us") == 0)
+		return n * 1000u;
+	if (strcmp(unit, "ms") == 0)
+		return n * 1000000u;
+	if (strcmp(unit, "s") == 0)
+		return n * 1000000000u;
+	return n * 60000000000u;
+}
+
+/* Periods: the packet that is the first at or after the end of a period closes it. The sample is
+ * the value at that packet, then the source is reset; periods without a packet give 0. */
+static void plain_stats(struct plain_function *p, const struct model_function *f,
+	struct plain_function *source, const struct model_packet *pkt)
+{
+	uint64_t period_ns, n;
+
+	if (strcmp(f->text, "0") == 0 || (strcmp(f->text, "1") == 0 && p->seen > 1)) {
+		plain_sample(p, source->value);
+		return;
+	}
+	if (strcmp(f->text, "1") == 0)
+		return;
+
+	period_ns = plain_period_ns(f->text);
+	if (!p->begun) {
+		p->begun = true;
+		p->begin_ns = p->now_ns = pkt->ts_ns;
+		return;
+	}
+	if (pkt->ts_ns > p->now_ns)
+		p->now_ns = pkt->ts_ns;
+	n = (p->now_ns - p->begin_ns) / period_ns;
+	if (n == 0)
+		return;
+	plain_sample(p, source->value);
+	source->to_be_reset = true;
+	p->begin_ns += n * period_ns;
+	if (n > 1) {
+		/* Adding zeroes one by one would take years for some captures. */
+		p->result.count += n - 1;
+		p->result.min = 0;
+	}
+}
+
+/* ---- the machine ---- */
+
+static void plain_record(
+	struct plain_function *p, const struct model_function *f, const struct model_packet *pkt)
+{
+	uint64_t ts = pkt->ts_ns;
+
+	if (f->kind == MODEL_TO_FILE) {
+		if (f->depth > 0 && p->value == (uint64_t)f->depth)
+			return;
+		if (f->number == 0)
+			ts -= ts % 1000;
+	} else {
+		ts = model_ts(ts);
+	}
+	p->value++;
+	p->result.digest =
+		model_digest(p->result.digest, ts, pkt->cap_bytes, pkt->wire_bytes, pkt->data);
+}
+
+/* Return: true if the packet goes on to the next function. */
+static bool plain_step(struct plain *m, unsigned int i, unsigned int k, struct model_packet *pkt)
+{
+	const struct model_function *f = &m->c->flows[i].functions[k];
+	struct plain_function *p = &m->of[i][k];
+
+	p->seen++;
+	switch (f->kind) {
+	case MODEL_BPF_FILTER: {
+		struct pcap_pkthdr head = { .caplen = pkt->cap_bytes, .len = pkt->wire_bytes };
+
+		return pcap_offline_filter(&p->program, &head, pkt->data) != 0;
+	}
+	case MODEL_STR_SEARCH:
+		return plain_search(f, pkt);
+	case MODEL_SAMPLE:
+		return p->seen % (uint64_t)f->number == 0;
+	case MODEL_CUT:
+		if (pkt->cap_bytes > (uint32_t)f->number)
+			pkt->cap_bytes = (uint32_t)f->number;
+		break;
+	case MODEL_PKT_COUNTER:
+		p->value++;
+		break;
+	case MODEL_BYTE_COUNTER:
+		p->value += pkt->wire_bytes;
+		break;
+	case MODEL_PKTINFO:
+		p->value = f->number == 0 ? model_ts(pkt->ts_ns) : pkt->wire_bytes;
+		break;
+	case MODEL_HASH:
+		plain_hash(p, f, pkt);
+		break;
+	case MODEL_STATS:
+		plain_stats(p, f, &m->of[f->ref_flow][f->ref_function], pkt);
+		break;
+	case MODEL_TO_BUFFER:
+	case MODEL_TO_FILE:
+		plain_record(p, f, pkt);
+		break;
+	case MODEL_CHANCE:
+	case MODEL_HASHSAMP:
+	case _MODEL_KIND_N:
+		break; /* nothing behind it is known: plain_mark_unknown() */
+	}
+	return true;
+}
+
+static void plain_packet(struct plain *m, const struct model_packet *pkt)
+{
+	for (unsigned int i = 0; i < m->c->n_flows; i++) {
+		struct model_packet view = *pkt;
+
+		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++)
+			if (!plain_step(m, i, k, &view))
+				break;
+	}
+	/* A reset is effective after the packet. */
+	for (unsigned int i = 0; i < m->c->n_flows; i++) {
+		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++) {
+			if (m->of[i][k].to_be_reset)
+				m->of[i][k].value = 0;
+			m->of[i][k].to_be_reset = false;
+		}
+	}
+}
+
+/* Chance passes on to what stands behind it, to what refers to that, and to what is reset by it. */
+static void plain_mark_unknown(struct plain *m)
+{
+	for (unsigned int round = 0; round < MODEL_FLOWS_MAX * MODEL_FUNCTIONS_MAX; round++) {
+		for (unsigned int i = 0; i < m->c->n_flows; i++) {
+			bool unknown = false;
+
+			for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++) {
+				const struct model_function *f = &m->c->flows[i].functions[k];
+				struct plain_function *p = &m->of[i][k], *source;
+
+				p->unknown |= unknown;
+				unknown |= f->kind == MODEL_CHANCE || f->kind == MODEL_HASHSAMP;
+				if (f->kind != MODEL_STATS)
+					continue;
+				source = &m->of[f->ref_flow][f->ref_function];
+				p->unknown |= source->unknown;
+				source->unknown |= p->unknown &&
+					isdigit((unsigned char)f->text[0]) && f->text[1] != '\0';
+			}
+		}
+	}
+}
+
+static int plain_compile(struct plain *m)
+{
+	for (unsigned int i = 0; i < m->c->n_flows; i++) {
+		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++) {
+			const struct model_function *f = &m->c->flows[i].functions[k];
+			struct plain_function *p = &m->of[i][k];
+			pcap_t *dead;
+			int r;
+
+			p->result = (struct model_result){ .known = true,
+				.digest = MODEL_DIGEST_EMPTY };
+			if (f->kind != MODEL_BPF_FILTER)
+				continue;
+			dead = pcap_open_dead(m->capture->dlt, 262144);
+			r = pcap_compile(dead, &p->program, f->text, 1, 0);
+			pcap_close(dead);
+			if (r != 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+int model_plain_run(
+	struct model_results *ret, const struct model_case *c, const struct model_capture *capture)
+{
+	struct plain m = { .c = c, .capture = capture };
+	int r;
+
+	r = plain_compile(&m);
+	plain_mark_unknown(&m);
+	for (unsigned int n = 0; r == 0 && n < capture->n_pkts; n++)
+		plain_packet(&m, &capture->pkts[n]);
+	for (unsigned int i = 0; i < c->n_flows; i++) {
+		for (unsigned int k = 0; k < c->flows[i].n_functions; k++) {
+			struct plain_function *p = &m.of[i][k];
+
+			p->result.value = p->value;
+			p->result.known &= !p->unknown;
+			ret->of[i][k] = p->result;
+			pcap_freecode(&p->program);
+		}
+	}
+	return r;
+}
