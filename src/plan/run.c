@@ -32,6 +32,7 @@ struct run_node {
 	const struct plan_node *node;
 	struct function_call call;
 	struct run_columns *columns; /* NULL: nobody refers to it */
+	struct run_node *sources[FUNCTION_REFS_MAX];
 	void *delta; /* early state, NULL if none */
 	bool dirty; /* the delta holds something */
 	bool reset; /* a group asked for a reset after the current packet */
@@ -95,9 +96,8 @@ static struct run_node *run_find(struct plan_run *run, const struct plan_instanc
 static void run_reset_ref(const struct function_call *call, unsigned int ref)
 {
 	struct run_node *node = call->plan;
-	struct run_node *source = run_find(node->run, node->node->instance->refs[ref]);
 
-	source->reset = true;
+	node->sources[ref]->reset = true;
 }
 
 /* The reset that a member of the group asked for takes effect between packet i and i + 1. */
@@ -122,10 +122,12 @@ static void run_link_refs(struct plan_run *run, struct run_node *node)
 
 	for (unsigned int i = 0; i < instance->n_refs; i++) {
 		const struct plan_instance *source = instance->refs[i];
-		const struct run_columns *columns = run_find(run, source)->columns;
+		const struct run_columns *columns;
 		bool earlier = source->flow->id < instance->flow->id ||
 			(source->flow == instance->flow && source->fid < instance->fid);
 
+		node->sources[i] = run_find(run, source);
+		columns = node->sources[i]->columns;
 		node->call.refs[i].value = earlier ? columns->after : columns->before;
 	}
 }

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A device in use: an opened source, the flows connected to it, and the workers that carry packets
+ * from the one through the plan to the other.
+ *
+ * The control thread adds and removes flows and never waits for a worker: a change is "settled"
+ * when no worker can be using the plan before it, and device_settled() says so. Workers poke the
+ * notify descriptor when that or the end of the source may have come.
+ */
+#ifndef MAPI_SENSOR_DEVICE_H
+#define MAPI_SENSOR_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "driver/driver.h"
+#include "plan/plan.h"
+#include "wire/results.h"
+
+struct device;
+
+/**
+ * struct device_flow - a flow of a device
+ * @plan:     its functions; each instance's result is its struct results_slot in the result area
+ * @shared:   its status in the result area
+ * @error:    why it ended early; set when shared->error_code is
+ * @device:   NULL unless connected
+ */
+struct device_flow {
+	struct plan_flow *plan;
+	struct results_flow *shared;
+	struct error error;
+	struct device *device;
+	uint64_t start_ns;
+	uint64_t end_ns;
+	uint64_t base_pkts;
+	uint64_t base_late_pkts;
+	struct driver_stats base_stats;
+	bool ended;
+};
+
+/**
+ * struct device_args - how to open a device
+ * @open:      what the driver is told; open.fd is consumed also on failure
+ * @seed:      of everything random
+ * @notify_fd: eventfd of the control thread; borrowed
+ */
+struct device_args {
+	struct driver_open_args open;
+	uint64_t seed;
+	int notify_fd;
+};
+
+/* Return: 0, -EINVAL with @err filled (3200, 1026, 9001 ...), -ENOMEM. */
+int device_new(struct device **ret, const struct device_args *args, struct error *err);
+
+/* Stops the workers, joins them, closes the source. All flows have been removed. Takes NULL. */
+struct device *device_free(struct device *device);
+DEFINE_CLEANUP(struct device *, device_free);
+
+/* What plan_flow_apply() needs to know. */
+struct plan_device device_describe(const struct device *device);
+
+/* Workers begin to read. Return: 0 (also when started before), negative errno. */
+int device_start(struct device *device);
+
+/**
+ * device_add() - connect a flow
+ *
+ * It counts every packet from the moment the change is settled, or from the start of the device.
+ * Return: 0, -EINVAL with @err filled, -ENOMEM.
+ */
+int device_add(struct device *device, struct device_flow *flow, struct error *err);
+
+/* Begin to disconnect a flow: once settled, call device_forget(), then it may be freed. */
+void device_remove(struct device *device, struct device_flow *flow);
+void device_forget(struct device *device, struct device_flow *flow);
+
+/* No worker uses a plan older than the latest change. Frees what nobody uses. */
+bool device_settled(struct device *device);
+
+/* Workers stop soon, wherever they wait; flows end as they are. */
+void device_stop(struct device *device);
+
+/* After device_stop(): wait until they have. */
+void device_join(struct device *device);
+
+bool device_ended(struct device *device);
+
+/* Why a connected flow has ended early; @ret stays empty if it has not. */
+void device_flow_error(struct device *device, const struct device_flow *flow, struct error *ret);
+
+/* Bring the result area up to date. Return: false if a worker is busy: it does so itself soon. */
+bool device_publish(struct device *device);
+
+#endif

@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Answers to the requests of a client, one function per message of mapi.proto.
+ *
+ * A request that cannot be granted gets an error reply and changes nothing. A frame that is not a
+ * request, or asks before it has greeted, ends the session.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "apply.h"
+#include "describe.h"
+#include "mapi.h"
+#include "mapi/errors.h"
+#include "session_private.h"
+
+/* ---- replies ---- */
+
+static int request_reply(struct session *session, uint64_t request_id, Wire__Reply *reply,
+	const int *fds, unsigned int n_fds)
+{
+	int r;
+
+	reply->id = request_id;
+	r = wire_conn_put(session->conn, &reply->base, fds, n_fds);
+	return r < 0 ? r : 0;
+}
+
+static int request_refuse(struct session *session, uint64_t request_id, const struct error *err)
+{
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__Error error = WIRE__ERROR__INIT;
+	char text[ERROR_TEXT_BYTES];
+
+	(void)snprintf(text, sizeof(text), "%s", err->text); /* same size */
+	error.code = err->code ? err->code : MAPID_MEM_ALLOCATION_ERROR;
+	error.text = text;
+	reply.error = &error;
+	return request_reply(session, request_id, &reply, NULL, 0);
+}
+
+/* Turn what a module returned into an error reply: -EINVAL has filled @err. */
+static int request_fail(struct session *session, uint64_t request_id, int r, struct error *err)
+{
+	char cause[128];
+
+	if (!err->code && r == -ENOMEM)
+		error_set(err, MAPID_MEM_ALLOCATION_ERROR, "the daemon is out of memory");
+	else if (!err->code)
+		error_set(err, MCOM_UNKNOWN_ERROR, "the daemon cannot do this: %s",
+			strerror_r(-r, cause, sizeof(cause)));
+	return request_refuse(session, request_id, err);
+}
+
+int request_done(struct session *session, uint64_t request_id)
+{
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__Empty empty = WIRE__EMPTY__INIT;
+
+	reply.result_case = WIRE__REPLY__RESULT_DONE;
+	reply.done = &empty;
+	return request_reply(session, request_id, &reply, NULL, 0);
+}
+
+/* ---- look-up ---- */
+
+static struct session_device *request_device(const struct session *session, uint64_t id)
+{
+	for (unsigned int i = 0; i < session->n_devices; i++)
+		if (session->devices[i]->id == id && !session->devices[i]->closed)
+			return session->devices[i];
+	return NULL;
+}
+
+static struct session_flow *request_flow(const struct session *session, uint32_t id)
+{
+	for (unsigned int i = 0; i < session->n_flows; i++)
+		if (session->flows[i]->id == id && !session->flows[i]->closed)
+			return session->flows[i];
+	return NULL;
+}
+
+static int request_no_flow(struct session *session, uint64_t request_id, uint32_t id)
+{
+	struct error err = ERROR_INIT;
+
+	error_set(&err, MAPI_INVALID_FLOW, "there is no flow %u", id);
+	return request_refuse(session, request_id, &err);
+}
+
+static struct plan_instance *request_instance(const struct session_flow *flow, uint32_t fid)
+{
+	const struct plan_flow *plan = flow->device_flow.plan;
+
+	return fid >= 1 && fid <= plan->n_instances ? plan->instances[fid - 1] : NULL;
+}
+
+/* ---- greeting and descriptions ---- */
+
+static unsigned int request_clamp(uint32_t value, unsigned int fallback, unsigned int max)
+{
+	return value == 0 ? fallback : MIN(value, max);
+}
+
+static int request_hello(struct session *session, uint64_t id, const Wire__Hello *hello)
+{
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__HelloReply body = WIRE__HELLO_REPLY__INIT;
+	long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	int fd = area_fd(session->area);
+
+	if (hello->version != WIRE_VERSION) {
+		struct error err = ERROR_INIT;
+
+		error_set(&err, MCOM_INIT_SOCKET_ERROR,
+			"libmapi speaks version %u of the protocol, mapid version %u: install both "
+			"from one release",
+			hello->version, WIRE_VERSION);
+		return request_refuse(session, id, &err);
+	}
+	session->greeted = true;
+	session->n_workers = request_clamp(
+		hello->workers, n_cpus > 0 ? (unsigned int)n_cpus : 1, SESSION_WORKERS_MAX);
+	session->batch_pkts = request_clamp(hello->batch_pkts, PACKET_BATCH_MAX, PACKET_BATCH_MAX);
+	session->seed = hello->has_seed ? hello->seed : 0;
+	body.version = WIRE_VERSION;
+	body.results_bytes = area_bytes(session->area);
+	body.workers = session->n_workers;
+	reply.result_case = WIRE__REPLY__RESULT_HELLO;
+	reply.hello = &body;
+	return request_reply(session, id, &reply, &fd, 1);
+}
+
+static int request_describe(struct session *session, uint64_t id, const Wire__Describe *describe)
+{
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__DescribeReply body;
+	struct error err = ERROR_INIT;
+	int r = describe_functions(&body, describe->name, &err);
+
+	if (r < 0)
+		return request_fail(session, id, r, &err);
+	reply.result_case = WIRE__REPLY__RESULT_DESCRIBE;
+	reply.describe = &body;
+	r = request_reply(session, id, &reply, NULL, 0);
+	describe_free(&body);
+	return r;
+}
+
+/* ---- devices ---- */
+
+static int request_device_open(struct session *session, uint64_t id, const Wire__DeviceOpen *open)
+{
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__DeviceReply body = WIRE__DEVICE_REPLY__INIT;
+	struct device_args args = { .open = { .name = open->name,
+					    .fd = -1,
+					    .batch_pkts = session->batch_pkts,
+					    .n_workers = session->n_workers },
+		.seed = session->seed,
+		.notify_fd = session->notify_fd };
+	struct session_device **grown, *device;
+	struct error err = ERROR_INIT;
+	int r;
+
+	(void)wire_conn_take_fds(session->conn, &args.open.fd, 1); /* none: a live device */
+	if (session->n_devices >= SESSION_DEVICES_MAX) {
+		cleanup_closep(&args.open.fd);
+		error_set(&err, MAPI_QUOTA_EXCEEDED, "%s: a program may open %d devices at once",
+			open->name, SESSION_DEVICES_MAX);
+		return request_refuse(session, id, &err);
+	}
+	grown = realloc(session->devices, (session->n_devices + 1) * sizeof(grown[0]));
+	device = calloc(1, sizeof(*device));
+	if (grown)
+		session->devices = grown;
+	if (!grown || !device) {
+		cleanup_closep(&args.open.fd);
+		free(device);
+		return request_fail(session, id, -ENOMEM, &err);
+	}
+	r = device_new(&device->device, &args, &err);
+	if (r < 0) {
+		free(device);
+		return request_fail(session, id, r, &err);
+	}
+	device->id = ++session->last_device_id;
+	device->index = session->n_devices;
+	session->devices[session->n_devices++] = device;
+	body.device = device->id;
+	reply.result_case = WIRE__REPLY__RESULT_DEVICE;
+	reply.device = &body;
+	return request_reply(session, id, &reply, NULL, 0);
+}
+
+static int request_no_device(struct session *session, uint64_t request_id)
+{
+	struct error err = ERROR_INIT;
+
+	error_set(&err, MAPID_NO_DEVICE, "there is no such offline device");
+	return request_refuse(session, request_id, &err);
+}
+
+static int request_device_start(
+	struct session *session, uint64_t id, const Wire__DeviceStart *start)
+{
+	struct session_device *device = request_device(session, start->device);
+	struct error err = ERROR_INIT;
+	int r;
+
+	if (!device)
+		return request_no_device(session, id);
+	r = device_start(device->device);
+	if (r < 0)
+		return request_fail(session, id, r, &err);
+	device->running = true;
+	return request_done(session, id);
+}
+
+static int request_device_close(
+	struct session *session, uint64_t id, const Wire__DeviceClose *close)
+{
+	struct session_device *device = request_device(session, close->device);
+
+	if (!device)
+		return request_no_device(session, id);
+	device->closed = true;
+	device_stop(device->device);
+	session_device_release(session, device);
+	return request_done(session, id);
+}
+
+/* ---- flows ---- */
+
+static int request_flow_create(struct session *session, uint64_t id, const Wire__FlowCreate *create)
+{
+	struct session_device *device = request_device(session, create->device);
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__FlowReply body = WIRE__FLOW_REPLY__INIT;
+	struct session_flow **grown;
+	_cleanup_(cleanup_freep) struct session_flow *flow = NULL;
+	struct error err = ERROR_INIT;
+	int r;
+
+	if (!device)
+		return request_no_device(session, id);
+	if (session->n_flows >= SESSION_FLOWS_MAX) {
+		error_set(&err, MAPI_QUOTA_EXCEEDED, "a program may have %d flows at once",
+			SESSION_FLOWS_MAX);
+		return request_refuse(session, id, &err);
+	}
+	grown = realloc(session->flows, (session->n_flows + 1) * sizeof(grown[0]));
+	if (grown)
+		session->flows = grown;
+	flow = calloc(1, sizeof(*flow));
+	if (!grown || !flow)
+		return request_fail(session, id, -ENOMEM, &err);
+	flow->shared_offset = area_get(session->area, sizeof(struct results_flow));
+	if (flow->shared_offset == AREA_NONE)
+		return request_fail(session, id, -ENOMEM, &err);
+	flow->id = ++session->last_flow_id;
+	r = plan_flow_new(&flow->device_flow.plan, flow->id);
+	if (r < 0) {
+		area_put(session->area, flow->shared_offset, sizeof(struct results_flow));
+		return request_fail(session, id, r, &err);
+	}
+	flow->device = device;
+	flow->start = create->start;
+	flow->device_flow.shared = area_at(session->area, flow->shared_offset);
+	flow->index = session->n_flows;
+	device->n_flows++;
+	body.flow = flow->id;
+	body.flow_offset_bytes = flow->shared_offset;
+	session->flows[session->n_flows++] = TAKE(flow);
+	reply.result_case = WIRE__REPLY__RESULT_FLOW;
+	reply.flow = &body;
+	return request_reply(session, id, &reply, NULL, 0);
+}
+
+/* The (flow, function) pairs among the arguments become instances. */
+static int request_refs(const struct session *session, const struct session_flow *flow,
+	const struct mapi_function_desc *desc, const struct apply_values *values,
+	struct plan_instance **ret_refs, unsigned int *ret_n_refs, struct error *err)
+{
+	const struct session_flow *source = NULL;
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < desc->n_args; i++) {
+		long long number = values->values[i].number;
+		struct plan_instance *instance;
+
+		if (desc->args[i].type == MAPI_ARG_FLOW)
+			source = number > 0 && number <= UINT32_MAX
+				? request_flow(session, (uint32_t)number)
+				: NULL;
+		if (desc->args[i].type != MAPI_ARG_FUNCTION)
+			continue;
+		instance = source && number > 0 && number <= UINT32_MAX
+			? request_instance(source, (uint32_t)number)
+			: NULL;
+		if (!instance || source->device != flow->device)
+			return error_set(err, desc->args[i].error_code,
+				"%s: there is no function %lld in that flow on the same device",
+				desc->name, number);
+		if (!(instance->function->desc.flags & MAPI_FUNCTION_REFERABLE))
+			return error_set(err, desc->args[i].error_code,
+				"%s: %s has no value that others can refer to", desc->name,
+				instance->function->desc.name);
+		if (n == FUNCTION_REFS_MAX)
+			return error_set(err, desc->args[i].error_code, "%s: too many references",
+				desc->name);
+		ret_refs[n++] = instance;
+	}
+	*ret_n_refs = n;
+	return 0;
+}
+
+/* Room for the result in the area; a function without one needs none. */
+static int request_place_result(struct session *session, struct plan_instance *instance)
+{
+	const struct mapi_function_desc *desc = &instance->function->desc;
+	struct results_slot *slot;
+	uint64_t offset;
+
+	if (!desc->result_bytes || (desc->flags & MAPI_FUNCTION_BLOCKING))
+		return 0;
+	offset = area_get(session->area, results_slot_bytes(desc->result_bytes));
+	if (offset == AREA_NONE)
+		return -ENOMEM;
+	slot = area_at(session->area, offset);
+	slot->data_bytes = desc->result_bytes;
+	if (instance->function->read)
+		instance->function->read(instance->memory, instance->state, slot->data);
+	else
+		memcpy(slot->data, instance->state, desc->result_bytes);
+	instance->result = slot;
+	return 0;
+}
+
+static int request_apply_reply(
+	struct session *session, uint64_t id, const struct plan_instance *instance)
+{
+	const struct function *f = instance->function;
+	struct ring *ring = f->ring ? f->ring(instance->memory) : NULL;
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__ApplyReply body = WIRE__APPLY_REPLY__INIT;
+	int fds[RING_N_FDS];
+
+	body.function = instance->fid;
+	body.result_bytes = f->desc.result_bytes;
+	if (instance->result) {
+		body.slot_offset_bytes = session_offset(session, instance->result);
+		body.n_slots = 1;
+	}
+	if (ring) {
+		body.has_ring = true;
+		ring_fds(ring, fds);
+	}
+	reply.result_case = WIRE__REPLY__RESULT_APPLY;
+	reply.apply = &body;
+	return request_reply(session, id, &reply, fds, ring ? RING_N_FDS : 0);
+}
+
+static int request_apply_checked(struct session *session, struct session_flow *flow,
+	const struct function *f, const Wire__FlowApply *apply, const int *fds,
+	struct plan_instance **ret, struct error *err)
+{
+	struct plan_device device = device_describe(flow->device->device);
+	struct plan_instance *refs[FUNCTION_REFS_MAX];
+	struct apply_values values;
+	unsigned int n_refs = 0;
+	int r = apply_check(&values, &f->desc, apply, fds, err);
+
+	if (r == 0)
+		r = request_refs(session, flow, &f->desc, &values, refs, &n_refs, err);
+	if (r == 0)
+		r = plan_flow_apply(
+			flow->device_flow.plan, f, values.values, refs, n_refs, &device, ret, err);
+	if (r < 0)
+		return r;
+	if (f->ring && f->ring((*ret)->memory))
+		(void)ring_join(f->ring((*ret)->memory), session->rings);
+	return request_place_result(session, *ret);
+}
+
+static int request_flow_apply(struct session *session, uint64_t id, const Wire__FlowApply *apply)
+{
+	struct session_flow *flow = request_flow(session, apply->flow);
+	const struct function *f = function_find(apply->function);
+	int fds[FUNCTION_ARGS_MAX];
+	unsigned int n_fds = f ? apply_count_fds(&f->desc, apply) : 0;
+	struct plan_instance *instance;
+	struct error err = ERROR_INIT;
+	int r;
+
+	if (wire_conn_take_fds(session->conn, fds, n_fds) < 0)
+		return -EBADMSG;
+	if (!flow)
+		r = error_set(&err, MAPI_INVALID_FLOW, "there is no flow %u", apply->flow);
+	else if (!f)
+		r = error_set(&err, MAPI_FUNCTION_NOT_FOUND, "there is no function '%.64s'",
+			apply->function);
+	else if (flow->connected)
+		r = error_set(&err, MFUNCT_COULD_NOT_APPLY_FUNCT,
+			"%s: the flow is connected already; apply functions before", f->desc.name);
+	else if (flow->device_flow.plan->n_instances >= SESSION_FUNCTIONS_MAX)
+		r = error_set(&err, MAPI_QUOTA_EXCEEDED, "a flow may have %d functions",
+			SESSION_FUNCTIONS_MAX);
+	else
+		r = request_apply_checked(session, flow, f, apply, fds, &instance, &err);
+	for (unsigned int i = 0; i < n_fds; i++)
+		cleanup_closep(&fds[i]);
+	return r < 0 ? request_fail(session, id, r, &err)
+		     : request_apply_reply(session, id, instance);
+}
+
+static int request_flow_connect(
+	struct session *session, uint64_t id, const Wire__FlowConnect *connect)
+{
+	struct session_flow *flow = request_flow(session, connect->flow);
+	struct error err = ERROR_INIT;
+	int r;
+
+	if (!flow)
+		return request_no_flow(session, id, connect->flow);
+	if (flow->connected) {
+		error_set(&err, FLOW_ALREADY_ACTIVE, "flow %u is connected already", flow->id);
+		return request_refuse(session, id, &err);
+	}
+	r = device_add(flow->device->device, &flow->device_flow, &err);
+	if (r < 0)
+		return request_fail(session, id, r, &err);
+	flow->connected = true;
+	if (flow->start) {
+		r = device_start(flow->device->device);
+		if (r < 0)
+			return request_fail(session, id, r, &err);
+		flow->device->running = true;
+	}
+	if (device_settled(flow->device->device))
+		return request_done(session, id);
+	session_wait(session, SESSION_PENDING_CONNECT, id, flow->device, flow->id);
+	return 0;
+}
+
+static int request_flow_close(struct session *session, uint64_t id, const Wire__FlowClose *close)
+{
+	struct session_flow *flow = request_flow(session, close->flow);
+
+	if (!flow)
+		return request_no_flow(session, id, close->flow);
+	if (flow->start)
+		flow->device->closed = true; /* opened for this flow, goes with it */
+	session_flow_leave(session, flow);
+	session_sweep(session);
+	if (!session_flow_leaving(session, close->flow))
+		return request_done(session, id);
+	session_wait(session, SESSION_PENDING_CLOSE, id, NULL, close->flow);
+	return 0;
+}
+
+static int request_flow_flush(struct session *session, uint64_t id, const Wire__FlowFlush *flush)
+{
+	struct session_flow *flow = request_flow(session, flush->flow);
+
+	if (!flow)
+		return request_no_flow(session, id, flush->flow);
+	if (device_publish(flow->device->device))
+		return request_done(session, id);
+	session_wait(session, SESSION_PENDING_FLUSH, id, flow->device, flow->id);
+	return 0;
+}
+
+static int request_flow_error(struct session *session, uint64_t id, const Wire__FlowError *request)
+{
+	struct session_flow *flow = request_flow(session, request->flow);
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__Error body = WIRE__ERROR__INIT;
+	struct error err = ERROR_INIT;
+
+	if (!flow)
+		return request_no_flow(session, id, request->flow);
+	if (flow->connected)
+		device_flow_error(flow->device->device, &flow->device_flow, &err);
+	body.code = err.code;
+	body.text = err.text;
+	reply.result_case = WIRE__REPLY__RESULT_FLOW_ERROR;
+	reply.flow_error = &body;
+	return request_reply(session, id, &reply, NULL, 0);
+}
+
+static unsigned int request_field_bytes(enum mapi_field_type type)
+{
+	switch (type) {
+	case MAPI_FIELD_U16:
+		return 2;
+	case MAPI_FIELD_U32:
+	case MAPI_FIELD_I32:
+	case MAPI_FIELD_IPV4:
+		return 4;
+	case MAPI_FIELD_U64:
+	case MAPI_FIELD_I64:
+	case MAPI_FIELD_F64:
+	case MAPI_FIELD_F80: /* its low half; programs that want it whole copy the result */
+	case MAPI_FIELD_TS:
+		return 8;
+	}
+	return 0;
+}
+
+static int request_result_cell(
+	struct session *session, uint64_t id, const Wire__ResultCell *request)
+{
+	struct session_flow *flow = request_flow(session, request->flow);
+	struct plan_instance *instance = flow ? request_instance(flow, request->function) : NULL;
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__CellReply body = WIRE__CELL_REPLY__INIT;
+	struct session_cell *grown;
+	const struct mapi_field *field;
+	struct error err = ERROR_INIT;
+	uint64_t offset;
+
+	if (!instance || !instance->result) {
+		error_set(&err, MAPI_INVALID_FID_FUNCID, "function %u has no result to point to",
+			request->function);
+		return request_refuse(session, id, &err);
+	}
+	grown = realloc(session->cells, (session->n_cells + 1) * sizeof(grown[0]));
+	if (!grown)
+		return request_fail(session, id, -ENOMEM, &err);
+	session->cells = grown;
+	offset = area_get(session->area, sizeof(uint64_t));
+	if (offset == AREA_NONE)
+		return request_fail(session, id, -ENOMEM, &err);
+	field = &instance->function->desc.fields[0];
+	session->cells[session->n_cells++] = (struct session_cell){ .flow = flow,
+		.slot = instance->result,
+		.field_offset_bytes = field->offset_bytes,
+		.field_bytes = request_field_bytes(field->type),
+		.offset = offset };
+	body.cell_offset_bytes = offset;
+	reply.result_case = WIRE__REPLY__RESULT_CELL;
+	reply.cell = &body;
+	return request_reply(session, id, &reply, NULL, 0);
+}
+
+int request_answer(struct session *session, const Wire__Request *request)
+{
+	if (!session->greeted && request->call_case != WIRE__REQUEST__CALL_HELLO)
+		return -EPROTO;
+	switch (request->call_case) {
+	case WIRE__REQUEST__CALL_HELLO:
+		return request_hello(session, request->id, request->hello);
+	case WIRE__REQUEST__CALL_DESCRIBE:
+		return request_describe(session, request->id, request->describe);
+	case WIRE__REQUEST__CALL_DEVICE_OPEN:
+		return request_device_open(session, request->id, request->device_open);
+	case WIRE__REQUEST__CALL_DEVICE_START:
+		return request_device_start(session, request->id, request->device_start);
+	case WIRE__REQUEST__CALL_DEVICE_CLOSE:
+		return request_device_close(session, request->id, request->device_close);
+	case WIRE__REQUEST__CALL_FLOW_CREATE:
+		return request_flow_create(session, request->id, request->flow_create);
+	case WIRE__REQUEST__CALL_FLOW_APPLY:
+		return request_flow_apply(session, request->id, request->flow_apply);
+	case WIRE__REQUEST__CALL_FLOW_CONNECT:
+		return request_flow_connect(session, request->id, request->flow_connect);
+	case WIRE__REQUEST__CALL_FLOW_CLOSE:
+		return request_flow_close(session, request->id, request->flow_close);
+	case WIRE__REQUEST__CALL_FLOW_FLUSH:
+		return request_flow_flush(session, request->id, request->flow_flush);
+	case WIRE__REQUEST__CALL_FLOW_ERROR:
+		return request_flow_error(session, request->id, request->flow_error);
+	case WIRE__REQUEST__CALL_RESULT_CELL:
+		return request_result_cell(session, request->id, request->result_cell);
+	case WIRE__REQUEST__CALL__NOT_SET:
+	case _WIRE__REQUEST__CALL__CASE_IS_INT_SIZE:
+		break;
+	}
+	return -EPROTO;
+}

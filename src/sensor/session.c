@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Sessions: see session.h. What a client owns is in session_private.h; its requests are answered in
+ * requests.c; here is what happens around them: reading, writing, waiting, ending. */
+#include "session.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "mapi.h"
+#include "mapi/errors.h"
+#include "session_private.h"
+
+#define SESSION_SETTLE_POLL_MS 1
+#define SESSION_PUBLISH_POLL_MS 5
+#define SESSION_FLUSH_DEADLINE_NS 50000000u
+
+int session_new(struct session **ret, int fd, int notify_fd)
+{
+	_cleanup_(session_freep) struct session *session = calloc(1, sizeof(*session));
+	int r;
+
+	if (!session) {
+		(void)close(fd);
+		return -ENOMEM;
+	}
+	session->notify_fd = notify_fd;
+	r = wire_conn_new(&session->conn, fd);
+	if (r < 0) {
+		(void)close(fd);
+		return r;
+	}
+	r = area_new(&session->area, SESSION_AREA_BYTES);
+	if (r == 0)
+		r = ring_group_new(&session->rings, SESSION_SPILL_BYTES);
+	if (r < 0)
+		return r;
+	*ret = TAKE(session);
+	return 0;
+}
+
+void session_flow_free(struct session *session, struct session_flow *flow)
+{
+	struct session_device *device = flow->device;
+
+	if (flow->device_flow.plan)
+		for (unsigned int i = 0; i < flow->device_flow.plan->n_instances; i++) {
+			const struct plan_instance *instance = flow->device_flow.plan->instances[i];
+
+			if (instance->result)
+				area_put(session->area, session_offset(session, instance->result),
+					results_slot_bytes(instance->function->desc.result_bytes));
+		}
+	for (unsigned int i = 0; i < session->n_cells;) {
+		if (session->cells[i].flow != flow) {
+			i++;
+			continue;
+		}
+		area_put(session->area, session->cells[i].offset, sizeof(uint64_t));
+		session->cells[i] = session->cells[--session->n_cells];
+	}
+	area_put(session->area, flow->shared_offset, sizeof(struct results_flow));
+	plan_flow_free(flow->device_flow.plan);
+	session->flows[flow->index] = session->flows[--session->n_flows];
+	session->flows[flow->index]->index = flow->index;
+	free(flow);
+	device->n_flows--;
+	session_device_release(session, device);
+}
+
+void session_device_release(struct session *session, struct session_device *device)
+{
+	if (device->n_flows || !device->closed)
+		return;
+	device_free(device->device);
+	session->devices[device->index] = session->devices[--session->n_devices];
+	session->devices[device->index]->index = device->index;
+	free(device);
+}
+
+struct session *session_free(struct session *session)
+{
+	if (!session)
+		return NULL;
+	/* All stop at once, then each is waited for. */
+	for (unsigned int i = 0; i < session->n_devices; i++)
+		device_stop(session->devices[i]->device);
+	while (session->n_devices) {
+		struct session_device *device = session->devices[session->n_devices - 1];
+
+		device->closed = true;
+		device->n_flows++; /* keeps it until the loop is done */
+		device_join(device->device);
+		for (unsigned int i = session->n_flows; i-- > 0;) {
+			struct session_flow *flow = session->flows[i];
+
+			if (flow->device != device)
+				continue;
+			if (flow->connected)
+				device_forget(device->device, &flow->device_flow);
+			session_flow_free(session, flow);
+		}
+		device->n_flows--;
+		session_device_release(session, device);
+	}
+	free(session->flows);
+	free(session->devices);
+	free(session->cells);
+	ring_group_free(session->rings);
+	area_free(session->area);
+	wire_conn_free(session->conn);
+	free(session->arena_bytes);
+	free(session);
+	return NULL;
+}
+
+int session_fd(const struct session *session)
+{
+	return wire_conn_fd(session->conn);
+}
+
+bool session_wants_write(const struct session *session)
+{
+	return wire_conn_queued_bytes(session->conn) > 0;
+}
+
+int session_write(struct session *session)
+{
+	int r = wire_conn_flush(session->conn);
+
+	return r < 0 ? r : 0;
+}
+
+/* Bytes that one frame may unpack into. Grows to the largest frame of this client. */
+static int session_arena(struct session *session, size_t frame_bytes, struct wire_arena *ret)
+{
+	size_t bytes = WIRE_ARENA_BYTES(frame_bytes);
+
+	if (bytes > session->arena_n_bytes) {
+		free(session->arena_bytes);
+		session->arena_n_bytes = 0;
+		session->arena_bytes = malloc(bytes);
+		if (!session->arena_bytes)
+			return -ENOMEM;
+		session->arena_n_bytes = bytes;
+	}
+	wire_arena_init(ret, session->arena_bytes, session->arena_n_bytes);
+	return 0;
+}
+
+int session_read(struct session *session)
+{
+	while (session->pending.kind == SESSION_PENDING_NONE) {
+		struct wire_arena arena;
+		const uint8_t *frame;
+		Wire__Request *request;
+		size_t frame_bytes;
+		int r;
+
+		r = wire_conn_next(session->conn, &frame, &frame_bytes);
+		if (r == WIRE_E_AGAIN)
+			return 0;
+		if (r != 0)
+			return r < 0 ? r : -ESHUTDOWN;
+		r = session_arena(session, frame_bytes, &arena);
+		if (r < 0)
+			return r;
+		request = wire__request__unpack(&arena.allocator, frame_bytes, frame);
+		if (!request)
+			return -EBADMSG;
+		r = request_answer(session, request);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- what takes time ---- */
+
+static bool session_referred(const struct session *session, const struct session_flow *flow)
+{
+	for (unsigned int i = 0; i < session->n_flows; i++) {
+		const struct plan_flow *other = session->flows[i]->device_flow.plan;
+
+		if (session->flows[i] == flow || session->flows[i]->leaving)
+			continue;
+		for (unsigned int k = 0; k < other->n_instances; k++)
+			for (unsigned int n = 0; n < other->instances[k]->n_refs; n++)
+				if (other->instances[k]->refs[n]->flow == flow->device_flow.plan)
+					return true;
+	}
+	return false;
+}
+
+/* A closed flow leaves its plan unless a flow that stays refers to it; then it leaves later. */
+void session_flow_leave(struct session *session, struct session_flow *flow)
+{
+	flow->closed = true;
+	if (session_referred(session, flow))
+		return;
+	flow->leaving = true;
+	if (flow->device->closed && flow->device->n_flows == 1)
+		device_stop(flow->device->device); /* nobody else listens to it */
+	if (flow->connected)
+		device_remove(flow->device->device, &flow->device_flow);
+}
+
+/* Free the flows whose leaving has settled; let those leave that nobody refers to any more. */
+void session_sweep(struct session *session)
+{
+	for (unsigned int i = session->n_flows; i-- > 0;) {
+		struct session_flow *flow = session->flows[i];
+
+		if (!flow->closed)
+			continue;
+		if (!flow->leaving)
+			session_flow_leave(session, flow);
+		if (!flow->leaving || (flow->connected && !device_settled(flow->device->device)))
+			continue;
+		if (flow->connected)
+			device_forget(flow->device->device, &flow->device_flow);
+		session_flow_free(session, flow);
+		i = session->n_flows; /* another may be free to go now; indices have moved */
+	}
+}
+
+bool session_flow_leaving(const struct session *session, uint32_t id)
+{
+	for (unsigned int i = 0; i < session->n_flows; i++)
+		if (session->flows[i]->id == id && session->flows[i]->leaving)
+			return true;
+	return false;
+}
+
+/* Return: whether the pending request can be answered now. */
+static bool session_pending_done(struct session *session)
+{
+	const struct session_pending *pending = &session->pending;
+
+	switch (pending->kind) {
+	case SESSION_PENDING_NONE:
+		return false;
+	case SESSION_PENDING_CONNECT:
+		return device_settled(pending->device->device);
+	case SESSION_PENDING_CLOSE:
+		return !session_flow_leaving(session, pending->flow_id);
+	case SESSION_PENDING_FLUSH:
+		/* A worker that waits for this very client cannot be waited for. */
+		return device_publish(pending->device->device) ||
+			clock_monotonic_ns() >= pending->deadline_ns;
+	case _SESSION_PENDING_N:
+		break;
+	}
+	return true;
+}
+
+void session_wait(struct session *session, enum session_pending_kind kind, uint64_t request_id,
+	struct session_device *device, uint32_t flow_id)
+{
+	session->pending = (struct session_pending){ .kind = kind,
+		.request_id = request_id,
+		.device = device,
+		.flow_id = flow_id,
+		.deadline_ns = clock_monotonic_ns() + SESSION_FLUSH_DEADLINE_NS };
+	ring_group_await(session->rings, true);
+}
+
+static void session_refresh_cells(struct session *session)
+{
+	for (unsigned int i = 0; i < session->n_cells; i++) {
+		const struct session_cell *cell = &session->cells[i];
+		const struct results_slot *slot = cell->slot;
+		uint64_t value = 0;
+		uint32_t begun;
+
+		do {
+			begun = results_read_begin(&slot->seq);
+			memcpy(&value, slot->data + cell->field_offset_bytes, cell->field_bytes);
+		} while (results_read_retry(&slot->seq, begun));
+		atomic_store_explicit((_Atomic uint64_t *)area_at(session->area, cell->offset),
+			value, memory_order_relaxed);
+	}
+}
+
+static void session_pump(struct session *session)
+{
+	session->spilled = false;
+	for (unsigned int i = 0; i < session->n_flows; i++) {
+		const struct plan_flow *flow = session->flows[i]->device_flow.plan;
+
+		for (unsigned int k = 0; k < flow->n_instances; k++) {
+			const struct plan_instance *instance = flow->instances[k];
+			struct ring *ring = instance->function->ring
+				? instance->function->ring(instance->memory)
+				: NULL;
+
+			if (ring)
+				session->spilled |= ring_pump(ring);
+		}
+	}
+}
+
+int session_poll(struct session *session)
+{
+	session_sweep(session);
+	if (session_pending_done(session)) {
+		uint64_t request_id = session->pending.request_id;
+		int r;
+
+		session->pending.kind = SESSION_PENDING_NONE;
+		ring_group_await(session->rings, false);
+		r = request_done(session, request_id);
+		if (r < 0)
+			return r;
+		r = session_read(session); /* what came meanwhile */
+		if (r < 0)
+			return r;
+	}
+	for (unsigned int i = 0; i < session->n_devices; i++)
+		if (session->devices[i]->running) {
+			(void)device_publish(session->devices[i]->device);
+			session->devices[i]->running = !device_ended(session->devices[i]->device);
+		}
+	session_refresh_cells(session);
+	session_pump(session);
+	return 0;
+}
+
+uint32_t session_poll_ms(const struct session *session)
+{
+	if (session->pending.kind != SESSION_PENDING_NONE)
+		return SESSION_SETTLE_POLL_MS;
+	if (session->n_cells || session->spilled)
+		return 1;
+	for (unsigned int i = 0; i < session->n_devices; i++)
+		if (session->devices[i]->running)
+			return SESSION_PUBLISH_POLL_MS;
+	for (unsigned int i = 0; i < session->n_flows; i++)
+		if (session->flows[i]->leaving)
+			return SESSION_SETTLE_POLL_MS;
+	return 0;
+}

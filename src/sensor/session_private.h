@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a session is made of; shared by session.c and requests.c. */
+#ifndef MAPI_SENSOR_SESSION_PRIVATE_H
+#define MAPI_SENSOR_SESSION_PRIVATE_H
+
+#include "area.h"
+#include "device.h"
+#include "mapi.pb-c.h"
+#include "session.h"
+#include "wire/ring.h"
+#include "wire/wire.h"
+
+/**
+ * struct session_device - a device that the client has opened
+ * @closed:  the client is done with it; it goes with its last flow
+ * @running: results may change
+ */
+struct session_device {
+	uint64_t id;
+	unsigned int index; /* in session->devices */
+	unsigned int n_flows;
+	bool closed;
+	bool running;
+	struct device *device;
+};
+
+/**
+ * struct session_flow - a flow that the client has made
+ * @start:   its device starts when it is connected
+ * @closed:  the client is done with it
+ * @leaving: it is on its way out of the plan, and is freed when that has settled
+ */
+struct session_flow {
+	uint32_t id;
+	unsigned int index; /* in session->flows */
+	struct session_device *device;
+	struct device_flow device_flow;
+	uint64_t shared_offset;
+	bool start;
+	bool connected;
+	bool closed;
+	bool leaving;
+};
+
+/* A merged 8-byte cell (MAPI_REF). */
+struct session_cell {
+	struct session_flow *flow;
+	const struct results_slot *slot;
+	unsigned int field_offset_bytes;
+	unsigned int field_bytes;
+	uint64_t offset; /* of the cell in the area */
+};
+
+enum session_pending_kind {
+	SESSION_PENDING_NONE,
+	SESSION_PENDING_CONNECT,
+	SESSION_PENDING_CLOSE,
+	SESSION_PENDING_FLUSH,
+	_SESSION_PENDING_N
+};
+
+struct session_pending {
+	enum session_pending_kind kind;
+	uint64_t request_id;
+	struct session_device *device;
+	uint32_t flow_id;
+	uint64_t deadline_ns;
+};
+
+struct session {
+	struct wire_conn *conn;
+	int notify_fd;
+	bool greeted;
+	unsigned int n_workers;
+	unsigned int batch_pkts;
+	uint64_t seed;
+	struct area *area;
+	struct ring_group *rings;
+	bool spilled;
+	struct session_device **devices;
+	unsigned int n_devices;
+	uint64_t last_device_id;
+	struct session_flow **flows;
+	unsigned int n_flows;
+	uint32_t last_flow_id;
+	struct session_cell *cells;
+	unsigned int n_cells;
+	struct session_pending pending;
+	uint8_t *arena_bytes;
+	size_t arena_n_bytes;
+};
+
+static inline uint64_t session_offset(const struct session *session, const void *at)
+{
+	return (uint64_t)((const uint8_t *)at - (const uint8_t *)area_at(session->area, 0));
+}
+
+/* session.c */
+void session_flow_free(struct session *session, struct session_flow *flow);
+void session_flow_leave(struct session *session, struct session_flow *flow);
+void session_sweep(struct session *session);
+bool session_flow_leaving(const struct session *session, uint32_t id);
+void session_device_release(struct session *session, struct session_device *device);
+void session_wait(struct session *session, enum session_pending_kind kind, uint64_t request_id,
+	struct session_device *device, uint32_t flow_id);
+
+/* requests.c. Return: 0, negative: the session is over. */
+int request_answer(struct session *session, const Wire__Request *request);
+int request_done(struct session *session, uint64_t request_id);
+
+#endif
