@@ -8,8 +8,9 @@
  * gets the packet's bit. Places are checked here and not by vectorscan, whose own offset limits
  * make it compile for minutes (1,000 literals: 46 s against 0.02 s).
  *
- * Literals longer than SEARCH_PREFIX_BYTES are searched by their beginning; the rest is compared
- * here.
+ * vectorscan gets only a part of some literals, and the whole is compared here: of long ones the
+ * first SEARCH_PART_BYTES, and never leading NUL bytes, because it takes what begins with one for
+ * empty (5.4.9). What consists of NUL bytes alone is searched by memmem().
  */
 #include "search/search.h"
 
@@ -23,27 +24,28 @@
 
 /* Nothing in a packet begins by chance with so many bytes of a literal, and vectorscan (which takes
  * 16,000 bytes) needs time and memory for each. */
-#define SEARCH_PREFIX_BYTES 256u
+#define SEARCH_PART_BYTES 256u
 
 /**
- * struct search_use - what a match of one literal may mean
+ * struct search_use - what a match of a literal may mean
  * @low:    first byte of the packet where the match may begin
  * @high:   the match must end at or before this byte
+ * @bytes, @n_bytes: the literal
+ * @head_bytes: NUL bytes at its beginning
+ * @part_bytes: how many of those behind them vectorscan searches; 0: there are none
  * @slot:   pattern whose mask gets the bit
- * @tail, @tail_bytes: what must follow the prefix
  */
 struct search_use {
 	uint64_t low;
 	uint64_t high;
-	const uint8_t *tail;
-	uint32_t tail_bytes;
+	const uint8_t *bytes;
+	uint32_t n_bytes;
+	uint32_t head_bytes;
+	uint32_t part_bytes;
 	unsigned int slot;
-	const uint8_t *prefix;
-	uint32_t prefix_bytes;
 };
 
-/* struct search_group - the uses of one literal of the database: [first_use, first_use + n_uses).
- */
+/* struct search_group - the uses of one part: [first_use, first_use + n_uses). */
 struct search_group {
 	unsigned int first_use;
 	unsigned int n_uses;
@@ -54,8 +56,9 @@ struct search_group {
  * @slots:    [n_patterns] which pattern's mask holds the result of each pattern: the first equal
  * one
  * @n_slots:  number of different patterns
- * @uses:     ordered by literal; @n_uses
- * @groups:   by the number of the literal in @database
+ * @uses:     ordered by part, those without one first; @n_uses, @n_nul_uses
+ * @groups:   by the number of the part in @database
+ * @database: NULL if no use has a part
  * @bytes:    what the uses point to
  * @low, @high: union of all places
  * @min_bytes: length of the shortest literal
@@ -66,6 +69,7 @@ struct search_set {
 	unsigned int n_slots;
 	struct search_use *uses;
 	unsigned int n_uses;
+	unsigned int n_nul_uses;
 	struct search_group *groups;
 	unsigned int n_groups;
 	uint8_t *bytes;
@@ -83,8 +87,7 @@ struct search_scratch {
 struct search_scan {
 	const struct search_set *set;
 	struct packet_mask *masks;
-	const uint8_t *data; /* first byte searched */
-	uint64_t skip_bytes; /* captured bytes before it */
+	const uint8_t *data;
 	uint64_t cap_bytes;
 	uint64_t bit;
 	unsigned int word;
@@ -131,16 +134,22 @@ static int search_compare_ranks(const void *a, const void *b)
 	return order ? order : search_compare_numbers(x->index, y->index);
 }
 
-/* By literal, so that the uses of one stand together; then by everything, so that equal ones do. */
+static int search_compare_parts(const struct search_use *a, const struct search_use *b)
+{
+	return search_compare_bytes(
+		a->bytes + a->head_bytes, a->part_bytes, b->bytes + b->head_bytes, b->part_bytes);
+}
+
+/* By part, so that the uses of one stand together; then by everything, so that equal ones do. */
 static int search_compare_uses(const void *a, const void *b)
 {
 	const struct search_use *x = a, *y = b;
-	int order = search_compare_bytes(x->prefix, x->prefix_bytes, y->prefix, y->prefix_bytes);
+	int order = search_compare_parts(x, y);
 
 	if (!order)
 		order = search_compare_numbers(x->slot, y->slot);
 	if (!order)
-		order = search_compare_bytes(x->tail, x->tail_bytes, y->tail, y->tail_bytes);
+		order = search_compare_bytes(x->bytes, x->n_bytes, y->bytes, y->n_bytes);
 	return order;
 }
 
@@ -167,24 +176,25 @@ static int search_set_slots(struct search_set *set, const struct search_pattern 
 }
 
 static void search_set_add(struct search_set *set, const struct search_pattern *pattern,
-	unsigned int slot, const struct search_literal *literal, const uint8_t *bytes)
+	unsigned int slot, const uint8_t *bytes, uint32_t n_bytes)
 {
-	uint32_t prefix_bytes = MIN(literal->n_bytes, SEARCH_PREFIX_BYTES);
+	struct search_use *use = &set->uses[set->n_uses++];
 
-	set->uses[set->n_uses++] = (struct search_use){
+	*use = (struct search_use){
 		.low = pattern->offset_bytes,
-		.high = pattern->depth_bytes
-			? (uint64_t)pattern->offset_bytes + pattern->depth_bytes
-			: UINT64_MAX,
+		.high = UINT64_MAX,
+		.bytes = bytes,
+		.n_bytes = n_bytes,
 		.slot = slot,
-		.prefix = bytes,
-		.prefix_bytes = prefix_bytes,
-		.tail = bytes + prefix_bytes,
-		.tail_bytes = literal->n_bytes - prefix_bytes,
 	};
-	set->low = MIN(set->low, pattern->offset_bytes);
-	set->high = MAX(set->high, set->uses[set->n_uses - 1].high);
-	set->min_bytes = MIN(set->min_bytes, literal->n_bytes);
+	if (pattern->depth_bytes)
+		use->high = use->low + pattern->depth_bytes;
+	while (use->head_bytes < n_bytes && bytes[use->head_bytes] == 0)
+		use->head_bytes++;
+	use->part_bytes = MIN(n_bytes - use->head_bytes, SEARCH_PART_BYTES);
+	set->low = MIN(set->low, use->low);
+	set->high = MAX(set->high, use->high);
+	set->min_bytes = MIN(set->min_bytes, n_bytes);
 }
 
 /* Collect the uses of all different patterns, with copies of the bytes. */
@@ -210,7 +220,8 @@ static int search_set_uses(struct search_set *set, const struct search_pattern *
 			const struct search_literal *literal = &patterns[i]->literals[k];
 
 			memcpy(set->bytes + used_bytes, literal->bytes, literal->n_bytes);
-			search_set_add(set, patterns[i], i, literal, set->bytes + used_bytes);
+			search_set_add(
+				set, patterns[i], i, set->bytes + used_bytes, literal->n_bytes);
 			used_bytes += literal->n_bytes;
 		}
 	}
@@ -220,28 +231,26 @@ static int search_set_uses(struct search_set *set, const struct search_pattern *
 			set->uses[kept++] = set->uses[i];
 	}
 	set->n_uses = kept;
+	while (set->n_nul_uses < kept && set->uses[set->n_nul_uses].part_bytes == 0)
+		set->n_nul_uses++;
 	return 0;
 }
 
-/* Number the literals. */
+/* Number the parts. */
 static int search_set_groups(struct search_set *set)
 {
 	set->groups = calloc(set->n_uses, sizeof(*set->groups));
 	if (!set->groups)
 		return -ENOMEM;
-	for (unsigned int i = 0; i < set->n_uses; i++) {
-		const struct search_use *use = &set->uses[i];
-
-		if (!i ||
-			search_compare_bytes(use[-1].prefix, use[-1].prefix_bytes, use->prefix,
-				use->prefix_bytes))
+	for (unsigned int i = set->n_nul_uses; i < set->n_uses; i++) {
+		if (i == set->n_nul_uses || search_compare_parts(&set->uses[i - 1], &set->uses[i]))
 			set->groups[set->n_groups++].first_use = i;
 		set->groups[set->n_groups - 1].n_uses++;
 	}
 	return 0;
 }
 
-/* Whether any one match of the literal decides all its uses: vectorscan may then report one and
+/* Whether any one match of the part decides all its uses: vectorscan may then report one and
  * forget the rest, which is several times faster on literals that are frequent. It does not promise
  * to report the first one, so every place in the searched bytes must do. */
 static bool search_set_single(const struct search_set *set, const struct search_group *group)
@@ -249,7 +258,7 @@ static bool search_set_single(const struct search_set *set, const struct search_
 	for (unsigned int i = 0; i < group->n_uses; i++) {
 		const struct search_use *use = &set->uses[group->first_use + i];
 
-		if (use->low > set->low || use->high < set->high || use->tail_bytes)
+		if (use->low > set->low || use->high < set->high || use->part_bytes < use->n_bytes)
 			return false;
 	}
 	return true;
@@ -263,13 +272,15 @@ static int search_set_compile(struct search_set *set, struct error *err)
 	_cleanup_(cleanup_freep) unsigned int *ids = calloc(set->n_groups, sizeof(*ids));
 	hs_compile_error_t *failure = NULL;
 
+	if (set->n_groups == 0)
+		return 0;
 	if (!literals || !n_bytes || !flags || !ids)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < set->n_groups; i++) {
 		const struct search_use *use = &set->uses[set->groups[i].first_use];
 
-		literals[i] = (const char *)use->prefix;
-		n_bytes[i] = use->prefix_bytes;
+		literals[i] = (const char *)use->bytes + use->head_bytes;
+		n_bytes[i] = use->part_bytes;
 		flags[i] = search_set_single(set, &set->groups[i]) ? HS_FLAG_SINGLEMATCH : 0;
 		ids[i] = i;
 	}
@@ -325,7 +336,9 @@ int search_scratch_new(struct search_scratch **ret, const struct search_set *set
 	_cleanup_(search_scratch_freep) struct search_scratch *scratch =
 		calloc(1, sizeof(*scratch));
 
-	if (!scratch || hs_alloc_scratch(set->database, &scratch->hs) != HS_SUCCESS)
+	if (!scratch)
+		return -ENOMEM;
+	if (set->database && hs_alloc_scratch(set->database, &scratch->hs) != HS_SUCCESS)
 		return -ENOMEM;
 	*ret = TAKE(scratch);
 	return 0;
@@ -340,6 +353,17 @@ struct search_scratch *search_scratch_free(struct search_scratch *scratch)
 	return NULL;
 }
 
+static void search_found(struct search_scan *scan, const struct search_use *use)
+{
+	scan->masks[use->slot].word[scan->word] |= scan->bit;
+	scan->n_missing--;
+}
+
+static bool search_is_found(const struct search_scan *scan, const struct search_use *use)
+{
+	return scan->masks[use->slot].word[scan->word] & scan->bit;
+}
+
 /* vectorscan's callback. Return: non-zero to stop, when every pattern has been found. */
 static int search_matched(unsigned int id, unsigned long long from, unsigned long long to,
 	unsigned int flags, void *context)
@@ -347,21 +371,36 @@ static int search_matched(unsigned int id, unsigned long long from, unsigned lon
 	struct search_scan *scan = context;
 	const struct search_group *group = &scan->set->groups[id];
 	const struct search_use *use = &scan->set->uses[group->first_use];
-	uint64_t end = scan->skip_bytes + to;
+	uint64_t end = scan->set->low + to;
 
 	for (unsigned int i = 0; i < group->n_uses; i++, use++) {
-		uint64_t *word = &scan->masks[use->slot].word[scan->word];
+		uint64_t before_bytes = (uint64_t)use->head_bytes + use->part_bytes;
+		uint64_t begin = end - before_bytes;
 
-		if (*word & scan->bit || end - use->prefix_bytes < use->low)
+		if (end < use->low + before_bytes ||
+			begin + use->n_bytes > MIN(use->high, scan->cap_bytes))
 			continue;
-		if (end + use->tail_bytes > MIN(use->high, scan->cap_bytes))
+		if (search_is_found(scan, use))
 			continue;
-		if (use->tail_bytes && memcmp(scan->data + to, use->tail, use->tail_bytes))
+		if (use->part_bytes < use->n_bytes &&
+			memcmp(scan->data + begin, use->bytes, use->n_bytes) != 0)
 			continue;
-		*word |= scan->bit;
-		scan->n_missing--;
+		search_found(scan, use);
 	}
 	return scan->n_missing == 0;
+}
+
+static void search_nul_bytes(struct search_scan *scan)
+{
+	for (unsigned int i = 0; i < scan->set->n_nul_uses; i++) {
+		const struct search_use *use = &scan->set->uses[i];
+		uint64_t end = MIN(use->high, scan->cap_bytes);
+
+		if (end < use->low + use->n_bytes || search_is_found(scan, use))
+			continue;
+		if (memmem(scan->data + use->low, end - use->low, use->bytes, use->n_bytes))
+			search_found(scan, use);
+	}
 }
 
 void search_set_run(const struct search_set *set, struct search_scratch *scratch,
@@ -376,16 +415,19 @@ void search_set_run(const struct search_set *set, struct search_scratch *scratch
 
 		if (end < set->low + set->min_bytes)
 			continue;
-		scan.data = batch->data[i] + set->low;
-		scan.skip_bytes = set->low;
+		scan.data = batch->data[i];
 		scan.cap_bytes = batch->cap_bytes[i];
 		scan.word = i / 64;
 		scan.bit = 1ULL << i % 64;
 		scan.n_missing = set->n_slots;
+		if (set->n_nul_uses)
+			search_nul_bytes(&scan);
 		/* It can only fail by a wrong argument, or by the stop that the callback asks for.
 		 */
-		(void)hs_scan(set->database, (const char *)scan.data,
-			(unsigned int)(end - set->low), 0, scratch->hs, search_matched, &scan);
+		if (set->database && scan.n_missing)
+			(void)hs_scan(set->database, (const char *)scan.data + set->low,
+				(unsigned int)(end - set->low), 0, scratch->hs, search_matched,
+				&scan);
 	}
 	for (unsigned int i = 0; i < set->n_patterns; i++) {
 		if (set->slots[i] != i)

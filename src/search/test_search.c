@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Patterns and sets of them: every error, every limit, and a naive matcher as oracle. */
+#include "search/search.h"
+
+#undef NDEBUG
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "mapi/errors.h"
+#include "search_private.h"
+
+/* A packet in memory of exactly its size, so that the sanitizer sees what reads too far. */
+static void batch_add(struct packet_batch *batch, const void *bytes, uint32_t n_bytes)
+{
+	uint8_t *copy = malloc(n_bytes ? n_bytes : 1);
+
+	assert_non_null(copy);
+	memcpy(copy, bytes, n_bytes);
+	batch->data[batch->n] = copy;
+	batch->cap_bytes[batch->n++] = n_bytes;
+}
+
+static void batch_clear(struct packet_batch *batch)
+{
+	for (unsigned int i = 0; i < batch->n; i++)
+		free((void *)(uintptr_t)batch->data[i]);
+	batch->n = 0;
+}
+
+static struct search_pattern *pattern_ok(const char *text, uint32_t offset, uint32_t depth)
+{
+	struct search_pattern *pattern = NULL;
+	struct error err = ERROR_INIT;
+	int r = search_pattern_new(&pattern, text, offset, depth, &err);
+
+	if (r)
+		print_error("'%s': %s\n", text, err.text);
+	assert_int_equal(r, 0);
+	assert_non_null(pattern);
+	return pattern;
+}
+
+static void run(const struct search_pattern *const patterns[], unsigned int n,
+	const struct packet_batch *batch, const struct packet_mask *wanted,
+	struct packet_mask ret[])
+{
+	struct search_scratch *scratch = NULL;
+	struct search_set *set = NULL;
+	struct error err = ERROR_INIT;
+	int r = search_set_new(&set, patterns, n, &err);
+
+	if (r)
+		print_error("%s\n", err.text);
+	assert_int_equal(r, 0);
+	assert_int_equal(search_scratch_new(&scratch, set), 0);
+	memset(ret, 0xff, n * sizeof(*ret));
+	search_set_run(set, scratch, batch, wanted, ret);
+	search_scratch_free(scratch);
+	search_set_free(set);
+}
+
+static bool found(
+	const char *text, uint32_t offset, uint32_t depth, const char *packet, uint32_t n_bytes)
+{
+	struct search_pattern *pattern = pattern_ok(text, offset, depth);
+	const struct search_pattern *patterns[] = { pattern };
+	struct packet_batch batch = { .n = 0 };
+	struct packet_mask wanted = packet_mask_first(1), ret;
+
+	batch_add(&batch, packet, n_bytes);
+	run(patterns, 1, &batch, &wanted, &ret);
+	batch_clear(&batch);
+	search_pattern_free(pattern);
+	return packet_mask_test(&ret, 0);
+}
+
+#define FOUND(text, offset, depth, packet) found(text, offset, depth, packet, sizeof(packet) - 1)
+
+static void test_errors_name_place_and_remedy(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t depth;
+		int code;
+		const char *says;
+	} cases[] = {
+		{ NULL, 0, MFUNCT_INVALID_ARGUMENT_1, "empty" },
+		{ "", 0, MFUNCT_INVALID_ARGUMENT_1, "empty" },
+		{ "ab|", 0, MDLIB_STRSEARCH_UNTERMINATED_PIPE, "column 3" },
+		{ "ab|41", 0, MDLIB_STRSEARCH_UNTERMINATED_PIPE, "column 3" },
+		{ "|41||42", 0, MDLIB_STRSEARCH_UNTERMINATED_PIPE, "column 5" },
+		{ "|41 ", 0, MDLIB_STRSEARCH_UNTERMINATED_PIPE, "column 1" },
+		{ "|4g|", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 2" },
+		{ "|g4|", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "Column 2" },
+		{ "x|41 4|", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 6" },
+		{ "|4 1|", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 2" },
+		{ "|4", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 2" },
+		{ "a|  |", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 2" },
+		{ "||", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 1" },
+		{ "||a", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 1" },
+		{ "a||", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 4" },
+		{ "a||||b", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 4" },
+		{ "abc\\", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 4" },
+		{ "abc", 2, MDLIB_STRSEARCH_DEPTH_ERR, "depth is 2" },
+		{ "a||bcd||e", 2, MDLIB_STRSEARCH_DEPTH_ERR, "column 4 has 3" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct search_pattern *pattern = (void *)0x1;
+		struct error err = ERROR_INIT;
+
+		assert_int_equal(
+			search_pattern_new(&pattern, cases[i].text, 0, cases[i].depth, &err),
+			-EINVAL);
+		if (err.code != cases[i].code || !strstr(err.text, cases[i].says))
+			print_error("'%s': %d %s\n", cases[i].text, err.code, err.text);
+		assert_int_equal(err.code, cases[i].code);
+		assert_non_null(strstr(err.text, cases[i].says));
+		assert_ptr_equal(pattern, (void *)0x1);
+	}
+}
+
+static void test_too_long_a_text_is_refused(void **state)
+{
+	struct search_pattern *pattern = NULL;
+	struct error err = ERROR_INIT;
+	char *text = malloc(SEARCH_TEXT_BYTES_MAX + 2);
+
+	assert_non_null(text);
+	memset(text, 'a', SEARCH_TEXT_BYTES_MAX + 1);
+	text[SEARCH_TEXT_BYTES_MAX + 1] = '\0';
+	assert_int_equal(search_pattern_new(&pattern, text, 0, 0, &err), -EINVAL);
+	assert_int_equal(err.code, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING);
+	text[SEARCH_TEXT_BYTES_MAX] = '\0';
+	assert_int_equal(search_pattern_new(&pattern, text, 0, 0, NULL), 0);
+	search_pattern_free(pattern);
+	free(text);
+}
+
+static void check_literals(const char *text, unsigned int n, ...)
+{
+	struct search_pattern *pattern = pattern_ok(text, 0, 0);
+	va_list list;
+
+	va_start(list, n);
+	assert_int_equal(pattern->n_literals, n);
+	for (unsigned int i = 0; i < n; i++) {
+		const char *want = va_arg(list, const char *);
+
+		assert_int_equal(pattern->literals[i].n_bytes, strlen(want));
+		assert_memory_equal(pattern->literals[i].bytes, want, strlen(want));
+	}
+	va_end(list);
+	search_pattern_free(pattern);
+}
+
+static void test_grammar(void **state)
+{
+	check_literals("abc", 1, "abc");
+	check_literals("a||b", 2, "a", "b");
+	check_literals("|41||42|", 1, "AB");
+	check_literals("|41||||42|", 2, "A", "B");
+	check_literals("a|||42|", 2, "a", "B");
+	check_literals("|41|||b", 2, "A", "b");
+	check_literals("| 41  4243 |c", 1, "ABCc");
+	check_literals("|4a4B|", 1, "JK");
+	check_literals("\\||41|\\|", 1, "|A|");
+	check_literals("\\|\\|", 1, "||");
+	check_literals("\\\\\\\"\\:\\;", 1, "\\\":;");
+	check_literals("\\a b", 1, "a b");
+}
+
+static void test_places(void **state)
+{
+	assert_true(FOUND("www", 0, 0, "a www."));
+	assert_false(FOUND("WWW", 0, 0, "a www."));
+	assert_false(FOUND("www", 0, 0, "a ww."));
+	assert_true(FOUND("www", 2, 0, "a www"));
+	assert_false(FOUND("www", 3, 0, "a www"));
+	assert_true(FOUND("www", 0, 5, "a www"));
+	assert_false(FOUND("www", 0, 4, "a www"));
+	assert_true(FOUND("www", 2, 3, "a www b"));
+	assert_false(FOUND("www", 3, 3, "a www b"));
+	assert_true(FOUND("ab", 3, 2, "ab ab"));
+	assert_false(FOUND("ab", 9, 0, "ab ab"));
+	assert_false(FOUND("ab", UINT32_MAX, UINT32_MAX, "ab ab"));
+	assert_true(FOUND("ab", 0, UINT32_MAX, "ab ab"));
+	assert_true(FOUND("a|00|b", 0, 0, "xa\0b"));
+	assert_true(FOUND("|00|", 0, 0, "\0"));
+	assert_true(FOUND("|00 00|", 1, 0, "\0\0\0"));
+	assert_false(FOUND("|00 00|", 1, 0, "\0\0"));
+	assert_true(FOUND("|00 00|b||c", 0, 0, "a\0\0b"));
+	assert_false(FOUND("|00 00|b", 2, 0, "a\0\0b"));
+	assert_true(FOUND("|00|||c", 0, 0, "abc"));
+	assert_false(FOUND("x", 0, 0, ""));
+	assert_true(FOUND("no||yes", 0, 0, "say yes"));
+	assert_false(FOUND("no||yes", 0, 0, "say ye"));
+}
+
+static void test_long_literals_share_a_prefix(void **state)
+{
+	char text[3][1001], packet[1200];
+	const struct search_pattern *patterns[3];
+	struct packet_batch batch = { .n = 0 };
+	struct packet_mask wanted, ret[3];
+
+	for (unsigned int i = 0; i < 3; i++) {
+		memset(text[i], 'a', 1000);
+		text[i][1000] = '\0';
+		text[i][990] = (char)('x' + i);
+		patterns[i] = pattern_ok(text[i], i == 2 ? 200 : 0, 0);
+	}
+	memset(packet, 'a', sizeof(packet));
+	packet[1190] = 'y';
+	batch_add(&batch, packet, 1200);
+	batch_add(&batch, packet, 1199);
+	packet[1190] = 'z';
+	batch_add(&batch, packet, 1200);
+	packet[1190] = 'a';
+	packet[1189] = 'z';
+	batch_add(&batch, packet, 1200);
+	wanted = packet_mask_first(batch.n);
+	run(patterns, 3, &batch, &wanted, ret);
+	assert_int_equal(ret[0].word[0], 0);
+	assert_int_equal(ret[1].word[0], 1);
+	assert_int_equal(ret[2].word[0], 4);
+	batch_clear(&batch);
+	for (unsigned int i = 0; i < 3; i++)
+		search_pattern_free((struct search_pattern *)(uintptr_t)patterns[i]);
+}
+
+static void test_thousands_of_alternatives(void **state)
+{
+	char *text = malloc(5000 * 10 + 1), *at = text, packet[32];
+	struct packet_batch batch = { .n = 0 };
+	struct packet_mask wanted = packet_mask_first(200), ret;
+	const struct search_pattern *patterns[1];
+
+	assert_non_null(text);
+	for (unsigned int i = 0; i < 5000; i++)
+		at += sprintf(at, "%sn%05u", i ? "||" : "", i * 2);
+	patterns[0] = pattern_ok(text, 0, 0);
+	for (unsigned int i = 0; i < 200; i++) {
+		int n = snprintf(packet, sizeof(packet), "..n%05u..", i * 37);
+
+		batch_add(&batch, packet, (uint32_t)n);
+	}
+	run(patterns, 1, &batch, &wanted, &ret);
+	for (unsigned int i = 0; i < 200; i++)
+		assert_int_equal(packet_mask_test(&ret, i), i * 37 % 2 == 0);
+	batch_clear(&batch);
+	search_pattern_free((struct search_pattern *)(uintptr_t)patterns[0]);
+	free(text);
+}
+
+static void test_only_wanted_packets_are_searched(void **state)
+{
+	struct search_pattern *pattern = pattern_ok("a", 0, 0);
+	const struct search_pattern *patterns[] = { pattern, pattern };
+	struct packet_batch batch = { .n = 0 };
+	struct packet_mask wanted = { .word = { 5 } }, ret[2];
+
+	for (unsigned int i = 0; i < 4; i++)
+		batch_add(&batch, "aa", 2);
+	run(patterns, 2, &batch, &wanted, ret);
+	assert_int_equal(ret[0].word[0], 5);
+	assert_int_equal(ret[1].word[0], 5);
+	batch_clear(&batch);
+	search_pattern_free(pattern);
+}
+
+/* ---- the oracle ---- */
+
+static uint32_t random_state = 12345;
+
+static uint32_t random_below(uint32_t n)
+{
+	random_state = random_state * 1664525u + 1013904223u;
+	return (uint32_t)((uint64_t)(random_state >> 8) * n >> 24);
+}
+
+/* struct plain - what a pattern text was made from */
+struct plain {
+	uint8_t bytes[3][12];
+	uint32_t n_bytes[3];
+	unsigned int n;
+	uint32_t offset;
+	uint32_t depth;
+};
+
+static bool plain_matches(const struct plain *plain, const uint8_t *packet, uint32_t n_bytes)
+{
+	for (unsigned int k = 0; k < plain->n; k++) {
+		for (uint32_t at = plain->offset; at + plain->n_bytes[k] <= n_bytes; at++) {
+			if (plain->depth &&
+				at + plain->n_bytes[k] > (uint64_t)plain->offset + plain->depth)
+				break;
+			if (!memcmp(packet + at, plain->bytes[k], plain->n_bytes[k]))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Few different bytes, so that there are many matches; all kinds of notation. */
+static struct search_pattern *plain_make(struct plain *plain)
+{
+	static const uint8_t alphabet[] = { 'a', 'b', '|', '\\', 0 };
+	char text[512], *at = text;
+	uint32_t longest = 0;
+
+	*plain = (struct plain){ .n = 1 + random_below(3) };
+	for (unsigned int k = 0; k < plain->n; k++) {
+		if (k)
+			at += sprintf(at, "||");
+		plain->n_bytes[k] = 1 + random_below(random_below(4) ? 3 : 12);
+		longest = MAX(longest, plain->n_bytes[k]);
+		for (uint32_t i = 0; i < plain->n_bytes[k]; i++) {
+			uint8_t byte = alphabet[random_below(sizeof(alphabet))];
+
+			plain->bytes[k][i] = byte;
+			if (byte == 0 || random_below(3) == 0)
+				at += sprintf(at, "|%02x|", byte);
+			else if (byte == '|' || byte == '\\' || random_below(3) == 0)
+				at += sprintf(at, "\\%c", byte);
+			else
+				at += sprintf(at, "%c", byte);
+		}
+	}
+	plain->offset = random_below(2) ? 0 : random_below(20);
+	plain->depth = random_below(2) ? 0 : longest + random_below(20);
+	return pattern_ok(text, plain->offset, plain->depth);
+}
+
+static void test_equals_naive_matcher(void **state)
+{
+	static const uint8_t alphabet[] = { 'a', 'b', '|', '\\', 0 };
+	enum { PATTERNS_MAX = 40, ROUNDS = 300 };
+	static struct plain plain[PATTERNS_MAX];
+	const struct search_pattern *patterns[PATTERNS_MAX];
+	struct packet_mask wanted, ret[PATTERNS_MAX];
+	unsigned int n_found = 0, n_not = 0;
+
+	for (unsigned int round = 0; round < ROUNDS; round++) {
+		struct packet_batch batch = { .n = 0 };
+		unsigned int n = 1 + random_below(random_below(2) ? 3 : PATTERNS_MAX);
+
+		for (unsigned int p = 0; p < n; p++)
+			patterns[p] = plain_make(&plain[p]);
+		for (unsigned int i = 0; i < 64; i++) {
+			uint8_t packet[64];
+			uint32_t n_bytes = random_below(sizeof(packet));
+
+			for (uint32_t b = 0; b < n_bytes; b++)
+				packet[b] = alphabet[random_below(sizeof(alphabet))];
+			batch_add(&batch, packet, n_bytes);
+		}
+		wanted = packet_mask_first(batch.n);
+		run(patterns, n, &batch, &wanted, ret);
+		for (unsigned int p = 0; p < n; p++) {
+			for (unsigned int i = 0; i < batch.n; i++) {
+				bool want =
+					plain_matches(&plain[p], batch.data[i], batch.cap_bytes[i]);
+
+				assert_int_equal(packet_mask_test(&ret[p], i), want);
+				n_found += want;
+				n_not += !want;
+			}
+			search_pattern_free((struct search_pattern *)(uintptr_t)patterns[p]);
+		}
+		batch_clear(&batch);
+	}
+	assert_true(n_found > 10000 && n_not > 10000);
+}
+
+/* ---- a known capture ---- */
+
+static void test_known_capture(void **state)
+{
+	const char *folder = getenv("MAPI_PCAPS");
+	struct search_pattern *pattern = pattern_ok("www", 0, 1500);
+	const struct search_pattern *patterns[] = { pattern };
+	struct packet_batch batch = { .n = 0 };
+	struct packet_mask wanted, ret;
+	unsigned int n_pkts = 0, n_found = 0;
+	uint32_t head[6], record[4];
+	uint8_t packet[2048];
+	char path[4096];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/mapi/tracefile", folder ? folder : MAPI_PCAPS_DEFAULT);
+	file = fopen(path, "rb");
+	if (!file) {
+		search_pattern_free(pattern);
+		print_message("no capture at %s\n", path);
+		skip();
+	}
+	assert_int_equal(fread(head, sizeof(head), 1, file), 1);
+	assert_int_equal(head[0], 0xa1b2c3d4);
+	for (bool more = true; more;) {
+		more = fread(record, sizeof(record), 1, file) == 1;
+		if (more) {
+			assert_true(record[2] <= sizeof(packet));
+			assert_int_equal(fread(packet, 1, record[2], file), record[2]);
+			batch_add(&batch, packet, record[2]);
+			n_pkts++;
+		}
+		if (!more || batch.n == PACKET_BATCH_MAX) {
+			wanted = packet_mask_first(batch.n);
+			run(patterns, 1, &batch, &wanted, &ret);
+			n_found += packet_mask_count(&ret);
+			batch_clear(&batch);
+		}
+	}
+	(void)fclose(file);
+	search_pattern_free(pattern);
+	assert_int_equal(n_pkts, 893);
+	assert_int_equal(n_found, 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_errors_name_place_and_remedy),
+		cmocka_unit_test(test_too_long_a_text_is_refused),
+		cmocka_unit_test(test_grammar),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_long_literals_share_a_prefix),
+		cmocka_unit_test(test_thousands_of_alternatives),
+		cmocka_unit_test(test_only_wanted_packets_are_searched),
+		cmocka_unit_test(test_equals_naive_matcher),
+		cmocka_unit_test(test_known_capture),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
