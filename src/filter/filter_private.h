@@ -1,5 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the files of the filter engine share: see filter.h for the idea. */
+/*
+ * What the files of the filter engine share. In the order of the work:
+ *
+ * compile.c   expression -> classic BPF, by libpcap
+ * program.c   classic BPF made by others: check and copy
+ * intern.c    tables in which equal things are one thing
+ * value.c     what a register can hold: constants, loads, arithmetic, simplified
+ * graph.c     questions about values, and the decision graph made of them
+ * lift.c      classic BPF -> values, tests, nodes, by symbolic execution
+ * schedule.c  graph -> an order of steps, with the packets that each step is needed for
+ * run.c       the steps, on a batch;  column.c: loads and arithmetic;  compare*.c: tests
+ * set.c       the whole: filter_set_new() and its siblings
+ */
 #ifndef MAPI_FILTER_PRIVATE_H
 #define MAPI_FILTER_PRIVATE_H
 
@@ -20,8 +32,269 @@ struct filter_program {
 };
 
 /* Copies @insns; checks nothing. */
-
 int filter_program_copy(
 	struct filter_program **ret, const struct bpf_insn *insns, unsigned int n_insns);
+
+/*
+ * A table of records of one size, each different from the others, numbered from 0 as they come.
+ * Records are compared as bytes: they must have no padding.
+ */
+struct intern {
+	uint8_t *items;
+	uint32_t *slots; /* number + 1 of a record, 0 = empty; open addressing */
+	uint32_t item_bytes;
+	uint32_t n;
+	uint32_t n_slots; /* a power of two; items has room for half as many */
+};
+
+void intern_init(struct intern *t, uint32_t item_bytes);
+void intern_deinit(struct intern *t);
+
+/* Writes the number of the record that equals @item, new or old, and whether it is new (NULL is
+ * allowed). Return: 0, -ENOMEM. */
+int intern_get(struct intern *t, const void *item, uint32_t *ret, bool *ret_new);
+
+static inline void *intern_at(const struct intern *t, uint32_t i)
+{
+	return t->items + (size_t)i * t->item_bytes;
+}
+
+enum value_kind {
+	VALUE_CONST, /* k */
+	VALUE_LEN, /* length on the wire */
+	VALUE_CAP, /* captured length */
+	VALUE_LOAD, /* @bytes bytes at k + a, big endian */
+	VALUE_ALU, /* a @op b; a shift by 32 or more is 0, a division by 0 anything */
+};
+
+#define VALUE_NONE UINT32_MAX /* the base of an absolute load */
+
+/*
+ * struct value - what a register holds, as a function of the packet
+ * @a, @b: operands: numbers of values, always lower than the value's own. VALUE_NONE if unused
+ * @max:   no packet makes the value larger
+ *
+ * A load outside the captured bytes gives anything: whoever uses it asks graph_inside() first.
+ */
+struct value {
+	uint32_t kind;
+	uint32_t op; /* ALU: BPF_ADD ... */
+	uint32_t bytes; /* LOAD: 1, 2, 4 */
+	uint32_t k;
+	uint32_t a;
+	uint32_t b;
+	uint32_t max;
+};
+
+enum test_op {
+	TEST_NEVER, /* test 0: false */
+	TEST_EQ, /* (value & mask) == k */
+	TEST_GE, /* (value & mask) >= k */
+	TEST_EQ_VALUE, /* value == other */
+	TEST_GE_VALUE, /* value >= other */
+	TEST_INSIDE, /* value + k <= captured length, without wrapping around */
+};
+
+struct test {
+	uint32_t op;
+	uint32_t value;
+	uint32_t other; /* VALUE_NONE where not used */
+	uint32_t mask;
+	uint32_t k;
+};
+
+/* A test or its contrary: twice the number of the test, plus 1 for the contrary. */
+typedef uint32_t literal;
+#define LITERAL_FALSE 0u
+#define LITERAL_TRUE 1u
+
+/* Node 0 rejects, node 1 accepts; all others ask. Children have lower numbers than parents. */
+#define NODE_REJECT 0u
+#define NODE_ACCEPT 1u
+
+struct node {
+	uint32_t test;
+	uint32_t yes;
+	uint32_t no;
+};
+
+/*
+ * struct graph - values, tests and nodes of all programs of a set
+ * @failed: memory ran out somewhere; what was returned since then is valid but senseless. The
+ *          many small constructors need not be checked one by one: ask once at the end
+ */
+struct graph {
+	struct intern values;
+	struct intern tests;
+	struct intern nodes;
+	bool failed;
+};
+
+int graph_init(struct graph *g);
+void graph_deinit(struct graph *g);
+
+static inline const struct value *graph_value(const struct graph *g, uint32_t v)
+{
+	return intern_at(&g->values, v);
+}
+
+static inline const struct test *graph_test(const struct graph *g, uint32_t t)
+{
+	return intern_at(&g->tests, t);
+}
+
+static inline const struct node *graph_node(const struct graph *g, uint32_t n)
+{
+	return intern_at(&g->nodes, n);
+}
+
+/* value.c: each returns the number of the value, simplified. */
+uint32_t value_const(struct graph *g, uint32_t k);
+uint32_t value_len(struct graph *g);
+uint32_t value_cap(struct graph *g);
+uint32_t value_load(struct graph *g, uint32_t base, uint32_t k, uint32_t bytes);
+uint32_t value_alu(struct graph *g, uint32_t op, uint32_t a, uint32_t b);
+
+/* All bits that a number up to @max can have. */
+static inline uint32_t value_bits(uint32_t max)
+{
+	return max ? UINT32_MAX >> __builtin_clz(max) : 0;
+}
+
+/* graph.c: questions, in the simplest form. */
+literal graph_eq(struct graph *g, uint32_t v, uint32_t w);
+literal graph_ge(struct graph *g, uint32_t v, uint32_t w);
+literal graph_set(struct graph *g, uint32_t v, uint32_t w);
+/* Are the @bytes bytes at base + @k captured? */
+literal graph_inside(struct graph *g, uint32_t base, uint32_t k, uint32_t bytes);
+/* The node that goes on with @yes where @l holds and with @no elsewhere. */
+uint32_t graph_branch(struct graph *g, literal l, uint32_t yes, uint32_t no);
+
+/* lift.c: positive outcome of graph_lift(). */
+enum { LIFT_E_REFUSED = 1 };
+
+/**
+ * graph_lift() - add a program to a graph
+ * @g:        the graph
+ * @program:  as made by filter_compile() or filter_program_new()
+ * @ret_root: node that decides as the program does
+ *
+ * Return: 0, LIFT_E_REFUSED if the program jumps backwards or would grow too large, -ENOMEM.
+ */
+int graph_lift(struct graph *g, const struct filter_program *program, uint32_t *ret_root);
+
+/* Column kinds by the bytes of an element: also the index into struct compare_ops. */
+enum column_width { COLUMN_8, COLUMN_16, COLUMN_32, _COLUMN_WIDTH_N };
+
+enum step_kind {
+	STEP_LOAD, /* gather a column */
+	STEP_ALU, /* compute a column */
+	STEP_TEST, /* compute the mask of a test */
+};
+
+#define STEP_GUARDS_MAX 8
+#define MASK_NONE UINT32_MAX
+
+/*
+ * struct step - one thing to do for a batch
+ * @need:    mask to write: the packets for which the column of a load or calculation is needed
+ * @inside:  LOAD: mask of the packets in which the load is inside the captured bytes
+ * @a, @b:   columns that are read (a load's base; operands; what is tested), COLUMN_NONE if none
+ * @need_a, @need_b: masks: where those hold something
+ * @ret:     LOAD, ALU: column to write. TEST: mask to write
+ * @guard:   masks; a packet that is not in all of them makes no use of the column
+ */
+struct step {
+	uint8_t kind;
+	uint8_t op; /* TEST: enum test_op; ALU: BPF_ADD ... */
+	uint8_t bytes;
+	uint8_t width; /* of the column written or tested */
+	uint8_t n_guards;
+	uint32_t k;
+	uint32_t mask;
+	uint32_t need;
+	uint32_t inside;
+	uint32_t a, b;
+	uint32_t need_a, need_b;
+	uint32_t ret;
+	uint32_t guard[STEP_GUARDS_MAX];
+};
+
+/* Columns 0 and 1 are arrays of the batch itself. */
+enum { COLUMN_LEN, COLUMN_CAP, COLUMN_FIRST };
+#define COLUMN_NONE UINT32_MAX
+
+/* Masks with a fixed place. */
+enum { MASK_REJECT, MASK_ALL, MASK_FIRST };
+
+struct run_node {
+	uint32_t test, yes, no; /* masks */
+};
+
+/*
+ * struct schedule - what a worker does for each batch, in this order: all steps; then all nodes,
+ * node i writing mask first_node + i
+ * @column: offset in the scratch memory, from COLUMN_FIRST
+ */
+struct schedule {
+	struct step *steps;
+	uint32_t *column;
+	struct run_node *nodes;
+	unsigned int n_steps, n_columns, n_nodes;
+	unsigned int n_loads, n_tests;
+	uint32_t n_masks;
+	uint32_t first_node;
+	size_t scratch_bytes;
+};
+
+/**
+ * schedule_init() - lay out the work that decides @roots
+ * @roots: nodes of @g; on return, the masks that hold the decisions
+ *
+ * Return: 0, -ENOMEM.
+ */
+int schedule_init(struct schedule *s, struct graph *g, uint32_t roots[], unsigned int n_roots);
+void schedule_deinit(struct schedule *s);
+
+/* A mask inside the scratch memory. */
+typedef uint64_t mask_vec __attribute__((vector_size(32), may_alias));
+
+/*
+ * struct compare_ops - the inner loops, one table per instruction set
+ * @eq, @ge: bit i of @ret = (column[i] & mask) == k, resp. >= k, for @n_words times 64 packets
+ * @nodes:   all nodes, see struct schedule
+ */
+struct compare_ops {
+	const char *name;
+	void (*eq[_COLUMN_WIDTH_N])(
+		const void *column, uint32_t mask, uint32_t k, unsigned int n_words, uint64_t *ret);
+	void (*ge[_COLUMN_WIDTH_N])(
+		const void *column, uint32_t mask, uint32_t k, unsigned int n_words, uint64_t *ret);
+	void (*nodes)(const struct run_node *nodes, unsigned int n_nodes, mask_vec *masks,
+		uint32_t first_node);
+};
+
+extern const struct compare_ops compare_portable, compare_avx2, compare_avx512;
+
+/* The tables that this processor can run, best first; ends with NULL. */
+const struct compare_ops *const *compare_list(void);
+
+/* column.c */
+void column_load(const struct step *step, const struct packet_batch *batch,
+	const struct packet_mask *need, bool all, const uint32_t *base, void *ret);
+void column_alu(const struct step *step, unsigned int n, const uint32_t *a, const uint32_t *b,
+	uint32_t *ret);
+
+struct filter_set {
+	const struct compare_ops *compare;
+	struct schedule schedule;
+	struct filter_program **interpreted;
+	uint32_t *outcome; /* of each program: a mask, or n_masks + index into interpreted */
+	struct filter_set_stats stats;
+};
+
+/* Everything but the interpreted programs. */
+void schedule_run(const struct schedule *s, const struct compare_ops *compare, void *scratch,
+	const struct packet_batch *batch);
 
 #endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Columns: loads gathered from the packets of a batch, and arithmetic on them. */
+#include "filter_private.h"
+
+#include "base/buf.h"
+
+/*
+ * The loops below come in every combination of load and column width. Where all packets are needed
+ * the loop is straight, so that the memory accesses of many packets overlap; else it visits the
+ * bits of the mask. @need is inside the captured bytes, which is what makes the accesses legal.
+ */
+#define COLUMN_LOOPS(suffix, type, get)                                                    \
+	static void column_load_##suffix(const struct packet_batch *batch, uint32_t k,     \
+		const struct packet_mask *need, bool all, const uint32_t *base, type *ret) \
+	{                                                                                  \
+		if (all && !base) {                                                        \
+			for (unsigned int i = 0; i < batch->n; i++)                        \
+				ret[i] = get(batch->data[i] + k);                          \
+		} else if (all) {                                                          \
+			for (unsigned int i = 0; i < batch->n; i++)                        \
+				ret[i] = get(batch->data[i] + k + base[i]);                \
+		} else if (!base) {                                                        \
+			packet_mask_for_each (i, need)                                     \
+				ret[i] = get(batch->data[i] + k);                          \
+		} else {                                                                   \
+			packet_mask_for_each (i, need)                                     \
+				ret[i] = get(batch->data[i] + k + base[i]);                \
+		}                                                                          \
+	}
+
+static inline uint8_t column_get_8(const uint8_t *p)
+{
+	return *p;
+}
+
+COLUMN_LOOPS(8_to_8, uint8_t, column_get_8)
+COLUMN_LOOPS(8_to_32, uint32_t, column_get_8)
+COLUMN_LOOPS(16_to_16, uint16_t, buf_peek_be16)
+COLUMN_LOOPS(16_to_32, uint32_t, buf_peek_be16)
+COLUMN_LOOPS(32_to_32, uint32_t, buf_peek_be32)
+
+void column_load(const struct step *step, const struct packet_batch *batch,
+	const struct packet_mask *need, bool all, const uint32_t *base, void *ret)
+{
+	if (step->bytes == 1 && step->width == COLUMN_8)
+		column_load_8_to_8(batch, step->k, need, all, base, ret);
+	else if (step->bytes == 1)
+		column_load_8_to_32(batch, step->k, need, all, base, ret);
+	else if (step->bytes == 2 && step->width == COLUMN_16)
+		column_load_16_to_16(batch, step->k, need, all, base, ret);
+	else if (step->bytes == 2)
+		column_load_16_to_32(batch, step->k, need, all, base, ret);
+	else
+		column_load_32_to_32(batch, step->k, need, all, base, ret);
+}
+
+/* Each operation for column and column, column and constant, constant and column. */
+#define COLUMN_ALU(a_i, b_i, expression)               \
+	do {                                           \
+		for (unsigned int i = 0; i < n; i++) { \
+			uint32_t x = (a_i), y = (b_i); \
+                                                       \
+			ret[i] = (expression);         \
+		}                                      \
+	} while (0)
+#define COLUMN_ALU_FORMS(expression)                        \
+	do {                                                \
+		if (a && b)                                 \
+			COLUMN_ALU(a[i], b[i], expression); \
+		else if (a)                                 \
+			COLUMN_ALU(a[i], k, expression);    \
+		else                                        \
+			COLUMN_ALU(k, b[i], expression);    \
+	} while (0)
+
+/* Packets that do not need the column are computed too: whatever is there, it must not trap. */
+void column_alu(const struct step *step, unsigned int n, const uint32_t *a, const uint32_t *b,
+	uint32_t *ret)
+{
+	uint32_t k = step->k;
+
+	switch (step->op) {
+	case BPF_ADD:
+		COLUMN_ALU_FORMS(x + y);
+		break;
+	case BPF_SUB:
+		COLUMN_ALU_FORMS(x - y);
+		break;
+	case BPF_MUL:
+		COLUMN_ALU_FORMS(x * y);
+		break;
+	case BPF_DIV:
+		COLUMN_ALU_FORMS(y ? x / y : 0);
+		break;
+	case BPF_MOD:
+		COLUMN_ALU_FORMS(y ? x % y : 0);
+		break;
+	case BPF_AND:
+		COLUMN_ALU_FORMS(x & y);
+		break;
+	case BPF_OR:
+		COLUMN_ALU_FORMS(x | y);
+		break;
+	case BPF_XOR:
+		COLUMN_ALU_FORMS(x ^ y);
+		break;
+	case BPF_LSH:
+		COLUMN_ALU_FORMS(y < 32 ? x << y : 0);
+		break;
+	case BPF_RSH:
+		COLUMN_ALU_FORMS(y < 32 ? x >> y : 0);
+		break;
+	}
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Tests of a column against a constant, in plain C, and the choice of the instruction set.
+ *
+ * The answers are first bytes, 0 or 1, in a loop that compilers vectorise; then eight bytes at a
+ * time become eight bits: multiplying by the magic number moves byte i's lowest bit to bit 56 + i,
+ * and nothing else there.
+ */
+#include "compare_nodes_private.h"
+
+#include <endian.h>
+#include <string.h>
+
+#define COMPARE_PACK 0x0102040810204080u
+
+static uint64_t compare_pack(const uint8_t truth[64])
+{
+	uint64_t word = 0, eight;
+
+	for (unsigned int i = 0; i < 8; i++) {
+		memcpy(&eight, truth + 8 * i, sizeof(eight));
+		word |= (le64toh(eight) * COMPARE_PACK >> 56) << (8 * i);
+	}
+	return word;
+}
+
+#define COMPARE_LOOP(name, type, relation)                                                    \
+	static void name(const void *column, uint32_t mask, uint32_t k, unsigned int n_words, \
+		uint64_t *ret)                                                                \
+	{                                                                                     \
+		const type *in = column;                                                      \
+		const type m = (type)mask, c = (type)k;                                       \
+                                                                                              \
+		for (unsigned int w = 0; w < n_words; w++, in += 64) {                        \
+			uint8_t truth[64];                                                    \
+                                                                                              \
+			for (unsigned int i = 0; i < 64; i++)                                 \
+				truth[i] = (in[i] & m) relation c;                            \
+			ret[w] = compare_pack(truth);                                         \
+		}                                                                             \
+	}
+
+COMPARE_LOOP(compare_eq_8, uint8_t, ==)
+COMPARE_LOOP(compare_eq_16, uint16_t, ==)
+COMPARE_LOOP(compare_eq_32, uint32_t, ==)
+COMPARE_LOOP(compare_ge_8, uint8_t, >=)
+COMPARE_LOOP(compare_ge_16, uint16_t, >=)
+COMPARE_LOOP(compare_ge_32, uint32_t, >=)
+
+static void compare_nodes(
+	const struct run_node *nodes, unsigned int n_nodes, mask_vec *masks, uint32_t first_node)
+{
+	compare_nodes_inline(nodes, n_nodes, masks, first_node);
+}
+
+const struct compare_ops compare_portable = {
+	.name = "portable",
+	.eq = { compare_eq_8, compare_eq_16, compare_eq_32 },
+	.ge = { compare_ge_8, compare_ge_16, compare_ge_32 },
+	.nodes = compare_nodes,
+};
+
+const struct compare_ops *const *compare_list(void)
+{
+	static const struct compare_ops *const portable[] = { &compare_portable, NULL };
+#ifdef __x86_64__
+	static const struct compare_ops *const avx2[] = { &compare_avx2, &compare_portable, NULL };
+	static const struct compare_ops *const avx512[] = { &compare_avx512, &compare_avx2,
+		&compare_portable, NULL };
+
+	if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+		return avx512;
+	if (__builtin_cpu_supports("avx2"))
+		return avx2;
+#endif
+	return portable;
+}

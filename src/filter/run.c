@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The steps of a schedule, on one batch: see schedule.c for the idea. */
+#include "filter_private.h"
+
+#include <string.h>
+
+/* What a run works with. */
+struct run {
+	const struct schedule *s;
+	const struct compare_ops *compare;
+	const struct packet_batch *batch;
+	uint8_t *scratch;
+	struct packet_mask *masks; /* at the start of the scratch memory */
+	uint32_t *temporary; /* at its end */
+	unsigned int n_words;
+};
+
+static void *run_column(const struct run *r, uint32_t column)
+{
+	return r->scratch + r->s->column[column];
+}
+
+/* A column to read; NULL if there is none. */
+static const void *run_input(const struct run *r, uint32_t column)
+{
+	if (column == COLUMN_NONE)
+		return NULL;
+	if (column == COLUMN_LEN)
+		return r->batch->wire_bytes;
+	if (column == COLUMN_CAP)
+		return r->batch->cap_bytes;
+	return run_column(r, column);
+}
+
+/* The packets for which the column of a step is needed. */
+static const struct packet_mask *run_need(const struct run *r, const struct step *step)
+{
+	struct packet_mask *need = &r->masks[step->need];
+
+	*need = packet_mask_and(r->masks[step->need_a], r->masks[step->need_b]);
+	*need = packet_mask_and(*need, r->masks[step->inside]);
+	for (unsigned int i = 0; i < step->n_guards; i++)
+		*need = packet_mask_and(*need, r->masks[step->guard[i]]);
+	return need;
+}
+
+static void run_load(const struct run *r, const struct step *step)
+{
+	const struct packet_mask *need = run_need(r, step);
+	bool all = memcmp(need, &r->masks[MASK_ALL], sizeof(*need)) == 0;
+
+	if (!packet_mask_empty(need))
+		column_load(
+			step, r->batch, need, all, run_input(r, step->a), run_column(r, step->ret));
+}
+
+static void run_alu(const struct run *r, const struct step *step)
+{
+	if (!packet_mask_empty(run_need(r, step)))
+		column_alu(step, r->batch->n, run_input(r, step->a), run_input(r, step->b),
+			run_column(r, step->ret));
+}
+
+/* Tests other than against a constant: their truth as numbers, 0 or 1. */
+static void run_truth(const struct run *r, const struct step *step)
+{
+	const uint32_t *a = run_input(r, step->a), *b = run_input(r, step->b);
+	const uint32_t *cap = r->batch->cap_bytes;
+	unsigned int n = r->batch->n;
+	uint32_t k = step->k;
+
+	switch (step->op) {
+	case TEST_EQ_VALUE:
+		for (unsigned int i = 0; i < n; i++)
+			r->temporary[i] = a[i] == b[i];
+		break;
+	case TEST_GE_VALUE:
+		for (unsigned int i = 0; i < n; i++)
+			r->temporary[i] = a[i] >= b[i];
+		break;
+	case TEST_INSIDE:
+		for (unsigned int i = 0; i < n; i++)
+			r->temporary[i] = cap[i] >= k && cap[i] - k >= a[i];
+		break;
+	}
+}
+
+static void run_test(const struct run *r, const struct step *step)
+{
+	struct packet_mask need = packet_mask_and(r->masks[step->need_a], r->masks[step->need_b]);
+	uint64_t *ret = r->masks[step->ret].word;
+
+	if (packet_mask_empty(&need)) {
+		r->masks[step->ret] = (struct packet_mask){ 0 };
+	} else if (step->op == TEST_EQ) {
+		r->compare->eq[step->width](
+			run_input(r, step->a), step->mask, step->k, r->n_words, ret);
+	} else if (step->op == TEST_GE) {
+		r->compare->ge[step->width](
+			run_input(r, step->a), step->mask, step->k, r->n_words, ret);
+	} else {
+		run_truth(r, step);
+		r->compare->eq[COLUMN_32](r->temporary, UINT32_MAX, 1, r->n_words, ret);
+	}
+}
+
+void schedule_run(const struct schedule *s, const struct compare_ops *compare, void *scratch,
+	const struct packet_batch *batch)
+{
+	const struct run r = {
+		.s = s,
+		.compare = compare,
+		.batch = batch,
+		.scratch = scratch,
+		.masks = scratch,
+		.temporary = (uint32_t *)((uint8_t *)scratch + s->scratch_bytes) - PACKET_BATCH_MAX,
+		.n_words = (batch->n + 63) / 64,
+	};
+
+	r.masks[MASK_REJECT] = (struct packet_mask){ 0 };
+	r.masks[MASK_ALL] = packet_mask_first(batch->n);
+	for (unsigned int i = 0; i < s->n_steps; i++) {
+		const struct step *step = &s->steps[i];
+
+		switch ((enum step_kind)step->kind) {
+		case STEP_LOAD:
+			run_load(&r, step);
+			break;
+		case STEP_ALU:
+			run_alu(&r, step);
+			break;
+		case STEP_TEST:
+			run_test(&r, step);
+			break;
+		}
+	}
+	compare->nodes(s->nodes, s->n_nodes, scratch, s->first_node);
+}
