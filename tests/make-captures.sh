@@ -62,6 +62,10 @@ def pcapng():
 
 write("dns-two-links.pcapng", pcapng())
 
+write("ten.pcap", [open(os.path.join(folder, "http.pcap"), "rb").read(24)] + [
+    struct.pack("<IIII", sec, usec, len(data), wire) + data
+    for n, (sec, usec, wire, data) in enumerate(records("http.pcap")) if n < 10])
+
 whole = open(os.path.join(folder, "http.pcap"), "rb").read()
 write("http-cut-record.pcap", [whole[:-7]])
 PYTHON

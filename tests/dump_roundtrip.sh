@@ -1,0 +1,74 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# What "mapi dump -w" writes, tcpdump and tshark read: the same packets, to the nanosecond.
+# All captures with MAPI_TEST_LONG, a sample of them otherwise; tshark on every tenth.
+. "$(dirname "$0")/lib.sh"
+
+same() { # WHAT READER FILE1 FILE2, each line of the readers' output being a packet
+	if ! cmp -s "$3" "$4"; then
+		fail "$1: $2 reads other packets"
+		diff "$3" "$4" | head -n 6
+	fi
+}
+
+by_tcpdump() { # FILE
+	tcpdump -nr "$1" --nano -tt -e -xx 2> tcpdump.err
+}
+
+by_tshark() { # FILE
+	tshark -nr "$1" -T fields -e frame.time_epoch -e frame.cap_len -e frame.len \
+		-e frame.protocols -e _ws.col.Info 2> /dev/null
+}
+
+check() { # FILE N
+	local file=$1 with_tshark=$2 format
+
+	by_tcpdump "$file" > want.tcpdump || return
+	[ "$with_tshark" = 0 ] || by_tshark "$file" > want.tshark
+	for format in pcapng pcap; do
+		rm -f "copy.$format"
+		if ! "$MAPI" dump -r "$file" -w "copy.$format" > out 2>&1; then
+			fail "$file: mapi dump -w copy.$format: $(head -n 2 out)"
+			continue
+		fi
+		by_tcpdump "copy.$format" > got.tcpdump
+		if [ $format = pcap ]; then # microseconds
+			sed -E 's/^([0-9]+\.[0-9]{6})[0-9]{3}/\1000/' want.tcpdump > want.us
+			sed -E 's/^([0-9]+\.[0-9]{6})[0-9]{3}/\1000/' got.tcpdump > got.us
+			same "$file as $format" tcpdump want.us got.us
+			continue
+		fi
+		same "$file as $format" tcpdump want.tcpdump got.tcpdump
+		[ "$with_tshark" = 0 ] && continue
+		by_tshark "copy.$format" > got.tshark
+		same "$file as $format" tshark want.tshark got.tshark
+	done
+	checked=$((checked + 1))
+}
+
+checked=0
+for file in "$OWN"/*.pcap; do
+	case $file in *cut-record*) continue ;; esac
+	check "$file" 1
+done
+# Filters and the number of packets.
+"$MAPI" dump -r "$OWN/http.pcap" -w few.pcap -c 7 tcp port 80 > out 2>&1 || fail "dump -c -w: $(cat out)"
+tcpdump -nr "$OWN/http.pcap" -c 7 -w want.pcap tcp port 80 2> /dev/null
+by_tcpdump want.pcap > want.tcpdump
+by_tcpdump few.pcap > got.tcpdump
+same "-c 7 tcp port 80" tcpdump want.tcpdump got.tcpdump
+
+if [ ! -d "$MAPI_PCAPS" ]; then
+	[ $failures = 0 ] || finish
+	skip "the captures are absent; $checked own ones are good"
+fi
+n=0
+while read -r file; do
+	n=$((n + 1))
+	[ -n "${MAPI_TEST_LONG-}" ] || [ $((n % 25)) = 0 ] || continue
+	check "$file" $((n % 10 == 0))
+done < <(readable_captures)
+echo "$checked captures"
+[ $checked -gt 20 ] || fail "only $checked captures"
+finish

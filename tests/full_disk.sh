@@ -1,0 +1,33 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# A real full disk (a small tmpfs in a mount namespace) under TO_FILE: the error names path and cause,
+# and what was written before it is a valid capture.
+. "$(dirname "$0")/lib.sh"
+http=$OWN/http.pcap
+
+if [ "${1-}" != --inside ]; then
+	map=
+	[ "$(id -u)" = 0 ] || map=--map-root-user
+	unshare --mount $map true 2> /dev/null || skip "needs root or user namespaces"
+	exec unshare --mount $map "$0" --inside
+fi
+mkdir small
+mount -t tmpfs -o size=256k tmpfs small || skip "needs root or user namespaces that may mount tmpfs"
+for i in $(seq 40); do tail -c +25 "$http"; done | cat <(head -c 24 "$http") - > large.pcap
+
+for format in MFF_PCAP MFF_PCAPNG; do
+	"$ALONE" "$MAPI" run -r large.pcap "TO_FILE($format, \"small/out\", 0)" > out 2> err
+	code=$?
+	case $code in
+	0 | 9?) fail "$format: exit code $code: $(cat out err)" ;;
+	esac
+	grep -q "small/out" err && grep -qi "space" err || fail "$format: the error is not clear: $(cat err)"
+	tcpdump -nr small/out --count > count 2> tcpdump.err
+	n=$(cut -d ' ' -f 1 < count)
+	[ "${n:-0}" -gt 100 ] || fail "$format: only '$n' packets are readable: $(cat tcpdump.err)"
+	echo "$format: $n packets before: $(head -n 1 err)"
+	rm small/out
+done
+umount small
+finish

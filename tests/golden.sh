@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Known numbers: the trace that the original MAPI's tests read (computed from the file by others),
+# and a capture of our own (counted by tcpdump here and now), through "mapi run".
+. "$(dirname "$0")/lib.sh"
+
+run() { # FILE PIPELINE
+	"$ALONE" "$MAPI" run -r "$1" --json "$2" > out.json || fail "mapi run '$2' ended with $?"
+	json_values < out.json
+}
+
+value() { # FILE PIPELINE FUNCTION: value of its last result
+	run "$1" "$2" | sed -n "s/^$3\t//p" | tail -n 1
+}
+
+field() { # JSON NAME
+	python3 -c 'import json, sys; print(json.loads(sys.argv[1])[sys.argv[2]])' "$1" "$2"
+}
+
+own=$OWN/http.pcap
+for filter in "" tcp "tcp port 80" udp arp "ip6 or arp"; do
+	want=$(tcpdump -nr "$own" --count $filter 2> /dev/null | cut -d ' ' -f 1)
+	equal "http.pcap '$filter'" "$(value "$own" "BPF_FILTER(\"${filter:-len >= 0}\") | PKT_COUNTER" \
+		PKT_COUNTER)" "$want"
+	if [ -n "$filter" ]; then
+		got=$("$ALONE" "$MAPI" run -r "$own" --json $filter | json_values |
+			sed -n 's/^PKT_COUNTER\t//p')
+		equal "http.pcap, filter as trailing words" "$got" "$want"
+	fi
+done
+
+need_captures
+trace=$MAPI_PCAPS/mapi/tracefile
+equal packets "$(value "$trace" PKT_COUNTER PKT_COUNTER)" 893
+equal bytes "$(value "$trace" BYTE_COUNTER BYTE_COUNTER)" 283464
+equal tcp "$(value "$trace" 'BPF_FILTER("tcp") | PKT_COUNTER' PKT_COUNTER)" 596
+equal www "$(value "$trace" 'STR_SEARCH("www", 0, 1500) | PKT_COUNTER' PKT_COUNTER)" 2
+equal sample "$(value "$trace" 'SAMPLE(20, PERIODIC) | PKT_COUNTER' PKT_COUNTER)" 44
+stats=$(value "$trace" 'PKTINFO(1) @size | STATS(size, "0")' STATS)
+equal "STATS count" "$(field "$stats" count)" 893
+equal "STATS sum" "$(field "$stats" sum)" 283464
+equal "STATS sum2" "$(field "$stats" sum2)" 309175572
+equal "STATS min" "$(field "$stats" min)" 42
+equal "STATS max" "$(field "$stats" max)" 1514
+equal "packets of www.trace" "$(value "$MAPI_PCAPS/mapi/www.trace" PKT_COUNTER PKT_COUNTER)" 10
+equal "bytes of http.trace" "$(value "$MAPI_PCAPS/mapi/http.trace" BYTE_COUNTER BYTE_COUNTER)" 4340
+finish
