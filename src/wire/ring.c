@@ -72,6 +72,7 @@ struct ring_group {
 	struct ring *rings;
 	size_t quota_bytes;
 	size_t used_bytes; /* guarded by lock */
+	unsigned int n_calls; /* guarded by lock: the client waits for so many answers */
 	_Atomic bool awaits_reply;
 };
 
@@ -111,6 +112,20 @@ int ring_join(struct ring *ring, struct ring_group *group)
 	group->rings = ring;
 	(void)pthread_mutex_unlock(&group->lock);
 	return 0;
+}
+
+void ring_group_call_begin(struct ring_group *group)
+{
+	(void)pthread_mutex_lock(&group->lock);
+	group->n_calls++;
+	(void)pthread_mutex_unlock(&group->lock);
+}
+
+void ring_group_call_end(struct ring_group *group)
+{
+	(void)pthread_mutex_lock(&group->lock);
+	group->n_calls--;
+	(void)pthread_mutex_unlock(&group->lock);
 }
 
 static void ring_leave(struct ring *ring)
@@ -502,8 +517,8 @@ static int ring_try(struct ring *ring, const void *head, size_t head_bytes, cons
 			"out of memory for packets that the program has not read yet");
 	if (r == -EDQUOT && ring_is_stuck(ring, sleep, stall))
 		return error_set(err, MAPI_QUOTA_EXCEEDED,
-			"the program waits for one function's packets and does not read those of "
-			"another; %zu bytes are kept for it and no more can be",
+			"the program waits for something else and does not read this function's "
+			"packets; %zu bytes are kept for it and no more can be",
 			ring->group->quota_bytes);
 	return r == -EDQUOT ? -EAGAIN : r;
 }

@@ -53,6 +53,11 @@ DEFINE_CLEANUP(struct ring *, ring_free);
  * Return: 0. */
 int ring_join(struct ring *ring, struct ring_group *group);
 
+/* Control thread: between begin and end the client waits for an answer that a waiting writer would
+ * hold up; the rings of the group spill as if it slept on another ring. May be nested. */
+void ring_group_call_begin(struct ring_group *group);
+void ring_group_call_end(struct ring_group *group);
+
 /* Descriptors for the client, in this order: memory, reader's eventfd, writer's eventfd. Borrowed.
  */
 #define RING_N_FDS 3
@@ -104,15 +109,17 @@ struct ring_reader;
  * Return: 0, -EBADMSG if the memory is not such a ring, -ENOMEM or another errno.
  */
 int ring_reader_new(struct ring_reader **ret, const int fds[RING_N_FDS]);
-/* Async-signal-safe: unmaps and closes; only ring_reader_free() may follow. */
+/* Async-signal-safe: closes the descriptors; records that were read stay readable until
+ * ring_reader_free(), and no other function may be called. */
 void ring_reader_close(struct ring_reader *reader);
-struct ring_reader *ring_reader_free(struct ring_reader *reader); /* takes NULL; closes */
+struct ring_reader *ring_reader_free(struct ring_reader *reader); /* takes NULL; closes, unmaps */
 DEFINE_CLEANUP(struct ring_reader *, ring_reader_free);
 
 enum ring_read_outcome {
 	RING_READ_E_EMPTY = 1, /* nothing now */
 	RING_READ_E_END, /* nothing ever again */
 	RING_READ_E_WOKEN, /* ring_reader_wake(), or a signal: look at your own state */
+	RING_READ_E_HANGUP, /* the writer's process is gone */
 	_RING_READ_E_N
 };
 
@@ -134,6 +141,9 @@ int ring_reader_next(struct ring_reader *reader, const void **ret_record, size_t
  * Return: 0 (look again), RING_READ_E_WOKEN, RING_READ_E_EMPTY (time is over).
  */
 int ring_reader_wait(struct ring_reader *reader, int timeout_ms);
+
+/* The same, and ends with RING_READ_E_HANGUP when the peer of socket @peer_fd (-1: none) closes. */
+int ring_reader_wait_peer(struct ring_reader *reader, int peer_fd, int timeout_ms);
 
 /* Any thread and signal handlers: make ring_reader_wait() return RING_READ_E_WOKEN, now and ever
  * after. */

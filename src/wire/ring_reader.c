@@ -72,12 +72,11 @@ int ring_reader_new(struct ring_reader **ret, const int fds[RING_N_FDS])
 
 void ring_reader_close(struct ring_reader *reader)
 {
-	if (!reader->shared)
-		return;
-	ring_unmap(reader->shared, reader->data_bytes);
-	reader->shared = NULL;
-	for (unsigned int i = 0; i < RING_N_FDS; i++)
-		(void)close(reader->fds[i]);
+	for (unsigned int i = 0; i < RING_N_FDS; i++) {
+		if (reader->fds[i] >= 0)
+			(void)close(reader->fds[i]);
+		reader->fds[i] = -1;
+	}
 }
 
 struct ring_reader *ring_reader_free(struct ring_reader *reader)
@@ -85,6 +84,7 @@ struct ring_reader *ring_reader_free(struct ring_reader *reader)
 	if (!reader)
 		return NULL;
 	ring_reader_close(reader);
+	ring_unmap(reader->shared, reader->data_bytes);
 	free(reader);
 	return NULL;
 }
@@ -182,7 +182,15 @@ int ring_reader_next(struct ring_reader *reader, const void **ret_record, size_t
 
 int ring_reader_wait(struct ring_reader *reader, int timeout_ms)
 {
-	struct pollfd pollfd = { .fd = reader->fds[1], .events = POLLIN };
+	return ring_reader_wait_peer(reader, -1, timeout_ms);
+}
+
+int ring_reader_wait_peer(struct ring_reader *reader, int peer_fd, int timeout_ms)
+{
+	struct pollfd pollfds[] = {
+		{ .fd = reader->fds[1], .events = POLLIN },
+		{ .fd = peer_fd, .events = POLLRDHUP },
+	};
 	int n;
 
 	if (atomic_load(&reader->is_woken))
@@ -191,13 +199,16 @@ int ring_reader_wait(struct ring_reader *reader, int timeout_ms)
 		return 0;
 	if (!ring_reader_arm(reader, RING_SLEEPS))
 		return atomic_load(&reader->is_woken) ? RING_READ_E_WOKEN : 0;
-	n = poll(&pollfd, 1, timeout_ms);
+	n = poll(pollfds, 2, timeout_ms);
 	if (n <= 0)
 		atomic_store(&reader->shared->reader_sleeps,
 			atomic_load(&reader->is_polled) ? RING_POLLS : RING_AWAKE);
 	if (n < 0 || atomic_load(&reader->is_woken))
 		return RING_READ_E_WOKEN;
-	return n == 0 ? RING_READ_E_EMPTY : 0;
+	if (n == 0)
+		return RING_READ_E_EMPTY;
+	/* What was written before the end comes first. */
+	return pollfds[0].revents || ring_reader_has_news(reader) ? 0 : RING_READ_E_HANGUP;
 }
 
 void ring_reader_wake(struct ring_reader *reader)
