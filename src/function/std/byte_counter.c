@@ -21,20 +21,34 @@ static void std_byte_counter_fill(
 	}
 }
 
-/* The lengths where @bits is set. Runs of 64 are common (no filter, or one that passes nearly all)
- * and worth a loop of known length, which the compiler turns into vector additions. */
-static uint64_t std_byte_counter_sum(const uint32_t *wire_bytes, uint64_t bits)
+/* A loop of known length, which compilers turn into vector additions. */
+static uint64_t std_byte_counter_sum_word(const uint32_t *wire_bytes)
 {
 	uint64_t sum = 0;
 
-	if (bits == ~0ULL) {
-		for (unsigned int i = 0; i < 64; i++)
-			sum += wire_bytes[i];
-		return sum;
-	}
+	for (unsigned int i = 0; i < 64; i++)
+		sum += wire_bytes[i];
+	return sum;
+}
+
+static uint64_t std_byte_counter_sum_bits(const uint32_t *wire_bytes, uint64_t bits)
+{
+	uint64_t sum = 0;
+
 	for (; bits; bits &= bits - 1)
 		sum += wire_bytes[__builtin_ctzll(bits)];
 	return sum;
+}
+
+/* No filter, or one that passes nearly everything, is common: then it is cheaper to add all and
+ * take away the few. So is a filter that passes next to nothing. */
+static uint64_t std_byte_counter_sum(const uint32_t *wire_bytes, uint64_t bits)
+{
+	if (!bits)
+		return 0;
+	if (__builtin_popcountll(bits) < 40)
+		return std_byte_counter_sum_bits(wire_bytes, bits);
+	return std_byte_counter_sum_word(wire_bytes) - std_byte_counter_sum_bits(wire_bytes, ~bits);
 }
 
 static void std_byte_counter_process(const struct function_call *call, void *instance, void *state,
@@ -42,11 +56,18 @@ static void std_byte_counter_process(const struct function_call *call, void *ins
 {
 	struct std_byte_counter_state *s = state;
 	struct packet_mask mine = std_selected(call, selection);
+	unsigned int n = call->batch->n;
 
 	if (call->column)
 		std_byte_counter_fill(call, s->bytes, selection);
-	for (unsigned int w = 0; w < PACKET_MASK_WORDS; w++)
-		s->bytes += std_byte_counter_sum(call->batch->wire_bytes + 64 * w, mine.word[w]);
+	for (unsigned int w = 0; w * 64 < n; w++) {
+		const uint32_t *wire_bytes = call->batch->wire_bytes + 64 * w;
+
+		if (w * 64 + 64 <= n)
+			s->bytes += std_byte_counter_sum(wire_bytes, mine.word[w]);
+		else /* beyond n there is nothing that may be read */
+			s->bytes += std_byte_counter_sum_bits(wire_bytes, mine.word[w]);
+	}
 }
 
 static void std_byte_counter_merge(const void *instance, void *into, const void *from)

@@ -9,28 +9,24 @@
 #include "function/function.h"
 #include "packet/mask.h"
 
+static inline bool std_whole_batch(const struct function_call *call)
+{
+	return call->first == 0 && call->n == call->batch->n;
+}
+
 /* The selected packets within the range of @call. */
 static inline struct packet_mask std_selected(
 	const struct function_call *call, const struct packet_mask *selection)
 {
-	struct packet_mask from = packet_mask_first(call->first);
-	struct packet_mask ret = packet_mask_first(call->first + call->n);
+	struct packet_mask from, ret;
 
+	if (std_whole_batch(call))
+		return *selection;
+	from = packet_mask_first(call->first);
+	ret = packet_mask_first(call->first + call->n);
 	for (unsigned int w = 0; w < PACKET_MASK_WORDS; w++)
 		ret.word[w] &= ~from.word[w] & selection->word[w];
 	return ret;
-}
-
-/* Take the packets of @drop out of @selection. */
-static inline void std_drop(struct packet_mask *selection, const struct packet_mask *drop)
-{
-	for (unsigned int w = 0; w < PACKET_MASK_WORDS; w++)
-		selection->word[w] &= ~drop->word[w];
-}
-
-static inline bool std_whole_batch(const struct function_call *call)
-{
-	return call->first == 0 && call->n == call->batch->n;
 }
 
 /* The last packet of @m; PACKET_BATCH_MAX if it is empty. */

@@ -340,6 +340,8 @@ static void test_sample_by_chance_depends_on_the_packet_only(void **state)
 	}
 	n = test_count(all.passed);
 	assert_in_range(n, 583 * 20 / 100, 583 * 40 / 100);
+	/* It is the number within the device that counts, not the place in the batch. */
+	assert_memory_not_equal(&all.passed[0], &all.passed[3], sizeof(all.passed[0]));
 	free(t);
 }
 
@@ -363,6 +365,7 @@ static bool test_flow_passes(struct test_traffic *t, long long range, enum test_
 static void test_hashsamp_decides_by_flow(void **state)
 {
 	struct test_traffic *t = test_traffic_new(9);
+	struct decode_flow_key key;
 	unsigned int n = 0;
 
 	for (unsigned int flow = 0; flow < 100; flow++) {
@@ -376,6 +379,11 @@ static void test_hashsamp_decides_by_flow(void **state)
 			assert_false(test_flow_passes(t, 100, TEST_KIND_TCP4, flow, false));
 	}
 	assert_in_range(n, 30, 70);
+	test_packet(t, 1, 0, TEST_KIND_TCP4, 1, false);
+	assert_true(decode_flow_key(&t->batch[1], 0, &t->decode[1].outer[0], &key));
+	n = decode_flow_hash(&key, 6564987) % 1024;
+	assert_false(test_flow_passes(t, n, TEST_KIND_TCP4, 1, false));
+	assert_true(test_flow_passes(t, n + 1, TEST_KIND_TCP4, 1, false));
 	assert_true(test_flow_passes(t, 1024, TEST_KIND_TCP4, 1, false));
 	assert_true(test_flow_passes(t, 1024, TEST_KIND_UDP4, 1, false));
 	assert_true(test_flow_passes(t, 1024, TEST_KIND_TCP6, 1, false));
