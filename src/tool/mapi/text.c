@@ -119,8 +119,7 @@ void text_caret(FILE *out, const char *prefix, const char *source, size_t at, si
 	fputc('\n', out);
 }
 
-/* Length of the valid UTF-8 sequence at @s (RFC 3629), 0 if it is none or a C1 control. */
-static size_t text_utf8(const unsigned char *s)
+size_t text_utf8(const unsigned char *s)
 {
 	if (s[0] < 0x80)
 		return 1;
@@ -155,6 +154,38 @@ void text_safe(FILE *out, const char *s)
 			fwrite(p, 1, n, out);
 		}
 		p += n;
+	}
+}
+
+void text_f64(char *out, size_t out_bytes, double value)
+{
+	int digits;
+
+	if (value > -9007199254740993.0 && value < 9007199254740993.0 &&
+		value == (double)(long long)value) {
+		(void)snprintf(out, out_bytes, "%lld", (long long)value);
+		return;
+	}
+	for (digits = 15; digits <= 17; digits++) {
+		(void)snprintf(out, out_bytes, "%.*g", digits, value);
+		if (strtod(out, NULL) == value)
+			return;
+	}
+}
+
+void text_f80(char *out, size_t out_bytes, long double value)
+{
+	int digits;
+
+	if (value > -18446744073709551617.0L && value < 18446744073709551617.0L) {
+		(void)snprintf(out, out_bytes, "%.0Lf", value);
+		if (strtold(out, NULL) == value)
+			return;
+	}
+	for (digits = 18; digits <= 21; digits++) {
+		(void)snprintf(out, out_bytes, "%.*Lg", digits, value);
+		if (strtold(out, NULL) == value)
+			return;
 	}
 }
 

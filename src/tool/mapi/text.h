@@ -55,6 +55,16 @@ void text_caret(FILE *out, const char *prefix, const char *source, size_t at, si
 /* Write @s with control characters (C0, DEL, C1 and invalid UTF-8 bytes) as \xHH. */
 void text_safe(FILE *out, const char *s);
 
+/* Length of the valid UTF-8 sequence (RFC 3629) at @s, which is NUL-terminated; 0 if there is none,
+ * or a C1 control. */
+size_t text_utf8(const unsigned char *s);
+
+/* Numbers with as many digits as bring them back; integers without a point as long as the type
+ * holds them exactly. */
+#define TEXT_F80_BYTES 48
+void text_f64(char *out, size_t out_bytes, double value);
+void text_f80(char *out, size_t out_bytes, long double value);
+
 enum text_colour_mode { TEXT_COLOUR_AUTO, TEXT_COLOUR_ALWAYS, TEXT_COLOUR_NEVER };
 
 /* Return: 0, -EINVAL if @word is none of auto, always, never. */

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See arguments.h. */
+#include "arguments.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ARGUMENTS_FILTER_BYTES_MAX (1u << 20)
+
+/* Arguments of TO_FILE; mapi/schema.h lists them for every function, the numbers are public. */
+#define ARGUMENTS_FORMAT_PCAP "0"
+#define ARGUMENTS_FORMAT_PCAPNG "100"
+#define ARGUMENTS_FORMAT_PCAP_NS "101"
+
+#define ARGUMENTS_MAGIC_US 0xa1b2c3d4u /* of pcap files with microseconds */
+
+char *arguments_join(char *const *words, int n_words)
+{
+	char *text = NULL;
+	size_t text_bytes;
+	FILE *out = open_memstream(&text, &text_bytes);
+	int i;
+
+	if (!out)
+		return NULL;
+	for (i = 0; i < n_words; i++)
+		fprintf(out, "%s%s", i ? " " : "", words[i]);
+	if (fclose(out) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+char *arguments_read_filter(const char *path)
+{
+	bool standard_input = !strcmp(path, "-"), comment = false;
+	FILE *in = standard_input ? stdin : fopen(path, "re");
+	char *text = calloc(1, ARGUMENTS_FILTER_BYTES_MAX + 1);
+	size_t n = 0, i;
+
+	if (in && text)
+		n = fread(text, 1, ARGUMENTS_FILTER_BYTES_MAX, in);
+	if (!in || !text || ferror(in)) {
+		fprintf(stderr, "mapi: %s: %s\n", path, strerror(errno));
+		if (in && !standard_input)
+			(void)fclose(in);
+		free(text);
+		return NULL;
+	}
+	for (i = 0; i < n; i++) {
+		comment = (comment || text[i] == '#') && text[i] != '\n';
+		if (comment || !text[i])
+			text[i] = ' ';
+	}
+	while (n && strchr(" \t\r\n", text[n - 1]))
+		text[--n] = '\0';
+	if (!standard_input)
+		(void)fclose(in);
+	return text;
+}
+
+int arguments_number(
+	const char *name, const char *text, unsigned long long max, unsigned long long *ret)
+{
+	unsigned long long value;
+	char *end;
+
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || errno || !value || value > max) {
+		fprintf(stderr, "mapi: %s must be a number from 1 to %llu, not \"%s\"\n", name, max,
+			text);
+		return -EINVAL;
+	}
+	*ret = value;
+	return 0;
+}
+
+int arguments_precision(const char *text, enum arguments_precision *ret)
+{
+	if (!strcmp(text, "micro")) {
+		*ret = ARGUMENTS_PRECISION_MICRO;
+	} else if (!strcmp(text, "nano")) {
+		*ret = ARGUMENTS_PRECISION_NANO;
+	} else {
+		fprintf(stderr, "mapi: --time-precision is micro or nano, not \"%s\"\n", text);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Opening without O_NONBLOCK would wait for the writer of a FIFO, and take bytes out of it. */
+static bool arguments_has_microseconds(const char *source)
+{
+	struct stat st;
+	uint32_t magic = 0;
+	bool yes = false;
+	int fd;
+
+	if (stat(source, &st) < 0 || !S_ISREG(st.st_mode))
+		return false;
+	fd = open(source, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (read(fd, &magic, sizeof(magic)) == (ssize_t)sizeof(magic))
+		yes = magic == ARGUMENTS_MAGIC_US || magic == __builtin_bswap32(ARGUMENTS_MAGIC_US);
+	(void)close(fd);
+	return yes;
+}
+
+static bool arguments_same_file(const char *path, const char *source)
+{
+	struct stat a, b;
+
+	if (stat(path, &a) < 0)
+		return false;
+	if (!strcmp(source, "-") ? fstat(STDIN_FILENO, &b) < 0 : stat(source, &b) < 0)
+		return false;
+	return S_ISREG(a.st_mode) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+int arguments_output(const char *path, const char *source, enum arguments_precision precision,
+	const char **ret_path, const char **ret_format)
+{
+	const char *suffix = strrchr(path, '.');
+	bool standard_output = !strcmp(path, "-");
+
+	if (standard_output && isatty(STDOUT_FILENO)) {
+		fprintf(stderr, "mapi: a capture file is not written to a terminal; redirect it\n");
+		return -EINVAL;
+	}
+	if (standard_output)
+		path = "/dev/stdout";
+	if (arguments_same_file(path, source)) {
+		fprintf(stderr, "mapi: \"%s\" can't be read and written at once\n", path);
+		return -EINVAL;
+	}
+	*ret_path = path;
+	if (suffix && (!strcasecmp(suffix, ".pcapng") || !strcasecmp(suffix, ".ntar")))
+		*ret_format = ARGUMENTS_FORMAT_PCAPNG;
+	else if (precision == ARGUMENTS_PRECISION_MICRO ||
+		(precision == ARGUMENTS_PRECISION_AUTO && arguments_has_microseconds(source)))
+		*ret_format = ARGUMENTS_FORMAT_PCAP;
+	else
+		*ret_format = ARGUMENTS_FORMAT_PCAP_NS;
+	return 0;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What command lines of several verbs have in common: filters, numbers, output files. */
+#ifndef MAPI_TOOL_ARGUMENTS_H
+#define MAPI_TOOL_ARGUMENTS_H
+
+#include <stddef.h>
+
+/* The words with spaces between; the caller frees. NULL: out of memory. */
+char *arguments_join(char *const *words, int n_words);
+
+/* The content of a filter file without its comments ("#" to the end of the line); the caller frees.
+ * NULL: printed. */
+char *arguments_read_filter(const char *path);
+
+/* A decimal number from 1 to @max for the option @name. Return: 0, -EINVAL (printed). */
+int arguments_number(
+	const char *name, const char *text, unsigned long long max, unsigned long long *ret);
+
+enum arguments_precision {
+	ARGUMENTS_PRECISION_AUTO,
+	ARGUMENTS_PRECISION_MICRO,
+	ARGUMENTS_PRECISION_NANO
+};
+
+/* "micro" or "nano". Return: 0, -EINVAL (printed). */
+int arguments_precision(const char *text, enum arguments_precision *ret);
+
+/**
+ * arguments_output() - how an output file is to be written
+ * @path:   "-" is standard output
+ * @source: capture file that is read
+ * @precision: of a pcap file. In automatic mode it has microseconds only if the source is a plain
+ *         pcap file with microseconds, else nanoseconds: so nothing is lost, and files that need no
+ *         more stay readable for every program
+ * @ret_path: what the library is given, the same lifetime as @path
+ * @ret_format: number of the file format as text, static
+ *
+ * Refuses terminals, and the source itself, which would be emptied before it is read.
+ *
+ * Return: 0, -EINVAL (printed).
+ */
+int arguments_output(const char *path, const char *source, enum arguments_precision precision,
+	const char **ret_path, const char **ret_format);
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See result.h. */
+#include "result.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+#define RESULT_TEXT_BYTES 64
+
+/* A row of the table; @name is empty on the second and later fields of one result. */
+struct result_row {
+	char name[128];
+	char field[40];
+	char value[RESULT_TEXT_BYTES];
+	char unit[24];
+};
+
+static const char *const result_loss_names[MAPI_N_LOSS] = { "nic", "ring", "queue", "table",
+	"policy", "memory" };
+static const char *const result_loss_texts[MAPI_N_LOSS] = { "lost by the card",
+	"lost in the capture buffer", "not read in time", "lost because a table was full",
+	"withheld by policy", "lost for want of memory" };
+
+/* One field, whatever its type: exactly one member is valid. */
+union result_number {
+	uint64_t u;
+	int64_t i;
+	double f64;
+	long double f80;
+};
+
+static void result_get(const struct mapi_field *field, const void *result, union result_number *ret)
+{
+	const char *at = (const char *)result + field->offset_bytes;
+
+#define RESULT_GET(member, type)                   \
+	do {                                       \
+		type value;                        \
+                                                   \
+		memcpy(&value, at, sizeof(value)); \
+		ret->member = value;               \
+	} while (0)
+	switch (field->type) {
+	case MAPI_FIELD_U16:
+		RESULT_GET(u, uint16_t);
+		break;
+	case MAPI_FIELD_U32:
+	case MAPI_FIELD_IPV4:
+		RESULT_GET(u, uint32_t);
+		break;
+	case MAPI_FIELD_U64:
+	case MAPI_FIELD_TS:
+		RESULT_GET(u, uint64_t);
+		break;
+	case MAPI_FIELD_I32:
+		RESULT_GET(i, int32_t);
+		break;
+	case MAPI_FIELD_I64:
+		RESULT_GET(i, int64_t);
+		break;
+	case MAPI_FIELD_F64:
+		RESULT_GET(f64, double);
+		break;
+	case MAPI_FIELD_F80:
+		RESULT_GET(f80, long double);
+		break;
+	}
+#undef RESULT_GET
+}
+
+void result_field_text(
+	char *out, size_t out_bytes, const struct mapi_field *field, const void *result)
+{
+	union result_number n = { .u = 0 };
+	char time[TEXT_TIME_BYTES];
+
+	result_get(field, result, &n);
+	switch (field->type) {
+	case MAPI_FIELD_U16:
+	case MAPI_FIELD_U32:
+	case MAPI_FIELD_U64:
+		(void)snprintf(out, out_bytes, "%" PRIu64, n.u);
+		break;
+	case MAPI_FIELD_I32:
+	case MAPI_FIELD_I64:
+		(void)snprintf(out, out_bytes, "%" PRId64, n.i);
+		break;
+	case MAPI_FIELD_F64:
+		text_f64(out, out_bytes, n.f64);
+		break;
+	case MAPI_FIELD_F80:
+		text_f80(out, out_bytes, n.f80);
+		break;
+	case MAPI_FIELD_TS:
+		text_rfc3339(time, text_ns_from_ts(n.u));
+		(void)snprintf(out, out_bytes, "%s", time);
+		break;
+	case MAPI_FIELD_IPV4:
+		(void)snprintf(out, out_bytes, "%u.%u.%u.%u", (unsigned int)(n.u >> 24),
+			(unsigned int)(n.u >> 16 & 255), (unsigned int)(n.u >> 8 & 255),
+			(unsigned int)(n.u & 255));
+		break;
+	}
+}
+
+static void result_field_json(
+	struct json *j, const char *key, const struct mapi_field *field, const void *result)
+{
+	union result_number n = { .u = 0 };
+	char text[RESULT_TEXT_BYTES];
+
+	result_get(field, result, &n);
+	switch (field->type) {
+	case MAPI_FIELD_U16:
+	case MAPI_FIELD_U32:
+	case MAPI_FIELD_U64:
+		json_u64(j, key, n.u);
+		break;
+	case MAPI_FIELD_I32:
+	case MAPI_FIELD_I64:
+		json_i64(j, key, n.i);
+		break;
+	case MAPI_FIELD_F64:
+		json_f64(j, key, n.f64);
+		break;
+	case MAPI_FIELD_F80:
+		json_f80(j, key, n.f80);
+		break;
+	case MAPI_FIELD_TS:
+	case MAPI_FIELD_IPV4:
+		result_field_text(text, sizeof(text), field, result);
+		json_string(j, key, text);
+		break;
+	}
+}
+
+void result_value_json(
+	struct json *j, const char *key, const struct mapi_function_desc *desc, const void *result)
+{
+	unsigned int i;
+
+	if (desc->n_fields == 1) {
+		result_field_json(j, key, &desc->fields[0], result);
+		return;
+	}
+	json_object(j, key);
+	for (i = 0; i < desc->n_fields; i++)
+		result_field_json(j, desc->fields[i].name, &desc->fields[i], result);
+	json_end_object(j);
+}
+
+void result_loss_json(struct json *j, const char *key, const unsigned long long *lost_pkts)
+{
+	unsigned int i;
+
+	json_object(j, key);
+	for (i = 0; i < MAPI_N_LOSS; i++)
+		json_u64(j, result_loss_names[i], lost_pkts[i]);
+	json_end_object(j);
+}
+
+void result_loss_text(char *out, size_t out_bytes, const unsigned long long *lost_pkts)
+{
+	size_t n = 0;
+	unsigned int i;
+
+	*out = '\0';
+	for (i = 0; i < MAPI_N_LOSS && n < out_bytes; i++)
+		if (lost_pkts[i])
+			n += (size_t)snprintf(out + n, out_bytes - n, "%s%llu %s", n ? ", " : "",
+				lost_pkts[i], result_loss_texts[i]);
+}
+
+int result_table_add(struct result_table *table, const char *name,
+	const struct mapi_function_desc *desc, const void *result)
+{
+	struct result_row *rows =
+		reallocarray(table->rows, table->n_rows + desc->n_fields + 1u, sizeof(*rows));
+	unsigned int i;
+
+	if (!rows)
+		return -ENOMEM;
+	table->rows = rows;
+	for (i = 0; i < desc->n_fields; i++) {
+		const struct mapi_field *field = &desc->fields[i];
+		struct result_row *row = &rows[table->n_rows++];
+
+		(void)snprintf(row->name, sizeof(row->name), "%s", i ? "" : name);
+		(void)snprintf(row->field, sizeof(row->field), "%s",
+			desc->n_fields > 1 ? field->name : "");
+		(void)snprintf(row->unit, sizeof(row->unit), "%s", field->unit ? field->unit : "");
+		result_field_text(row->value, sizeof(row->value), field, result);
+	}
+	return 0;
+}
+
+void result_table_print(const struct result_table *table, FILE *out, int colour)
+{
+	int name_len = 0, field_len = 0, value_len = 0;
+	unsigned int i;
+
+	for (i = 0; i < table->n_rows; i++) {
+		const struct result_row *row = &table->rows[i];
+
+		if ((int)strlen(row->name) > name_len)
+			name_len = (int)strlen(row->name);
+		if ((int)strlen(row->field) > field_len)
+			field_len = (int)strlen(row->field);
+		if ((int)strlen(row->value) > value_len)
+			value_len = (int)strlen(row->value);
+	}
+	for (i = 0; i < table->n_rows; i++) {
+		const struct result_row *row = &table->rows[i];
+
+		fprintf(out, "%-*s  %-*s%s%s%*s%s%s%s\n", name_len, row->name, field_len,
+			row->field, field_len ? "  " : "", colour ? "\033[1m" : "", value_len,
+			row->value, colour ? "\033[0m" : "", *row->unit ? " " : "", row->unit);
+	}
+}
+
+void result_table_deinit(struct result_table *table)
+{
+	free(table->rows);
+	*table = (struct result_table){ .n_rows = 0 };
+}

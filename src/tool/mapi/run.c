@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * mapi run: pipelines (or a filter) run over a capture file, results printed at the end, as aligned
+ * lines or as JSON, one object per line.
+ */
+#include "verbs.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arguments.h"
+#include "json.h"
+#include "result.h"
+#include "session.h"
+#include "text.h"
+
+/* What the command line says. */
+struct run_options {
+	const char *input;
+	bool live;
+	const char *output;
+	const char *filter_file;
+	const char *max_pkts;
+	const char *workers;
+	const char *seed;
+	char **expressions;
+	unsigned int n_expressions;
+	enum arguments_precision precision;
+	enum text_colour_mode colour;
+	bool json;
+	bool quiet;
+	bool verbose;
+};
+
+/* What printing a result needs. */
+struct run_printer {
+	const struct run_options *options;
+	const struct session *session;
+	struct result_table table;
+	int code;
+};
+
+static const char run_help[] =
+	"usage: mapi run -r FILE [options] [PIPELINE ... | filter words ...]\n"
+	"\n"
+	"Reads a capture file and prints the results of functions: those of the pipelines,\n"
+	"or the number of packets and bytes that match a filter.\n"
+	"\n"
+	"  mapi run -r f.pcap tcp port 80\n"
+	"  mapi run -r f.pcap 'BPF_FILTER(\"tcp\") | STR_SEARCH(\"www\") | PKT_COUNTER'\n"
+	"  mapi run -r f.pcap --json -e 'PKTINFO(size) @size | STATS(size)' ip6\n"
+	"\n"
+	"  -r FILE          pcap, pcapng or ERF, also compressed; - is standard input\n"
+	"  -e PIPELINE      a pipeline; may be given several times, ';' separates several\n"
+	"  -F FILE          read the filter from a file\n"
+	"  -w FILE          also write the packets that pass (.pcapng or pcap)\n"
+	"  -c N             with -w: write at most N packets\n"
+	"  --json           one object per line and result\n"
+	"  --workers N      threads (default: one per processor)\n"
+	"  --seed N         of everything random\n"
+	"  --time-precision micro|nano   of times in a pcap file that is written\n"
+	"  --color WHEN     auto, always, never\n"
+	"  -q, -v           no progress bar; more about the run\n"
+	"\n"
+	"\"mapi functions\" lists the functions; mapi-run(1) has the language and exit codes.\n";
+
+enum run_option { RUN_JSON = 256, RUN_WORKERS, RUN_SEED, RUN_COLOUR, RUN_PRECISION };
+
+static const struct option run_long_options[] = {
+	{ "read", required_argument, NULL, 'r' },
+	{ "interface", required_argument, NULL, 'i' },
+	{ "expr", required_argument, NULL, 'e' },
+	{ "write", required_argument, NULL, 'w' },
+	{ "json", no_argument, NULL, RUN_JSON },
+	{ "workers", required_argument, NULL, RUN_WORKERS },
+	{ "seed", required_argument, NULL, RUN_SEED },
+	{ "color", required_argument, NULL, RUN_COLOUR },
+	{ "time-precision", required_argument, NULL, RUN_PRECISION },
+	{ "quiet", no_argument, NULL, 'q' },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static int run_usage(const char *message)
+{
+	fprintf(stderr, "mapi: %s\n\"mapi help run\" shows how it is used\n", message);
+	return EXIT_USAGE;
+}
+
+static int run_take_option(struct run_options *o, int option, const char *value)
+{
+	unsigned long long number;
+
+	switch (option) {
+	case 'r':
+	case 'i':
+		if (o->input)
+			return run_usage("one capture file (-r) at a time");
+		o->input = value;
+		o->live = option == 'i';
+		return EXIT_OK;
+	case 'e':
+		o->expressions[o->n_expressions++] = (char *)value;
+		return EXIT_OK;
+	case 'w':
+		o->output = value;
+		return EXIT_OK;
+	case 'F':
+		o->filter_file = value;
+		return EXIT_OK;
+	case 'c':
+		o->max_pkts = value;
+		return arguments_number("-c", value, ULLONG_MAX, &number) < 0 ? EXIT_USAGE
+									      : EXIT_OK;
+	case 'n':
+		return EXIT_OK; /* names are never looked up; accepted out of habit */
+	case 'q':
+		o->quiet = true;
+		return EXIT_OK;
+	case 'v':
+		o->verbose = true;
+		return EXIT_OK;
+	case RUN_JSON:
+		o->json = true;
+		return EXIT_OK;
+	case RUN_WORKERS:
+		o->workers = value;
+		return arguments_number("--workers", value, 256, &number) < 0 ? EXIT_USAGE
+									      : EXIT_OK;
+	case RUN_SEED:
+		o->seed = value;
+		return arguments_number("--seed", value, ULLONG_MAX, &number) < 0 ? EXIT_USAGE
+										  : EXIT_OK;
+	case RUN_COLOUR:
+		if (text_colour_parse(value, &o->colour) < 0)
+			return run_usage("--color is auto, always or never");
+		return EXIT_OK;
+	case RUN_PRECISION:
+		return arguments_precision(value, &o->precision) < 0 ? EXIT_USAGE : EXIT_OK;
+	default:
+		return run_usage("see above");
+	}
+}
+
+static int run_parse_options(struct run_options *o, int argc, char **argv)
+{
+	int option, code = EXIT_OK;
+
+	while (code == EXIT_OK &&
+		(option = getopt_long(argc, argv, "r:i:e:w:F:c:nqv", run_long_options, NULL)) != -1)
+		code = run_take_option(o, option, optarg);
+	if (code != EXIT_OK)
+		return code;
+	if (!o->input)
+		return run_usage("a capture file is needed (-r FILE)");
+	if (o->max_pkts && !o->output)
+		return run_usage("-c limits what -w writes; without -w it means nothing");
+	if (o->output && !strcmp(o->output, "-"))
+		return run_usage("standard output is for results; use \"mapi dump -w -\"");
+	return EXIT_OK;
+}
+
+static int run_expression_failed(const struct pipeline_error *error, int r)
+{
+	if (r == -ENOMEM) {
+		fprintf(stderr, "mapi: out of memory\n");
+		return EXIT_DEVICE;
+	}
+	fputs("mapi: ", stderr);
+	pipeline_error_print(stderr, error);
+	return EXIT_USAGE;
+}
+
+/* Positional arguments are pipelines if the first one looks like one, else words of a filter. */
+static int run_build_pipelines(const struct run_options *o, char **words, int n_words,
+	char **ret_filter, struct pipeline_set *set)
+{
+	struct pipeline_error error = { .text = "" };
+	unsigned int i;
+	int r = 0, j;
+
+	for (i = 0; i < o->n_expressions && r >= 0; i++)
+		r = pipeline_parse(set, o->expressions[i], mapi_describe_next_function, &error);
+	if (n_words && r >= 0 && pipeline_recognise(words[0], mapi_describe_next_function)) {
+		for (j = 0; j < n_words && r >= 0; j++)
+			r = pipeline_parse(set, words[j], mapi_describe_next_function, &error);
+	} else if (n_words) {
+		*ret_filter = arguments_join(words, n_words);
+		if (!*ret_filter)
+			r = -ENOMEM;
+	}
+	if (r < 0)
+		return run_expression_failed(&error, r);
+	if (o->filter_file && *ret_filter)
+		return run_usage("a filter is given twice: -F and words");
+	if (o->filter_file) {
+		*ret_filter = arguments_read_filter(o->filter_file);
+		if (!*ret_filter)
+			return EXIT_DEVICE;
+	}
+	return EXIT_OK;
+}
+
+static int run_add_implied_steps(
+	const struct run_options *o, const char *filter, struct pipeline_set *set)
+{
+	struct pipeline_error error = { .text = "" };
+	const char *file[3] = { NULL, NULL, o->max_pkts };
+	unsigned int i;
+	int r = 0;
+
+	if (!set->n_pipelines) {
+		r = pipeline_add_step(set, 0, false, "PKT_COUNTER", NULL, 0, NULL,
+			mapi_describe_next_function, &error);
+		if (r >= 0)
+			r = pipeline_add_step(set, 0, false, "BYTE_COUNTER", NULL, 0, NULL,
+				mapi_describe_next_function, &error);
+	}
+	for (i = 0; i < set->n_pipelines && filter && *filter && r >= 0; i++)
+		r = pipeline_add_step(set, i, true, "BPF_FILTER", &filter, 1, filter,
+			mapi_describe_next_function, &error);
+	if (o->output && r >= 0) {
+		if (set->n_pipelines > 1)
+			return run_usage(
+				"-w writes the packets of one pipeline; use TO_FILE in each");
+		if (arguments_output(o->output, o->input, o->precision, &file[1], &file[0]) < 0)
+			return EXIT_USAGE;
+		r = pipeline_add_step(set, 0, false, "TO_FILE", file, o->max_pkts ? 3 : 2, NULL,
+			mapi_describe_next_function, &error);
+	}
+	if (r >= 0)
+		r = pipeline_resolve(set, &error);
+	return r < 0 ? run_expression_failed(&error, r) : EXIT_OK;
+}
+
+/* Packets that nobody takes would stop the run for ever: a full buffer makes a file wait. */
+static int run_refuse_packets(const struct pipeline_set *set)
+{
+	unsigned int i;
+
+	for (i = 0; i < set->n_order; i++) {
+		const struct pipeline_step *step = set->order[i];
+
+		if (!(step->desc->flags & MAPI_FUNCTION_PACKETS))
+			continue;
+		fprintf(stderr, "mapi: %s hands packets to a program, \"run\" shows results\n",
+			step->desc->name);
+		if (step->place.source)
+			text_caret(
+				stderr, "  ", step->place.source, step->place.at, step->place.len);
+		fprintf(stderr, "\"mapi dump\" prints packets\n");
+		return EXIT_USAGE;
+	}
+	return EXIT_OK;
+}
+
+static void run_print_json(const struct run_printer *printer, const struct pipeline_step *step,
+	const mapi_results_t *result, const struct mapi_result_status *status)
+{
+	struct json j = JSON_TO(stdout);
+	char ts[TEXT_TIME_BYTES];
+
+	text_rfc3339(ts, result->ts * 1000u);
+	json_object(&j, NULL);
+	json_string(&j, "device", printer->session->path);
+	json_u64(&j, "flow", step->number + 1u);
+	json_string(&j, "function", step->desc->name);
+	json_string(&j, "label", step->label);
+	json_i64(&j, "fid", step->fid);
+	json_string(&j, "ts", ts);
+	result_value_json(&j, "value", step->desc, result->res);
+	result_loss_json(&j, "loss", status->lost_pkts);
+	if (status->error) {
+		json_object(&j, "error");
+		json_i64(&j, "code", status->error);
+		json_string(&j, "text", status->error_text);
+		json_end_object(&j);
+	} else {
+		json_null(&j, "error");
+	}
+	json_end_object(&j);
+	json_line(&j);
+}
+
+static void run_print_result(
+	struct run_printer *printer, const struct pipeline_step *step, const mapi_results_t *result)
+{
+	struct mapi_result_status status = { .sz = sizeof(status) };
+	char name[96], *at = name, *end = name + sizeof(name);
+
+	if (result->size < (int)step->desc->result_bytes)
+		return;
+	(void)mapi_result_status(step->fd, step->fid, 0, &status);
+	if (printer->options->json) {
+		run_print_json(printer, step, result, &status);
+		return;
+	}
+	*name = '\0';
+	if (printer->session->set.n_pipelines > 1)
+		at += snprintf(at, (size_t)(end - at), "%u: ", step->number + 1);
+	if (step->label)
+		at += snprintf(at, (size_t)(end - at), "%.40s/", step->label);
+	(void)snprintf(at, (size_t)(end - at), "%.40s", step->desc->name);
+	if (result_table_add(&printer->table, name, step->desc, result->res) < 0)
+		printer->code = EXIT_DEVICE;
+}
+
+static void run_on_record(
+	const struct pipeline_step *step, const mapi_results_t *record, void *data)
+{
+	struct run_printer *printer = data;
+
+	run_print_result(printer, step, record);
+	if (!printer->options->json) {
+		result_table_print(&printer->table, stdout,
+			text_colour_wanted(printer->options->colour, STDOUT_FILENO));
+		result_table_deinit(&printer->table);
+	}
+}
+
+static void run_print_results(struct run_printer *printer)
+{
+	const struct pipeline_set *set = &printer->session->set;
+	unsigned int i, j;
+
+	for (i = 0; i < set->n_pipelines; i++)
+		for (j = 0; j < set->pipelines[i].n_steps; j++) {
+			const struct pipeline_step *step = set->pipelines[i].steps[j];
+			const mapi_results_t *result;
+
+			/* Records are printed as they come; of an implied TO_FILE nobody asks. */
+			if (!step->desc->n_fields || (step->desc->flags & MAPI_FUNCTION_BLOCKING) ||
+				(!step->place.source && !strcmp(step->desc->name, "TO_FILE")))
+				continue;
+			result = mapi_read_results(step->fd, step->fid);
+			if (result)
+				run_print_result(printer, step, result);
+			else
+				printer->code = session_fail(step);
+		}
+	result_table_print(&printer->table, stdout,
+		text_colour_wanted(printer->options->colour, STDOUT_FILENO));
+	result_table_deinit(&printer->table);
+}
+
+static void run_print_account(const struct session *session, bool verbose)
+{
+	struct mapi_result_status status = { .sz = sizeof(status) };
+	char lost[256];
+	unsigned int i;
+
+	for (i = 0; i < session->set.n_pipelines; i++) {
+		(void)session_finished(session->set.pipelines[i].steps[0], &status);
+		result_loss_text(lost, sizeof(lost), status.lost_pkts);
+		if (*lost)
+			fprintf(stderr, "mapi: flow %u: packets %s\n", i + 1, lost);
+		if (verbose)
+			fprintf(stderr,
+				"mapi: flow %u: %llu packets of the device, %llu of them late\n",
+				i + 1, status.pkts, status.late_pkts);
+	}
+}
+
+static int run_session(const struct run_options *o, struct session *session)
+{
+	struct run_printer printer = { .options = o, .session = session };
+	struct progress progress;
+	int code = session_start(session, o->input, o->live), error;
+
+	if (code != EXIT_OK)
+		return code;
+	session->on_record = run_on_record;
+	session->data = &printer;
+	progress_begin(&progress, o->quiet);
+	code = session_wait(session, &progress);
+	progress_end(&progress);
+	run_print_results(&printer);
+	if (fflush(stdout) != 0 && errno != EPIPE) {
+		fprintf(stderr, "mapi: standard output: %s\n", strerror(errno));
+		printer.code = EXIT_DEVICE;
+	}
+	if (code == EXIT_INTERRUPTED && !o->quiet)
+		fprintf(stderr, "mapi: interrupted; results cover what was read\n");
+	if (!o->quiet)
+		run_print_account(session, o->verbose);
+	error = session_report(session);
+	return code != EXIT_OK ? code : error != EXIT_OK ? error : printer.code;
+}
+
+static int run_run(int argc, char **argv)
+{
+	struct run_options o = { .expressions = calloc((size_t)argc, sizeof(char *)) };
+	struct session session = SESSION_INIT;
+	char *filter = NULL;
+	int code;
+
+	if (!o.expressions)
+		return EXIT_DEVICE;
+	code = run_parse_options(&o, argc, argv);
+	if (code == EXIT_OK && session_environment(o.workers, o.seed) < 0)
+		code = EXIT_DEVICE;
+	if (code == EXIT_OK && !mapi_describe_next_function(NULL))
+		code = session_fail(NULL);
+	if (code == EXIT_OK)
+		code = run_build_pipelines(&o, argv + optind, argc - optind, &filter, &session.set);
+	if (code == EXIT_OK)
+		code = run_add_implied_steps(&o, filter, &session.set);
+	if (code == EXIT_OK)
+		code = run_refuse_packets(&session.set);
+	if (code == EXIT_OK)
+		code = run_session(&o, &session);
+	session_deinit(&session);
+	free(filter);
+	free(o.expressions);
+	return code;
+}
+
+const struct verb verb_run = {
+	.name = "run",
+	.summary = "run pipelines of functions, or a filter, over a capture file",
+	.help = run_help,
+	.run = run_run,
+};

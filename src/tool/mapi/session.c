@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See session.h. */
+#include "session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "mapi/errors.h"
+
+#include "filter_error.h"
+#include "text.h"
+
+/* How long to sleep between looks at flows that run: short at first, for small files. */
+#define SESSION_SLEEP_MIN_MS 1
+#define SESSION_SLEEP_MAX_MS 16
+
+int session_environment(const char *workers, const char *seed)
+{
+	if (workers && setenv("MAPI_WORKERS", workers, 1) < 0)
+		return -errno;
+	if (seed && setenv("MAPI_SEED", seed, 1) < 0)
+		return -errno;
+	return 0;
+}
+
+int session_exit_code(int code, const char *text)
+{
+	if (strstr(text, strerror(EACCES)) || strstr(text, strerror(EPERM)))
+		return EXIT_PERMISSION;
+	switch (code) {
+	case PCAP_BPF_ERR:
+	case MDLIB_STRSEARCH_UNTERMINATED_PIPE:
+	case MDLIB_STRSEARCH_DEPTH_ERR:
+	case MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING:
+	case FUNCTION_NOT_FOUND:
+	case MAPI_FUNCTION_NOT_FOUND:
+		return EXIT_USAGE;
+	case MAPID_NOT_AUTHENTICATED:
+		return EXIT_PERMISSION;
+	case MCOM_UNKNOWN_ERROR:
+	case MCOM_ERROR_ACK:
+	case MCOM_SOCKET_ERROR:
+	case MCOM_INIT_SOCKET_ERROR:
+	case MAPI_DAEMON_LOST:
+		return EXIT_DAEMON;
+	default:
+		return code >= MFUNCT_INVALID_ARGUMENT && code <= MFUNCT_INVALID_ARGUMENT_6
+			? EXIT_USAGE
+			: EXIT_DEVICE;
+	}
+}
+
+static int session_print_error(int code, const char *text, const struct pipeline_step *step)
+{
+	struct pipeline_place place = { .source = NULL };
+	const char *keyword = NULL;
+
+	fputs("mapi: ", stderr);
+	text_safe(stderr, *text ? text : "unknown error");
+	fprintf(stderr, " (error %d)\n", code);
+	if (step)
+		place = step->n_args == 1 && step->args[0].place.source ? step->args[0].place
+									: step->place;
+	if (code == PCAP_BPF_ERR)
+		filter_error_find(place, text, &place, &keyword);
+	if (place.source)
+		text_caret(stderr, "  ", place.source, place.at, place.len);
+	if (keyword)
+		fprintf(stderr, "did you mean %s?\n", keyword);
+	return session_exit_code(code, text);
+}
+
+int session_fail(const struct pipeline_step *step)
+{
+	char text[MAPI_ERRORSTR_LENGTH] = "";
+	int code = 0;
+
+	(void)mapi_read_error(&code, text);
+	return session_print_error(code, text, step);
+}
+
+/* The value of an argument as mapi_apply_function_array() wants it. Caller frees. */
+static char *session_arg_text(const struct mapi_arg *desc, const struct pipeline_arg *arg)
+{
+	char *text = NULL;
+	size_t text_bytes;
+	unsigned int i;
+	FILE *out;
+
+	if (!arg->n_refs)
+		return strdup(arg->text);
+	out = open_memstream(&text, &text_bytes);
+	if (!out)
+		return NULL;
+	for (i = 0; i < arg->n_refs; i++) {
+		const struct pipeline_step *to = arg->refs[i];
+
+		if (desc->type == MAPI_ARG_FLOW)
+			fprintf(out, "%d", to->fd);
+		else if (desc->type == MAPI_ARG_FUNCTION)
+			fprintf(out, "%d", to->fid);
+		else
+			fprintf(out, "%s%d@%d", i ? "," : "", to->fid, to->fd);
+	}
+	if (fclose(out) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static int session_apply(struct pipeline_step *step)
+{
+	char name[MAPI_STR_LENGTH], *args[16] = { NULL };
+	unsigned int i, n = step->n_args < 16 ? step->n_args : 16;
+	int code = EXIT_OK;
+
+	(void)snprintf(name, sizeof(name), "%s:%s", step->desc->library, step->desc->name);
+	for (i = 0; i < n && code == EXIT_OK; i++) {
+		args[i] = session_arg_text(&step->desc->args[i], &step->args[i]);
+		if (!args[i])
+			code = session_print_error(MAPI_OUT_OF_MEMORY, "Out of memory", NULL);
+	}
+	if (code == EXIT_OK) {
+		step->fid = mapi_apply_function_array(step->fd, name, args, n);
+		if (step->fid < 0)
+			code = session_fail(step);
+	}
+	for (i = 0; i < n; i++)
+		free(args[i]);
+	return code;
+}
+
+/* Which function does an error at connect speak of? The only filter, if it is one. */
+static const struct pipeline_step *session_suspect(const struct pipeline *pipeline)
+{
+	const struct pipeline_step *found = NULL;
+	unsigned int i;
+
+	for (i = 0; i < pipeline->n_steps; i++) {
+		if (strcmp(pipeline->steps[i]->desc->name, "BPF_FILTER") != 0)
+			continue;
+		if (found)
+			return NULL;
+		found = pipeline->steps[i];
+	}
+	return found;
+}
+
+static int session_create_flows(struct session *session)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < session->set.n_pipelines; i++) {
+		int fd = mapi_create_flow(session->device ? session->device : session->path);
+
+		if (fd < 0)
+			return session_fail(NULL);
+		for (j = 0; j < session->set.pipelines[i].n_steps; j++)
+			session->set.pipelines[i].steps[j]->fd = fd;
+	}
+	return EXIT_OK;
+}
+
+/* Signals are taken from a descriptor from here on. Not before: the private daemon, started by the
+ * first call of the library, would inherit the mask. */
+static int session_block_signals(struct session *session)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	session->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (session->signal_fd < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return session_print_error(errno, strerror(errno), NULL);
+	return EXIT_OK;
+}
+
+int session_start(struct session *session, const char *path, bool live)
+{
+	unsigned int i;
+	int code;
+
+	session->path = path;
+	if (!live) {
+		session->device = mapi_create_offline_device(path, MFF_PCAP);
+		if (!session->device)
+			return session_fail(NULL);
+	}
+	code = session_create_flows(session);
+	for (i = 0; i < session->set.n_order && code == EXIT_OK; i++)
+		code = session_apply(session->set.order[i]);
+	for (i = 0; i < session->set.n_pipelines && code == EXIT_OK; i++) {
+		const struct pipeline *pipeline = &session->set.pipelines[i];
+
+		if (mapi_connect(pipeline->steps[0]->fd) < 0)
+			code = session_fail(session_suspect(pipeline));
+	}
+	if (code == EXIT_OK)
+		code = session_block_signals(session);
+	if (code == EXIT_OK && session->device && mapi_start_offline_device(session->device) < 0)
+		code = session_fail(NULL);
+	return code;
+}
+
+bool session_interrupted(struct session *session)
+{
+	struct signalfd_siginfo info;
+	sigset_t set;
+
+	if (session->signal_fd < 0 ||
+		read(session->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return false;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+	return true;
+}
+
+bool session_finished(const struct pipeline_step *step, struct mapi_result_status *ret_status)
+{
+	struct mapi_result_status status = { .sz = sizeof(status) };
+
+	/* A flow that can't tell has no more results to wait for. */
+	if (mapi_result_status(step->fd, step->fid, 0, &status) < 0)
+		return true;
+	if (ret_status)
+		*ret_status = status;
+	return status.status == FLOW_FINISHED || status.status == FLOW_CLOSED;
+}
+
+static bool session_all_finished(const struct session *session, struct progress *progress)
+{
+	struct mapi_result_status status = { .sz = sizeof(status) };
+	bool finished = true;
+	unsigned int i;
+
+	for (i = 0; i < session->set.n_pipelines; i++)
+		if (!session_finished(session->set.pipelines[i].steps[0], &status))
+			finished = false;
+	if (progress)
+		progress_update(progress, status.done_bytes, status.total_bytes);
+	return finished;
+}
+
+int session_records_fd(const struct pipeline_step *step)
+{
+	int fd = -1;
+
+	if (step->desc->flags & MAPI_FUNCTION_BLOCKING) {
+		fd = mapi_fileno(step->fd, step->fid);
+		if (fd < 0)
+			(void)mapi_read_error(&(int){ 0 }, NULL);
+	}
+	return fd;
+}
+
+/* What session_wait() polls: first the signals, then every step with records. */
+struct session_poll {
+	struct pollfd *fds;
+	const struct pipeline_step **steps;
+	unsigned int n;
+};
+
+static int session_poll_init(struct session_poll *p, const struct session *session)
+{
+	unsigned int i;
+
+	p->fds = calloc(session->set.n_order + 1u, sizeof(*p->fds));
+	p->steps = calloc(session->set.n_order + 1u, sizeof(struct pipeline_step *));
+	if (!p->fds || !p->steps)
+		return -ENOMEM;
+	p->fds[p->n++] = (struct pollfd){ .fd = session->signal_fd, .events = POLLIN };
+	for (i = 0; i < session->set.n_order && session->on_record; i++) {
+		int fd = session_records_fd(session->set.order[i]);
+
+		if (fd >= 0) {
+			p->steps[p->n] = session->set.order[i];
+			p->fds[p->n++] = (struct pollfd){ .fd = fd, .events = POLLIN };
+		}
+	}
+	return 0;
+}
+
+/* Return: whether there was a record, or an end of records. */
+static bool session_poll_records(const struct session_poll *p, const struct session *session)
+{
+	bool any = false;
+	unsigned int i;
+
+	for (i = 1; i < p->n; i++) {
+		const mapi_results_t *record;
+
+		if (!(p->fds[i].revents & (POLLIN | POLLERR | POLLHUP)))
+			continue;
+		any = true;
+		record = mapi_read_results(p->steps[i]->fd, p->steps[i]->fid);
+		if (record)
+			session->on_record(p->steps[i], record, session->data);
+		else
+			p->fds[i].fd = -1;
+	}
+	return any;
+}
+
+static int session_poll_loop(
+	struct session *session, struct session_poll *p, struct progress *progress)
+{
+	int sleep_ms = SESSION_SLEEP_MIN_MS;
+	bool finished;
+	unsigned int i;
+
+	for (;;) {
+		finished = session_all_finished(session, progress);
+		if (poll(p->fds, p->n, finished ? 0 : sleep_ms) > 0) {
+			if ((p->fds[0].revents & POLLIN) && session_interrupted(session)) {
+				for (i = 0; i < session->set.n_pipelines; i++)
+					(void)mapi_flush(session->set.pipelines[i].steps[0]->fd);
+				return EXIT_INTERRUPTED;
+			}
+			if (session_poll_records(p, session))
+				continue;
+		}
+		if (finished)
+			return EXIT_OK;
+		if (sleep_ms < SESSION_SLEEP_MAX_MS)
+			sleep_ms *= 2;
+	}
+}
+
+int session_wait(struct session *session, struct progress *progress)
+{
+	struct session_poll p = { .n = 0 };
+	int code;
+
+	if (session_poll_init(&p, session) < 0)
+		code = session_print_error(MAPI_OUT_OF_MEMORY, "Out of memory", NULL);
+	else
+		code = session_poll_loop(session, &p, progress);
+	free(p.fds);
+	free(p.steps);
+	return code;
+}
+
+int session_report(const struct session *session)
+{
+	unsigned int i;
+
+	for (i = 0; i < session->set.n_pipelines; i++) {
+		struct mapi_result_status status = { .sz = sizeof(status) };
+		const struct pipeline_step *step = session->set.pipelines[i].steps[0];
+
+		if (step->fid >= 0 && mapi_result_status(step->fd, step->fid, 0, &status) == 0 &&
+			status.error)
+			return session_print_error(status.error, status.error_text, NULL);
+	}
+	return EXIT_OK;
+}
+
+void session_stop(struct session *session)
+{
+	unsigned int i;
+
+	for (i = 0; i < session->set.n_pipelines; i++) {
+		const struct pipeline *pipeline = &session->set.pipelines[i];
+
+		if (pipeline->n_steps && pipeline->steps[0]->fd >= 0)
+			(void)mapi_close_flow(pipeline->steps[0]->fd);
+	}
+	if (session->device && mapi_delete_offline_device(session->device) < 0)
+		free(session->device);
+	session->device = NULL;
+}
+
+void session_deinit(struct session *session)
+{
+	session_stop(session);
+	pipeline_set_deinit(&session->set);
+	if (session->signal_fd >= 0)
+		(void)close(session->signal_fd);
+	session->signal_fd = -1;
+}

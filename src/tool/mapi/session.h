@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A capture file being read by the flows of a set of pipelines: the part that all verbs share.
+ *
+ * Failures are printed here, to standard error, with the place in the expression where it is known;
+ * what is returned is an exit code of the program (enum exit_code).
+ */
+#ifndef MAPI_TOOL_SESSION_H
+#define MAPI_TOOL_SESSION_H
+
+#include <stdbool.h>
+
+#include "mapi.h"
+
+#include "pipeline.h"
+#include "progress.h"
+
+/* Documented in mapi(1). */
+enum exit_code {
+	EXIT_OK = 0,
+	EXIT_NO_MATCH = 1, /* grep-like tools only */
+	EXIT_USAGE = 2,
+	EXIT_PERMISSION = 3,
+	EXIT_DEVICE = 4,
+	EXIT_DAEMON = 5,
+	EXIT_PARTIAL = 6,
+	EXIT_INTERRUPTED = 130
+};
+
+/**
+ * struct session - flows on a capture file
+ * @path:   as the user gave it
+ * @device: what libmapi made of it, NULL before session_start()
+ * @set:    its pipelines; each step holds its fd and fid
+ * @signal_fd: SIGINT and SIGTERM, blocked from session_start() on; -1 before
+ * @on_record: called by session_wait() for each record of a function that gives records; may be
+ * NULL
+ * @data:      for @on_record
+ */
+struct session {
+	const char *path;
+	char *device;
+	struct pipeline_set set;
+	int signal_fd;
+	void (*on_record)(
+		const struct pipeline_step *step, const mapi_results_t *record, void *data);
+	void *data;
+};
+
+#define SESSION_INIT ((struct session){ .signal_fd = -1 })
+
+/* Settings that the library takes from the environment: 0 workers and a NULL seed leave them alone.
+ */
+int session_environment(const char *workers, const char *seed);
+
+/* Create the device (unless @live: @path is one) and the flows, apply, connect, start. Return: enum
+ * exit_code. */
+int session_start(struct session *session, const char *path, bool live);
+
+/**
+ * session_wait() - wait until all flows have finished
+ * @progress: shown meanwhile; may be NULL
+ *
+ * Return: EXIT_OK, or EXIT_INTERRUPTED: a signal came, the flows are flushed, the next one kills.
+ */
+int session_wait(struct session *session, struct progress *progress);
+
+/* Has a signal come? Then the next one kills. Does not wait. */
+bool session_interrupted(struct session *session);
+
+/* Does this step give records (MAPI_FUNCTION_BLOCKING, applied so that it has some)? The descriptor
+ * to poll, or -1. */
+int session_records_fd(const struct pipeline_step *step);
+
+/* Error of the first flow that ended early, printed. Return: enum exit_code. */
+int session_report(const struct session *session);
+
+/* Close flows and device. Output files are complete afterwards. */
+void session_stop(struct session *session);
+
+/* Frees what the session holds; also after a failed session_start(). */
+void session_deinit(struct session *session);
+
+/* The exit code that goes with an error code of the library. */
+int session_exit_code(int code, const char *text);
+
+/* Print this thread's error of the library. Return: enum exit_code. */
+int session_fail(const struct pipeline_step *step);
+
+/* Is the flow of this step over? @ret_status may be NULL. */
+bool session_finished(const struct pipeline_step *step, struct mapi_result_status *ret_status);
+
+#endif
