@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Plans: whatever the batches and however the packets are split into chunks, the outcome is that of
+ * one packet after the other; references see what (fd, fid) order says; domains are shared.
+ */
+#undef NDEBUG
+#include <assert.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "mapi/stats.h"
+#include "plan.h"
+#include "plan_private.h"
+
+#define TEST_PKTS 1500
+#define TEST_FLOWS_MAX 4
+
+struct test_packet {
+	uint8_t data[64];
+	uint32_t cap_bytes;
+	uint32_t wire_bytes;
+	uint64_t ts_ns;
+};
+
+static struct test_packet test_packets[TEST_PKTS];
+static uint64_t test_random_state;
+
+static uint32_t test_random(uint32_t below)
+{
+	test_random_state = test_random_state * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(test_random_state >> 33) % below;
+}
+
+/* Ethernet and IPv4 with TCP or UDP; time mostly forward. */
+static void test_make_packets(void)
+{
+	uint64_t ts_ns = 1000000000000000000u;
+
+	for (unsigned int i = 0; i < TEST_PKTS; i++) {
+		struct test_packet *p = &test_packets[i];
+
+		memset(p->data, 0, sizeof(p->data));
+		p->data[12] = 8;
+		p->data[14] = 0x45;
+		p->data[23] = test_random(2) ? 6 : 17;
+		p->data[37] = (uint8_t)test_random(4);
+		memcpy(p->data + 50, test_random(3) ? "xxwwwx" : "nothin", 6);
+		p->cap_bytes = 64;
+		p->wire_bytes = 64 + test_random(1400);
+		ts_ns += test_random(40000000);
+		p->ts_ns = test_random(20) ? ts_ns : ts_ns - 100000000;
+	}
+}
+
+static void test_fill(struct packet_batch *batch, unsigned int from, unsigned int n)
+{
+	*batch = (struct packet_batch){ .n = n, .linktype = 1, .first_no = from };
+	for (unsigned int i = 0; i < n; i++) {
+		const struct test_packet *p = &test_packets[from + i];
+
+		batch->data[i] = p->data;
+		batch->cap_bytes[i] = p->cap_bytes;
+		batch->wire_bytes[i] = p->wire_bytes;
+		batch->ts_ns[i] = p->ts_ns;
+	}
+}
+
+static const struct plan_device test_device = {
+	.name = "test", .lossless = true, .linktype = 1, .seed = 1
+};
+
+static struct plan_instance *test_apply(struct plan_flow *flow, const char *name,
+	const struct function_value *values, struct plan_instance *ref)
+{
+	static const struct function_value none[FUNCTION_ARGS_MAX] = { { .text = "" } };
+	struct error err = ERROR_INIT;
+	struct plan_instance *instance = NULL;
+	const struct function *f = function_find(name);
+
+	assert_non_null(f);
+	if (plan_flow_apply(flow, f, values ? values : none, &ref, ref ? 1 : 0, &test_device,
+		    &instance, &err) < 0)
+		fail_msg("%s: %s", name, err.text);
+	return instance;
+}
+
+/* The same flows for the same seed. */
+static unsigned int test_make_flows(struct plan_flow *flows[TEST_FLOWS_MAX], uint64_t seed)
+{
+	static const char *const filters[] = { "tcp", "udp", "greater 700", "ip[23] & 1 = 1" };
+	static const char *const periods[] = { "0", "1", "50ms", "1s" };
+	struct plan_instance *sources[64];
+	unsigned int n_flows, n_sources = 0;
+
+	test_random_state = seed;
+	n_flows = 1 + test_random(TEST_FLOWS_MAX);
+	for (unsigned int f = 0; f < n_flows; f++)
+		assert_int_equal(plan_flow_new(&flows[f], f + 1), 0);
+	/* Functions go to flows in any order, so that references point both ways. */
+	for (unsigned int k = 0; k < 5 * n_flows; k++) {
+		struct plan_flow *flow = flows[test_random(n_flows)];
+		struct function_value values[FUNCTION_ARGS_MAX] = { { .text = "" } };
+
+		switch (test_random(8)) {
+		case 0:
+			values[0].text = filters[test_random(4)];
+			test_apply(flow, "BPF_FILTER", values, NULL);
+			break;
+		case 1:
+			sources[n_sources++] = test_apply(flow, "PKT_COUNTER", NULL, NULL);
+			break;
+		case 2:
+			sources[n_sources++] = test_apply(flow, "BYTE_COUNTER", NULL, NULL);
+			break;
+		case 3:
+			values[0].number = 1 + test_random(5);
+			values[1].number = 2 + test_random(2);
+			test_apply(flow, "SAMPLE", values, NULL);
+			break;
+		case 4:
+			values[0].number = test_random(2);
+			sources[n_sources++] = test_apply(flow, "PKTINFO", values, NULL);
+			break;
+		case 5:
+			values[0].text = "www";
+			test_apply(flow, "STR_SEARCH", values, NULL);
+			break;
+		case 6:
+			values[0].number = 20 + test_random(40);
+			test_apply(flow, "CUT", values, NULL);
+			break;
+		case 7:
+			if (!n_sources)
+				break;
+			values[2].text = periods[test_random(4)];
+			test_apply(flow, "STATS", values, sources[test_random(n_sources)]);
+			break;
+		}
+	}
+	return n_flows;
+}
+
+/* All results of all functions, one after the other. */
+static size_t test_results(
+	struct plan_flow *const *flows, unsigned int n_flows, uint8_t *ret, size_t ret_bytes)
+{
+	size_t used = 0;
+
+	for (unsigned int f = 0; f < n_flows; f++) {
+		for (unsigned int i = 0; i < flows[f]->n_instances; i++) {
+			const struct plan_instance *instance = flows[f]->instances[i];
+			const struct function *function = instance->function;
+			_Alignas(64) uint8_t result[256] = { 0 };
+
+			if (function->read)
+				function->read(instance->memory, instance->state, result);
+			else
+				memcpy(result, instance->state, function->desc.result_bytes);
+			assert_true(used + function->desc.result_bytes <= ret_bytes);
+			memcpy(ret + used, result, function->desc.result_bytes);
+			used += function->desc.result_bytes;
+		}
+	}
+	return used;
+}
+
+static void test_run_direct(struct plan *plan, unsigned int batch_pkts)
+{
+	struct plan_run *run;
+	struct packet_batch batch;
+
+	assert_int_equal(plan_run_new(&run, plan, true), 0);
+	for (unsigned int at = 0; at < TEST_PKTS; at += batch.n) {
+		test_fill(&batch, at, MIN(batch_pkts, TEST_PKTS - at));
+		assert_int_equal(plan_run_direct(run, &batch), 0);
+	}
+	plan_run_finish(run);
+	plan_run_free(run);
+}
+
+/* Two workers take chunks of random length in turn; some chunks begin in the wrong place first. */
+static void test_run_chunks(struct plan *plan, unsigned int batch_pkts)
+{
+	struct plan_run *runs[2];
+	unsigned int at = 0, turn = 0;
+
+	assert_int_equal(plan_run_new(&runs[0], plan, false), 0);
+	assert_int_equal(plan_run_new(&runs[1], plan, false), 0);
+	while (at < TEST_PKTS) {
+		unsigned int length = 1 + test_random(600);
+		unsigned int n = MIN(length, TEST_PKTS - at);
+		struct plan_run *run = runs[turn++ % 2];
+		struct packet_batch batch;
+
+		if (test_random(4) == 0) {
+			test_fill(&batch, test_random(TEST_PKTS - 10), 10);
+			assert_int_equal(plan_run_early(run, &batch), 0);
+			plan_run_abandon(run);
+		}
+		for (unsigned int done = 0; done < n; done += batch.n) {
+			test_fill(&batch, at + done, MIN(batch_pkts, n - done));
+			assert_int_equal(plan_run_early(run, &batch), 0);
+		}
+		plan_run_commit(run, at);
+		at += n;
+	}
+	plan_run_finish(runs[0]);
+	plan_run_free(runs[0]);
+	plan_run_free(runs[1]);
+}
+
+static size_t test_outcome(
+	uint64_t seed, unsigned int batch_pkts, bool chunks, uint8_t *ret, size_t ret_bytes)
+{
+	struct plan_flow *flows[TEST_FLOWS_MAX];
+	unsigned int n_flows = test_make_flows(flows, seed);
+	struct error err = ERROR_INIT;
+	struct plan *plan;
+	size_t n;
+
+	assert_int_equal(plan_new(&plan, flows, n_flows, &err), 0);
+	if (chunks)
+		test_run_chunks(plan, batch_pkts);
+	else
+		test_run_direct(plan, batch_pkts);
+	n = test_results(flows, n_flows, ret, ret_bytes);
+	plan_free(plan);
+	for (unsigned int f = 0; f < n_flows; f++)
+		plan_flow_free(flows[f]);
+	return n;
+}
+
+static void batches_and_chunks_change_nothing(void **unused)
+{
+	static const unsigned int sizes[] = { 7, 64, 255, 256 };
+	static uint8_t one[8192], other[8192];
+
+	for (uint64_t seed = 1; seed <= 300; seed++) {
+		size_t n = test_outcome(seed, 1, false, one, sizeof(one));
+
+		for (unsigned int s = 0; s < ARRAY_SIZE(sizes); s++) {
+			for (unsigned int chunks = 0; chunks < 2; chunks++) {
+				assert_int_equal(
+					test_outcome(seed, sizes[s], chunks, other, sizeof(other)),
+					n);
+				if (memcmp(one, other, n) != 0)
+					fail_msg("seed %u, batches of %u, %s", (unsigned int)seed,
+						sizes[s], chunks ? "chunks" : "direct");
+			}
+		}
+	}
+}
+
+/* O2: the value includes the current packet iff the source stands earlier. */
+static void references_follow_fd_fid_order(void **unused)
+{
+	struct plan_flow *flows[2];
+	struct function_value each[FUNCTION_ARGS_MAX] = { { .text = "" } };
+	struct plan_instance *before, *after, *counter;
+	struct error err = ERROR_INIT;
+	struct plan *plan;
+	stats_t stats;
+
+	each[2].text = "0";
+	assert_int_equal(plan_flow_new(&flows[0], 1), 0);
+	assert_int_equal(plan_flow_new(&flows[1], 2), 0);
+	counter = test_apply(flows[1], "PKT_COUNTER", NULL, NULL);
+	before = test_apply(flows[0], "STATS", each, counter);
+	after = test_apply(flows[1], "STATS", each, counter);
+	assert_int_equal(plan_new(&plan, flows, 2, &err), 0);
+	test_run_direct(plan, 256);
+	memcpy(&stats, before->state, sizeof(stats));
+	assert_true(stats.min == 0 && stats.max == TEST_PKTS - 1);
+	memcpy(&stats, after->state, sizeof(stats));
+	assert_true(stats.min == 1 && stats.max == TEST_PKTS);
+	plan_free(plan);
+	plan_flow_free(flows[0]);
+	plan_flow_free(flows[1]);
+}
+
+static void equal_transforms_share_a_domain(void **unused)
+{
+	struct plan_flow *flows[3];
+	struct function_value cut[FUNCTION_ARGS_MAX] = { { .text = "" } };
+	struct error err = ERROR_INIT;
+	struct plan *plan;
+
+	for (unsigned int f = 0; f < 3; f++) {
+		assert_int_equal(plan_flow_new(&flows[f], f + 1), 0);
+		cut[0].number = f < 2 ? 60 : 61;
+		test_apply(flows[f], "CUT", cut, NULL);
+		test_apply(flows[f], "PKT_COUNTER", NULL, NULL);
+	}
+	assert_int_equal(plan_new(&plan, flows, 3, &err), 0);
+	assert_int_equal(plan->n_domains, 3); /* captured, cut at 60, cut at 61 */
+	plan_free(plan);
+	for (unsigned int f = 0; f < 3; f++)
+		plan_flow_free(flows[f]);
+}
+
+static void counters_alone_need_no_order(void **unused)
+{
+	struct plan_flow *flow;
+	struct function_value args[FUNCTION_ARGS_MAX] = { { .text = "tcp" } };
+	struct error err = ERROR_INIT;
+	struct plan *plan;
+
+	assert_int_equal(plan_flow_new(&flow, 1), 0);
+	test_apply(flow, "BPF_FILTER", args, NULL);
+	test_apply(flow, "PKT_COUNTER", NULL, NULL);
+	assert_int_equal(plan_new(&plan, &flow, 1, &err), 0);
+	assert_false(plan_has_late(plan));
+	plan_free(plan);
+	plan_flow_free(flow);
+}
+
+static void a_reference_out_of_the_plan_is_refused(void **unused)
+{
+	struct plan_flow *flows[2];
+	struct function_value each[FUNCTION_ARGS_MAX] = { { .text = "" } };
+	struct error err = ERROR_INIT;
+	struct plan *plan = NULL;
+
+	each[2].text = "0";
+	assert_int_equal(plan_flow_new(&flows[0], 1), 0);
+	assert_int_equal(plan_flow_new(&flows[1], 2), 0);
+	test_apply(flows[1], "STATS", each, test_apply(flows[0], "PKT_COUNTER", NULL, NULL));
+	assert_int_equal(plan_new(&plan, flows + 1, 1, &err), -22);
+	assert_int_equal(err.code, 7001);
+	assert_null(plan);
+	plan_flow_free(flows[0]);
+	plan_flow_free(flows[1]);
+}
+
+static void a_bad_filter_leaves_the_flow_as_it_was(void **unused)
+{
+	struct function_value args[FUNCTION_ARGS_MAX] = { { .text = "tcp prot 80" } };
+	struct plan_instance *instance = NULL;
+	struct error err = ERROR_INIT;
+	struct plan_flow *flow;
+
+	assert_int_equal(plan_flow_new(&flow, 1), 0);
+	assert_int_equal(plan_flow_apply(flow, function_find("BPF_FILTER"), args, NULL, 0,
+				 &test_device, &instance, &err),
+		-22);
+	assert_int_equal(err.code, 1025);
+	assert_null(instance);
+	assert_int_equal(flow->n_instances, 0);
+	plan_flow_free(flow);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(batches_and_chunks_change_nothing),
+		cmocka_unit_test(references_follow_fd_fid_order),
+		cmocka_unit_test(equal_transforms_share_a_domain),
+		cmocka_unit_test(counters_alone_need_no_order),
+		cmocka_unit_test(a_reference_out_of_the_plan_is_refused),
+		cmocka_unit_test(a_bad_filter_leaves_the_flow_as_it_was),
+	};
+
+	test_random_state = 1;
+	test_make_packets();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
