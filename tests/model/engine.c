@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../flows.h"
+#include "flows.h"
 
 struct engine {
 	const struct model_case *c;
