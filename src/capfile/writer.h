@@ -15,12 +15,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
-enum capfile_format {
-	CAPFILE_PCAP_US,
-	CAPFILE_PCAP_NS,
-	CAPFILE_PCAPNG,
-	_CAPFILE_FORMAT_N
-};
+enum capfile_format { CAPFILE_PCAP_US, CAPFILE_PCAP_NS, CAPFILE_PCAPNG, _CAPFILE_FORMAT_N };
 
 struct capfile_writer;
 
@@ -42,10 +37,11 @@ struct capfile_writer_args {
 	const char *comment;
 };
 
-/* The file header of pcap is written with the first packet, which decides the link type; a file that
- * gets no packet has LINKTYPE_ETHERNET. Return: 0, -EINVAL with @err (9003) filled, -ENOMEM. */
-int capfile_writer_new(struct capfile_writer **ret, const struct capfile_writer_args *args,
-	struct error *err);
+/* The file header of pcap is written with the first packet, which decides the link type; a file
+ * that gets no packet has LINKTYPE_ETHERNET. Return: 0, -EINVAL with @err (9003) filled, -ENOMEM.
+ */
+int capfile_writer_new(
+	struct capfile_writer **ret, const struct capfile_writer_args *args, struct error *err);
 
 /**
  * struct capfile_packet - one packet to be written
@@ -62,9 +58,10 @@ struct capfile_packet {
 };
 
 /* Append one packet. A pcap file holds one link type: another one is refused with a text that names
- * pcapng. Return: 0, -EINVAL with @err filled (9003: the text names path, cause and bytes written). */
-int capfile_write(struct capfile_writer *writer, const struct capfile_packet *packet,
-	struct error *err);
+ * pcapng. Return: 0, -EINVAL with @err filled (9003: the text names path, cause and bytes written).
+ */
+int capfile_write(
+	struct capfile_writer *writer, const struct capfile_packet *packet, struct error *err);
 
 /* pcapng: packets that this interface lost up to now (interface statistics block, isb_ifdrop).
  * Other formats: nothing. */

@@ -27,7 +27,7 @@ struct driver_source; /* each driver defines its own */
 
 enum driver_outcome {
 	DRIVER_E_END = 1, /* no more packets, now or ever */
-	DRIVER_E_REDO,    /* verify(): the chunk was moved, process it again */
+	DRIVER_E_REDO, /* verify(): the chunk was moved, process it again */
 	_DRIVER_E_N
 };
 
@@ -87,10 +87,12 @@ struct driver {
 	bool lossless; /* the source waits for its readers: a file */
 	bool (*match)(const struct driver_open_args *args);
 	/* Return: 0, -EINVAL with @err filled, -ENOMEM. */
-	int (*open)(struct driver_source **ret, const struct driver_open_args *args, struct error *err);
+	int (*open)(
+		struct driver_source **ret, const struct driver_open_args *args, struct error *err);
 	/* Return: 0, DRIVER_E_END. May block (pipe) until wake() is called. */
 	int (*claim)(struct driver_source *source, struct driver_chunk *chunk);
-	/* Fills @batch with 1 .. batch_pkts packets. Return: 0, DRIVER_E_END at the end of the chunk. */
+	/* Fills @batch with 1 .. batch_pkts packets. Return: 0, DRIVER_E_END at the end of the
+	 * chunk. */
 	int (*next_batch)(struct driver_source *source, struct driver_chunk *chunk,
 		struct packet_batch *batch);
 	void (*rewind)(struct driver_source *source, struct driver_chunk *chunk);
@@ -101,8 +103,8 @@ struct driver {
 	void (*wake)(struct driver_source *source);
 	/* Any thread. */
 	void (*stats)(const struct driver_source *source, struct driver_stats *ret);
-	/* Any thread. Return: 0, -ENOENT. Interface 0 of a file exists once open() has returned unless
-	 * the format says otherwise (pcapng: after the first packet). */
+	/* Any thread. Return: 0, -ENOENT. Interface 0 of a file exists once open() has returned
+	 * unless the format says otherwise (pcapng: after the first packet). */
 	int (*interface)(const struct driver_source *source, unsigned int index,
 		struct driver_interface *ret);
 	struct driver_source *(*close)(struct driver_source *source); /* takes NULL */

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Capture files of any format: recognising them, their interfaces, and the two passes. See
+ * reader.h; each format has a file of its own. */
+#include "reader_private.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+struct capfile_interface_block {
+	struct capfile_interface interfaces[256];
+};
+
+uint32_t capfile_cap_max(uint32_t linktype)
+{
+	switch (linktype) {
+	case CAPFILE_LINKTYPE_DBUS:
+		return 128u << 20;
+	case CAPFILE_LINKTYPE_EBHSCR:
+		return 8u << 20;
+	case CAPFILE_LINKTYPE_USBPCAP:
+		return 1u << 20;
+	default:
+		return PACKET_CAP_BYTES_MAX;
+	}
+}
+
+uint32_t capfile_snaplen(uint32_t linktype, uint32_t snaplen_bytes)
+{
+	if (snaplen_bytes == 0 || snaplen_bytes > INT32_MAX)
+		return capfile_cap_max(linktype);
+	return snaplen_bytes;
+}
+
+int capfile_bad(struct capfile_record *record, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(record->why, sizeof(record->why), fmt, ap);
+	va_end(ap);
+	return CAPFILE_E_DAMAGED;
+}
+
+int capfile_damaged(const struct capfile_span *span, const struct capfile_record *record,
+	const char *name, struct error *err)
+{
+	(void)error_set(err, MAPI_CAPTURE_DAMAGED, "%s: damaged at offset %llu: %s", name,
+		(unsigned long long)(span->offset + span->at), record->why);
+	return CAPFILE_E_DAMAGED;
+}
+
+const char *capfile_kind_name(enum capfile_kind kind)
+{
+	switch (kind) {
+	case CAPFILE_KIND_PCAP:
+		return "pcap";
+	case CAPFILE_KIND_PCAPNG:
+		return "pcapng";
+	case CAPFILE_KIND_ERF:
+		return "ERF";
+	case _CAPFILE_KIND_N:
+		break;
+	}
+	return "?";
+}
+
+int capfile_interface_add(struct capfile_format *format, const struct capfile_interface *add)
+{
+	unsigned int n = atomic_load_explicit(&format->n_interfaces, memory_order_relaxed);
+	struct capfile_interface_block *block;
+
+	if (n == CAPFILE_INTERFACES_MAX)
+		return CAPFILE_E_DAMAGED;
+	block = atomic_load_explicit(&format->blocks[n / 256], memory_order_relaxed);
+	if (!block) {
+		block = calloc(1, sizeof(*block));
+		if (!block)
+			return -ENOMEM;
+		atomic_store_explicit(&format->blocks[n / 256], block, memory_order_relaxed);
+	}
+	block->interfaces[n % 256] = *add;
+	/* Pairs with the acquire in capfile_interface_get(). */
+	atomic_store_explicit(&format->n_interfaces, n + 1, memory_order_release);
+	return 0;
+}
+
+const struct capfile_interface *capfile_interface_get(
+	const struct capfile_format *format, unsigned int index)
+{
+	const struct capfile_interface_block *block;
+
+	if (index >= atomic_load_explicit(&format->n_interfaces, memory_order_acquire))
+		return NULL;
+	block = atomic_load_explicit(&format->blocks[index / 256], memory_order_relaxed);
+	return &block->interfaces[index % 256];
+}
+
+int capfile_format_open(struct capfile_format *ret, const void *bytes, size_t n_bytes, bool more,
+	const char *name, struct error *err)
+{
+	int r;
+
+	r = capfile_pcap_open(ret, bytes, n_bytes, more, name, err);
+	if (r == CAPFILE_E_UNKNOWN)
+		r = capfile_pcapng_open(ret, bytes, n_bytes, more, name, err);
+	if (r == CAPFILE_E_UNKNOWN)
+		r = capfile_erf_open(ret, bytes, n_bytes, more);
+	if (r != 0)
+		capfile_format_deinit(ret);
+	return r;
+}
+
+void capfile_format_deinit(struct capfile_format *format)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(format->blocks); i++) {
+		free(atomic_load_explicit(&format->blocks[i], memory_order_relaxed));
+		atomic_store_explicit(&format->blocks[i], NULL, memory_order_relaxed);
+	}
+	atomic_store_explicit(&format->n_interfaces, 0, memory_order_relaxed);
+}
+
+static int capfile_record(const struct capfile_format *format, const struct capfile_cursor *cursor,
+	const uint8_t *at, size_t left, struct capfile_record *ret)
+{
+	if (format->kind == CAPFILE_KIND_ERF)
+		return capfile_erf_record(at, left, ret);
+	return capfile_pcapng_record(format, cursor, at, left, ret);
+}
+
+/* A record is not complete, and nothing will come: damage. */
+static int capfile_cut_off(const struct capfile_span *span, struct capfile_record *record)
+{
+	size_t left = span->end - span->at;
+
+	return capfile_bad(
+		record, "the record needs %zu bytes, the file ends after %zu", record->bytes, left);
+}
+
+static int capfile_outcome(int r, struct capfile_span *span, struct capfile_record *record,
+	const char *name, struct error *err)
+{
+	if (r == CAPFILE_E_MORE) {
+		span->need_bytes = record->bytes;
+		if (span->more)
+			return r;
+		r = capfile_cut_off(span, record);
+	}
+	if (r == CAPFILE_E_DAMAGED)
+		return capfile_damaged(span, record, name, err);
+	return r;
+}
+
+static int capfile_scan_blocks(struct capfile_format *format, struct capfile_cursor *cursor,
+	struct capfile_span *span, uint64_t *n_pkts, struct capfile_record *record)
+{
+	while (span->at < span->stop) {
+		const uint8_t *at = span->bytes + span->at;
+		int r = capfile_record(format, cursor, at, span->end - span->at, record);
+
+		if (r != 0)
+			return r;
+		if (record->packet) {
+			if (cursor->swapped && capfile_swap_wanted(record->linktype)) {
+				if (!span->rewrite)
+					return CAPFILE_E_PRIVATE;
+				capfile_swap(record->linktype, (uint8_t *)record->data,
+					record->cap_bytes, record->wire_bytes);
+			}
+			*n_pkts += 1;
+		} else if (format->kind == CAPFILE_KIND_PCAPNG) {
+			r = capfile_pcapng_enter(format, cursor, at, record->bytes, record);
+			if (r != 0)
+				return r;
+		}
+		span->at += record->bytes;
+	}
+	return CAPFILE_E_STOP;
+}
+
+int capfile_scan(struct capfile_format *format, struct capfile_cursor *cursor,
+	struct capfile_span *span, uint64_t *n_pkts, const char *name, struct error *err)
+{
+	struct capfile_record record;
+	int r;
+
+	if (format->kind == CAPFILE_KIND_PCAP)
+		r = capfile_pcap_scan(format, span, n_pkts, &record);
+	else
+		r = capfile_scan_blocks(format, cursor, span, n_pkts, &record);
+	return capfile_outcome(r, span, &record, name, err);
+}
+
+static int capfile_walk_blocks(const struct capfile_format *format, struct capfile_cursor *cursor,
+	struct capfile_span *span, struct packet_batch *batch, unsigned int max_pkts,
+	struct capfile_record *record)
+{
+	while (batch->n < max_pkts) {
+		const uint8_t *at = span->bytes + span->at;
+		int r;
+
+		if (span->at >= span->stop)
+			return CAPFILE_E_STOP;
+		__builtin_prefetch(at + CAPFILE_PREFETCH_BYTES);
+		r = capfile_record(format, cursor, at, span->end - span->at, record);
+		if (r != 0)
+			return r;
+		if (record->packet) {
+			if (batch->n > 0 && record->linktype != batch->linktype)
+				return 0;
+			batch->linktype = record->linktype;
+			capfile_batch_add(batch, record);
+		} else if (format->kind == CAPFILE_KIND_PCAPNG) {
+			r = capfile_pcapng_enter(NULL, cursor, at, record->bytes, record);
+			if (r != 0)
+				return r;
+		}
+		span->at += record->bytes;
+	}
+	return 0;
+}
+
+int capfile_walk(const struct capfile_format *format, struct capfile_cursor *cursor,
+	struct capfile_span *span, struct packet_batch *batch, unsigned int max_pkts,
+	const char *name, struct error *err)
+{
+	struct capfile_record record;
+	int r;
+
+	batch->n = 0;
+	if (format->kind == CAPFILE_KIND_PCAP)
+		r = capfile_pcap_walk(format, span, batch, max_pkts, &record);
+	else
+		r = capfile_walk_blocks(format, cursor, span, batch, max_pkts, &record);
+	return capfile_outcome(r, span, &record, name, err);
+}

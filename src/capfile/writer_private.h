@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of the capture file writer share: see writer.h. */
+#ifndef MAPI_CAPFILE_WRITER_PRIVATE_H
+#define MAPI_CAPFILE_WRITER_PRIVATE_H
+
+#include <stddef.h>
+
+#include "writer.h"
+
+#define WRITER_BUFFER_BYTES (64u << 10)
+#define WRITER_RECORDS_MAX 2048u
+#define WRITER_PARTS_MAX 8u
+#define WRITER_INTERFACES_MAX 65536u
+
+struct writer_part {
+	const void *bytes;
+	size_t n_bytes;
+};
+
+/* struct writer_interface - a described interface of a pcapng file; its number is its place. */
+struct writer_interface {
+	uint32_t linktype;
+	uint16_t ifindex;
+};
+
+/**
+ * struct capfile_writer - see writer.h
+ * @linktype:      pcap: of the file, once @begun
+ * @begun:         the file header has been written
+ * @failed:        errno of the first failure; nothing is written afterwards
+ * @written_bytes: handed to the kernel
+ * @recent:        pcapng: interface of the last packet, most often that of the next
+ * @record_ends:   ends of the records within @buffer, so that a failure can cut between them
+ */
+struct capfile_writer {
+	int fd;
+	char *path;
+	char *device;
+	char *comment;
+	enum capfile_format format;
+	uint32_t snaplen_bytes;
+	uint32_t linktype;
+	bool regular;
+	bool begun;
+	int failed;
+	uint64_t written_bytes;
+	struct writer_interface *interfaces;
+	unsigned int n_interfaces;
+	unsigned int recent;
+	size_t n_buffered;
+	unsigned int n_records;
+	uint32_t record_ends[WRITER_RECORDS_MAX];
+	uint8_t buffer[WRITER_BUFFER_BYTES];
+};
+
+/* Append one record made of parts. Return: 0, -EINVAL with @err filled. */
+int writer_put(struct capfile_writer *writer, const struct writer_part *parts, unsigned int n_parts,
+	struct error *err);
+
+/* writer_pcapng.c */
+int writer_pcapng_begin(struct capfile_writer *writer, struct error *err);
+int writer_pcapng_packet(
+	struct capfile_writer *writer, const struct capfile_packet *packet, struct error *err);
+int writer_pcapng_drops(struct capfile_writer *writer, uint16_t ifindex, uint64_t ts_ns,
+	uint64_t received_pkts, uint64_t dropped_pkts, struct error *err);
+
+#endif

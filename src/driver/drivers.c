@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The drivers, in order of preference. A new driver is one file and one line here. */
+#include "driver.h"
+
+#include "base/cleanup.h"
+
+static const struct driver *const drivers[] = {
+	&driver_file,
+};
+
+const struct driver *driver_find(const struct driver_open_args *args)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(drivers); i++)
+		if (drivers[i]->match(args))
+			return drivers[i];
+	return NULL;
+}
+
+const char *driver_name(unsigned int index)
+{
+	return index < ARRAY_SIZE(drivers) ? drivers[index]->name : NULL;
+}

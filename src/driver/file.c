@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The driver of capture files: pcap, pcapng and ERF, plain or compressed, from files and pipes.
+ *
+ * Three ways lead to the packets:
+ *
+ *   pcap in a file       mapped; chunks are ranges of a few MiB. The chain of records is not
+ *                        followed to find where a chunk starts: the worker looks for a likely
+ * place, and file_verify() checks it. If the chunk before has been released by the time of the
+ * claim (always, with one worker), its end is known, and nothing is guessed pcapng, ERF mapped;
+ * claim() passes over the records of the chunk once, because blocks in one place change what those
+ * behind mean all else             read into buffers of the chunks: pipes, compressed files, files
+ * whose packets have to be rewritten
+ *
+ * A file is read up to the size that it had when it was opened. A pipe is not touched by open():
+ * waiting there could not be broken off; that it holds no capture file is told by its first chunk.
+ */
+#include "file_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "mapi/errors.h"
+
+static bool file_match(const struct driver_open_args *args)
+{
+	return args->fd >= 0 || strcmp(args->name, "-") == 0 || access(args->name, F_OK) == 0;
+}
+
+static struct driver_source *file_close(struct driver_source *source)
+{
+	if (!source)
+		return NULL;
+	while (source->unused) {
+		struct file_chunk *c = source->unused;
+
+		source->unused = c->next;
+		free(c->buffer);
+		free(c);
+	}
+	capfile_format_deinit(&source->format);
+	(void)capfile_stream_free(source->stream);
+	source->map = file_map_free(source->map);
+	cleanup_closep(&source->fd);
+	cleanup_closep(&source->wake_fd);
+	(void)pthread_mutex_destroy(&source->lock);
+	free(source->rest);
+	free(source->name);
+	free(source);
+	return NULL;
+}
+DEFINE_CLEANUP(struct driver_source *, file_close);
+
+static int file_new(struct driver_source **ret, const struct driver_open_args *args)
+{
+	_cleanup_(file_closep) struct driver_source *source = calloc(1, sizeof(*source));
+	int fd = args->fd;
+
+	if (!source) {
+		cleanup_closep(&fd);
+		return -ENOMEM;
+	}
+	(void)pthread_mutex_init(&source->lock, NULL);
+	source->fd = fd;
+	source->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	source->name = strdup(args->name);
+	if (!source->name || source->wake_fd < 0)
+		return -ENOMEM;
+	source->batch_pkts = args->batch_pkts;
+	source->n_workers = args->n_workers;
+	*ret = TAKE(source);
+	return 0;
+}
+
+static int file_open_fd(struct driver_source *source, struct error *err)
+{
+	if (source->fd >= 0)
+		return 0;
+	if (strcmp(source->name, "-") == 0)
+		source->fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	else
+		source->fd = open(source->name, O_RDONLY | O_CLOEXEC);
+	if (source->fd < 0)
+		return error_set(err, PCAP_OPEN_ERR, "%s: cannot be opened: %s", source->name,
+			strerror(errno));
+	return 0;
+}
+
+/* Uncompressed regular files are mapped, if the process may map one more. */
+static int file_open_map(struct driver_source *source, struct error *err)
+{
+	int r = file_map_new(&source->map, source->fd, (size_t)source->total_bytes);
+
+	if (r < 0)
+		return r;
+	source->map_bytes = (size_t)source->total_bytes;
+	r = capfile_format_open(&source->format, file_map_bytes(source->map),
+		MIN(source->map_bytes, CAPFILE_PROBE_BYTES), false, source->name, err);
+	if (r == CAPFILE_E_UNKNOWN)
+		return error_set(err, PCAP_OPEN_ERR, "%s: not a capture file; " CAPFILE_SUPPORTED,
+			source->name);
+	if (r < 0)
+		return r;
+	source->claim_at = source->true_end = source->format.header_bytes;
+	source->mode = source->format.kind == CAPFILE_KIND_PCAP ? FILE_MODE_GUESS : FILE_MODE_SCAN;
+	if (source->format.must_rewrite) {
+		source->mode = FILE_MODE_STREAM;
+		source->rest_offset = source->claim_at;
+		return file_stream_start(source, source->claim_at, true);
+	}
+	return 0;
+}
+
+static int file_open_regular(struct driver_source *source, struct error *err)
+{
+	uint8_t magic[8];
+	ssize_t n = pread(source->fd, magic, sizeof(magic), 0);
+	int r;
+
+	if (n < 0)
+		return error_set(err, PCAP_OPEN_ERR, "%s: cannot be read: %s", source->name,
+			strerror(errno));
+	if (source->total_bytes == 0)
+		return error_set(err, PCAP_OPEN_ERR, "%s: the file is empty; " CAPFILE_SUPPORTED,
+			source->name);
+	if (!capfile_stream_is_compressed(magic, (size_t)n)) {
+		r = file_open_map(source, err);
+		if (r == 0 || source->map)
+			return r;
+	}
+	source->mode = FILE_MODE_STREAM;
+	r = file_stream_start(source, 0, false);
+	if (r < 0)
+		return r;
+	r = file_stream_probe(source, err);
+	/* Damaged compression before anything could be recognised: it cannot be opened. */
+	if (r < 0 && err && err->code)
+		err->code = PCAP_OPEN_ERR;
+	return r;
+}
+
+static int file_open_kind(struct driver_source *source, struct error *err)
+{
+	struct stat st;
+
+	if (fstat(source->fd, &st) < 0)
+		return error_set(err, PCAP_OPEN_ERR, "%s: cannot be read: %s", source->name,
+			strerror(errno));
+	if (S_ISDIR(st.st_mode))
+		return error_set(err, PCAP_OPEN_ERR,
+			"%s: a directory, not a capture file; " CAPFILE_SUPPORTED, source->name);
+	/* Standard input may be a file that somebody has read a part of. */
+	if (S_ISREG(st.st_mode) && lseek(source->fd, 0, SEEK_CUR) == 0) {
+		source->total_bytes = (uint64_t)st.st_size;
+		return file_open_regular(source, err);
+	}
+	source->mode = FILE_MODE_PROBE;
+	return file_stream_start(source, CAPFILE_STREAM_NOT_SEEKABLE, false);
+}
+
+int file_open_sized(struct driver_source **ret, const struct driver_open_args *args,
+	size_t range_bytes, size_t stream_bytes, struct error *err)
+{
+	_cleanup_(file_closep) struct driver_source *source = NULL;
+	int r = file_new(&source, args);
+
+	if (r < 0)
+		return r;
+	source->range_bytes = range_bytes;
+	source->stream_bytes = stream_bytes;
+	r = file_open_fd(source, err);
+	if (r == 0)
+		r = file_open_kind(source, err);
+	if (r < 0)
+		return r == -ENOMEM ? r : -EINVAL;
+	*ret = TAKE(source);
+	return 0;
+}
+
+static int file_open(
+	struct driver_source **ret, const struct driver_open_args *args, struct error *err)
+{
+	return file_open_sized(ret, args, FILE_RANGE_BYTES, FILE_STREAM_BYTES, err);
+}
+
+static struct file_chunk *file_chunk_take(struct driver_source *source)
+{
+	struct file_chunk *c, *fresh;
+
+	(void)pthread_mutex_lock(&source->lock);
+	c = source->unused;
+	if (c)
+		source->unused = c->next;
+	(void)pthread_mutex_unlock(&source->lock);
+	if (!c) {
+		fresh = calloc(1, sizeof(*fresh));
+		return fresh;
+	}
+	*c = (struct file_chunk){ .buffer = c->buffer, .buffer_bytes = c->buffer_bytes };
+	return c;
+}
+
+static int file_guess_claim(struct driver_source *source, struct file_chunk *c)
+{
+	uint64_t start = source->claim_at, stop;
+
+	(void)pthread_mutex_lock(&source->lock);
+	c->exact = source->released_seq == source->next_seq && !source->checked;
+	if (c->exact)
+		start = source->true_end;
+	if (source->over)
+		start = source->map_bytes;
+	(void)pthread_mutex_unlock(&source->lock);
+	if (start >= source->map_bytes)
+		return DRIVER_E_END;
+	stop = MIN(start + source->range_bytes, source->map_bytes);
+	source->claim_at = stop;
+	c->span = (struct capfile_span){ .bytes = file_map_bytes(source->map),
+		.at = (size_t)start,
+		.stop = (size_t)stop,
+		.end = source->map_bytes };
+	c->guess = !c->exact;
+	c->start = (size_t)start;
+	c->ends = stop == source->map_bytes;
+	if (c->exact)
+		file_map_populate(source->map, (size_t)start, (size_t)stop);
+	return 0;
+}
+
+static int file_scan_claim(struct driver_source *source, struct file_chunk *c)
+{
+	uint64_t n_pkts = 0;
+	int r = CAPFILE_E_STOP;
+
+	if (source->claim_at >= source->map_bytes)
+		return DRIVER_E_END;
+	c->exact = true;
+	c->start_cursor = c->cursor = source->cursor;
+	c->start = (size_t)source->claim_at;
+	c->span = (struct capfile_span){
+		.bytes = file_map_bytes(source->map), .at = c->start, .end = source->map_bytes
+	};
+	while (r == CAPFILE_E_STOP && n_pkts == 0 && c->span.at < source->map_bytes) {
+		size_t to = c->span.at + MIN(source->range_bytes, source->map_bytes - c->span.at);
+
+		file_map_populate(source->map, c->span.at, to);
+		c->span.stop = to;
+		r = capfile_scan(&source->format, &source->cursor, &c->span, &n_pkts, source->name,
+			&c->pending);
+	}
+	source->claim_at = c->span.stop = c->span.at;
+	c->span.at = c->start;
+	if (r < 0)
+		return r;
+	if (r == CAPFILE_E_PRIVATE) {
+		/* From here on in buffers of our own. */
+		source->mode = FILE_MODE_STREAM;
+		source->rest_offset = source->claim_at;
+		r = file_stream_start(source, source->claim_at, true);
+		if (r < 0)
+			return r;
+		return n_pkts > 0 ? 0 : file_stream_claim(source, c);
+	}
+	source->ended = c->ends = r == CAPFILE_E_DAMAGED || source->claim_at == source->map_bytes;
+	return 0;
+}
+
+static int file_probe_claim(struct driver_source *source, struct file_chunk *c)
+{
+	int r = file_stream_probe(source, &c->pending);
+
+	if (r == 0) {
+		source->mode = FILE_MODE_STREAM;
+		return file_stream_claim(source, c);
+	}
+	if (r != -EINVAL)
+		return r;
+	c->exact = c->ends = source->ended = true;
+	c->outcome = CAPFILE_E_STOP;
+	return 0;
+}
+
+static int file_mode_claim(struct driver_source *source, struct file_chunk *c)
+{
+	switch (source->mode) {
+	case FILE_MODE_GUESS:
+		return file_guess_claim(source, c);
+	case FILE_MODE_SCAN:
+		return file_scan_claim(source, c);
+	case FILE_MODE_STREAM:
+		return file_stream_claim(source, c);
+	case FILE_MODE_PROBE:
+		return file_probe_claim(source, c);
+	}
+	return DRIVER_E_END;
+}
+
+static int file_claim(struct driver_source *source, struct driver_chunk *chunk)
+{
+	struct file_chunk *c;
+	int r;
+
+	if (source->ended || atomic_load_explicit(&source->woken, memory_order_relaxed))
+		return DRIVER_E_END;
+	c = file_chunk_take(source);
+	if (!c) {
+		source->ended = true;
+		return DRIVER_E_END;
+	}
+	r = file_mode_claim(source, c);
+	if (r == -ENOMEM) {
+		(void)error_set(&c->pending, MAPI_OUT_OF_MEMORY, "%s: out of memory while reading",
+			source->name);
+		source->ended = c->ends = c->exact = true;
+		c->outcome = CAPFILE_E_STOP;
+		r = 0;
+	}
+	if (r != 0) {
+		source->ended = true;
+		(void)pthread_mutex_lock(&source->lock);
+		c->next = source->unused;
+		source->unused = c;
+		(void)pthread_mutex_unlock(&source->lock);
+		return DRIVER_E_END;
+	}
+	*chunk = (struct driver_chunk){ .seq = source->next_seq++, .impl = c };
+	return 0;
+}
+
+static void file_wake(struct driver_source *source)
+{
+	const uint64_t one = 1;
+
+	atomic_store_explicit(&source->woken, true, memory_order_relaxed);
+	(void)!write(source->wake_fd, &one, sizeof(one)); /* full means it is readable already */
+}
+
+static void file_stats(const struct driver_source *source, struct driver_stats *ret)
+{
+	const struct capfile_stream *stream;
+
+	*ret = (struct driver_stats){
+		.total_bytes = source->total_bytes,
+		.done_bytes = atomic_load_explicit(&source->released_bytes, memory_order_relaxed),
+		.n_interfaces =
+			atomic_load_explicit(&source->format.n_interfaces, memory_order_acquire),
+	};
+	stream = source->stream;
+	if (stream)
+		ret->done_bytes = capfile_stream_done_bytes(stream);
+}
+
+static int file_interface(
+	const struct driver_source *source, unsigned int index, struct driver_interface *ret)
+{
+	const struct capfile_interface *interface = capfile_interface_get(&source->format, index);
+
+	if (!interface)
+		return -ENOENT;
+	*ret = (struct driver_interface){ .linktype = interface->linktype,
+		.snaplen_bytes = interface->snaplen_bytes,
+		.ts_units_per_s = interface->ts_units_per_s };
+	_Static_assert(sizeof(ret->name) == sizeof(interface->name), "names fit");
+	memcpy(ret->name, interface->name, sizeof(ret->name));
+	return 0;
+}
+
+const struct driver driver_file = {
+	.name = "file",
+	.lossless = true,
+	.match = file_match,
+	.open = file_open,
+	.claim = file_claim,
+	.next_batch = file_next_batch,
+	.rewind = file_rewind,
+	.verify = file_verify,
+	.release = file_release,
+	.wake = file_wake,
+	.stats = file_stats,
+	.interface = file_interface,
+	.close = file_close,
+};
