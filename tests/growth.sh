@@ -1,0 +1,10 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Create, connect and close thousands of flows: nothing grows (cycles.c), nothing is left.
+. "$(dirname "$0")/lib.sh"
+n=1000
+[ -z "${MAPI_TEST_QUICK-}" ] || n=300
+[ -z "${MAPI_TEST_LONG-}" ] || n=10000
+"$ALONE" "$CYCLES" $n "$OWN/ten.pcap" || fail "code $?"
+finish

@@ -1,0 +1,27 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# SIGINT at random moments (signals.c) for every program form of examples/, and for mapi itself.
+# 100 times in all, 1,000 with MAPI_TEST_LONG.
+. "$(dirname "$0")/lib.sh"
+runs=100
+[ -z "${MAPI_TEST_QUICK-}" ] || runs=40
+[ -z "${MAPI_TEST_LONG-}" ] || runs=1000
+
+# A file that takes some milliseconds, so that moments within a run are hit too.
+for i in $(seq 200); do tail -c +25 "$OWN/http.pcap"; done |
+	cat <(head -c 24 "$OWN/http.pcap") - > "$scratch/large.pcap"
+programs=()
+while read -r program; do
+	programs+=("$program")
+done < <(find "$MAPI_BUILD/examples" -maxdepth 1 -type f -perm -u+x | sort)
+[ ${#programs[@]} -gt 0 ] || fail "no examples are built"
+each=$((runs / (${#programs[@]} + 1) + 1))
+for program in "${programs[@]}"; do
+	echo "== $(basename "$program")"
+	"$SIGNALS" $each 1 30000 "$program" "$scratch/large.pcap" || fail "$(basename "$program")"
+done
+echo "== mapi run"
+"$SIGNALS" $each 1 30000 "$MAPI" run -q -r "$scratch/large.pcap" 'STR_SEARCH("www") | PKT_COUNTER' ||
+	fail "mapi run"
+finish
