@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The engine as its client sees it: a thread runs engine_run_private() on one end of a socketpair,
+ * the test speaks the protocol on the other, on captures that it makes itself.
+ */
+#undef NDEBUG
+#include <assert.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "engine.h"
+#include "mapi.h"
+#include "mapi.pb-c.h"
+#include "session.h"
+#include "wire/results.h"
+#include "wire/ring.h"
+#include "wire/wire.h"
+
+#define TEST_PKTS 1000
+#define TEST_PKT_BYTES 60
+#define TEST_ARENA_BYTES WIRE_ARENA_BYTES(65536)
+
+struct test_client {
+	pthread_t engine;
+	int engine_fd;
+	int engine_result;
+	struct wire_conn *conn;
+	uint64_t id;
+	uint8_t *area;
+	size_t area_bytes;
+	uint8_t *arena;
+	int fds[RING_N_FDS];
+};
+
+static void *test_engine(void *argument)
+{
+	struct test_client *client = argument;
+
+	client->engine_result = engine_run_private(client->engine_fd);
+	return NULL;
+}
+
+static void test_start(struct test_client *client)
+{
+	int fds[2];
+
+	*client = (struct test_client){ .arena = malloc(TEST_ARENA_BYTES) };
+	assert_non_null(client->arena);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	client->engine_fd = fds[1];
+	assert_int_equal(wire_conn_new(&client->conn, fds[0]), 0);
+	assert_int_equal(pthread_create(&client->engine, NULL, test_engine, client), 0);
+}
+
+static void test_stop(struct test_client *client)
+{
+	wire_conn_free(client->conn);
+	free(client->arena);
+	assert_int_equal(pthread_join(client->engine, NULL), 0);
+	if (client->area)
+		munmap(client->area, client->area_bytes);
+}
+
+static void test_wait(struct test_client *client)
+{
+	struct pollfd p = { .fd = wire_conn_fd(client->conn), .events = POLLIN };
+
+	assert_int_equal(poll(&p, 1, 10000), 1);
+}
+
+/* Send a request, return its reply: valid until the next call. */
+static Wire__Reply *test_call(
+	struct test_client *client, Wire__Request *request, const int *fds, unsigned int n_fds)
+{
+	struct wire_arena arena;
+	const uint8_t *frame;
+	size_t frame_bytes;
+	Wire__Reply *reply;
+	int r;
+
+	request->id = ++client->id;
+	assert_int_equal(wire_conn_put(client->conn, &request->base, fds, n_fds), 0);
+	while ((r = wire_conn_next(client->conn, &frame, &frame_bytes)) == WIRE_E_AGAIN)
+		test_wait(client);
+	if (r != 0)
+		return NULL;
+	wire_arena_init(&arena, client->arena, TEST_ARENA_BYTES);
+	reply = wire__reply__unpack(&arena.allocator, frame_bytes, frame);
+	assert_non_null(reply);
+	assert_int_equal(reply->id, client->id);
+	return reply;
+}
+
+#define TEST_CALL(client, member, case_, message)                 \
+	({                                                        \
+		Wire__Request request_ = WIRE__REQUEST__INIT;     \
+		request_.call_case = WIRE__REQUEST__CALL_##case_; \
+		request_.member = (message);                      \
+		test_call((client), &request_, NULL, 0);          \
+	})
+
+static void test_greet(struct test_client *client, unsigned int n_workers)
+{
+	Wire__Hello hello = WIRE__HELLO__INIT;
+	Wire__Reply *reply;
+	int fd;
+
+	hello.version = WIRE_VERSION;
+	hello.workers = n_workers;
+	hello.batch_pkts = 7;
+	reply = TEST_CALL(client, hello, HELLO, &hello);
+	assert_non_null(reply);
+	assert_null(reply->error);
+	assert_int_equal(reply->hello->workers, n_workers);
+	client->area_bytes = reply->hello->results_bytes;
+	assert_int_equal(wire_conn_take_fds(client->conn, &fd, 1), 0);
+	/* Nobody but the engine writes results. */
+	assert_ptr_equal(mmap(NULL, client->area_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0),
+		MAP_FAILED);
+	client->area = mmap(NULL, client->area_bytes, PROT_READ, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(client->area, MAP_FAILED);
+	close(fd);
+}
+
+/* A pcap file of TEST_PKTS Ethernet frames of TEST_PKT_BYTES. */
+static int test_capture(void)
+{
+	const uint32_t head[6] = { 0xa1b2c3d4, 0x00040002, 0, 0, 65535, 1 };
+	int fd = memfd_create("test-capture", MFD_CLOEXEC);
+
+	assert_int_equal(write(fd, head, sizeof(head)), sizeof(head));
+	for (uint32_t i = 0; i < TEST_PKTS; i++) {
+		const uint32_t record[4] = { 1000000000 + i / 10, i % 10, TEST_PKT_BYTES,
+			TEST_PKT_BYTES };
+		uint8_t data[TEST_PKT_BYTES] = {
+			[12] = 8, [13] = 0, [14] = 0x45, [23] = i % 2 ? 6 : 17
+		};
+
+		assert_int_equal(write(fd, record, sizeof(record)), sizeof(record));
+		assert_int_equal(write(fd, data, sizeof(data)), sizeof(data));
+	}
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	return fd;
+}
+
+static uint64_t test_open(struct test_client *client)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__DeviceOpen open = WIRE__DEVICE_OPEN__INIT;
+	Wire__Reply *reply;
+	int fd = test_capture();
+
+	open.name = (char[]){ "test.pcap" };
+	request.call_case = WIRE__REQUEST__CALL_DEVICE_OPEN;
+	request.device_open = &open;
+	reply = test_call(client, &request, &fd, 1);
+	close(fd);
+	if (reply->error)
+		fail_msg("%s", reply->error->text);
+	return reply->device->device;
+}
+
+static uint32_t test_flow(struct test_client *client, uint64_t device, bool start,
+	const struct results_flow **ret_shared)
+{
+	Wire__FlowCreate create = WIRE__FLOW_CREATE__INIT;
+	Wire__Reply *reply;
+
+	create.device = device;
+	create.start = start;
+	reply = TEST_CALL(client, flow_create, FLOW_CREATE, &create);
+	assert_null(reply->error);
+	if (ret_shared)
+		*ret_shared = (const void *)(client->area + reply->flow->flow_offset_bytes);
+	return reply->flow->flow;
+}
+
+/* Apply a function with arguments as text. Return: the reply. */
+static Wire__Reply *test_apply(struct test_client *client, uint32_t flow, const char *function,
+	const char *const *args, unsigned int n_args)
+{
+	Wire__FlowApply apply = WIRE__FLOW_APPLY__INIT;
+	Wire__Value values[8], *pointers[8];
+	char name[64], texts[8][64];
+
+	snprintf(name, sizeof(name), "%s", function);
+	for (unsigned int i = 0; i < n_args; i++) {
+		snprintf(texts[i], sizeof(texts[i]), "%s", args[i]);
+		wire__value__init(&values[i]);
+		values[i].kind_case = WIRE__VALUE__KIND_TEXT;
+		values[i].text = texts[i];
+		pointers[i] = &values[i];
+	}
+	apply.flow = flow;
+	apply.function = name;
+	apply.args = pointers;
+	apply.n_args = n_args;
+	return TEST_CALL(client, flow_apply, FLOW_APPLY, &apply);
+}
+
+static const struct results_slot *test_slot(struct test_client *client, const Wire__Reply *reply)
+{
+	assert_null(reply->error);
+	assert_int_equal(reply->apply->n_slots, 1);
+	return (const void *)(client->area + reply->apply->slot_offset_bytes);
+}
+
+static void test_connect(struct test_client *client, uint32_t flow)
+{
+	Wire__FlowConnect connect = WIRE__FLOW_CONNECT__INIT;
+	Wire__Reply *reply;
+
+	connect.flow = flow;
+	reply = TEST_CALL(client, flow_connect, FLOW_CONNECT, &connect);
+	if (reply->error)
+		fail_msg("%s", reply->error->text);
+}
+
+static void test_close(struct test_client *client, uint32_t flow, int code)
+{
+	Wire__FlowClose close = WIRE__FLOW_CLOSE__INIT;
+	Wire__Reply *reply;
+
+	close.flow = flow;
+	reply = TEST_CALL(client, flow_close, FLOW_CLOSE, &close);
+	assert_int_equal(reply->error ? reply->error->code : 0, code);
+}
+
+static void test_start_device(struct test_client *client, uint64_t device)
+{
+	Wire__DeviceStart start = WIRE__DEVICE_START__INIT;
+
+	start.device = device;
+	assert_null(TEST_CALL(client, device_start, DEVICE_START, &start)->error);
+}
+
+/* Flush until the flow has finished. */
+static void test_finish(
+	struct test_client *client, uint32_t flow, const struct results_flow *shared)
+{
+	Wire__FlowFlush flush = WIRE__FLOW_FLUSH__INIT;
+
+	flush.flow = flow;
+	while (*(const volatile uint32_t *)&shared->status != FLOW_FINISHED)
+		assert_null(TEST_CALL(client, flow_flush, FLOW_FLUSH, &flush)->error);
+}
+
+static uint64_t test_u64(const struct results_slot *slot)
+{
+	uint64_t value;
+
+	memcpy(&value, slot->data, sizeof(value));
+	return value;
+}
+
+/* ---- the tests ---- */
+
+static void counts_with_one_worker_and_more(void **unused)
+{
+	for (unsigned int n_workers = 1; n_workers <= 3; n_workers++) {
+		struct test_client client;
+		const struct results_flow *shared;
+		const struct results_slot *pkts, *bytes;
+		uint32_t flow;
+
+		test_start(&client);
+		test_greet(&client, n_workers);
+		flow = test_flow(&client, test_open(&client), true, &shared);
+		assert_null(test_apply(&client, flow, "BPF_FILTER", (const char *[]){ "tcp" }, 1)
+				    ->error);
+		pkts = test_slot(&client, test_apply(&client, flow, "PKT_COUNTER", NULL, 0));
+		bytes = test_slot(
+			&client, test_apply(&client, flow, "stdflib:BYTE_COUNTER", NULL, 0));
+		test_connect(&client, flow);
+		test_finish(&client, flow, shared);
+		assert_int_equal(test_u64(pkts), TEST_PKTS / 2);
+		assert_int_equal(test_u64(bytes), TEST_PKTS / 2 * TEST_PKT_BYTES);
+		assert_int_equal(shared->pkts, TEST_PKTS);
+		assert_int_equal(shared->error_code, 0);
+		test_close(&client, flow, 0);
+		test_close(&client, flow, 6145);
+		test_stop(&client);
+		assert_int_equal(client.engine_result, 0);
+	}
+}
+
+static void flows_share_a_device_and_refer_to_each_other(void **unused)
+{
+	struct test_client client;
+	const struct results_flow *shared;
+	const struct results_slot *stats;
+	char fd_text[16];
+	uint64_t device;
+	uint32_t source, referrer;
+
+	test_start(&client);
+	test_greet(&client, 2);
+	device = test_open(&client);
+	source = test_flow(&client, device, false, NULL);
+	referrer = test_flow(&client, device, false, &shared);
+	test_slot(&client, test_apply(&client, source, "PKT_COUNTER", NULL, 0));
+	snprintf(fd_text, sizeof(fd_text), "%u", source);
+	stats = test_slot(&client,
+		test_apply(&client, referrer, "STATS", (const char *[]){ fd_text, "1", "0" }, 3));
+	test_connect(&client, source);
+	test_connect(&client, referrer);
+	/* The source is closed before it has counted anything: it goes on for who refers to it. */
+	test_close(&client, source, 0);
+	test_start_device(&client, device);
+	test_finish(&client, referrer, shared);
+	assert_int_equal(test_u64(stats), TEST_PKTS);
+	test_close(&client, referrer, 0);
+	test_stop(&client);
+}
+
+static void bad_references_are_refused(void **unused)
+{
+	static const char *const bad[][3] = { { "77", "1", "0" }, { "1", "9", "0" },
+		{ "1", "1", "0" } };
+	struct test_client client;
+	uint64_t device;
+	uint32_t flow;
+
+	test_start(&client);
+	test_greet(&client, 1);
+	device = test_open(&client);
+	flow = test_flow(&client, device, false, NULL);
+	assert_null(test_apply(&client, flow, "BPF_FILTER", (const char *[]){ "tcp" }, 1)->error);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(test_apply(&client, flow, "STATS", bad[i], 3)->error->code, 7001);
+	test_stop(&client);
+}
+
+static void packets_wait_for_their_reader_until_it_closes(void **unused)
+{
+	struct test_client client;
+	struct ring_reader *reader;
+	Wire__Reply *reply;
+	const void *record;
+	size_t record_bytes;
+	uint32_t flow;
+
+	test_start(&client);
+	test_greet(&client, 2);
+	flow = test_flow(&client, test_open(&client), true, NULL);
+	reply = test_apply(&client, flow, "TO_BUFFER", NULL, 0);
+	assert_null(reply->error);
+	assert_true(reply->apply->has_ring);
+	assert_int_equal(wire_conn_take_fds(client.conn, client.fds, RING_N_FDS), 0);
+	assert_int_equal(ring_reader_new(&reader, client.fds), 0);
+	test_connect(&client, flow);
+	for (unsigned int i = 0; i < TEST_PKTS / 2; i++) {
+		struct mapipkt pkt;
+
+		while (ring_reader_next(reader, &record, &record_bytes) == RING_READ_E_EMPTY)
+			ring_reader_wait(reader, -1);
+		assert_int_equal(record_bytes, offsetof(struct mapipkt, pkt) + TEST_PKT_BYTES);
+		memcpy(&pkt, record, sizeof(pkt));
+		assert_int_equal(pkt.ts >> 32, 1000000000 + i / 10);
+	}
+	test_close(&client, flow, 0); /* with half of the packets unread */
+	ring_reader_free(reader);
+	test_stop(&client);
+}
+
+static void results_outlive_the_device_but_not_the_flow(void **unused)
+{
+	struct test_client client;
+	const struct results_flow *shared;
+	const struct results_slot *pkts;
+	Wire__DeviceClose device_close = WIRE__DEVICE_CLOSE__INIT;
+	uint64_t device;
+	uint32_t flow;
+
+	test_start(&client);
+	test_greet(&client, 1);
+	device = test_open(&client);
+	flow = test_flow(&client, device, false, &shared);
+	pkts = test_slot(&client, test_apply(&client, flow, "PKT_COUNTER", NULL, 0));
+	test_connect(&client, flow);
+	test_start_device(&client, device);
+	test_finish(&client, flow, shared);
+	device_close.device = device;
+	assert_null(TEST_CALL(&client, device_close, DEVICE_CLOSE, &device_close)->error);
+	assert_int_equal(
+		TEST_CALL(&client, device_close, DEVICE_CLOSE, &device_close)->error->code, 3202);
+	assert_int_equal(test_u64(pkts), TEST_PKTS);
+	test_close(&client, flow, 0);
+	test_stop(&client);
+}
+
+static void errors_name_their_code(void **unused)
+{
+	static const struct {
+		const char *function;
+		const char *arg;
+		int code;
+	} cases[] = {
+		{ "NO_SUCH", "", 6144 },
+		{ "BPF_FILTER", "tcp prot 80", 1025 },
+		{ "BPF_FILTER", "", 7001 },
+		{ "STR_SEARCH", "|41", 3503 },
+		{ "TO_BUFFER", "7", 7001 },
+		{ "HASHSAMP", "5000", 7001 },
+		{ "PKTINFO", "9", 7002 },
+		{ "CUT", "0", 7001 },
+	};
+	struct test_client client;
+	uint32_t flow;
+
+	test_start(&client);
+	test_greet(&client, 1);
+	flow = test_flow(&client, test_open(&client), true, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		Wire__Reply *reply = test_apply(&client, flow, cases[i].function, &cases[i].arg, 1);
+
+		assert_non_null(reply->error);
+		if (reply->error->code != cases[i].code)
+			fail_msg("%s(%s): %d %s", cases[i].function, cases[i].arg,
+				reply->error->code, reply->error->text);
+		assert_true(strlen(reply->error->text) > 10);
+	}
+	test_connect(&client, flow);
+	assert_int_equal(test_apply(&client, flow, "PKT_COUNTER", NULL, 0)->error->code, 7006);
+	test_stop(&client);
+}
+
+static void a_request_before_the_greeting_ends_the_session(void **unused)
+{
+	struct test_client client;
+	Wire__Describe describe = WIRE__DESCRIBE__INIT;
+
+	test_start(&client);
+	assert_null(TEST_CALL(&client, describe, DESCRIBE, &describe));
+	test_stop(&client);
+}
+
+static void garbage_ends_the_session(void **unused)
+{
+	struct test_client client;
+	const uint8_t *frame;
+	size_t frame_bytes;
+
+	test_start(&client);
+	assert_int_equal(send(wire_conn_fd(client.conn), "\0\0\0\4zzzz", 8, 0), 8);
+	while (wire_conn_next(client.conn, &frame, &frame_bytes) == WIRE_E_AGAIN)
+		test_wait(&client);
+	test_stop(&client);
+}
+
+static void functions_describe_themselves(void **unused)
+{
+	struct test_client client;
+	Wire__Describe describe = WIRE__DESCRIBE__INIT;
+	Wire__Reply *reply;
+
+	test_start(&client);
+	test_greet(&client, 1);
+	reply = TEST_CALL(&client, describe, DESCRIBE, &describe);
+	assert_true(reply->describe->n_functions >= 12);
+	describe.name = (char[]){ "STATS" };
+	reply = TEST_CALL(&client, describe, DESCRIBE, &describe);
+	assert_int_equal(reply->describe->n_functions, 1);
+	assert_int_equal(reply->describe->functions[0]->result_bytes, 64);
+	describe.name = (char[]){ "PKT_COUNTR" };
+	reply = TEST_CALL(&client, describe, DESCRIBE, &describe);
+	assert_int_equal(reply->error->code, 6144);
+	assert_non_null(strstr(reply->error->text, "PKT_COUNTER"));
+	test_stop(&client);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(counts_with_one_worker_and_more),
+		cmocka_unit_test(flows_share_a_device_and_refer_to_each_other),
+		cmocka_unit_test(bad_references_are_refused),
+		cmocka_unit_test(packets_wait_for_their_reader_until_it_closes),
+		cmocka_unit_test(results_outlive_the_device_but_not_the_flow),
+		cmocka_unit_test(errors_name_their_code),
+		cmocka_unit_test(a_request_before_the_greeting_ends_the_session),
+		cmocka_unit_test(garbage_ends_the_session),
+		cmocka_unit_test(functions_describe_themselves),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
