@@ -75,13 +75,18 @@ static bool std_hashsamp_passes(const struct function_call *call, unsigned int i
 	struct decode_flow_key *ret_key)
 {
 	const struct decode_layers *outer = &call->decode->outer[i];
+	struct decode_flow_key key;
 
 	if (outer->l4_proto != IPPROTO_TCP && outer->l4_proto != IPPROTO_UDP)
 		return false;
 	if (outer->flags & DECODE_FRAGMENT_LATER)
 		return false;
-	return decode_flow_key(call->batch, i, outer, ret_key) &&
-		decode_flow_hash(ret_key, STD_HASHSAMP_SEED) % STD_HASHSAMP_RANGE_MAX < range;
+	if (!decode_flow_key(call->batch, i, outer, &key))
+		return false;
+	if (decode_flow_hash(&key, STD_HASHSAMP_SEED) % STD_HASHSAMP_RANGE_MAX >= range)
+		return false;
+	*ret_key = key;
+	return true;
 }
 
 static unsigned int std_hashsamp_tcp_flags(uint8_t header_flags)

@@ -91,7 +91,7 @@ static const struct mapi_arg std_sample_args[] = {
 	{
 		.name = "mode",
 		.type = MAPI_ARG_INT,
-		.default_text = "2",
+		.default_text = "PERIODIC",
 		.error_code = MFUNCT_INVALID_ARGUMENT_2,
 		.choices = std_sample_choices,
 		.n_choices = ARRAY_SIZE(std_sample_choices),

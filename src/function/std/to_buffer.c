@@ -115,7 +115,7 @@ static const struct mapi_arg std_to_buffer_args[] = {
 	{
 		.name = "wait",
 		.type = MAPI_ARG_INT,
-		.default_text = "0",
+		.default_text = "WAIT",
 		.min = STD_TO_BUFFER_MODE_WAIT,
 		.max = STD_TO_BUFFER_MODE_NOWAIT,
 		.error_code = MFUNCT_INVALID_ARGUMENT_1,
