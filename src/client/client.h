@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Inside libmapi: what its files share. Programs see include/mapi.h.
+ *
+ * Rules that make mapi_close_flow() safe in a signal handler:
+ *   - control calls hold one mutex and block all signals meanwhile, so a handler never runs in a
+ *     thread that holds it;
+ *   - closing allocates and frees nothing; a closed flow waits in a queue and is dismantled when a
+ *     later mapi_create_flow() needs its memory, so packets and results that the interrupted code
+ *     still uses stay readable;
+ *   - everything else (packets, results) holds no lock, only a reference on its flow.
+ */
+#ifndef MAPI_CLIENT_CLIENT_H
+#define MAPI_CLIENT_CLIENT_H
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "mapi.h"
+#include "mapi.pb-c.h"
+#include "mapi/errors.h"
+#include "mapi/schema.h"
+#include "wire/results.h"
+#include "wire/ring.h"
+#include "wire/wire.h"
+
+#define CLIENT_FLOWS_MAX 4096
+#define CLIENT_FUNCTIONS_MAX 1024 /* of one flow */
+#define CLIENT_ARGS_MAX 12
+/* Closed flows that are kept whole, for code that a signal handler has interrupted. */
+#define CLIENT_GRACE_FLOWS 8
+
+/* ---- errors (client_error.c) ---- */
+
+/* Set this thread's error. Return: -1. */
+int client_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int client_fail_error(const struct error *err); /* the same; 6142 if @err is empty */
+void client_clear_error(void);
+
+/* ---- the engine behind the socket (engine.c, start.c) ---- */
+
+/* A connection to a daemon. Lives until the next one is made and no flow uses it. */
+struct engine {
+	struct wire_conn *conn;
+	int fd; /* of conn; for waiters to notice the end */
+	int fd_base;
+	int fd_last;
+	_Atomic bool is_lost;
+	const unsigned char *results;
+	size_t results_bytes;
+	uint64_t last_id;
+	unsigned int n_users; /* guarded by the lock: flows and devices */
+	struct engine *next;
+};
+
+/* The lock, held: signals are blocked, errno is kept. */
+struct client_lock {
+	sigset_t signals;
+	int saved_errno;
+};
+
+void client_lock(struct client_lock *lock);
+void client_unlock(struct client_lock *lock);
+
+/* First thing in every call. Return: 0, or -1 with 6141: nothing was created yet, or it was created
+ * before a fork by a parent that still lives. */
+int client_enter(void);
+
+/* The current engine, started if there is none. Under the lock. Return: NULL with this thread's
+ * error. */
+struct engine *client_engine(void);
+
+/* Whether the daemon is gone; asks the kernel. Any thread. */
+bool engine_is_lost(struct engine *engine);
+
+/* One request and its reply. Under the lock.
+ * @fds: borrowed.
+ * Return: the reply, valid until the next call; NULL with this thread's error. */
+const Wire__Reply *engine_call(
+	struct engine *engine, Wire__Request *request, const int fds[], unsigned int n_fds);
+
+/* Descriptors that came with the last reply. Return: 0, -EBADMSG. */
+int engine_take_fds(struct engine *engine, int ret_fds[], unsigned int n_fds);
+
+/* Checks an offset into the result area. Return: NULL if it does not lie within. */
+const void *engine_results(const struct engine *engine, uint64_t offset_bytes, uint64_t n_bytes);
+
+/* Start a private daemon. @ret_fd: our end. Return: 0, or -1 with this thread's error. */
+int private_start(int *ret_fd);
+
+/* ---- descriptions (describe.c) ---- */
+
+/* Under the lock. Return: NULL with this thread's error (6144). */
+const struct mapi_function_desc *describe_find(struct engine *engine, const char *name);
+
+/* ---- arguments (args.c) ---- */
+
+/* What a caller passed. */
+enum arg_kind { ARG_MISSING, ARG_NUMBER, ARG_LARGE, ARG_REAL, ARG_TEXT, ARG_OTHER };
+
+struct arg {
+	enum arg_kind kind;
+	bool is_null; /* ARG_NUMBER 0 that may be a NULL of C++ */
+	bool is_unchecked; /* from a call without types: it may be anything */
+	long long number;
+	unsigned long long large;
+	const char *text; /* ARG_TEXT: readable, or NULL */
+};
+
+/* Read variadic arguments. @types: of mapi_apply_function_typed(). */
+void args_from_typed(struct arg args[CLIENT_ARGS_MAX], unsigned long long types, va_list *ap);
+/* Read what the description promises. Each arg that is text is checked to be readable. */
+void args_from_plain(
+	struct arg args[CLIENT_ARGS_MAX], const struct mapi_function_desc *desc, va_list *ap);
+void args_from_array(struct arg args[CLIENT_ARGS_MAX], char **texts, unsigned int n_texts);
+
+/* Arguments as they are sent. */
+struct args_message {
+	Wire__Value values[CLIENT_ARGS_MAX];
+	Wire__Value *pointers[CLIENT_ARGS_MAX];
+	unsigned int n_values;
+	char *texts[CLIENT_ARGS_MAX]; /* owned */
+	int fds[CLIENT_ARGS_MAX]; /* output files, owned */
+	unsigned int n_fds;
+};
+
+/* Convert, open output files. Return: 0, or -1 with this thread's error. */
+int args_convert(struct args_message *ret, const struct arg args[CLIENT_ARGS_MAX],
+	const struct mapi_function_desc *desc, int fd_base);
+void args_message_deinit(struct args_message *message);
+
+/* ---- flows (flow.c) ---- */
+
+/* A function of a flow. */
+struct applied {
+	int fid;
+	bool no_wait; /* TO_BUFFER(NOWAIT) */
+	const struct mapi_function_desc *desc;
+	const unsigned char *slots;
+	size_t slot_bytes;
+	unsigned int n_slots;
+	size_t result_bytes;
+	struct ring_reader *ring; /* NULL: none */
+	_Atomic bool is_busy; /* a thread reads the ring */
+	mapi_results_t result;
+	unsigned char *buffer;
+	_Atomic(const void *) cell;
+};
+
+struct flow {
+	_Atomic uint32_t refs; /* 0: nobody may take one */
+	_Atomic int fd;
+	_Atomic bool is_closed;
+	_Atomic bool is_connected;
+	struct engine *engine;
+	uint32_t id; /* at the engine */
+	uint64_t device;
+	bool owns_device;
+	int device_number;
+	char device_name[MAPI_STR_LENGTH];
+	const struct results_flow *shared;
+	_Atomic unsigned int n_functions;
+	struct applied *_Atomic functions[CLIENT_FUNCTIONS_MAX];
+	struct flow *next; /* in the queue of closed flows */
+};
+
+/* Look up and take a reference. Any thread, signal handlers. Return: NULL without an error set. */
+struct flow *flow_get(int fd);
+void flow_put(struct flow *flow);
+static inline void flow_putp(struct flow **flow)
+{
+	if (*flow)
+		flow_put(*flow);
+}
+
+struct applied *flow_function(const struct flow *flow, int fid);
+
+/* Why a flow gives nothing any more. Sets this thread's error. Return: false if there is no cause.
+ */
+bool flow_failed(struct flow *flow);
+
+/* The next record of a function's ring. Return: 0, an outcome, or -1 with this thread's error. */
+enum client_outcome {
+	CLIENT_E_EMPTY = 1, /* nothing now, and @no_wait */
+	CLIENT_E_END, /* nothing ever again, and no error */
+	_CLIENT_E_N
+};
+int client_next_record(struct flow *flow, struct applied *applied, bool no_wait,
+	const void **ret_record, size_t *ret_bytes);
+
+/* After fork: the child's copies of all flows are dismantled. Under the lock. */
+void flow_forget_all(void);
+void device_forget_all(void);
+
+/* ---- devices (device.c) ---- */
+
+/* Under the lock. Return: the engine's number for "path@id"; false: no such device. */
+bool device_find(
+	const char *name, struct engine **ret_engine, uint64_t *ret_device, int *ret_number);
+
+/* Open a capture file. Return: a descriptor, or -1 with this thread's error. */
+int device_open_file(const char *path);
+
+#endif

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The state of the library: its lock, the connection to a daemon, requests and replies.
+ *
+ * After a fork the child does not know yet whether it is the program that goes on, as with
+ * daemon(3), or a helper. So every call of a child asks whether the parent still lives until it has
+ * exited (then the child adopts everything) or a new flow is made (then it begins anew).
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "client.h"
+
+/* Room to unpack a reply; touched as far as it is used. */
+#define CLIENT_ARENA_BYTES (8u << 20)
+#define CLIENT_HELLO_TIMEOUT_MS 10000
+
+static struct client {
+	pthread_mutex_t lock;
+	_Atomic bool is_initialised; /* something was created */
+	_Atomic pid_t fork_parent; /* not 0: the parent of a child that is not decided yet */
+	struct engine *current;
+	struct engine *old; /* lost ones that flows still use */
+	void *arena_bytes;
+	struct wire_arena arena;
+	int last_fd;
+} client = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* ---- lock and fork ---- */
+
+void client_lock(struct client_lock *lock)
+{
+	sigset_t all;
+
+	lock->saved_errno = errno;
+	sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &lock->signals);
+	(void)pthread_mutex_lock(&client.lock);
+}
+
+void client_unlock(struct client_lock *lock)
+{
+	(void)pthread_mutex_unlock(&client.lock);
+	(void)pthread_sigmask(SIG_SETMASK, &lock->signals, NULL);
+	errno = lock->saved_errno;
+}
+
+static struct client_lock client_fork_lock; /* guarded by the lock itself */
+static pid_t client_fork_pid;
+
+static void client_before_fork(void)
+{
+	struct client_lock lock;
+
+	client_lock(&lock);
+	client_fork_lock = lock;
+	client_fork_pid = getpid();
+}
+
+static void client_after_fork_parent(void)
+{
+	struct client_lock lock = client_fork_lock;
+
+	client_unlock(&lock);
+}
+
+static void client_after_fork_child(void)
+{
+	struct client_lock lock = client_fork_lock;
+
+	if (atomic_load(&client.is_initialised) && atomic_load(&client.fork_parent) == 0)
+		atomic_store(&client.fork_parent, client_fork_pid);
+	client_unlock(&lock);
+}
+
+static void client_register_fork(void)
+{
+	/* Without the handlers a child would only fail later, with 9005. */
+	(void)pthread_atfork(client_before_fork, client_after_fork_parent, client_after_fork_child);
+}
+
+/* Return: true if the handles of this process are its own. */
+static bool client_owns_handles(void)
+{
+	pid_t parent = atomic_load_explicit(&client.fork_parent, memory_order_relaxed);
+
+	if (parent == 0)
+		return true;
+	if (getppid() == parent)
+		return false;
+	atomic_store(&client.fork_parent, 0);
+	return true;
+}
+
+int client_enter(void)
+{
+	if (!atomic_load_explicit(&client.is_initialised, memory_order_acquire))
+		return client_fail(MAPI_INIT_ERROR, "no flow or device was created yet");
+	if (!client_owns_handles())
+		return client_fail(MAPI_INIT_ERROR,
+			"flows belong to the process that created them, not to its child");
+	return 0;
+}
+
+/* ---- one engine ---- */
+
+static struct engine *engine_free(struct engine *engine)
+{
+	if (!engine)
+		return NULL;
+	if (engine->results)
+		(void)munmap((void *)(uintptr_t)engine->results, engine->results_bytes);
+	wire_conn_free(engine->conn);
+	free(engine);
+	return NULL;
+}
+DEFINE_CLEANUP(struct engine *, engine_free);
+
+bool engine_is_lost(struct engine *engine)
+{
+	struct pollfd pollfd = { .fd = engine->fd, .events = POLLRDHUP };
+
+	if (!atomic_load(&engine->is_lost) && poll(&pollfd, 1, 0) == 1)
+		atomic_store(&engine->is_lost, true);
+	return atomic_load(&engine->is_lost);
+}
+
+static const Wire__Reply *engine_fail_lost(struct engine *engine)
+{
+	atomic_store(&engine->is_lost, true);
+	client_fail(MAPI_DAEMON_LOST, "the daemon of this flow ended unexpectedly");
+	return NULL;
+}
+
+/* Wait until the socket is readable (or writable). Signals are blocked: no EINTR but by ptrace. */
+static bool engine_wait(struct engine *engine, short events, int timeout_ms)
+{
+	struct pollfd pollfd = { .fd = engine->fd, .events = events };
+	int n;
+
+	do
+		n = poll(&pollfd, 1, timeout_ms);
+	while (n < 0 && errno == EINTR);
+	return n == 1;
+}
+
+static int engine_send(
+	struct engine *engine, const Wire__Request *request, const int fds[], unsigned int n_fds)
+{
+	int r = wire_conn_put(engine->conn, &request->base, fds, n_fds);
+
+	while (r == WIRE_E_AGAIN) {
+		(void)engine_wait(engine, POLLOUT, -1);
+		r = wire_conn_flush(engine->conn);
+	}
+	return r;
+}
+
+static const Wire__Reply *engine_call_timed(struct engine *engine, Wire__Request *request,
+	const int fds[], unsigned int n_fds, int timeout_ms)
+{
+	const uint8_t *frame;
+	const Wire__Reply *reply;
+	size_t n_bytes;
+	int r;
+
+	if (atomic_load(&engine->is_lost))
+		return engine_fail_lost(engine);
+	request->id = ++engine->last_id;
+	r = engine_send(engine, request, fds, n_fds);
+	if (r == -EMSGSIZE) {
+		client_fail(MFUNCT_INVALID_ARGUMENT, "the arguments are too long");
+		return NULL;
+	}
+	if (r == -ETOOMANYREFS) {
+		client_fail(MAPI_ERROR_SEND_FD, "cannot pass a descriptor: %s", strerror(-r));
+		return NULL;
+	}
+	if (r < 0)
+		return engine_fail_lost(engine);
+	for (;;) {
+		r = wire_conn_next(engine->conn, &frame, &n_bytes);
+		if (r != WIRE_E_AGAIN)
+			break;
+		if (!engine_wait(engine, POLLIN, timeout_ms))
+			break;
+	}
+	if (r != 0)
+		return engine_fail_lost(engine);
+	wire_arena_init(&client.arena, client.arena_bytes, CLIENT_ARENA_BYTES);
+	reply = wire__reply__unpack(&client.arena.allocator, n_bytes, frame);
+	if (!reply || reply->id != request->id)
+		return engine_fail_lost(engine);
+	if (reply->error) {
+		const char *text = reply->error->text;
+
+		client_fail(reply->error->code, "%s",
+			text && *text ? text : error_code_text(reply->error->code));
+		return NULL;
+	}
+	return reply;
+}
+
+const Wire__Reply *engine_call(
+	struct engine *engine, Wire__Request *request, const int fds[], unsigned int n_fds)
+{
+	return engine_call_timed(engine, request, fds, n_fds, -1);
+}
+
+int engine_take_fds(struct engine *engine, int ret_fds[], unsigned int n_fds)
+{
+	return wire_conn_take_fds(engine->conn, ret_fds, n_fds);
+}
+
+const void *engine_results(const struct engine *engine, uint64_t offset_bytes, uint64_t n_bytes)
+{
+	if (offset_bytes % RESULTS_ALIGN_BYTES != 0 || offset_bytes > engine->results_bytes ||
+		n_bytes > engine->results_bytes - offset_bytes)
+		return NULL;
+	return engine->results + offset_bytes;
+}
+
+/* ---- the first request ---- */
+
+/* A number from the environment. Return: 0 (unset: unchanged), or -1 with this thread's error. */
+static int engine_getenv(const char *name, uint64_t min, uint64_t max, uint64_t *ret, bool *ret_set)
+{
+	const char *text = getenv(name);
+	unsigned long long value;
+	char *end;
+
+	if (!text || !*text)
+		return 0;
+	errno = 0;
+	value = strtoull(text, &end, 0);
+	if (errno != 0 || *end || strchr(text, '-') || value < min || value > max)
+		return client_fail(MFUNCT_INVALID_ARGUMENT,
+			"the environment variable %s is '%s', but must be a number from %llu to "
+			"%llu",
+			name, text, (unsigned long long)min, (unsigned long long)max);
+	*ret = value;
+	*ret_set = true;
+	return 0;
+}
+
+static int engine_map_results(struct engine *engine, uint64_t results_bytes)
+{
+	_cleanup_(cleanup_closep) int fd = -1;
+	struct stat st;
+	void *results;
+	int seals;
+
+	if (engine_take_fds(engine, &fd, 1) < 0)
+		return -EBADMSG;
+	seals = fcntl(fd, F_GET_SEALS);
+	if (fstat(fd, &st) < 0 || seals < 0 || !(seals & F_SEAL_SHRINK) || st.st_size < 0 ||
+		results_bytes == 0 || (uint64_t)st.st_size < results_bytes)
+		return -EBADMSG;
+	results = mmap(NULL, results_bytes, PROT_READ, MAP_SHARED, fd, 0);
+	if (results == MAP_FAILED)
+		return -errno;
+	engine->results = results;
+	engine->results_bytes = results_bytes;
+	return 0;
+}
+
+static int engine_hello(struct engine *engine)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__Hello hello = WIRE__HELLO__INIT;
+	const Wire__Reply *reply;
+	uint64_t workers = 0, batch_pkts = 0;
+	bool is_set = false, has_seed = false;
+	int r;
+
+	if (engine_getenv("MAPI_WORKERS", 1, 256, &workers, &is_set) < 0 ||
+		engine_getenv("MAPI_BATCH", 1, 256, &batch_pkts, &is_set) < 0 ||
+		engine_getenv("MAPI_SEED", 0, UINT64_MAX, &hello.seed, &has_seed) < 0)
+		return -1;
+	hello.version = WIRE_VERSION;
+	hello.workers = (uint32_t)workers;
+	hello.batch_pkts = (uint32_t)batch_pkts;
+	hello.has_seed = has_seed;
+	request.call_case = WIRE__REQUEST__CALL_HELLO;
+	request.hello = &hello;
+	reply = engine_call_timed(engine, &request, NULL, 0, CLIENT_HELLO_TIMEOUT_MS);
+	if (!reply) {
+		if (atomic_load(&engine->is_lost))
+			client_fail(MCOM_INIT_SOCKET_ERROR, "the daemon does not answer");
+		return -1;
+	}
+	if (reply->result_case != WIRE__REPLY__RESULT_HELLO ||
+		reply->hello->version != WIRE_VERSION)
+		return client_fail(MCOM_INIT_SOCKET_ERROR,
+			"the daemon is of another version than the library");
+	if (reply->hello->flow_base > INT32_MAX / 2)
+		return client_fail(MCOM_INIT_SOCKET_ERROR, "the daemon sent an invalid flow range");
+	r = engine_map_results(engine, reply->hello->results_bytes);
+	if (r < 0)
+		return client_fail(
+			MAPI_SHM_ERR, "cannot map the results of the daemon: %s", strerror(-r));
+	return 0;
+}
+
+static int engine_new(struct engine **ret)
+{
+	_cleanup_(engine_freep) struct engine *engine = calloc(1, sizeof(*engine));
+	int fd, r;
+
+	if (!engine)
+		return client_fail(MAPI_OUT_OF_MEMORY, "out of memory");
+	if (private_start(&fd) < 0)
+		return -1;
+	r = wire_conn_new(&engine->conn, fd);
+	if (r < 0) {
+		(void)close(fd);
+		return client_fail(MAPI_OUT_OF_MEMORY, "out of memory");
+	}
+	engine->fd = fd;
+	if (engine_hello(engine) < 0)
+		return -1;
+	*ret = TAKE(engine);
+	return 0;
+}
+
+/* ---- the library ---- */
+
+/* In a child of fork() whose parent lives: begin anew. */
+static void client_forget(void)
+{
+	flow_forget_all();
+	device_forget_all();
+	client.current = engine_free(client.current);
+	while (client.old) {
+		struct engine *engine = client.old;
+
+		client.old = engine->next;
+		engine_free(engine);
+	}
+	atomic_store(&client.fork_parent, 0);
+}
+
+static void client_reap(void)
+{
+	for (struct engine **at = &client.old; *at;) {
+		struct engine *engine = *at;
+
+		if (engine->n_users > 0) {
+			at = &engine->next;
+			continue;
+		}
+		*at = engine->next;
+		engine_free(engine);
+	}
+}
+
+struct engine *client_engine(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct engine *engine = NULL;
+
+	(void)pthread_once(&once, client_register_fork);
+	atomic_store(&client.is_initialised, true);
+	if (!client_owns_handles())
+		client_forget();
+	if (!client.arena_bytes) {
+		void *bytes = mmap(NULL, CLIENT_ARENA_BYTES, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		if (bytes == MAP_FAILED) {
+			client_fail(MAPI_OUT_OF_MEMORY, "out of memory");
+			return NULL;
+		}
+		client.arena_bytes = bytes;
+	}
+	if (client.current && !engine_is_lost(client.current))
+		return client.current;
+	if (client.current) {
+		client.last_fd = MAX(client.last_fd, client.current->fd_last);
+		client.current->next = client.old;
+		client.old = client.current;
+		client.current = NULL;
+	}
+	client_reap();
+	if (engine_new(&engine) < 0)
+		return NULL;
+	/* Flow descriptors are never used again, though each daemon counts from the beginning. */
+	engine->fd_base = engine->fd_last = client.last_fd;
+	client.current = engine;
+	return engine;
+}

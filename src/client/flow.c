@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Flows: the table, creating, connecting, closing.
+ *
+ * A flow is found without a lock. Its memory is never given back to malloc, so that a thread that
+ * has just read the pointer may try to take a reference; it then checks that the flow is still the
+ * one it looked for.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "client.h"
+
+static struct flow_table {
+	_Atomic(struct flow *) slots[CLIENT_FLOWS_MAX]; /* at fd % CLIENT_FLOWS_MAX */
+
+	/* Guarded by the client's lock: closed flows without references, oldest first. */
+	struct flow *closed;
+	struct flow **closed_end;
+	unsigned int n_closed;
+} flow_table = { .closed_end = &flow_table.closed };
+
+/* ---- references ---- */
+
+struct flow *flow_get(int fd)
+{
+	struct flow *flow;
+	uint32_t refs;
+
+	if (fd <= 0)
+		return NULL;
+	flow = atomic_load_explicit(&flow_table.slots[fd % CLIENT_FLOWS_MAX], memory_order_acquire);
+	if (!flow)
+		return NULL;
+	refs = atomic_load_explicit(&flow->refs, memory_order_relaxed);
+	do {
+		if (refs == 0)
+			return NULL;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&flow->refs, &refs, refs + 1, memory_order_acquire, memory_order_relaxed));
+	if (atomic_load(&flow->fd) == fd && !atomic_load(&flow->is_closed))
+		return flow;
+	flow_put(flow);
+	return NULL;
+}
+
+/* The last reference is gone. Under the lock; async-signal-safe. */
+static void flow_retire(struct flow *flow)
+{
+	unsigned int n_functions = atomic_load(&flow->n_functions);
+
+	for (unsigned int i = 0; i < n_functions; i++) {
+		struct applied *applied = atomic_load(&flow->functions[i]);
+
+		if (applied->ring)
+			ring_reader_close(applied->ring);
+	}
+	flow->next = NULL;
+	*flow_table.closed_end = flow;
+	flow_table.closed_end = &flow->next;
+	flow_table.n_closed++;
+}
+
+static bool flow_unref(struct flow *flow)
+{
+	return atomic_fetch_sub_explicit(&flow->refs, 1, memory_order_acq_rel) == 1;
+}
+
+void flow_put(struct flow *flow)
+{
+	struct client_lock lock;
+
+	if (!flow_unref(flow))
+		return;
+	client_lock(&lock);
+	flow_retire(flow);
+	client_unlock(&lock);
+}
+
+struct applied *flow_function(const struct flow *flow, int fid)
+{
+	unsigned int n_functions = atomic_load_explicit(&flow->n_functions, memory_order_acquire);
+	struct applied *applied;
+
+	if (fid <= 0)
+		return NULL;
+	/* Usually the daemon counts as we do. */
+	if ((unsigned int)fid <= n_functions) {
+		applied = atomic_load_explicit(&flow->functions[fid - 1], memory_order_relaxed);
+		if (applied->fid == fid)
+			return applied;
+	}
+	for (unsigned int i = 0; i < n_functions; i++) {
+		applied = atomic_load_explicit(&flow->functions[i], memory_order_relaxed);
+		if (applied->fid == fid)
+			return applied;
+	}
+	return NULL;
+}
+
+/* ---- memory; never in a signal handler ---- */
+
+static void flow_dismantle(struct flow *flow)
+{
+	unsigned int n_functions = atomic_load(&flow->n_functions);
+
+	for (unsigned int i = 0; i < n_functions; i++) {
+		struct applied *applied = atomic_load(&flow->functions[i]);
+
+		ring_reader_free(applied->ring);
+		free(applied->buffer);
+		free(applied);
+	}
+	atomic_store(&flow->n_functions, 0);
+	flow->engine->n_users--;
+	flow->engine = NULL;
+}
+
+static struct flow *flow_new(void)
+{
+	struct flow *flow;
+
+	if (flow_table.n_closed <= CLIENT_GRACE_FLOWS)
+		return calloc(1, sizeof(*flow));
+	flow = flow_table.closed;
+	flow_table.closed = flow->next;
+	if (!flow_table.closed)
+		flow_table.closed_end = &flow_table.closed;
+	flow_table.n_closed--;
+	flow_dismantle(flow);
+	return flow;
+}
+
+/* Put back what flow_new() gave, before it was published. */
+static void flow_give_up(struct flow *flow, struct engine *engine)
+{
+	flow->engine = engine;
+	engine->n_users++;
+	flow_retire(flow);
+}
+
+void flow_forget_all(void)
+{
+	for (unsigned int i = 0; i < CLIENT_FLOWS_MAX; i++) {
+		struct flow *flow = atomic_exchange(&flow_table.slots[i], NULL);
+
+		if (!flow)
+			continue;
+		atomic_store(&flow->is_closed, true);
+		flow_dismantle(flow);
+		free(flow);
+	}
+	while (flow_table.closed) {
+		struct flow *flow = flow_table.closed;
+
+		flow_table.closed = flow->next;
+		flow_dismantle(flow);
+		free(flow);
+	}
+	flow_table.closed_end = &flow_table.closed;
+	flow_table.n_closed = 0;
+}
+
+/* ---- creating ---- */
+
+static int flow_close_at_engine(struct engine *engine, uint32_t id)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__FlowClose close_request = WIRE__FLOW_CLOSE__INIT;
+
+	close_request.flow = id;
+	request.call_case = WIRE__REQUEST__CALL_FLOW_CLOSE;
+	request.flow_close = &close_request;
+	return engine_call(engine, &request, NULL, 0) ? 0 : -1;
+}
+
+static void flow_close_device(struct engine *engine, uint64_t device)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__DeviceClose close_request = WIRE__DEVICE_CLOSE__INIT;
+
+	close_request.device = device;
+	request.call_case = WIRE__REQUEST__CALL_DEVICE_CLOSE;
+	request.device_close = &close_request;
+	(void)engine_call(engine, &request, NULL, 0); /* a lost daemon has closed it */
+}
+
+/* One flow at the engine whose descriptor has a free slot. Return: 0, or -1 with this thread's
+ * error. */
+static int flow_create_at_engine(
+	struct engine *engine, uint64_t device, bool start, struct flow *flow, int *ret_fd)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__FlowCreate create = WIRE__FLOW_CREATE__INIT;
+
+	create.device = device;
+	create.start = start;
+	request.call_case = WIRE__REQUEST__CALL_FLOW_CREATE;
+	request.flow_create = &create;
+	/* Its number may fall on a slot that an old flow still has: then the next one. */
+	for (unsigned int i = 0; i < CLIENT_FLOWS_MAX; i++) {
+		const Wire__Reply *reply = engine_call(engine, &request, NULL, 0);
+		uint64_t offset_bytes;
+		int fd;
+
+		if (!reply)
+			return -1;
+		if (reply->result_case != WIRE__REPLY__RESULT_FLOW || reply->flow->flow == 0 ||
+			reply->flow->flow > (uint32_t)(INT32_MAX - engine->fd_base))
+			return client_fail(
+				MCOM_UNKNOWN_ERROR, "the daemon sent an unexpected reply");
+		flow->id = reply->flow->flow;
+		offset_bytes = reply->flow->flow_offset_bytes;
+		flow->shared = engine_results(engine, offset_bytes, sizeof(*flow->shared));
+		if (!flow->shared)
+			return client_fail(MAPI_SHM_ERR, "the daemon sent an invalid place");
+		fd = engine->fd_base + (int)flow->id;
+		engine->fd_last = MAX(engine->fd_last, fd);
+		if (!atomic_load(&flow_table.slots[fd % CLIENT_FLOWS_MAX])) {
+			*ret_fd = fd;
+			return 0;
+		}
+		if (flow_close_at_engine(engine, flow->id) < 0)
+			return -1;
+	}
+	return client_fail(MAPI_QUOTA_EXCEEDED, "this program has %d flows, and cannot have more",
+		CLIENT_FLOWS_MAX);
+}
+
+/* Under the lock. Return: the descriptor, or -1. */
+static int flow_create(struct engine *engine, uint64_t device, int device_number, bool owns_device,
+	const char *name)
+{
+	struct flow *flow = flow_new();
+	int fd = 0;
+
+	if (!flow)
+		return client_fail(MAPI_OUT_OF_MEMORY, "out of memory");
+	if (flow_create_at_engine(engine, device, owns_device, flow, &fd) < 0) {
+		flow_give_up(flow, engine);
+		return -1;
+	}
+	flow->engine = engine;
+	engine->n_users++;
+	flow->device = device;
+	flow->device_number = device_number;
+	flow->owns_device = owns_device;
+	(void)snprintf(flow->device_name, sizeof(flow->device_name), "%s", name);
+	atomic_store(&flow->is_closed, false);
+	atomic_store(&flow->is_connected, false);
+	atomic_store(&flow->fd, fd);
+	atomic_store(&flow->refs, 1);
+	atomic_store(&flow_table.slots[fd % CLIENT_FLOWS_MAX], flow);
+	return fd;
+}
+
+/* Ask the engine for a device. @fd: of a capture file, -1: none. Under the lock. */
+static int flow_open_device(
+	struct engine *engine, const char *name, int format, int fd, uint64_t *ret_device)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__DeviceOpen open_request = WIRE__DEVICE_OPEN__INIT;
+	const Wire__Reply *reply;
+
+	open_request.name = (char *)(uintptr_t)name;
+	open_request.format = format;
+	request.call_case = WIRE__REQUEST__CALL_DEVICE_OPEN;
+	request.device_open = &open_request;
+	reply = engine_call(engine, &request, &fd, fd >= 0 ? 1 : 0);
+	if (!reply)
+		return -1;
+	if (reply->result_case != WIRE__REPLY__RESULT_DEVICE)
+		return client_fail(MCOM_UNKNOWN_ERROR, "the daemon sent an unexpected reply");
+	*ret_device = reply->device->device;
+	return 0;
+}
+
+/* Under the lock: a flow on a device of its own. */
+static int flow_create_on_new_device(const char *name, int format, int fd)
+{
+	struct engine *engine = client_engine();
+	uint64_t device = 0;
+	int flow_fd;
+
+	if (!engine || flow_open_device(engine, name, format, fd, &device) < 0)
+		return -1;
+	flow_fd = flow_create(engine, device, 0, true, name);
+	if (flow_fd < 0)
+		flow_close_device(engine, device);
+	return flow_fd;
+}
+
+int mapi_create_flow(const char *dev)
+{
+	struct client_lock lock;
+	struct engine *engine;
+	uint64_t device;
+	int number, fd;
+
+	if (!dev)
+		return client_fail(MAPI_DEVICE_INFO_ERR, "the device is NULL");
+	client_lock(&lock);
+	/* First, because in a child of fork() it forgets the parent's devices. */
+	engine = client_engine();
+	if (!engine)
+		fd = -1;
+	else if (device_find(dev, &engine, &device, &number))
+		fd = flow_create(engine, device, number, false, dev);
+	else if (strchr(dev, ':'))
+		fd = client_fail(MAPID_NO_DRIVER,
+			"'%s': remote flows are not supported by this version", dev);
+	else
+		fd = flow_create_on_new_device(dev, 0, -1);
+	client_unlock(&lock);
+	return fd;
+}
+
+int mapi_create_offline_flow(const char *path, int format)
+{
+	_cleanup_(cleanup_closep) int file_fd = -1;
+	struct client_lock lock;
+	int fd;
+
+	if (!path)
+		return client_fail(MAPI_DEVICE_INFO_ERR, "the path of the capture file is NULL");
+	file_fd = device_open_file(path);
+	if (file_fd < 0)
+		return -1;
+	client_lock(&lock);
+	fd = flow_create_on_new_device(path, format, file_fd);
+	client_unlock(&lock);
+	return fd;
+}
+
+/* ---- connecting, flushing ---- */
+
+static int flow_call(struct flow *flow, Wire__Request *request)
+{
+	struct client_lock lock;
+	int r = -1;
+
+	client_lock(&lock);
+	/* Another thread may have closed it while this one waited for the lock. */
+	if (atomic_load(&flow->is_closed))
+		client_fail(MAPI_INVALID_FLOW, "the flow was closed");
+	else if (engine_call(flow->engine, request, NULL, 0))
+		r = 0;
+	client_unlock(&lock);
+	return r;
+}
+
+int mapi_connect(int fd)
+{
+	_cleanup_(flow_putp) struct flow *flow = NULL;
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__FlowConnect connect = WIRE__FLOW_CONNECT__INIT;
+
+	if (client_enter() < 0)
+		return -1;
+	flow = flow_get(fd);
+	if (!flow)
+		return client_fail(MAPI_INVALID_FLOW, "there is no flow %d", fd);
+	if (atomic_load(&flow->is_connected))
+		return client_fail(FLOW_ALREADY_ACTIVE, "flow %d is connected already", fd);
+	connect.flow = flow->id;
+	request.call_case = WIRE__REQUEST__CALL_FLOW_CONNECT;
+	request.flow_connect = &connect;
+	if (flow_call(flow, &request) < 0)
+		return -1;
+	atomic_store(&flow->is_connected, true);
+	return 0;
+}
+
+int mapi_flush(int fd)
+{
+	_cleanup_(flow_putp) struct flow *flow = NULL;
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__FlowFlush flush = WIRE__FLOW_FLUSH__INIT;
+
+	if (client_enter() < 0)
+		return -1;
+	flow = flow_get(fd);
+	if (!flow)
+		return client_fail(MAPI_INVALID_FLOW, "there is no flow %d", fd);
+	if (!atomic_load(&flow->is_connected))
+		return client_fail(MAPI_FLOW_NOT_CONNECTED, "flow %d is not connected", fd);
+	flush.flow = flow->id;
+	request.call_case = WIRE__REQUEST__CALL_FLOW_FLUSH;
+	request.flow_flush = &flush;
+	return flow_call(flow, &request);
+}
+
+int mapi_authenticate(int fd, const char *user, const char *password, const char *vo)
+{
+	_cleanup_(flow_putp) struct flow *flow = NULL;
+
+	(void)user;
+	(void)password;
+	(void)vo;
+	if (client_enter() < 0)
+		return -1;
+	flow = flow_get(fd);
+	if (!flow)
+		return client_fail(MAPI_INVALID_FLOW, "there is no flow %d", fd);
+	return 0;
+}
+
+/* ---- closing ---- */
+
+static void flow_wake(struct flow *flow)
+{
+	unsigned int n_functions = atomic_load(&flow->n_functions);
+
+	for (unsigned int i = 0; i < n_functions; i++) {
+		struct applied *applied = atomic_load(&flow->functions[i]);
+
+		if (applied->ring)
+			ring_reader_wake(applied->ring);
+	}
+}
+
+int mapi_close_flow(int fd)
+{
+	struct client_lock lock;
+	struct flow *flow;
+	int r = 0;
+
+	if (client_enter() < 0)
+		return -1;
+	client_lock(&lock);
+	flow = fd > 0 ? atomic_load(&flow_table.slots[fd % CLIENT_FLOWS_MAX]) : NULL;
+	if (!flow || atomic_load(&flow->fd) != fd) {
+		r = client_fail(MAPI_INVALID_FLOW, "there is no flow %d", fd);
+	} else {
+		atomic_store(&flow->is_closed, true);
+		atomic_store(&flow_table.slots[fd % CLIENT_FLOWS_MAX], NULL);
+		flow_wake(flow);
+		if (!atomic_load(&flow->engine->is_lost)) {
+			r = flow_close_at_engine(flow->engine, flow->id);
+			if (flow->owns_device)
+				flow_close_device(flow->engine, flow->device);
+		}
+		if (flow_unref(flow))
+			flow_retire(flow);
+	}
+	client_unlock(&lock);
+	return r;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is known about flows and results: status, loss, errors. */
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "client.h"
+
+/* Copy the head of a flow. Return: false if the daemon died while it wrote. */
+static bool status_copy(struct flow *flow, struct results_flow *ret)
+{
+	for (unsigned int tries = 1;; tries++) {
+		uint32_t begun = results_read_begin(&flow->shared->seq);
+
+		memcpy((void *)ret, (const void *)flow->shared, sizeof(*ret));
+		if (!results_read_retry(&flow->shared->seq, begun))
+			return true;
+		if (tries % 10000 == 0) {
+			if (engine_is_lost(flow->engine))
+				return false;
+			(void)sched_yield();
+		}
+	}
+}
+
+/* The engine's text for an error of a flow. Return: false if it has none. */
+static bool status_ask_error(struct flow *flow, struct error *ret)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__FlowError flow_error = WIRE__FLOW_ERROR__INIT;
+	const Wire__Reply *reply = NULL;
+	struct client_lock lock;
+	bool is_error = false;
+
+	flow_error.flow = flow->id;
+	request.call_case = WIRE__REQUEST__CALL_FLOW_ERROR;
+	request.flow_error = &flow_error;
+	client_lock(&lock);
+	if (!atomic_load(&flow->is_closed))
+		reply = engine_call(flow->engine, &request, NULL, 0);
+	if (reply && reply->result_case == WIRE__REPLY__RESULT_FLOW_ERROR &&
+		reply->flow_error->code != 0) {
+		ret->code = reply->flow_error->code;
+		(void)snprintf(ret->text, sizeof(ret->text), "%s",
+			*reply->flow_error->text ? reply->flow_error->text
+						 : error_code_text(ret->code));
+		is_error = true;
+	}
+	client_unlock(&lock);
+	return is_error;
+}
+
+bool flow_failed(struct flow *flow)
+{
+	struct results_flow head;
+	struct error err = ERROR_INIT;
+
+	if (!status_copy(flow, &head)) {
+		client_fail(MAPI_DAEMON_LOST, "the daemon of this flow ended unexpectedly");
+		return true;
+	}
+	if (head.error_code == 0)
+		return false;
+	if (!status_ask_error(flow, &err))
+		(void)error_set(&err, head.error_code, "%s", error_code_text(head.error_code));
+	client_fail_error(&err);
+	return true;
+}
+
+static struct flow *status_flow(int fd)
+{
+	struct flow *flow;
+
+	if (client_enter() < 0)
+		return NULL;
+	flow = flow_get(fd);
+	if (!flow)
+		client_fail(MAPI_INVALID_FLOW, "there is no flow %d", fd);
+	return flow;
+}
+
+static enum mapi_flow_status status_of(const struct results_flow *head)
+{
+	return head->status <= FLOW_CLOSED ? (enum mapi_flow_status)head->status : FLOW_CLOSED;
+}
+
+int mapi_get_flow_info(int fd, mapi_flow_info_t *info)
+{
+	_cleanup_(flow_putp) struct flow *flow = NULL;
+	struct results_flow head = { .seq = 0 };
+
+	if (!info)
+		return client_fail(
+			MFUNCT_INVALID_ARGUMENT_2, "the place for the information is NULL");
+	flow = status_flow(fd);
+	if (!flow)
+		return -1;
+	*info = (mapi_flow_info_t){
+		.uid = getuid(),
+		.fd = fd,
+		.devid = flow->device_number,
+		.num_functions = atomic_load(&flow->n_functions),
+	};
+	(void)snprintf(info->device, sizeof(info->device), "%s", flow->device_name);
+	if (engine_is_lost(flow->engine) || !status_copy(flow, &head)) {
+		/* Programs that only look at the status must not wait for ever. */
+		info->status = FLOW_FINISHED;
+		return client_fail(MAPI_DAEMON_LOST, "the daemon of this flow ended unexpectedly");
+	}
+	info->start = (time_t)(head.start_ns / 1000000000u);
+	info->end = (time_t)(head.end_ns / 1000000000u);
+	info->status = status_of(&head);
+	return 0;
+}
+
+int mapi_get_scope_size(int fd)
+{
+	_cleanup_(flow_putp) struct flow *flow = status_flow(fd);
+
+	return flow ? 1 : -1;
+}
+
+int mapi_is_remote(int fd)
+{
+	_cleanup_(flow_putp) struct flow *flow = status_flow(fd);
+
+	return flow ? 0 : -1;
+}
+
+static void status_fill(struct flow *flow, struct mapi_result_status *s)
+{
+	struct results_flow head = { .seq = 0 };
+	struct error err = ERROR_INIT;
+	uint64_t now_ns = clock_monotonic_ns();
+
+	if (engine_is_lost(flow->engine))
+		(void)error_set(
+			&err, MAPI_DAEMON_LOST, "the daemon of this flow ended unexpectedly");
+	if (!status_copy(flow, &head))
+		head = (struct results_flow){ .seq = 0 };
+	s->status = err.code ? FLOW_FINISHED : status_of(&head);
+	s->age_ns = now_ns > head.published_ns ? now_ns - head.published_ns : 0;
+	s->pkts = head.pkts;
+	s->late_pkts = head.late_pkts;
+	for (unsigned int i = 0; i < MAPI_N_LOSS; i++)
+		s->lost_pkts[i] = head.lost_pkts[i];
+	s->done_bytes = head.done_bytes;
+	s->total_bytes = head.total_bytes;
+	if (err.code == 0 && head.error_code != 0 && !status_ask_error(flow, &err))
+		(void)error_set(&err, head.error_code, "%s", error_code_text(head.error_code));
+	s->error = err.code;
+	(void)snprintf(s->error_text, sizeof(s->error_text), "%s", err.text);
+}
+
+_Static_assert(MAPI_N_LOSS == RESULTS_N_LOSS, "the causes of loss are the same everywhere");
+
+int mapi_result_status(int fd, int fid, int i, struct mapi_result_status *ret_status)
+{
+	_cleanup_(flow_putp) struct flow *flow = NULL;
+	struct mapi_result_status status = { .sz = sizeof(status) };
+	size_t n_bytes;
+
+	flow = status_flow(fd);
+	if (!flow)
+		return -1;
+	if (!flow_function(flow, fid))
+		return client_fail(MAPI_INVALID_FID_FUNCID, "flow %d has no function %d", fd, fid);
+	if (!atomic_load(&flow->is_connected))
+		return client_fail(MAPI_FLOW_NOT_CONNECTED, "flow %d is not connected", fd);
+	if (i != 0)
+		return client_fail(MFUNCT_INVALID_ARGUMENT_3,
+			"the result has 1 element, number 0; there is no %d", i);
+	if (!ret_status || ret_status->sz <= sizeof(ret_status->sz))
+		return client_fail(MFUNCT_INVALID_ARGUMENT_4,
+			"sz must be set to sizeof(struct mapi_result_status)");
+	status_fill(flow, &status);
+	/* The caller's structure may be an older, shorter one, or a newer, longer one. */
+	n_bytes = ret_status->sz;
+	status.sz = n_bytes;
+	memcpy(ret_status, &status, MIN(n_bytes, sizeof(status)));
+	if (n_bytes > sizeof(status))
+		memset((char *)ret_status + sizeof(status), 0, n_bytes - sizeof(status));
+	return 0;
+}
