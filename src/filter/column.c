@@ -5,27 +5,34 @@
 #include "base/buf.h"
 
 /*
- * The loops below come in every combination of load and column width. Where all packets are needed
+ * The loops below come in every combination of load and column width. Where all packets may be read
  * the loop is straight, so that the memory accesses of many packets overlap; else it visits the
- * bits of the mask. @need is inside the captured bytes, which is what makes the accesses legal.
+ * bits of the mask. @which is inside the captured bytes, which is what makes the accesses legal.
  */
-#define COLUMN_LOOPS(suffix, type, get)                                                    \
-	static void column_load_##suffix(const struct packet_batch *batch, uint32_t k,     \
-		const struct packet_mask *need, bool all, const uint32_t *base, type *ret) \
-	{                                                                                  \
-		if (all && !base) {                                                        \
-			for (unsigned int i = 0; i < batch->n; i++)                        \
-				ret[i] = get(batch->data[i] + k);                          \
-		} else if (all) {                                                          \
-			for (unsigned int i = 0; i < batch->n; i++)                        \
-				ret[i] = get(batch->data[i] + k + base[i]);                \
-		} else if (!base) {                                                        \
-			packet_mask_for_each (i, need)                                     \
-				ret[i] = get(batch->data[i] + k);                          \
-		} else {                                                                   \
-			packet_mask_for_each (i, need)                                     \
-				ret[i] = get(batch->data[i] + k + base[i]);                \
-		}                                                                          \
+#define COLUMN_VISIT(statement)                                                        \
+	for (unsigned int w = 0; w < PACKET_MASK_WORDS; w++) {                         \
+		for (uint64_t bits = which->word[w]; bits; bits &= bits - 1) {         \
+			unsigned int i = w * 64 + (unsigned int)__builtin_ctzll(bits); \
+                                                                                       \
+			statement;                                                     \
+		}                                                                      \
+	}
+
+#define COLUMN_LOOPS(suffix, type, get)                                                \
+	static void column_load_##suffix(const struct packet_batch *batch, uint32_t k, \
+		const struct packet_mask *which, const uint32_t *base, type *ret)      \
+	{                                                                              \
+		if (!which && !base) {                                                 \
+			for (unsigned int i = 0; i < batch->n; i++)                    \
+				ret[i] = get(batch->data[i] + k);                      \
+		} else if (!which) {                                                   \
+			for (unsigned int i = 0; i < batch->n; i++)                    \
+				ret[i] = get(batch->data[i] + k + base[i]);            \
+		} else if (!base) {                                                    \
+			COLUMN_VISIT(ret[i] = get(batch->data[i] + k));                \
+		} else {                                                               \
+			COLUMN_VISIT(ret[i] = get(batch->data[i] + k + base[i]));      \
+		}                                                                      \
 	}
 
 static inline uint8_t column_get_8(const uint8_t *p)
@@ -40,18 +47,18 @@ COLUMN_LOOPS(16_to_32, uint32_t, buf_peek_be16)
 COLUMN_LOOPS(32_to_32, uint32_t, buf_peek_be32)
 
 void column_load(const struct step *step, const struct packet_batch *batch,
-	const struct packet_mask *need, bool all, const uint32_t *base, void *ret)
+	const struct packet_mask *which, const uint32_t *base, void *ret)
 {
 	if (step->bytes == 1 && step->width == COLUMN_8)
-		column_load_8_to_8(batch, step->k, need, all, base, ret);
+		column_load_8_to_8(batch, step->k, which, base, ret);
 	else if (step->bytes == 1)
-		column_load_8_to_32(batch, step->k, need, all, base, ret);
+		column_load_8_to_32(batch, step->k, which, base, ret);
 	else if (step->bytes == 2 && step->width == COLUMN_16)
-		column_load_16_to_16(batch, step->k, need, all, base, ret);
+		column_load_16_to_16(batch, step->k, which, base, ret);
 	else if (step->bytes == 2)
-		column_load_16_to_32(batch, step->k, need, all, base, ret);
+		column_load_16_to_32(batch, step->k, which, base, ret);
 	else
-		column_load_32_to_32(batch, step->k, need, all, base, ret);
+		column_load_32_to_32(batch, step->k, which, base, ret);
 }
 
 /* Each operation for column and column, column and constant, constant and column. */

@@ -24,20 +24,22 @@ static uint64_t compare_pack(const uint8_t truth[64])
 	return word;
 }
 
-#define COMPARE_LOOP(name, type, relation)                                                    \
-	static void name(const void *column, uint32_t mask, uint32_t k, unsigned int n_words, \
-		uint64_t *ret)                                                                \
-	{                                                                                     \
-		const type *in = column;                                                      \
-		const type m = (type)mask, c = (type)k;                                       \
-                                                                                              \
-		for (unsigned int w = 0; w < n_words; w++, in += 64) {                        \
-			uint8_t truth[64];                                                    \
-                                                                                              \
-			for (unsigned int i = 0; i < 64; i++)                                 \
-				truth[i] = (in[i] & m) relation c;                            \
-			ret[w] = compare_pack(truth);                                         \
-		}                                                                             \
+#define COMPARE_LOOP(name, type, relation)                                                \
+	static void name(const void *column, uint32_t mask, const struct run_test *tests, \
+		unsigned int n_tests, unsigned int n_words, struct packet_mask *masks)    \
+	{                                                                                 \
+		for (const struct run_test *t = tests; t < tests + n_tests; t++) {        \
+			const type *in = column;                                          \
+			const type m = (type)mask, k = (type)t->k;                        \
+                                                                                          \
+			for (unsigned int w = 0; w < n_words; w++, in += 64) {            \
+				uint8_t truth[64];                                        \
+                                                                                          \
+				for (unsigned int i = 0; i < 64; i++)                     \
+					truth[i] = (in[i] & m) relation k;                \
+				masks[t->ret].word[w] = compare_pack(truth);              \
+			}                                                                 \
+		}                                                                         \
 	}
 
 COMPARE_LOOP(compare_eq_8, uint8_t, ==)
@@ -47,10 +49,9 @@ COMPARE_LOOP(compare_ge_8, uint8_t, >=)
 COMPARE_LOOP(compare_ge_16, uint16_t, >=)
 COMPARE_LOOP(compare_ge_32, uint32_t, >=)
 
-static void compare_nodes(
-	const struct run_node *nodes, unsigned int n_nodes, mask_vec *masks, uint32_t first_node)
+static void compare_nodes(const struct run_node *nodes, unsigned int n_nodes, mask_vec *masks)
 {
-	compare_nodes_inline(nodes, n_nodes, masks, first_node);
+	compare_nodes_inline(nodes, n_nodes, masks);
 }
 
 const struct compare_ops compare_portable = {

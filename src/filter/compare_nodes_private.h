@@ -5,16 +5,18 @@
 
 #include "filter_private.h"
 
+#define COMPARE_MASK(masks, at) ((mask_vec *)(void *)((uint8_t *)(masks) + (at)))
+
 __attribute__((always_inline)) static inline void compare_nodes_inline(
-	const struct run_node *nodes, unsigned int n_nodes, mask_vec *masks, uint32_t first_node)
+	const struct run_node *nodes, unsigned int n_nodes, mask_vec *masks)
 {
-	mask_vec *ret = masks + first_node;
+	for (const struct run_node *node = nodes; node < nodes + n_nodes; node++) {
+		mask_vec test = *COMPARE_MASK(masks, node->test);
+		mask_vec yes = *COMPARE_MASK(masks, node->yes);
+		mask_vec no = *COMPARE_MASK(masks, node->no);
 
-	for (unsigned int i = 0; i < n_nodes; i++) {
-		const struct run_node *node = &nodes[i];
-		mask_vec test = masks[node->test];
-
-		ret[i] = (test & masks[node->yes]) | (~test & masks[node->no]);
+		*COMPARE_MASK(masks, node->ret) =
+			*COMPARE_MASK(masks, node->valid) & ((test & yes) | (~test & no));
 	}
 }
 

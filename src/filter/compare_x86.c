@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Tests of a column against a constant with AVX2 and AVX-512, chosen at run time (compare.c).
+ * Tests of a column against constants with AVX2 and AVX-512, chosen at run time (compare.c).
+ *
+ * A part of the column is held in registers while all tests of it pass by.
  *
  * AVX2 compares only signed numbers: x >= k is max(x, k) == x. Its packing instructions work on the
  * two halves of a register separately, so that what they mixed must be sorted again. AVX-512 has
@@ -10,107 +12,66 @@
 
 #ifdef __x86_64__
 #include <immintrin.h>
+#include <string.h>
 
 #define COMPARE_AVX2 __attribute__((target("avx2")))
 #define COMPARE_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx2")))
 
-/* One inner loop; WORD makes 64 bits out of the 64 elements at @in. */
-#define COMPARE_LOOP(attribute, name, type, WORD)                                 \
-	attribute static void name(const void *column, uint32_t mask, uint32_t k, \
-		unsigned int n_words, uint64_t *ret)                              \
-	{                                                                         \
-		const type *in = column;                                          \
-                                                                                  \
-		for (unsigned int w = 0; w < n_words; w++, in += 64)              \
-			ret[w] = WORD(in, mask, k);                               \
-	}
-
-COMPARE_AVX2 static inline __m256i compare_load256(const void *p)
-{
-	return _mm256_loadu_si256(p);
-}
-
-/* 32 bytes of all ones or all zeros become 32 bits. */
-COMPARE_AVX2 static inline uint64_t compare_bits(__m256i truth)
-{
-	return (uint32_t)_mm256_movemask_epi8(truth);
-}
-
 #define COMPARE_EQ(x, k, bits) _mm256_cmpeq_epi##bits(x, k)
 #define COMPARE_GE(x, k, bits) _mm256_cmpeq_epi##bits(_mm256_max_epu##bits(x, k), x)
 
-#define COMPARE_WORD_8(name, RELATION)                                                         \
-	COMPARE_AVX2 static inline uint64_t name(const uint8_t *in, uint32_t mask, uint32_t k) \
-	{                                                                                      \
-		const __m256i m = _mm256_set1_epi8((char)mask), c = _mm256_set1_epi8((char)k); \
-		uint64_t word = 0;                                                             \
-                                                                                               \
-		for (unsigned int i = 0; i < 2; i++) {                                         \
-			__m256i x = _mm256_and_si256(compare_load256(in + 32 * i), m);         \
-                                                                                               \
-			word |= compare_bits(RELATION(x, c, 8)) << (32 * i);                   \
-		}                                                                              \
-		return word;                                                                   \
+/* Vector j of a part of the column, masked. */
+#define COMPARE_IN(j) _mm256_and_si256(_mm256_loadu_si256((const void *)(in + 32 * (j))), m)
+
+/*
+ * 32 packets at a time: LOAD declares the vectors x0 ..., TRUTH makes bytes of all ones or zeros
+ * out of them and the constant k.
+ */
+#define COMPARE_LOOP_256(name, bits, LOAD, TRUTH, RELATION)                                   \
+	COMPARE_AVX2 static void name(const void *column, uint32_t mask,                      \
+		const struct run_test *tests, unsigned int n_tests, unsigned int n_words,     \
+		struct packet_mask *masks)                                                    \
+	{                                                                                     \
+		const __m256i m = _mm256_set1_epi##bits((int##bits##_t)mask);                 \
+		const uint8_t *in = column;                                                   \
+                                                                                              \
+		for (unsigned int part = 0; part < 2 * n_words; part++, in += 4 * (bits)) {   \
+			LOAD;                                                                 \
+                                                                                              \
+			for (const struct run_test *t = tests; t < tests + n_tests; t++) {    \
+				const __m256i k = _mm256_set1_epi##bits((int##bits##_t)t->k); \
+				int truth = _mm256_movemask_epi8(TRUTH(RELATION));            \
+                                                                                              \
+				memcpy((uint8_t *)&masks[t->ret] + 4 * part, &truth, 4);      \
+			}                                                                     \
+		}                                                                             \
 	}
 
-#define COMPARE_WORD_16(name, RELATION)                                                         \
-	COMPARE_AVX2 static inline uint64_t name(const uint16_t *in, uint32_t mask, uint32_t k) \
-	{                                                                                       \
-		const __m256i m = _mm256_set1_epi16((short)mask);                               \
-		const __m256i c = _mm256_set1_epi16((short)k);                                  \
-		uint64_t word = 0;                                                              \
-                                                                                                \
-		for (unsigned int i = 0; i < 2; i++, in += 32) {                                \
-			__m256i x = _mm256_and_si256(compare_load256(in), m);                   \
-			__m256i y = _mm256_and_si256(compare_load256(in + 16), m);              \
-			__m256i t = _mm256_packs_epi16(RELATION(x, c, 16), RELATION(y, c, 16)); \
-                                                                                                \
-			t = _mm256_permute4x64_epi64(t, 0xd8);                                  \
-			word |= compare_bits(t) << (32 * i);                                    \
-		}                                                                               \
-		return word;                                                                    \
-	}
+#define COMPARE_LOAD_8 const __m256i x0 = COMPARE_IN(0)
+#define COMPARE_LOAD_16 const __m256i x0 = COMPARE_IN(0), x1 = COMPARE_IN(1)
+#define COMPARE_LOAD_32                                                           \
+	const __m256i x0 = COMPARE_IN(0), x1 = COMPARE_IN(1), x2 = COMPARE_IN(2), \
+		      x3 = COMPARE_IN(3), order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)
+#define COMPARE_TRUTH_8(RELATION) RELATION(x0, k, 8)
+#define COMPARE_TRUTH_16(RELATION) \
+	_mm256_permute4x64_epi64(_mm256_packs_epi16(RELATION(x0, k, 16), RELATION(x1, k, 16)), 0xd8)
+#define COMPARE_TRUTH_32(RELATION)                                                               \
+	_mm256_permutevar8x32_epi32(                                                             \
+		_mm256_packs_epi16(_mm256_packs_epi32(RELATION(x0, k, 32), RELATION(x1, k, 32)), \
+			_mm256_packs_epi32(RELATION(x2, k, 32), RELATION(x3, k, 32))),           \
+		order)
 
-#define COMPARE_WORD_32(name, RELATION)                                                          \
-	COMPARE_AVX2 static inline uint64_t name(const uint32_t *in, uint32_t mask, uint32_t k)  \
-	{                                                                                        \
-		const __m256i m = _mm256_set1_epi32((int)mask), c = _mm256_set1_epi32((int)k);   \
-		const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);                 \
-		uint64_t word = 0;                                                               \
-                                                                                                 \
-		for (unsigned int i = 0; i < 2; i++, in += 32) {                                 \
-			__m256i t[4];                                                            \
-                                                                                                 \
-			for (unsigned int j = 0; j < 4; j++) {                                   \
-				__m256i x = _mm256_and_si256(compare_load256(in + 8 * j), m);    \
-                                                                                                 \
-				t[j] = RELATION(x, c, 32);                                       \
-			}                                                                        \
-			t[0] = _mm256_packs_epi16(                                               \
-				_mm256_packs_epi32(t[0], t[1]), _mm256_packs_epi32(t[2], t[3])); \
-			t[0] = _mm256_permutevar8x32_epi32(t[0], order);                         \
-			word |= compare_bits(t[0]) << (32 * i);                                  \
-		}                                                                                \
-		return word;                                                                     \
-	}
-
-COMPARE_WORD_8(compare_word_eq_8, COMPARE_EQ)
-COMPARE_WORD_8(compare_word_ge_8, COMPARE_GE)
-COMPARE_WORD_16(compare_word_eq_16, COMPARE_EQ)
-COMPARE_WORD_16(compare_word_ge_16, COMPARE_GE)
-COMPARE_WORD_32(compare_word_eq_32, COMPARE_EQ)
-COMPARE_WORD_32(compare_word_ge_32, COMPARE_GE)
-COMPARE_LOOP(COMPARE_AVX2, compare_avx2_eq_8, uint8_t, compare_word_eq_8)
-COMPARE_LOOP(COMPARE_AVX2, compare_avx2_ge_8, uint8_t, compare_word_ge_8)
-COMPARE_LOOP(COMPARE_AVX2, compare_avx2_eq_16, uint16_t, compare_word_eq_16)
-COMPARE_LOOP(COMPARE_AVX2, compare_avx2_ge_16, uint16_t, compare_word_ge_16)
-COMPARE_LOOP(COMPARE_AVX2, compare_avx2_eq_32, uint32_t, compare_word_eq_32)
-COMPARE_LOOP(COMPARE_AVX2, compare_avx2_ge_32, uint32_t, compare_word_ge_32)
+COMPARE_LOOP_256(compare_avx2_eq_8, 8, COMPARE_LOAD_8, COMPARE_TRUTH_8, COMPARE_EQ)
+COMPARE_LOOP_256(compare_avx2_ge_8, 8, COMPARE_LOAD_8, COMPARE_TRUTH_8, COMPARE_GE)
+COMPARE_LOOP_256(compare_avx2_eq_16, 16, COMPARE_LOAD_16, COMPARE_TRUTH_16, COMPARE_EQ)
+COMPARE_LOOP_256(compare_avx2_ge_16, 16, COMPARE_LOAD_16, COMPARE_TRUTH_16, COMPARE_GE)
+COMPARE_LOOP_256(compare_avx2_eq_32, 32, COMPARE_LOAD_32, COMPARE_TRUTH_32, COMPARE_EQ)
+COMPARE_LOOP_256(compare_avx2_ge_32, 32, COMPARE_LOAD_32, COMPARE_TRUTH_32, COMPARE_GE)
 
 COMPARE_AVX2 static void compare_avx2_nodes(
-	const struct run_node *nodes, unsigned int n_nodes, mask_vec *masks, uint32_t first_node)
+	const struct run_node *nodes, unsigned int n_nodes, mask_vec *masks)
 {
-	compare_nodes_inline(nodes, n_nodes, masks, first_node);
+	compare_nodes_inline(nodes, n_nodes, masks);
 }
 
 const struct compare_ops compare_avx2 = {
@@ -120,38 +81,70 @@ const struct compare_ops compare_avx2 = {
 	.nodes = compare_avx2_nodes,
 };
 
-#define COMPARE_WORD_512(name, type, relation, bits)                                          \
-	COMPARE_AVX512 static inline uint64_t name(const type *in, uint32_t mask, uint32_t k) \
+/* 64 packets at a time, in as many vectors as they fill. */
+#define COMPARE_LOOP_512(name, bits, LOAD, STORE, relation)                                   \
+	COMPARE_AVX512 static void name(const void *column, uint32_t mask,                    \
+		const struct run_test *tests, unsigned int n_tests, unsigned int n_words,     \
+		struct packet_mask *masks)                                                    \
 	{                                                                                     \
 		const __m512i m = _mm512_set1_epi##bits((int##bits##_t)mask);                 \
-		const __m512i c = _mm512_set1_epi##bits((int##bits##_t)k);                    \
-		uint64_t word = 0;                                                            \
+		const uint8_t *in = column;                                                   \
                                                                                               \
-		for (unsigned int i = 0; i < 64; i += 512 / (bits)) {                         \
-			__m512i x = _mm512_and_si512(_mm512_loadu_si512(in + i), m);          \
+		for (unsigned int w = 0; w < n_words; w++, in += 8 * (bits)) {                \
+			LOAD;                                                                 \
                                                                                               \
-			word |= (uint64_t)_mm512_cmp##relation##_epu##bits##_mask(x, c) << i; \
+			for (const struct run_test *t = tests; t < tests + n_tests; t++) {    \
+				const __m512i k = _mm512_set1_epi##bits((int##bits##_t)t->k); \
+				uint8_t *ret = (uint8_t *)&masks[t->ret].word[w];             \
+                                                                                              \
+				STORE(relation);                                              \
+			}                                                                     \
 		}                                                                             \
-		return word;                                                                  \
 	}
 
-COMPARE_WORD_512(compare_word512_eq_8, uint8_t, eq, 8)
-COMPARE_WORD_512(compare_word512_ge_8, uint8_t, ge, 8)
-COMPARE_WORD_512(compare_word512_eq_16, uint16_t, eq, 16)
-COMPARE_WORD_512(compare_word512_ge_16, uint16_t, ge, 16)
-COMPARE_WORD_512(compare_word512_eq_32, uint32_t, eq, 32)
-COMPARE_WORD_512(compare_word512_ge_32, uint32_t, ge, 32)
-COMPARE_LOOP(COMPARE_AVX512, compare_avx512_eq_8, uint8_t, compare_word512_eq_8)
-COMPARE_LOOP(COMPARE_AVX512, compare_avx512_ge_8, uint8_t, compare_word512_ge_8)
-COMPARE_LOOP(COMPARE_AVX512, compare_avx512_eq_16, uint16_t, compare_word512_eq_16)
-COMPARE_LOOP(COMPARE_AVX512, compare_avx512_ge_16, uint16_t, compare_word512_ge_16)
-COMPARE_LOOP(COMPARE_AVX512, compare_avx512_eq_32, uint32_t, compare_word512_eq_32)
-COMPARE_LOOP(COMPARE_AVX512, compare_avx512_ge_32, uint32_t, compare_word512_ge_32)
+#define COMPARE_IN_512(j) _mm512_and_si512(_mm512_loadu_si512(in + 64 * (j)), m)
+#define COMPARE_OUT_512(j, relation, bits)                             \
+	do {                                                           \
+		__mmask##bits truth = RELATION_512(relation, j, bits); \
+                                                                       \
+		memcpy(ret + (bits) / 8 * (j), &truth, (bits) / 8);    \
+	} while (0)
+/* a vector of 64 / 32 / 16 elements has elements of 8 / 16 / 32 bits */
+#define RELATION_512(relation, j, bits) RELATION_512_##bits(relation, x##j)
+#define RELATION_512_64(relation, x) _mm512_cmp##relation##_epu8_mask(x, k)
+#define RELATION_512_32(relation, x) _mm512_cmp##relation##_epu16_mask(x, k)
+#define RELATION_512_16(relation, x) _mm512_cmp##relation##_epu32_mask(x, k)
+
+#define COMPARE_LOAD_512_8 const __m512i x0 = COMPARE_IN_512(0)
+#define COMPARE_LOAD_512_16 const __m512i x0 = COMPARE_IN_512(0), x1 = COMPARE_IN_512(1)
+#define COMPARE_LOAD_512_32                                                                   \
+	const __m512i x0 = COMPARE_IN_512(0), x1 = COMPARE_IN_512(1), x2 = COMPARE_IN_512(2), \
+		      x3 = COMPARE_IN_512(3)
+#define COMPARE_STORE_512_8(relation) COMPARE_OUT_512(0, relation, 64)
+#define COMPARE_STORE_512_16(relation)            \
+	do {                                      \
+		COMPARE_OUT_512(0, relation, 32); \
+		COMPARE_OUT_512(1, relation, 32); \
+	} while (0)
+#define COMPARE_STORE_512_32(relation)            \
+	do {                                      \
+		COMPARE_OUT_512(0, relation, 16); \
+		COMPARE_OUT_512(1, relation, 16); \
+		COMPARE_OUT_512(2, relation, 16); \
+		COMPARE_OUT_512(3, relation, 16); \
+	} while (0)
+
+COMPARE_LOOP_512(compare_avx512_eq_8, 8, COMPARE_LOAD_512_8, COMPARE_STORE_512_8, eq)
+COMPARE_LOOP_512(compare_avx512_ge_8, 8, COMPARE_LOAD_512_8, COMPARE_STORE_512_8, ge)
+COMPARE_LOOP_512(compare_avx512_eq_16, 16, COMPARE_LOAD_512_16, COMPARE_STORE_512_16, eq)
+COMPARE_LOOP_512(compare_avx512_ge_16, 16, COMPARE_LOAD_512_16, COMPARE_STORE_512_16, ge)
+COMPARE_LOOP_512(compare_avx512_eq_32, 32, COMPARE_LOAD_512_32, COMPARE_STORE_512_32, eq)
+COMPARE_LOOP_512(compare_avx512_ge_32, 32, COMPARE_LOAD_512_32, COMPARE_STORE_512_32, ge)
 
 COMPARE_AVX512 static void compare_avx512_nodes(
-	const struct run_node *nodes, unsigned int n_nodes, mask_vec *masks, uint32_t first_node)
+	const struct run_node *nodes, unsigned int n_nodes, mask_vec *masks)
 {
-	compare_nodes_inline(nodes, n_nodes, masks, first_node);
+	compare_nodes_inline(nodes, n_nodes, masks);
 }
 
 const struct compare_ops compare_avx512 = {

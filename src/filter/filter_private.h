@@ -8,7 +8,8 @@
  * value.c     what a register can hold: constants, loads, arithmetic, simplified
  * graph.c     questions about values, and the decision graph made of them
  * lift.c      classic BPF -> values, tests, nodes, by symbolic execution
- * schedule.c  graph -> an order of steps, with the packets that each step is needed for
+ * guard.c     which packets need what
+ * schedule.c  graph -> an order of steps;  slot.c: and where the masks of nodes live
  * run.c       the steps, on a batch;  column.c: loads and arithmetic;  compare*.c: tests
  * set.c       the whole: filter_set_new() and its siblings
  */
@@ -34,6 +35,13 @@ struct filter_program {
 /* Copies @insns; checks nothing. */
 int filter_program_copy(
 	struct filter_program **ret, const struct bpf_insn *insns, unsigned int n_insns);
+
+/*
+ * Is every read of scratch memory preceded by a write, on all paths? Programs of pcap_compile()
+ * should be so, but that of "not geneve" is not; the lifter takes what was never written for 0.
+ * Only for programs whose jumps bpf_validate() accepts. Return: 0, -EINVAL, -ENOMEM.
+ */
+int filter_program_check_memory(const struct bpf_insn *insns, unsigned int n_insns);
 
 /*
  * A table of records of one size, each different from the others, numbered from 0 as they come.
@@ -189,11 +197,18 @@ enum column_width { COLUMN_8, COLUMN_16, COLUMN_32, _COLUMN_WIDTH_N };
 enum step_kind {
 	STEP_LOAD, /* gather a column */
 	STEP_ALU, /* compute a column */
-	STEP_TEST, /* compute the mask of a test */
+	STEP_TESTS, /* the masks of all tests of one column with one operator and one bit mask */
+	STEP_TEST, /* the mask of a test that needs more than that */
 };
 
 #define STEP_GUARDS_MAX 8
 #define MASK_NONE UINT32_MAX
+
+/* One of the tests of a column: its constant, and the mask to write. */
+struct run_test {
+	uint32_t k;
+	uint32_t ret;
+};
 
 /*
  * struct step - one thing to do for a batch
@@ -202,11 +217,12 @@ enum step_kind {
  * @a, @b:   columns that are read (a load's base; operands; what is tested), COLUMN_NONE if none
  * @need_a, @need_b: masks: where those hold something
  * @ret:     LOAD, ALU: column to write. TEST: mask to write
+ * @first_test, @n_tests: TESTS
  * @guard:   masks; a packet that is not in all of them makes no use of the column
  */
 struct step {
 	uint8_t kind;
-	uint8_t op; /* TEST: enum test_op; ALU: BPF_ADD ... */
+	uint8_t op; /* TEST, TESTS: enum test_op; ALU: BPF_ADD ... */
 	uint8_t bytes;
 	uint8_t width; /* of the column written or tested */
 	uint8_t n_guards;
@@ -217,6 +233,7 @@ struct step {
 	uint32_t a, b;
 	uint32_t need_a, need_b;
 	uint32_t ret;
+	uint32_t first_test, n_tests;
 	uint32_t guard[STEP_GUARDS_MAX];
 };
 
@@ -227,23 +244,26 @@ enum { COLUMN_LEN, COLUMN_CAP, COLUMN_FIRST };
 /* Masks with a fixed place. */
 enum { MASK_REJECT, MASK_ALL, MASK_FIRST };
 
+/* A mask inside the scratch memory. */
+typedef uint64_t mask_vec __attribute__((vector_size(32), may_alias));
+
+/* ret = valid & (test ? yes : no); masks, as offsets in bytes from the first one. */
 struct run_node {
-	uint32_t test, yes, no; /* masks */
+	uint32_t valid, test, yes, no, ret;
 };
 
 /*
- * struct schedule - what a worker does for each batch, in this order: all steps; then all nodes,
- * node i writing mask first_node + i
+ * struct schedule - what a worker does for each batch, in this order: all steps, all nodes
  * @column: offset in the scratch memory, from COLUMN_FIRST
  */
 struct schedule {
 	struct step *steps;
+	struct run_test *tests;
 	uint32_t *column;
 	struct run_node *nodes;
 	unsigned int n_steps, n_columns, n_nodes;
-	unsigned int n_loads, n_tests;
+	unsigned int n_loads, n_tests, n_tests_of_two;
 	uint32_t n_masks;
-	uint32_t first_node;
 	size_t scratch_bytes;
 };
 
@@ -256,22 +276,19 @@ struct schedule {
 int schedule_init(struct schedule *s, struct graph *g, uint32_t roots[], unsigned int n_roots);
 void schedule_deinit(struct schedule *s);
 
-/* A mask inside the scratch memory. */
-typedef uint64_t mask_vec __attribute__((vector_size(32), may_alias));
-
 /*
  * struct compare_ops - the inner loops, one table per instruction set
- * @eq, @ge: bit i of @ret = (column[i] & mask) == k, resp. >= k, for @n_words times 64 packets
+ * @eq, @ge: for each of the tests, bit i of its mask = (column[i] & mask) == k, resp. >= k, for
+ *           @n_words times 64 packets
  * @nodes:   all nodes, see struct schedule
  */
 struct compare_ops {
 	const char *name;
-	void (*eq[_COLUMN_WIDTH_N])(
-		const void *column, uint32_t mask, uint32_t k, unsigned int n_words, uint64_t *ret);
-	void (*ge[_COLUMN_WIDTH_N])(
-		const void *column, uint32_t mask, uint32_t k, unsigned int n_words, uint64_t *ret);
-	void (*nodes)(const struct run_node *nodes, unsigned int n_nodes, mask_vec *masks,
-		uint32_t first_node);
+	void (*eq[_COLUMN_WIDTH_N])(const void *column, uint32_t mask, const struct run_test *tests,
+		unsigned int n_tests, unsigned int n_words, struct packet_mask *masks);
+	void (*ge[_COLUMN_WIDTH_N])(const void *column, uint32_t mask, const struct run_test *tests,
+		unsigned int n_tests, unsigned int n_words, struct packet_mask *masks);
+	void (*nodes)(const struct run_node *nodes, unsigned int n_nodes, mask_vec *masks);
 };
 
 extern const struct compare_ops compare_portable, compare_avx2, compare_avx512;
@@ -279,9 +296,10 @@ extern const struct compare_ops compare_portable, compare_avx2, compare_avx512;
 /* The tables that this processor can run, best first; ends with NULL. */
 const struct compare_ops *const *compare_list(void);
 
-/* column.c */
+/* column.c. @which: the packets to read, all inside the captured bytes; NULL for all of the batch
+ */
 void column_load(const struct step *step, const struct packet_batch *batch,
-	const struct packet_mask *need, bool all, const uint32_t *base, void *ret);
+	const struct packet_mask *which, const uint32_t *base, void *ret);
 void column_alu(const struct step *step, unsigned int n, const uint32_t *a, const uint32_t *b,
 	uint32_t *ret);
 

@@ -64,10 +64,9 @@ static bool program_known_code(unsigned int code)
 }
 
 /*
- * Every read of scratch memory must follow a write on all paths. Jumps go forward, so one pass in
- * program order sees all predecessors of an instruction before it.
+ * Jumps go forward, so one pass in program order sees all predecessors of an instruction before it.
  */
-static int program_check_memory(const struct bpf_insn *insns, unsigned int n_insns)
+int filter_program_check_memory(const struct bpf_insn *insns, unsigned int n_insns)
 {
 	uint16_t *written = malloc((size_t)n_insns * sizeof(*written));
 	int r = 0;
@@ -128,7 +127,7 @@ int filter_program_new(
 			insn->k > 31)
 			return -EINVAL;
 	}
-	r = program_check_memory(insns, n_insns);
+	r = filter_program_check_memory(insns, n_insns);
 	if (r < 0)
 		return r;
 	return filter_program_copy(ret, insns, n_insns);

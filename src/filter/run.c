@@ -44,14 +44,21 @@ static const struct packet_mask *run_need(const struct run *r, const struct step
 	return need;
 }
 
+/* Reading all packets where it is legal costs less than visiting this part of them. */
+#define RUN_SPARSE_PARTS 8
+
 static void run_load(const struct run *r, const struct step *step)
 {
 	const struct packet_mask *need = run_need(r, step);
-	bool all = memcmp(need, &r->masks[MASK_ALL], sizeof(*need)) == 0;
+	const struct packet_mask *all = &r->masks[MASK_ALL];
+	struct packet_mask inside = packet_mask_and(r->masks[step->inside], *all);
+	unsigned int n_needed = packet_mask_count(need);
 
-	if (!packet_mask_empty(need))
-		column_load(
-			step, r->batch, need, all, run_input(r, step->a), run_column(r, step->ret));
+	if (n_needed == 0)
+		return;
+	if (n_needed > r->batch->n / RUN_SPARSE_PARTS && memcmp(&inside, all, sizeof(inside)) == 0)
+		need = NULL;
+	column_load(step, r->batch, need, run_input(r, step->a), run_column(r, step->ret));
 }
 
 static void run_alu(const struct run *r, const struct step *step)
@@ -85,23 +92,41 @@ static void run_truth(const struct run *r, const struct step *step)
 	}
 }
 
-static void run_test(const struct run *r, const struct step *step)
+/* Does any packet of the batch need the tests of a step? */
+static bool run_is_needed(const struct run *r, const struct step *step)
 {
 	struct packet_mask need = packet_mask_and(r->masks[step->need_a], r->masks[step->need_b]);
-	uint64_t *ret = r->masks[step->ret].word;
 
-	if (packet_mask_empty(&need)) {
-		r->masks[step->ret] = (struct packet_mask){ 0 };
+	return !packet_mask_empty(&need);
+}
+
+static void run_tests(const struct run *r, const struct step *step)
+{
+	const struct run_test *tests = r->s->tests + step->first_test;
+	const void *column = run_input(r, step->a);
+
+	if (!run_is_needed(r, step)) {
+		for (unsigned int i = 0; i < step->n_tests; i++)
+			r->masks[tests[i].ret] = (struct packet_mask){ 0 };
 	} else if (step->op == TEST_EQ) {
 		r->compare->eq[step->width](
-			run_input(r, step->a), step->mask, step->k, r->n_words, ret);
-	} else if (step->op == TEST_GE) {
-		r->compare->ge[step->width](
-			run_input(r, step->a), step->mask, step->k, r->n_words, ret);
+			column, step->mask, tests, step->n_tests, r->n_words, r->masks);
 	} else {
-		run_truth(r, step);
-		r->compare->eq[COLUMN_32](r->temporary, UINT32_MAX, 1, r->n_words, ret);
+		r->compare->ge[step->width](
+			column, step->mask, tests, step->n_tests, r->n_words, r->masks);
 	}
+}
+
+static void run_test(const struct run *r, const struct step *step)
+{
+	const struct run_test is_true = { .k = 1, .ret = step->ret };
+
+	if (!run_is_needed(r, step)) {
+		r->masks[step->ret] = (struct packet_mask){ 0 };
+		return;
+	}
+	run_truth(r, step);
+	r->compare->eq[COLUMN_32](r->temporary, UINT32_MAX, &is_true, 1, r->n_words, r->masks);
 }
 
 void schedule_run(const struct schedule *s, const struct compare_ops *compare, void *scratch,
@@ -129,10 +154,13 @@ void schedule_run(const struct schedule *s, const struct compare_ops *compare, v
 		case STEP_ALU:
 			run_alu(&r, step);
 			break;
+		case STEP_TESTS:
+			run_tests(&r, step);
+			break;
 		case STEP_TEST:
 			run_test(&r, step);
 			break;
 		}
 	}
-	compare->nodes(s->nodes, s->n_nodes, scratch, s->first_node);
+	compare->nodes(s->nodes, s->n_nodes, scratch);
 }

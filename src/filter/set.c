@@ -109,7 +109,7 @@ static int set_build(
 		.n_distinct = j->n_distinct,
 		.n_interpreted = j->n_interpreted,
 		.n_loads = s->n_loads,
-		.n_tests = s->n_tests,
+		.n_tests = s->n_tests + s->n_tests_of_two,
 		.n_nodes = s->n_nodes,
 	};
 	return 0;
