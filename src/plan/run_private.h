@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A worker's run of a plan: shared by run.c, which runs it, and keep.c, which keeps batches. */
+#ifndef MAPI_PLAN_RUN_PRIVATE_H
+#define MAPI_PLAN_RUN_PRIVATE_H
+
+#include "plan_private.h"
+
+#define RUN_ALIGN_BYTES 64
+
+struct run_columns {
+	uint64_t after[PACKET_BATCH_MAX];
+	uint64_t before[PACKET_BATCH_MAX + 1];
+};
+
+struct run_node {
+	const struct plan_node *node;
+	struct function_call call;
+	struct run_columns *columns; /* NULL: nobody refers to it */
+	struct run_node *sources[FUNCTION_REFS_MAX];
+	void *delta; /* early state, NULL if none */
+	bool dirty; /* the delta holds something */
+	bool reset; /* a group asked for a reset after the current packet */
+	struct plan_run *run;
+};
+
+struct run_domain {
+	const struct packet_batch *view;
+	struct packet_batch
+		*child; /* where the view of a child domain is made; NULL for the root */
+	struct decode_columns *decode;
+	void *memory;
+	void *filter_scratch;
+	struct search_scratch *search_scratch;
+};
+
+struct plan_run {
+	struct plan *plan;
+	bool direct;
+	bool late_pass;
+	const struct plan_link *link;
+	struct run_domain *domains;
+	struct run_node *nodes;
+	unsigned int *early, *late; /* indices of nodes */
+	unsigned int n_early, n_late;
+	struct packet_mask *selections;
+	struct packet_mask *masks;
+	struct packet_batch *kept_batch; /* where kept batches are unpacked */
+	uint8_t *kept;
+	size_t kept_bytes, kept_size_bytes;
+};
+
+/* keep.c: append a batch and the verdicts in run->masks. Return: 0, -ENOMEM. */
+int run_keep(struct plan_run *run, const struct packet_batch *batch);
+
+/* keep.c: bring the batch kept at @offset back to run->kept_batch and run->masks.
+ * Return: the bytes that it takes. */
+size_t run_restore(struct plan_run *run, size_t offset);
+
+#endif
