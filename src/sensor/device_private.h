@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a device is made of: shared by device.c (the control thread's side), worker.c (the workers'
+ * side) and publish.c (from states to the result area).
+ *
+ * Locks, in the order in which they may nest:
+ *   claim_lock   one claim at a time; held while a driver waits for a pipe
+ *   plan_lock    the current plan, and which plan each worker uses
+ *   commit_lock  the committed states: held by the worker whose turn it is, also while a function
+ *                waits for a client; the control thread only tries it
+ *   flows_lock   the list of flows and what is published of them; never held while packets run
+ */
+#ifndef MAPI_SENSOR_DEVICE_PRIVATE_H
+#define MAPI_SENSOR_DEVICE_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "device.h"
+
+/* Time as packets tell it (semantics T1). */
+struct device_clock {
+	uint64_t watermark_ns;
+	uint64_t late_pkts;
+	uint64_t pkts;
+};
+
+struct device_worker {
+	struct device *device;
+	pthread_t thread;
+	struct plan *plan; /* that run was made for */
+	struct plan_run *run;
+	uint64_t epoch; /* GUARDED_BY(plan_lock): of that plan */
+	bool idle; /* GUARDED_BY(plan_lock): waits for packets, uses no instance */
+	struct packet_batch batch;
+};
+
+struct device_plan {
+	struct device_plan *next;
+	struct plan *plan;
+	uint64_t epoch;
+};
+
+struct device {
+	const struct driver *driver;
+	struct driver_source *source;
+	char *name;
+	uint64_t seed;
+	int notify_fd;
+	_Atomic bool stop;
+
+	struct device_worker *workers;
+	unsigned int n_workers;
+	unsigned int n_threads; /* started */
+	unsigned int n_joinable; /* of them, not joined */
+
+	pthread_mutex_t claim_lock;
+
+	pthread_mutex_t plan_lock;
+	struct plan *plan;
+	uint64_t epoch;
+	struct device_plan *retired; /* plans that a worker's run may still refer to */
+
+	pthread_mutex_t commit_lock;
+	pthread_cond_t turn_cond;
+	uint64_t turn; /* seq of the chunk to be committed next */
+	unsigned int n_active; /* workers that have not left */
+	bool ended; /* no later chunk counts */
+	bool finished; /* flows have been told */
+	struct device_clock clock;
+	struct error error;
+	uint64_t published_ns;
+	_Atomic uint64_t
+		seen_pkts; /* clock.pkts and late_pkts, for who cannot wait for commit_lock */
+	_Atomic uint64_t seen_late_pkts;
+
+	pthread_mutex_t flows_lock;
+	struct device_flow **flows; /* ascending by id */
+	unsigned int n_flows;
+};
+
+static inline bool device_stopping(const struct device *device)
+{
+	return atomic_load_explicit(&device->stop, memory_order_relaxed);
+}
+
+/* publish.c; the caller holds commit_lock. */
+void publish_all(struct device *device);
+void publish_due(struct device *device); /* if it is time */
+
+/* worker.c: the body of a worker's thread; @argument is its struct device_worker. */
+void *worker_main(void *argument);
+
+#endif

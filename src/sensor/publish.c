@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From the committed states to the result area, under commit_lock. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "device_private.h"
+#include "mapi.h"
+#include "wire/ring.h"
+
+#define PUBLISH_PERIOD_NS 2000000u /* results are at most this old while packets flow (R1: 10 ms) \
+				    */
+
+static void publish_instance(const struct plan_instance *instance, uint64_t order)
+{
+	const struct function *f = instance->function;
+	struct results_slot *slot = instance->result;
+
+	if (!slot)
+		return;
+	results_write_begin(&slot->seq);
+	slot->order = order;
+	if (f->read)
+		f->read(instance->memory, instance->state, slot->data);
+	else
+		memcpy(slot->data, instance->state, f->desc.result_bytes);
+	results_write_end(&slot->seq);
+}
+
+/* No packet will reach the flow any more: its readers may drain their rings. */
+static void publish_end_flow(struct device_flow *flow)
+{
+	flow->ended = true;
+	flow->end_ns = clock_realtime_ns();
+	for (unsigned int i = 0; i < flow->plan->n_instances; i++) {
+		struct plan_instance *instance = flow->plan->instances[i];
+
+		if (instance->function->ring && instance->function->ring(instance->memory))
+			ring_end(instance->function->ring(instance->memory));
+	}
+}
+
+static void publish_failure(struct device *device, struct device_flow *flow)
+{
+	for (unsigned int i = 0; i < flow->plan->n_instances && !flow->error.code; i++)
+		flow->error = flow->plan->instances[i]->error;
+	if (!flow->error.code && device->finished)
+		flow->error = device->error;
+	if (!flow->ended &&
+		(device->finished ||
+			atomic_load_explicit(&flow->plan->failed, memory_order_relaxed)))
+		publish_end_flow(flow);
+}
+
+static void publish_flow(
+	struct device *device, struct device_flow *flow, const struct driver_stats *stats)
+{
+	struct results_flow *shared = flow->shared;
+
+	for (unsigned int i = 0; i < flow->plan->n_instances; i++)
+		publish_instance(flow->plan->instances[i], device->clock.pkts);
+	publish_failure(device, flow);
+	results_write_begin(&shared->seq);
+	shared->status = flow->ended ? FLOW_FINISHED : FLOW_ACTIVE;
+	shared->error_code = flow->error.code;
+	shared->published_ns = clock_monotonic_ns();
+	shared->start_ns = flow->start_ns;
+	shared->end_ns = flow->end_ns;
+	shared->pkts = device->clock.pkts - flow->base_pkts;
+	shared->late_pkts = device->clock.late_pkts - flow->base_late_pkts;
+	shared->lost_pkts[MAPI_LOSS_NIC] = stats->nic_lost_pkts - flow->base_stats.nic_lost_pkts;
+	shared->lost_pkts[MAPI_LOSS_RING] = stats->ring_lost_pkts - flow->base_stats.ring_lost_pkts;
+	shared->done_bytes = stats->done_bytes;
+	shared->total_bytes = stats->total_bytes;
+	shared->last_ts_ns = device->clock.watermark_ns;
+	results_write_end(&shared->seq);
+}
+
+void publish_all(struct device *device)
+{
+	struct driver_stats stats = { .total_bytes = 0 };
+
+	device->driver->stats(device->source, &stats);
+	(void)pthread_mutex_lock(&device->flows_lock);
+	for (unsigned int i = 0; i < device->n_flows; i++)
+		publish_flow(device, device->flows[i], &stats);
+	(void)pthread_mutex_unlock(&device->flows_lock);
+	device->published_ns = clock_monotonic_ns();
+}
+
+void publish_due(struct device *device)
+{
+	if (clock_monotonic_ns() - device->published_ns >= PUBLISH_PERIOD_NS)
+		publish_all(device);
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A worker of a device: the thread that carries packets from the source through the plan.
+ *
+ * It claims a chunk of packets, runs what needs no order, waits until all earlier chunks are
+ * committed ("its turn"), lets the driver verify where the chunk really began, and commits. A
+ * device with one worker commits batch by batch instead.
+ */
+#include <errno.h>
+#include <sys/eventfd.h>
+
+#include "device_private.h"
+#include "mapi/errors.h"
+
+static void worker_notify(const struct device *device)
+{
+	(void)eventfd_write(device->notify_fd, 1); /* fails only if it is about to be read anyway */
+}
+
+static void worker_clock_batch(struct device_clock *clock, const struct packet_batch *batch)
+{
+	uint64_t watermark_ns = clock->watermark_ns, late = 0;
+
+	for (unsigned int i = 0; i < batch->n; i++) {
+		late += batch->ts_ns[i] < watermark_ns;
+		watermark_ns = MAX(watermark_ns, batch->ts_ns[i]);
+	}
+	clock->watermark_ns = watermark_ns;
+	clock->late_pkts += late;
+	clock->pkts += batch->n;
+}
+
+static void worker_show_clock(struct device *device)
+{
+	atomic_store_explicit(&device->seen_pkts, device->clock.pkts, memory_order_relaxed);
+	atomic_store_explicit(
+		&device->seen_late_pkts, device->clock.late_pkts, memory_order_relaxed);
+}
+
+/* The worker leaves the plan it used for the one that is current; without memory it has no run. */
+static void worker_adopt(struct device_worker *worker, struct plan *plan, uint64_t epoch)
+{
+	struct device *device = worker->device;
+	bool changed = plan != worker->plan;
+
+	if (changed) {
+		worker->run = plan_run_free(worker->run);
+		worker->plan = plan;
+		(void)plan_run_new(&worker->run, plan, device->n_workers == 1);
+	}
+	if (changed || worker->epoch != epoch) {
+		(void)pthread_mutex_lock(&device->plan_lock);
+		worker->epoch = epoch;
+		(void)pthread_mutex_unlock(&device->plan_lock);
+		worker_notify(device);
+	}
+}
+
+/* Reserve a chunk; take the plan that is current at this point of the packet order, so that no
+ * later chunk runs under an earlier plan. Return: 0, DRIVER_E_END. */
+static int worker_claim(struct device_worker *worker, struct driver_chunk *chunk)
+{
+	struct device *device = worker->device;
+	struct plan *plan;
+	uint64_t epoch;
+	int r;
+
+	(void)pthread_mutex_lock(&device->plan_lock);
+	worker->idle = true;
+	(void)pthread_mutex_unlock(&device->plan_lock);
+	worker_notify(device);
+
+	(void)pthread_mutex_lock(&device->claim_lock);
+	r = device_stopping(device) ? DRIVER_E_END : device->driver->claim(device->source, chunk);
+	(void)pthread_mutex_lock(&device->plan_lock);
+	worker->idle = false;
+	plan = device->plan;
+	epoch = device->epoch;
+	(void)pthread_mutex_unlock(&device->plan_lock);
+	(void)pthread_mutex_unlock(&device->claim_lock);
+
+	worker_adopt(worker, plan, epoch);
+	return r;
+}
+
+/* One worker, all packets in order: commit batch by batch. Return: 0, -ENOMEM. */
+static int worker_run_direct(struct device_worker *worker, struct driver_chunk *chunk)
+{
+	struct device *device = worker->device;
+	struct packet_batch *batch = &worker->batch;
+
+	while (!device_stopping(device) &&
+		device->driver->next_batch(device->source, chunk, batch) == 0) {
+		int r;
+
+		(void)pthread_mutex_lock(&device->commit_lock);
+		batch->first_no = device->clock.pkts;
+		worker_clock_batch(&device->clock, batch);
+		worker_show_clock(device);
+		r = plan_run_direct(worker->run, batch);
+		publish_due(device);
+		(void)pthread_mutex_unlock(&device->commit_lock);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* What needs no order. @ret_first_ts_ns: time of the chunk's first packet. Return: 0, -ENOMEM. */
+static int worker_run_early(struct device_worker *worker, struct driver_chunk *chunk,
+	struct device_clock *ret, uint64_t *ret_first_ts_ns)
+{
+	struct device *device = worker->device;
+	struct packet_batch *batch = &worker->batch;
+
+	*ret = (struct device_clock){ .pkts = 0 };
+	*ret_first_ts_ns = UINT64_MAX;
+	while (!device_stopping(device) &&
+		device->driver->next_batch(device->source, chunk, batch) == 0) {
+		int r;
+
+		if (ret->pkts == 0)
+			*ret_first_ts_ns = batch->ts_ns[0];
+		worker_clock_batch(ret, batch);
+		r = plan_run_early(worker->run, batch);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The chunk's packets are now the next ones. If they begin before the watermark, which packets are
+ * late can only be told by looking at their times again. */
+static void worker_advance_clock(struct device_worker *worker, struct driver_chunk *chunk,
+	const struct device_clock *local, uint64_t first_ts_ns)
+{
+	struct device *device = worker->device;
+	struct device_clock *clock = &device->clock;
+
+	if (first_ts_ns >= clock->watermark_ns) {
+		clock->late_pkts += local->late_pkts;
+		clock->watermark_ns = MAX(clock->watermark_ns, local->watermark_ns);
+		clock->pkts += local->pkts;
+		return;
+	}
+	device->driver->rewind(device->source, chunk);
+	while (device->driver->next_batch(device->source, chunk, &worker->batch) == 0)
+		worker_clock_batch(clock, &worker->batch);
+}
+
+/* In turn: make sure that the chunk began in the right place, commit. Return: 0, -ENOMEM. */
+static int worker_commit(struct device_worker *worker, struct driver_chunk *chunk,
+	struct device_clock *local, uint64_t first_ts_ns)
+{
+	struct device *device = worker->device;
+	uint64_t first_no;
+	int r = 0;
+
+	if (device->ended || device_stopping(device)) {
+		plan_run_abandon(worker->run);
+		return 0;
+	}
+	if (device->driver->verify(device->source, chunk) == DRIVER_E_REDO) {
+		plan_run_abandon(worker->run);
+		device->driver->rewind(device->source, chunk);
+		chunk->error = ERROR_INIT;
+		chunk->last = false;
+		r = worker_run_early(worker, chunk, local, &first_ts_ns);
+	}
+	first_no = device->clock.pkts;
+	worker_advance_clock(worker, chunk, local, first_ts_ns);
+	worker_show_clock(device);
+	plan_run_commit(worker->run, first_no);
+	publish_due(device);
+	return r;
+}
+
+/* With commit_lock held: the chunk is done, the next one's turn has come. */
+static void worker_pass(struct device *device, struct driver_chunk *chunk, int r)
+{
+	if (!device->ended && (r < 0 || chunk->last || chunk->error.code)) {
+		device->ended = true;
+		device->error = chunk->error;
+		if (r < 0)
+			error_set(&device->error, MAPI_OUT_OF_MEMORY,
+				"%s: out of memory while reading", device->name);
+	}
+	device->driver->release(device->source, chunk);
+	device->turn = chunk->seq + 1;
+	(void)pthread_cond_broadcast(&device->turn_cond);
+}
+
+/* The last worker that leaves tells the flows that the source has ended. */
+static void worker_leave(struct device_worker *worker, int r)
+{
+	struct device *device = worker->device;
+
+	(void)pthread_mutex_lock(&device->commit_lock);
+	if (r == -ENOMEM)
+		error_set(&device->error, MAPI_OUT_OF_MEMORY, "%s: out of memory while reading",
+			device->name);
+	if (--device->n_active == 0) {
+		device->ended = true;
+		if (worker->run && !device_stopping(device))
+			plan_run_finish(worker->run);
+		device->finished = true;
+		publish_all(device);
+	}
+	(void)pthread_mutex_unlock(&device->commit_lock);
+
+	(void)pthread_mutex_lock(&device->plan_lock);
+	worker->idle = true;
+	(void)pthread_mutex_unlock(&device->plan_lock);
+	worker_notify(device);
+}
+
+static bool worker_has_ended(struct device *device)
+{
+	bool ended;
+
+	(void)pthread_mutex_lock(&device->commit_lock);
+	ended = device->ended;
+	(void)pthread_mutex_unlock(&device->commit_lock);
+	return ended;
+}
+
+void *worker_main(void *argument)
+{
+	struct device_worker *worker = argument;
+	struct device *device = worker->device;
+	int r = 0;
+
+	while (!worker_has_ended(device)) {
+		struct driver_chunk chunk = { .seq = 0 };
+		struct device_clock local = { .pkts = 0 };
+		uint64_t first_ts_ns = UINT64_MAX;
+
+		r = worker_claim(worker, &chunk);
+		if (r != 0)
+			break;
+		if (!worker->run)
+			r = -ENOMEM;
+		else if (device->n_workers == 1)
+			r = worker_run_direct(worker, &chunk);
+		else
+			r = worker_run_early(worker, &chunk, &local, &first_ts_ns);
+		(void)pthread_mutex_lock(&device->commit_lock);
+		while (device->turn != chunk.seq)
+			(void)pthread_cond_wait(&device->turn_cond, &device->commit_lock);
+		if (r == 0 && device->n_workers > 1)
+			r = worker_commit(worker, &chunk, &local, first_ts_ns);
+		worker_pass(device, &chunk, r);
+		(void)pthread_mutex_unlock(&device->commit_lock);
+	}
+	worker_leave(worker, r);
+	return NULL;
+}
