@@ -39,14 +39,14 @@ void progress_line(
 	double share = 0, left;
 	unsigned int i;
 
+	if (total_bytes && done_bytes > total_bytes)
+		done_bytes = total_bytes;
 	text_bytes(done, sizeof(done), (double)done_bytes);
 	text_bytes(speed, sizeof(speed), rate);
 	if (!total_bytes) {
 		(void)snprintf(out, out_bytes, "%s read, %s/s", done, speed);
 		return;
 	}
-	if (done_bytes > total_bytes)
-		done_bytes = total_bytes;
 	share = (double)done_bytes / (double)total_bytes;
 	text_bytes(total, sizeof(total), (double)total_bytes);
 	for (i = 0; i < PROGRESS_BAR_LEN; i++)

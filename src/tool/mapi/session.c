@@ -318,7 +318,8 @@ static int session_poll_loop(
 	unsigned int i;
 
 	for (;;) {
-		finished = session_all_finished(session, progress);
+		finished = session_all_finished(session, progress) ||
+			(session->enough && session->enough(session->data));
 		if (poll(p->fds, p->n, finished ? 0 : sleep_ms) > 0) {
 			if ((p->fds[0].revents & POLLIN) && session_interrupted(session)) {
 				for (i = 0; i < session->set.n_pipelines; i++)

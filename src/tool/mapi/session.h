@@ -35,7 +35,8 @@ enum exit_code {
  * @signal_fd: SIGINT and SIGTERM, blocked from session_start() on; -1 before
  * @on_record: called by session_wait() for each record of a function that gives records; may be
  * NULL
- * @data:      for @on_record
+ * @enough:    asked now and then by session_wait(): true ends the wait; may be NULL
+ * @data:      for both
  */
 struct session {
 	const char *path;
@@ -44,6 +45,7 @@ struct session {
 	int signal_fd;
 	void (*on_record)(
 		const struct pipeline_step *step, const mapi_results_t *record, void *data);
+	bool (*enough)(void *data);
 	void *data;
 };
 

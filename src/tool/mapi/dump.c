@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * mapi dump: the packets of a capture file that match a filter, printed one per line, as JSON, or
+ * written to another capture file; with tcpdump's options.
+ */
+#include "verbs.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arguments.h"
+#include "linktype.h"
+#include "print.h"
+#include "result.h"
+#include "session.h"
+#include "text.h"
+
+#define DUMP_POLL_MS 50
+#define DUMP_PKTS_PER_SIGNAL_CHECK 256u
+
+/* What the command line says. */
+struct dump_options {
+	const char *input;
+	bool live;
+	const char *output;
+	const char *filter_file;
+	const char *snaplen;
+	const char *workers;
+	const char *seed;
+	const char *linktype;
+	const char *max_text;
+	unsigned long long max_pkts; /* ULLONG_MAX: all */
+	enum arguments_precision precision;
+	enum text_colour_mode colour;
+	struct print_options print;
+	unsigned int hex, hex_ascii, times;
+	bool count;
+	bool json;
+	bool line_buffered;
+};
+
+struct dump {
+	const struct dump_options *options;
+	struct session session;
+	struct linktypes linktypes;
+	struct print_state state;
+	unsigned long long n_pkts;
+};
+
+static const char dump_help[] =
+	"usage: mapi dump -r FILE [options] [filter words ...]\n"
+	"\n"
+	"Prints the packets of a capture file that match a filter, or writes them to another.\n"
+	"\n"
+	"  mapi dump -r f.pcap tcp port 80\n"
+	"  mapi dump -r f.pcap -c 10 -e -X udp port 53\n"
+	"  mapi dump -r f.pcap.zst -w web.pcapng tcp port 443\n"
+	"\n"
+	"  -r FILE       pcap, pcapng or ERF, also compressed; - is standard input\n"
+	"  -F FILE       read the filter from a file\n"
+	"  -c N          stop after N packets\n"
+	"  -s N          keep the first N bytes of each packet\n"
+	"  -t .. -ttttt  time: none, Unix, since previous, date, since first\n"
+	"  -e, -v, -q    link header; more, less of each packet\n"
+	"  -x, -X, -A    bytes in hex, hex and ASCII, ASCII; -xx and -XX with link header\n"
+	"  -#, -l        packet numbers; flush each line\n"
+	"  --count       print only how many packets match\n"
+	"  --json        one object per packet\n"
+	"  -w FILE       write instead: pcapng if it ends in .pcapng, else pcap; - is standard "
+	"output\n"
+	"  --time-precision micro|nano   of printed times, and of a pcap file that is written\n"
+	"  -y TYPE       link type to print, where the file does not tell (EN10MB, RAW ...)\n"
+	"  --workers N, --color WHEN     as for \"mapi run\"\n"
+	"\n"
+	"mapi-dump(1) has all options, the format of the lines, and exit codes.\n";
+
+enum dump_option {
+	DUMP_COUNT = 256,
+	DUMP_JSON,
+	DUMP_PRECISION,
+	DUMP_WORKERS,
+	DUMP_SEED,
+	DUMP_COLOUR
+};
+
+static const struct option dump_long_options[] = {
+	{ "read", required_argument, NULL, 'r' },
+	{ "interface", required_argument, NULL, 'i' },
+	{ "write", required_argument, NULL, 'w' },
+	{ "snapshot-length", required_argument, NULL, 's' },
+	{ "number", no_argument, NULL, '#' },
+	{ "absolute-tcp-sequence-numbers", no_argument, NULL, 'S' },
+	{ "linktype", required_argument, NULL, 'y' },
+	{ "count", no_argument, NULL, DUMP_COUNT },
+	{ "json", no_argument, NULL, DUMP_JSON },
+	{ "time-precision", required_argument, NULL, DUMP_PRECISION },
+	{ "workers", required_argument, NULL, DUMP_WORKERS },
+	{ "seed", required_argument, NULL, DUMP_SEED },
+	{ "color", required_argument, NULL, DUMP_COLOUR },
+	{ NULL, 0, NULL, 0 },
+};
+
+static int dump_usage(const char *message)
+{
+	fprintf(stderr, "mapi: %s\n\"mapi help dump\" shows how it is used\n", message);
+	return EXIT_USAGE;
+}
+
+/* Options of the line. Return: false if it is none of them. */
+static bool dump_take_print_option(struct dump_options *o, int option)
+{
+	switch (option) {
+	case 't':
+		o->times++;
+		return true;
+	case 'e':
+		o->print.link = true;
+		return true;
+	case 'v':
+		o->print.verbose++;
+		return true;
+	case 'q':
+		o->print.quick = true;
+		return true;
+	case 'x':
+		o->hex++;
+		return true;
+	case 'X':
+		o->hex_ascii++;
+		return true;
+	case 'A':
+		o->print.bytes = PRINT_BYTES_ASCII;
+		return true;
+	case '#':
+		o->print.number = true;
+		return true;
+	case 'l':
+	case 'U':
+		o->line_buffered = true;
+		return true;
+	case 'n': /* names are never looked up, numbers never relative: accepted out of habit */
+	case 'S':
+	case 'p':
+	case 'K':
+		return true;
+	case DUMP_COUNT:
+		o->count = true;
+		return true;
+	case DUMP_JSON:
+		o->json = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int dump_take_option(struct dump_options *o, int option, const char *value)
+{
+	unsigned long long number;
+	int r = 0;
+
+	if (dump_take_print_option(o, option))
+		return EXIT_OK;
+	switch (option) {
+	case 'r':
+	case 'i':
+		if (o->input)
+			return dump_usage("one capture file (-r) at a time");
+		o->input = value;
+		o->live = option == 'i';
+		break;
+	case 'w':
+		o->output = value;
+		break;
+	case 'F':
+		o->filter_file = value;
+		break;
+	case 'c':
+		o->max_text = value;
+		r = arguments_number("-c", value, ULLONG_MAX - 1, &o->max_pkts);
+		break;
+	case 's':
+		/* 0 is tcpdump's word for the whole packet. */
+		o->snaplen = strcmp(value, "0") != 0 ? value : NULL;
+		r = o->snaplen ? arguments_number("-s", value, 262144, &number) : 0;
+		break;
+	case 'y':
+		o->linktype = value;
+		break;
+	case DUMP_PRECISION:
+		r = arguments_precision(value, &o->precision);
+		break;
+	case DUMP_WORKERS:
+		o->workers = value;
+		r = arguments_number("--workers", value, 256, &number);
+		break;
+	case DUMP_SEED:
+		o->seed = value;
+		r = arguments_number("--seed", value, ULLONG_MAX, &number);
+		break;
+	case DUMP_COLOUR:
+		if (text_colour_parse(value, &o->colour) < 0)
+			return dump_usage("--color is auto, always or never");
+		break;
+	default:
+		return dump_usage("see above");
+	}
+	return r < 0 ? EXIT_USAGE : EXIT_OK;
+}
+
+static int dump_parse_options(struct dump_options *o, int argc, char **argv)
+{
+	int option, code = EXIT_OK;
+
+	*o = (struct dump_options){ .max_pkts = ULLONG_MAX };
+	while (code == EXIT_OK &&
+		(option = getopt_long(argc, argv, "r:i:w:F:c:s:y:tevqxXA#lUnSpK", dump_long_options,
+			 NULL)) != -1)
+		code = dump_take_option(o, option, optarg);
+	if (code != EXIT_OK)
+		return code;
+	if (!o->input)
+		return dump_usage("a capture file is needed (-r FILE)");
+	if (o->output && (o->json || o->count))
+		return dump_usage("-w writes packets; --json and --count print: one or the other");
+	if (o->times >= _PRINT_TIME_N)
+		return dump_usage("-t at most five times");
+	o->print.time = (enum print_time)o->times;
+	o->print.digits = o->precision == ARGUMENTS_PRECISION_NANO ? 9 : 6;
+	o->print.colour = text_colour_wanted(o->colour, STDOUT_FILENO);
+	if (o->hex_ascii)
+		o->print.bytes = PRINT_BYTES_HEX_ASCII;
+	else if (o->hex)
+		o->print.bytes = PRINT_BYTES_HEX;
+	o->print.bytes_link = o->hex > 1 || o->hex_ascii > 1;
+	return EXIT_OK;
+}
+
+/* ---- the pipeline: filter, cut, and what takes the packets ---- */
+
+static int dump_add(struct dump *d, const char *name, const char *const *args, unsigned int n_args,
+	const char *source)
+{
+	struct pipeline_error error = { .text = "" };
+	int r = pipeline_add_step(&d->session.set, 0, false, name, args, n_args, source,
+		mapi_describe_next_function, &error);
+
+	if (r == -ENOMEM)
+		fprintf(stderr, "mapi: out of memory\n");
+	else if (r < 0) {
+		fputs("mapi: ", stderr);
+		pipeline_error_print(stderr, &error);
+	}
+	return r < 0 ? EXIT_DEVICE : EXIT_OK;
+}
+
+static int dump_build_pipeline(struct dump *d, const char *filter)
+{
+	const struct dump_options *o = d->options;
+	const char *nowait = "1", *file[3] = { NULL, NULL, o->max_text };
+	struct pipeline_error error;
+	int code = EXIT_OK;
+
+	if (filter && *filter)
+		code = dump_add(d, "BPF_FILTER", &filter, 1, filter);
+	if (code == EXIT_OK && o->snaplen)
+		code = dump_add(d, "CUT", &o->snaplen, 1, NULL);
+	if (code == EXIT_OK && (o->count || o->output))
+		code = dump_add(d, "PKT_COUNTER", NULL, 0, NULL);
+	if (code == EXIT_OK && o->output) {
+		if (arguments_output(o->output, o->input, o->precision, &file[1], &file[0]) < 0)
+			return EXIT_USAGE;
+		code = dump_add(d, "TO_FILE", file, o->max_text ? 3 : 2, NULL);
+	} else if (code == EXIT_OK && !o->count) {
+		code = dump_add(d, "TO_BUFFER", &nowait, 1, NULL);
+	}
+	if (code == EXIT_OK && pipeline_resolve(&d->session.set, &error) < 0)
+		code = EXIT_DEVICE; /* no references: only memory can be missing */
+	return code;
+}
+
+static const struct pipeline_step *dump_last_step(const struct dump *d)
+{
+	const struct pipeline *pipeline = &d->session.set.pipelines[0];
+
+	return pipeline->steps[pipeline->n_steps - 1];
+}
+
+/* ---- printing ---- */
+
+static void dump_print(struct dump *d, const struct mapipkt *pkt)
+{
+	const uint8_t *data = &pkt->pkt;
+	struct print_packet packet = { .number = ++d->n_pkts,
+		.ts_ns = text_ns_from_ts(pkt->ts),
+		.cap_bytes = pkt->caplen,
+		.wire_bytes = pkt->wlen,
+		.data = data };
+
+	packet.linktype = linktypes_get(&d->linktypes, pkt->ifindex, data, pkt->caplen, pkt->wlen);
+	if (d->options->json)
+		print_packet_json(stdout, &packet);
+	else
+		print_packet(stdout, &d->options->print, &d->state, &packet);
+	if (d->options->line_buffered)
+		(void)fflush(stdout); /* a failure stays in the stream and is found at the end */
+}
+
+/* Nothing to read now. Return: whether there is something to read, or the end. */
+static bool dump_wait(struct dump *d, const struct pipeline_step *step, bool *ret_interrupted)
+{
+	struct pollfd fds[] = {
+		{ .fd = mapi_fileno(step->fd, step->fid), .events = POLLIN },
+		{ .fd = d->session.signal_fd, .events = POLLIN },
+	};
+
+	(void)fflush(stdout);
+	(void)poll(fds, 2, DUMP_POLL_MS);
+	if (fds[1].revents & POLLIN)
+		*ret_interrupted = session_interrupted(&d->session);
+	return fds[0].fd < 0 || fds[0].revents;
+}
+
+/* The packets have ended when the descriptor is readable, there is no packet, and the flow says
+ * that it is over: a full buffer may have spilled packets that arrive after that. */
+static int dump_print_packets(struct dump *d)
+{
+	const struct pipeline_step *step = dump_last_step(d);
+	bool readable = false, interrupted = false;
+	char text[MAPI_ERRORSTR_LENGTH];
+	int code;
+
+	while (d->n_pkts < d->options->max_pkts && !interrupted) {
+		const struct mapipkt *pkt = mapi_get_next_pkt(step->fd, step->fid);
+
+		if (pkt) {
+			readable = false;
+			dump_print(d, pkt);
+			if (d->n_pkts % DUMP_PKTS_PER_SIGNAL_CHECK == 0)
+				interrupted = session_interrupted(&d->session);
+			continue;
+		}
+		(void)mapi_read_error(&code, text);
+		if (code || (readable && session_finished(step, NULL)))
+			break;
+		readable = dump_wait(d, step, &interrupted);
+	}
+	return interrupted ? EXIT_INTERRUPTED : EXIT_OK;
+}
+
+/* ---- counting and writing ---- */
+
+/* The file has all the packets it may have? */
+static bool dump_has_enough(void *data)
+{
+	const struct dump *d = data;
+	const struct pipeline_step *step = dump_last_step(d);
+	const mapi_results_t *running = mapi_read_results(step->fd, step->fid);
+	int value = 1;
+
+	if (running && running->size >= (int)sizeof(value))
+		memcpy(&value, running->res, sizeof(value));
+	return !value;
+}
+
+static int dump_wait_for_end(struct dump *d)
+{
+	const struct pipeline *pipeline = &d->session.set.pipelines[0];
+	const struct pipeline_step *counter =
+		pipeline->steps[pipeline->n_steps - (d->options->output ? 2 : 1)];
+	const mapi_results_t *result;
+	struct progress progress;
+	int code;
+
+	d->session.data = d;
+	d->session.enough = d->options->output && d->options->max_text ? dump_has_enough : NULL;
+	progress_begin(&progress, d->options->print.quick);
+	code = session_wait(&d->session, &progress);
+	progress_end(&progress);
+	result = mapi_read_results(counter->fd, counter->fid);
+	if (!result)
+		return session_fail(NULL);
+	memcpy(&d->n_pkts, result->res, sizeof(d->n_pkts));
+	if (d->n_pkts > d->options->max_pkts)
+		d->n_pkts = d->options->max_pkts;
+	if (d->options->count)
+		printf("%llu packet%s\n", d->n_pkts, d->n_pkts == 1 ? "" : "s");
+	return code;
+}
+
+/* ---- the end ---- */
+
+static void dump_summary(const struct dump *d)
+{
+	struct mapi_result_status status = { .sz = sizeof(status) };
+	char lost[256];
+
+	(void)session_finished(dump_last_step(d), &status);
+	result_loss_text(lost, sizeof(lost), status.lost_pkts);
+	fprintf(stderr, "%llu packet%s %s\n%llu packet%s read\n", d->n_pkts,
+		d->n_pkts == 1 ? "" : "s",
+		d->options->output          ? "written"
+			: d->options->count ? "counted"
+					    : "printed",
+		status.pkts, status.pkts == 1 ? "" : "s");
+	fprintf(stderr, "%s%s\n", *lost ? "packets " : "0 packets lost", lost);
+}
+
+/* Nobody reads what we write to standard output through the daemon? Then end as the shell expects.
+ */
+static void dump_end_if_pipe_closed(const struct dump *d)
+{
+	struct mapi_result_status status = { .sz = sizeof(status) };
+
+	if (!d->options->output || strcmp(d->options->output, "-") != 0)
+		return;
+	(void)session_finished(dump_last_step(d), &status);
+	if (status.error && strstr(status.error_text, strerror(EPIPE)))
+		(void)raise(SIGPIPE);
+}
+
+static int dump_session(struct dump *d)
+{
+	int code = session_start(&d->session, d->options->input, d->options->live), error;
+
+	if (code != EXIT_OK)
+		return code;
+	code = d->options->output || d->options->count ? dump_wait_for_end(d)
+						       : dump_print_packets(d);
+	if (fflush(stdout) != 0) {
+		fprintf(stderr, "mapi: standard output: %s\n", strerror(errno));
+		return EXIT_DEVICE;
+	}
+	dump_end_if_pipe_closed(d);
+	if (!d->options->print.quick)
+		dump_summary(d);
+	error = session_report(&d->session);
+	return code != EXIT_OK ? code : error;
+}
+
+static int dump_run(int argc, char **argv)
+{
+	struct dump_options o;
+	struct dump d = { .options = &o, .session = SESSION_INIT };
+	char *filter = NULL;
+	int code = dump_parse_options(&o, argc, argv);
+
+	if (code != EXIT_OK)
+		return code;
+	if (session_environment(o.workers, o.seed) < 0 || linktypes_init(&d.linktypes, o.input) < 0)
+		return EXIT_DEVICE;
+	if (o.linktype) {
+		linktypes_deinit(&d.linktypes);
+		if (linktype_parse(o.linktype, &d.linktypes.any) < 0)
+			return dump_usage(
+				"-y wants a link type: EN10MB, RAW, LINUX_SLL ... or a number");
+	}
+	if (!mapi_describe_next_function(NULL))
+		code = session_fail(NULL);
+	if (code == EXIT_OK && optind < argc && o.filter_file)
+		code = dump_usage("a filter is given twice: -F and words");
+	if (code == EXIT_OK && (optind < argc || o.filter_file)) {
+		filter = o.filter_file ? arguments_read_filter(o.filter_file)
+				       : arguments_join(argv + optind, argc - optind);
+		code = filter ? EXIT_OK : EXIT_DEVICE;
+	}
+	if (code == EXIT_OK)
+		code = dump_build_pipeline(&d, filter);
+	if (code == EXIT_OK)
+		code = dump_session(&d);
+	session_deinit(&d.session);
+	linktypes_deinit(&d.linktypes);
+	free(filter);
+	return code;
+}
+
+const struct verb verb_dump = {
+	.name = "dump",
+	.summary = "print packets, or write them to another capture file",
+	.help = dump_help,
+	.run = dump_run,
+};
