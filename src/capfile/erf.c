@@ -130,9 +130,10 @@ int capfile_erf_open(struct capfile_format *ret, const uint8_t *bytes, size_t n_
 {
 	uint32_t linktype = 0;
 	uint64_t last_s = 0;
-	size_t at = 0, n;
+	bool meta = false;
+	size_t at = 0;
 
-	for (n = 0; n < ERF_PROBE_RECORDS && at < n_bytes; n++) {
+	for (size_t n = 0; n < ERF_PROBE_RECORDS && at < n_bytes; n++) {
 		struct capfile_record record;
 		int r;
 
@@ -145,16 +146,19 @@ int capfile_erf_open(struct capfile_format *ret, const uint8_t *bytes, size_t n_
 			break;
 		if (record.packet && linktype == 0)
 			linktype = record.linktype;
+		meta = meta || (bytes[at + 8] & ERF_TYPE_MASK) == ERF_TYPE_META;
 		at += record.bytes;
 	}
-	/* Nothing to judge by: one record may be as long as all that a probe reads. */
-	if (linktype == 0)
-		return more && n_bytes < CAPFILE_PROBE_BYTES ? CAPFILE_E_MORE : CAPFILE_E_UNKNOWN;
+	if (linktype == 0 && more && n_bytes < CAPFILE_PROBE_BYTES)
+		return CAPFILE_E_MORE;
+	/* Padding alone proves nothing. */
+	if (linktype == 0 && !meta)
+		return CAPFILE_E_UNKNOWN;
 	ret->kind = CAPFILE_KIND_ERF;
-	ret->linktype = linktype;
+	ret->linktype = linktype ? linktype : CAPFILE_LINKTYPE_ETHERNET;
 	for (unsigned int i = 0; i < ERF_INTERFACES; i++) {
 		int r = capfile_interface_add(ret,
-			&(struct capfile_interface){ .linktype = linktype,
+			&(struct capfile_interface){ .linktype = ret->linktype,
 				.snaplen_bytes = UINT16_MAX,
 				.ts_units_per_s = 1ULL << 32 });
 

@@ -226,8 +226,6 @@ static int file_guess_claim(struct driver_source *source, struct file_chunk *c)
 	c->guess = !c->exact;
 	c->start = (size_t)start;
 	c->ends = stop == source->map_bytes;
-	if (c->exact)
-		file_map_populate(source->map, (size_t)start, (size_t)stop);
 	return 0;
 }
 
@@ -247,7 +245,6 @@ static int file_scan_claim(struct driver_source *source, struct file_chunk *c)
 	while (r == CAPFILE_E_STOP && n_pkts == 0 && c->span.at < source->map_bytes) {
 		size_t to = c->span.at + MIN(source->range_bytes, source->map_bytes - c->span.at);
 
-		file_map_populate(source->map, c->span.at, to);
 		c->span.stop = to;
 		r = capfile_scan(&source->format, &source->cursor, &c->span, &n_pkts, source->name,
 			&c->pending);

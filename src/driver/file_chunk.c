@@ -74,7 +74,6 @@ int file_next_batch(
 
 	batch->n = 0;
 	if (c->guess) {
-		file_map_populate(source->map, c->span.at, c->span.stop);
 		c->start = capfile_guess(&source->format, &c->span);
 		c->guess = false;
 		c->span.at = c->start;

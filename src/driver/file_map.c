@@ -20,10 +20,6 @@
 #define FILE_MAPS_MAX 64u
 #define FILE_MAP_WHOLE SIZE_MAX
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22 /* Linux 5.14; glibc 2.36 knows it, older ones do not */
-#endif
-
 /**
  * struct file_map - one mapping; lives in the table
  * @start:       address, 0: the entry is free; stored last, with release order
@@ -129,6 +125,9 @@ int file_map_new(struct file_map **ret, int fd, size_t n_bytes)
 		atomic_store(&map->used, false);
 		return r;
 	}
+	/* Read ahead generously from slow disks. Filling the page tables beforehand (MAP_POPULATE,
+	 * MADV_POPULATE_READ) costs a tenth more than the faults do, which map 16 pages at once. */
+	(void)madvise(bytes, n_bytes, MADV_SEQUENTIAL);
 	map->fd = fd;
 	map->n_bytes = n_bytes;
 	atomic_store_explicit(&map->fault_at, FILE_MAP_WHOLE, memory_order_relaxed);
@@ -152,16 +151,6 @@ size_t file_map_valid_bytes(struct file_map *map)
 	if (fstat(map->fd, &st) == 0 && (uint64_t)st.st_size < map->n_bytes)
 		file_map_lower(map, (size_t)st.st_size);
 	return MIN(atomic_load_explicit(&map->fault_at, memory_order_relaxed), map->n_bytes);
-}
-
-void file_map_populate(const struct file_map *map, size_t from, size_t to)
-{
-	from &= ~(file_map_page_bytes - 1);
-	if (to > from)
-		/* Older kernels refuse; then pages come one fault at a time. */
-		(void)madvise(
-			(void *)(atomic_load_explicit(&map->start, memory_order_relaxed) + from),
-			to - from, MADV_POPULATE_READ);
 }
 
 struct file_map *file_map_free(struct file_map *map)

@@ -24,8 +24,6 @@ int file_map_new(struct file_map **ret, int fd, size_t n_bytes);
 const uint8_t *file_map_bytes(const struct file_map *map);
 /* How many bytes from the start are the file's own, now. Any thread. */
 size_t file_map_valid_bytes(struct file_map *map);
-/* Have [@from, @to) ready in the page tables: cheaper than a fault for every few pages. */
-void file_map_populate(const struct file_map *map, size_t from, size_t to);
 struct file_map *file_map_free(struct file_map *map);
 
 enum file_mode {
