@@ -403,6 +403,8 @@ static void dump_summary(const struct dump *d)
 
 	(void)session_finished(dump_last_step(d), &status);
 	result_loss_text(lost, sizeof(lost), status.lost_pkts);
+	if (d->options->count && !*lost)
+		return; /* it has been said */
 	fprintf(stderr, "%llu packet%s %s\n%llu packet%s read\n", d->n_pkts,
 		d->n_pkts == 1 ? "" : "s",
 		d->options->output          ? "written"

@@ -293,7 +293,7 @@ static void test_places_in_filters(void **state)
 {
 	const char *syntax = "can't parse filter expression: syntax error";
 
-	place_expect("tcp prot 80", syntax, "prot", "port");
+	place_expect("tcp prot 80", syntax, "prot", "proto");
 	place_expect("tpc port 80", syntax, "tpc", "tcp");
 	place_expect(
 		"host nosuch.example", "unknown host 'nosuch.example'", "nosuch.example", NULL);
@@ -303,6 +303,7 @@ static void test_places_in_filters(void **state)
 	place_expect("port 99999", "illegal port number 99999 > 65535", "port 99999", NULL);
 	place_expect("tcp tcp tcp", syntax, "tcp tcp tcp", NULL);
 	place_expect("", syntax, "", NULL);
+	place_expect("tcp an port 80", syntax, "an", "and");
 	place_expect("port htpp", "unknown port 'htpp'", "htpp", NULL);
 }
 

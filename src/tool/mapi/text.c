@@ -55,6 +55,15 @@ static unsigned int text_distance(const char *a, size_t n, const char *b, size_t
 	return row[n % 3][m];
 }
 
+static bool text_begins(const char *word, size_t len, const char *name)
+{
+	size_t i = 0;
+
+	while (i < len && text_upper(word[i]) == text_upper(name[i]))
+		i++;
+	return i == len;
+}
+
 void text_suggest(struct text_suggestion *s, const char *name)
 {
 	size_t len = strlen(name);
@@ -64,17 +73,12 @@ void text_suggest(struct text_suggestion *s, const char *name)
 		return;
 	limit = (unsigned int)(s->word_len / 3);
 	limit = s->word_len < 2 ? 0 : limit < 1 ? 1 : limit > 3 ? 3 : limit;
-	d = text_distance(s->word, s->word_len, name, len);
-	/* The beginning of a name counts as if one letter were wrong. */
-	if (s->word_len >= 3 && s->word_len < len) {
-		size_t i = 0;
-
-		while (i < s->word_len && text_upper(s->word[i]) == text_upper(name[i]))
-			i++;
-		if (i == s->word_len && d > 1)
-			d = 1;
-	}
-	if (d <= limit && (!s->best || d < s->distance)) {
+	d = 2 * text_distance(s->word, s->word_len, name, len);
+	/* The beginning of a name is nearer than anything but the name itself. */
+	if (s->word_len < len && text_begins(s->word, s->word_len, name) &&
+		(s->word_len >= 3 || d <= 2 * limit))
+		d = 1;
+	if (d <= 2 * limit && (!s->best || d < s->distance)) {
 		s->best = name;
 		s->distance = d;
 	}

@@ -15,7 +15,7 @@
  * struct text_suggestion - the nearest of several names, found one by one
  * @word, @word_len: what was typed; borrowed
  * @best:            nearest name so far, NULL while none is near enough
- * @distance:        its edit distance
+ * @distance:        twice its edit distance
  */
 struct text_suggestion {
 	const char *word;
