@@ -93,6 +93,7 @@ int main(int argc, char *argv[])
 		fprintf(stderr, "usage: cycles N CAPTURE\n");
 		return 2;
 	}
+	process_adopt();
 	n_cycles = (unsigned int)atoi(argv[1]);
 	for (unsigned int n = 0; n < n_cycles; n++) {
 		if (n == n_cycles / 10) {

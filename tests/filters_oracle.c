@@ -57,13 +57,11 @@ static void oracle_read_filters(struct oracle *o, const char *path)
 
 static void oracle_libpcap(struct oracle *o, const struct model_capture *capture)
 {
-	pcap_t *dead = pcap_open_dead(capture->dlt, 262144);
-
 	for (unsigned int i = 0; i < o->n_filters; i++) {
 		struct oracle_filter *f = &o->filters[i];
 
 		f->count = 0;
-		f->valid = pcap_compile(dead, &f->program, f->text, 1, 0) == 0;
+		f->valid = pcap_compile(capture->pcap, &f->program, f->text, 1, 0) == 0;
 		if (!f->valid)
 			continue;
 		for (unsigned int n = 0; n < capture->n_pkts; n++) {
@@ -75,7 +73,6 @@ static void oracle_libpcap(struct oracle *o, const struct model_capture *capture
 		}
 		pcap_freecode(&f->program);
 	}
-	pcap_close(dead);
 }
 
 static void oracle_differs(struct oracle *o, const struct model_capture *capture,

@@ -69,7 +69,6 @@ int model_capture_read(struct model_capture *ret, const char *path)
 		fprintf(stderr, "%s: libpcap: %s\n", path, why);
 		return -1;
 	}
-	ret->dlt = pcap_datalink(pcap);
 	while ((r = pcap_next_ex(pcap, &head, &data)) == 1)
 		if (model_capture_add(ret, head, data, &used_bytes, &room_bytes) < 0)
 			break;
@@ -79,7 +78,7 @@ int model_capture_read(struct model_capture *ret, const char *path)
 		model_capture_free(ret);
 		return -1;
 	}
-	pcap_close(pcap);
+	ret->pcap = pcap;
 	for (unsigned int i = 0; i < ret->n_pkts; i++)
 		ret->pkts[i].data = ret->bytes + (size_t)ret->pkts[i].data;
 	return 0;
@@ -87,6 +86,8 @@ int model_capture_read(struct model_capture *ret, const char *path)
 
 void model_capture_free(struct model_capture *capture)
 {
+	if (capture->pcap)
+		pcap_close(capture->pcap);
 	free(capture->pkts);
 	free(capture->bytes);
 	*capture = (struct model_capture){ 0 };

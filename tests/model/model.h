@@ -30,9 +30,11 @@ struct model_packet {
 	const uint8_t *data;
 };
 
+/* @pcap: still open, because filters must be compiled for it as tcpdump does: libpcap generates other
+ *        code for a file than for a link type alone (DLT_NULL, for instance) */
 struct model_capture {
 	const char *path;
-	int dlt;
+	pcap_t *pcap;
 	unsigned int n_pkts;
 	struct model_packet *pkts;
 	uint8_t *bytes;

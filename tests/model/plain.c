@@ -327,17 +327,12 @@ static int plain_compile(struct plain *m)
 		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++) {
 			const struct model_function *f = &m->c->flows[i].functions[k];
 			struct plain_function *p = &m->of[i][k];
-			pcap_t *dead;
-			int r;
 
 			p->result = (struct model_result){ .known = true,
 				.digest = MODEL_DIGEST_EMPTY };
 			if (f->kind != MODEL_BPF_FILTER)
 				continue;
-			dead = pcap_open_dead(m->capture->dlt, 262144);
-			r = pcap_compile(dead, &p->program, f->text, 1, 0);
-			pcap_close(dead);
-			if (r != 0)
+			if (pcap_compile(m->capture->pcap, &p->program, f->text, 1, 0) != 0)
 				return -1;
 		}
 	}
