@@ -36,8 +36,8 @@ struct file_map {
 
 static struct file_map file_maps[FILE_MAPS_MAX];
 static struct sigaction file_map_previous;
-static size_t file_map_page_bytes;
-static pthread_once_t file_map_once = PTHREAD_ONCE_INIT;
+static _Atomic size_t file_map_page_bytes;
+static pthread_mutex_t file_map_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void file_map_lower(struct file_map *map, size_t to)
 {
@@ -89,13 +89,22 @@ static void file_map_fault(int signo, siginfo_t *info, void *context)
 	errno = saved_errno;
 }
 
+/* With each mapping: somebody may have put another handler in front, or in the place, of ours. */
 static void file_map_install(void)
 {
 	struct sigaction action = { .sa_sigaction = file_map_fault, .sa_flags = SA_SIGINFO };
+	struct sigaction now;
 
 	(void)sigemptyset(&action.sa_mask);
+	(void)pthread_mutex_lock(&file_map_lock);
 	file_map_page_bytes = (size_t)sysconf(_SC_PAGESIZE);
-	(void)sigaction(SIGBUS, &action, &file_map_previous); /* cannot fail for SIGBUS */
+	/* These calls cannot fail for SIGBUS. */
+	(void)sigaction(SIGBUS, NULL, &now);
+	if (!(now.sa_flags & SA_SIGINFO) || now.sa_sigaction != file_map_fault) {
+		file_map_previous = now;
+		(void)sigaction(SIGBUS, &action, NULL);
+	}
+	(void)pthread_mutex_unlock(&file_map_lock);
 }
 
 static struct file_map *file_map_take_entry(void)
@@ -114,7 +123,7 @@ int file_map_new(struct file_map **ret, int fd, size_t n_bytes)
 	struct file_map *map;
 	void *bytes;
 
-	(void)pthread_once(&file_map_once, file_map_install);
+	file_map_install();
 	map = file_map_take_entry();
 	if (!map)
 		return -ENOSPC;
