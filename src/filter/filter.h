@@ -26,6 +26,9 @@ struct filter_program;
  * @linktype:   LINKTYPE_ of the capture file formats
  * @err:        1025 with libpcap's own words, and where they help, what to do
  *
+ * An empty expression matches all packets. Names of hosts, networks, ports and protocols are looked
+ * up by the system's resolver, which may block for seconds.
+ *
  * Thread safety: any thread (libpcap's compiler is serialised inside).
  *
  * Return: 0, -EINVAL with @err filled, -ENOMEM.
@@ -38,6 +41,10 @@ int filter_compile(
  * @ret:     the program; the caller owns it
  * @insns:   copied; refused unless bpf_validate() accepts it
  * @n_insns: at least 1
+ *
+ * Also refused is what bpf_validate() accepts although running it would abort, might not end, or is
+ * undefined: instructions unknown to the interpreter, jumps backwards, shifts by constants above
+ * 31, scratch memory read before it is written.
  *
  * Return: 0, -EINVAL, -ENOMEM.
  */

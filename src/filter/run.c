@@ -132,13 +132,15 @@ static void run_test(const struct run *r, const struct step *step)
 void schedule_run(const struct schedule *s, const struct compare_ops *compare, void *scratch,
 	const struct packet_batch *batch)
 {
+	void *temporary =
+		(uint8_t *)scratch + s->scratch_bytes - PACKET_BATCH_MAX * sizeof(uint32_t);
 	const struct run r = {
 		.s = s,
 		.compare = compare,
 		.batch = batch,
 		.scratch = scratch,
 		.masks = scratch,
-		.temporary = (uint32_t *)((uint8_t *)scratch + s->scratch_bytes) - PACKET_BATCH_MAX,
+		.temporary = temporary,
 		.n_words = (batch->n + 63) / 64,
 	};
 
