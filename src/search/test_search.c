@@ -281,18 +281,116 @@ static void test_pairs_that_vectorscan_misses(void **state)
 	struct search_pattern *first = pattern_ok("a;", 0, 0), *second = pattern_ok("ab", 0, 0);
 	const struct search_pattern *patterns[] = { first, second };
 	struct packet_batch batch = { .n = 0 };
-	struct packet_mask wanted = packet_mask_first(1), ret[2];
-	uint8_t packet[98] = { 0 };
+	struct packet_mask wanted = packet_mask_first(64), ret[2];
+	static uint8_t shifted[64][256];
+	static const uint8_t packet[] = {
+		0x62,
+		0x02,
+		0x00,
+		0x00,
+		0x08,
+		0x7c,
+		0x30,
+		0x30,
+		0x20,
+		0x30,
+		0x30,
+		0x7c,
+		0x78,
+		0xaf,
+		0x00,
+		0x00,
+		0x06,
+		0x7c,
+		0x30,
+		0x30,
+		0x30,
+		0x02,
+		0x7c,
+		0x31,
+		0x08,
+		0x30,
+		0x30,
+		0x00,
+		0x00,
+		0x20,
+		0x30,
+		0x30,
+		0x7c,
+		0x78,
+		0x00,
+		0x00,
+		0x06,
+		0x7c,
+		0x30,
+		0x30,
+		0x30,
+		0x31,
+		0x9d,
+		0x7c,
+		0x01,
+		0x00,
+		0x00,
+		0x00,
+		0x55,
+		0x30,
+		0xff,
+		0xff,
+		0x7a,
+		0xff,
+		0xff,
+		0x9d,
+		0x00,
+		0x00,
+		0x00,
+		0x00,
+		0x00,
+		0x00,
+		0x00,
+		0x00,
+		0x00,
+		0x00,
+		0x00,
+		0x00,
+		0x00,
+		0x00,
+		0x00,
+		0x00,
+		0x7c,
+		0x01,
+		0x03,
+		0x04,
+		0x7c,
+		0x30,
+		0x30,
+		0x7c,
+		0x03,
+		0x00,
+		0x00,
+		0x82,
+		0x06,
+		0x61,
+		0x62,
+		0x58,
+		0x62,
+		0x61,
+		0x62,
+		0x61,
+		0x62,
+		0x3a,
+		0x3a,
+		0x3a,
+		0x3a,
+	};
 
-	memcpy(packet + 82,
-		"\x06"
-		"abXbababab::::",
-		15);
-	batch_add(&batch, packet, sizeof(packet));
+	for (; batch.n < 64; batch.n++) { /* it depends on the alignment */
+		memcpy(shifted[batch.n] + batch.n, packet, sizeof(packet));
+		batch.data[batch.n] = shifted[batch.n] + batch.n;
+		batch.cap_bytes[batch.n] = sizeof(packet);
+	}
 	run(patterns, 2, &batch, &wanted, ret);
-	assert_int_equal(ret[0].word[0], 0);
-	assert_int_equal(ret[1].word[0], 1);
-	batch_clear(&batch);
+	assert_int_equal(packet_mask_count(&ret[0]), 0);
+	assert_int_equal(packet_mask_count(&ret[1]), 64);
 	search_pattern_free(first);
 	search_pattern_free(second);
 }
