@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # What "mapi dump -w" writes, tcpdump and tshark read: the same packets, to the nanosecond.
-# All captures with MAPI_TEST_LONG, a sample of them otherwise; tshark on every tenth.
+# All captures with MAPI_TEST_LONG, tshark on every tenth; a sample of them otherwise.
 . "$(dirname "$0")/lib.sh"
 
 same() { # WHAT READER FILE1 FILE2, each line of the readers' output being a packet
@@ -41,6 +41,7 @@ check() { # FILE N
 		fi
 		same "$file as $format" tcpdump want.tcpdump got.tcpdump
 		[ "$with_tshark" = 0 ] && continue
+		[ -s want.tshark ] || continue # tshark does not know the link type
 		by_tshark "copy.$format" > got.tshark
 		same "$file as $format" tshark want.tshark got.tshark
 	done
@@ -50,7 +51,10 @@ check() { # FILE N
 checked=0
 for file in "$OWN"/*.pcap; do
 	case $file in *cut-record*) continue ;; esac
-	check "$file" 1
+	case $file in
+	*/vlan.pcap | */ipv6.pcap) check "$file" 1 ;;
+	*) check "$file" 0 ;;
+	esac
 done
 # Filters and the number of packets.
 "$MAPI" dump -r "$OWN/http.pcap" -w few.pcap -c 7 tcp port 80 > out 2>&1 || fail "dump -c -w: $(cat out)"
@@ -64,10 +68,12 @@ if [ ! -d "$MAPI_PCAPS" ]; then
 	skip "the captures are absent; $checked own ones are good"
 fi
 n=0
+tshark_all=0
+[ -z "${MAPI_TEST_LONG-}" ] || tshark_all=1
 while read -r file; do
 	n=$((n + 1))
 	[ -n "${MAPI_TEST_LONG-}" ] || [ $((n % 25)) = 0 ] || continue
-	check "$file" $((n % 10 == 0))
+	check "$file" $((n % 50 == 0 || (tshark_all && n % 10 == 0)))
 done < <(readable_captures)
 echo "$checked captures"
 [ $checked -gt 20 ] || fail "only $checked captures"

@@ -39,7 +39,7 @@ int main(int argc, char **argv)
 	fd = mapi_create_offline_flow(argv[1], MFF_PCAP);
 	mapi_apply_function(fd, "BPF_FILTER", "tcp");
 	fid = mapi_apply_function(fd, "PKT_COUNTER");
-	if (fid < 0 || mapi_connect(fd) < 0)
+	if (argc != 2 || fid < 0 || mapi_connect(fd) < 0)
 		return 1;
 	do {
 		if (mapi_get_flow_info(fd, &info) < 0)
@@ -69,7 +69,7 @@ for cc in gcc clang; do
 	command -v $cc > /dev/null || skip "needs $cc"
 	# long long is newer than C89.
 	try $cc -std=gnu89 -Wno-long-long program.c -Wl,--no-as-needed
-	try $cc -std=c99 -Wpedantic program.c -Wl,--no-as-needed
+	try $cc -std=c99 program.c -Wl,--no-as-needed
 	try $cc -std=c11 -Wpedantic program.c -Wl,--no-as-needed
 	try $cc -std=c11 -Wpedantic -DTHREE program.c -Wl,--no-as-needed
 	try $cc -std=gnu17 -Wextra program.c -Wl,--no-as-needed

@@ -25,6 +25,8 @@ uint64_t model_digest(
 static int model_capture_add(struct model_capture *capture, const struct pcap_pkthdr *head,
 	const uint8_t *data, size_t *used_bytes, size_t *room_bytes)
 {
+	int64_t seconds = head->ts.tv_sec;
+
 	if (capture->n_pkts % 1024 == 0) {
 		size_t n = capture->n_pkts + 1024;
 		struct model_packet *pkts = realloc(capture->pkts, n * sizeof(*pkts));
@@ -42,10 +44,13 @@ static int model_capture_add(struct model_capture *capture, const struct pcap_pk
 		capture->bytes = bytes;
 		*room_bytes = room;
 	}
+	/* Seconds are unsigned in the file; libpcap reads them as signed, which ends in 2038. */
+	if (seconds < 0)
+		seconds = (uint32_t)seconds;
 	memcpy(capture->bytes + *used_bytes, data, head->caplen);
 	/* The bytes may still move: remember an offset, model_capture_read() makes it a pointer. */
 	capture->pkts[capture->n_pkts++] = (struct model_packet){
-		.ts_ns = (uint64_t)head->ts.tv_sec * 1000000000u + (uint64_t)head->ts.tv_usec,
+		.ts_ns = (uint64_t)seconds * 1000000000u + (uint64_t)head->ts.tv_usec,
 		.cap_bytes = head->caplen,
 		.wire_bytes = head->len,
 		.data = (const uint8_t *)*used_bytes,
