@@ -4,7 +4,8 @@
  *
  * After a fork the child does not know yet whether it is the program that goes on, as with
  * daemon(3), or a helper. So every call of a child asks whether the parent still lives until it has
- * exited (then the child adopts everything) or a new flow is made (then it begins anew).
+ * exited (then the child adopts everything) or a new flow is made (then it begins anew). Programs
+ * that make themselves daemons often fork twice, so the grandparent counts, too.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -22,10 +23,14 @@
 #define CLIENT_ARENA_BYTES (8u << 20)
 #define CLIENT_HELLO_TIMEOUT_MS 10000
 
+#define CLIENT_NEVER ((pid_t)-1)
+
 static struct client {
 	pthread_mutex_t lock;
 	_Atomic bool is_initialised; /* something was created */
-	_Atomic pid_t fork_parent; /* not 0: the parent of a child that is not decided yet */
+	/* Not 0: the processes that must have exited for this one to own the handles. */
+	_Atomic pid_t fork_parent;
+	_Atomic pid_t fork_grandparent; /* CLIENT_NEVER: it does not own them, whatever happens */
 	struct engine *current;
 	struct engine *old; /* lost ones that flows still use */
 	void *arena_bytes;
@@ -75,8 +80,13 @@ static void client_after_fork_child(void)
 {
 	struct client_lock lock = client_fork_lock;
 
-	if (atomic_load(&client.is_initialised) && atomic_load(&client.fork_parent) == 0)
+	if (atomic_load(&client.is_initialised)) {
+		if (atomic_load(&client.fork_grandparent) != 0)
+			atomic_store(&client.fork_grandparent, CLIENT_NEVER);
+		else
+			atomic_store(&client.fork_grandparent, atomic_load(&client.fork_parent));
 		atomic_store(&client.fork_parent, client_fork_pid);
+	}
 	client_unlock(&lock);
 }
 
@@ -90,11 +100,15 @@ static void client_register_fork(void)
 static bool client_owns_handles(void)
 {
 	pid_t parent = atomic_load_explicit(&client.fork_parent, memory_order_relaxed);
+	pid_t grandparent;
 
 	if (parent == 0)
 		return true;
-	if (getppid() == parent)
+	grandparent = atomic_load(&client.fork_grandparent);
+	if (getppid() == parent || grandparent == CLIENT_NEVER ||
+		(grandparent != 0 && (kill(grandparent, 0) == 0 || errno == EPERM)))
 		return false;
+	atomic_store(&client.fork_grandparent, 0);
 	atomic_store(&client.fork_parent, 0);
 	return true;
 }
@@ -344,6 +358,7 @@ static void client_forget(void)
 		client.old = engine->next;
 		engine_free(engine);
 	}
+	atomic_store(&client.fork_grandparent, 0);
 	atomic_store(&client.fork_parent, 0);
 }
 
