@@ -126,7 +126,7 @@ static bool erf_likely(const uint8_t *at, uint64_t *last_s)
 	return true;
 }
 
-int capfile_erf_open(struct capfile_format *ret, const uint8_t *bytes, size_t n_bytes, bool more)
+int capfile_erf_open(struct capfile_file *ret, const uint8_t *bytes, size_t n_bytes, bool more)
 {
 	uint32_t linktype = 0;
 	uint64_t last_s = 0;

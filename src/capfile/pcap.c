@@ -35,7 +35,7 @@ static bool pcap_magic_known(uint32_t magic)
 		magic == PCAP_MAGIC_IXIA_HW || magic == PCAP_MAGIC_IXIA_SW;
 }
 
-static int pcap_version(struct capfile_format *format, unsigned int major, unsigned int minor,
+static int pcap_version(struct capfile_file *format, unsigned int major, unsigned int minor,
 	const char *name, struct error *err)
 {
 	/* Captured and original length changed places in 2.3, but not all programs that wrote 2.3
@@ -53,7 +53,7 @@ static int pcap_version(struct capfile_format *format, unsigned int major, unsig
 	return 0;
 }
 
-int capfile_pcap_open(struct capfile_format *ret, const uint8_t *bytes, size_t n_bytes, bool more,
+int capfile_pcap_open(struct capfile_file *ret, const uint8_t *bytes, size_t n_bytes, bool more,
 	const char *name, struct error *err)
 {
 	bool swapped = false;
@@ -108,7 +108,7 @@ int capfile_pcap_open(struct capfile_format *ret, const uint8_t *bytes, size_t n
 }
 
 /* @plain is a constant where this is called, so that the common file costs no tests. */
-static inline __attribute__((always_inline)) int pcap_record(const struct capfile_format *format,
+static inline __attribute__((always_inline)) int pcap_record(const struct capfile_file *format,
 	bool plain, const uint8_t *at, size_t left, struct capfile_record *ret)
 {
 	bool swapped = !plain && format->swapped;
@@ -148,7 +148,7 @@ static inline __attribute__((always_inline)) int pcap_record(const struct capfil
 	return 0;
 }
 
-int capfile_pcap_scan(const struct capfile_format *format, struct capfile_span *span,
+int capfile_pcap_scan(const struct capfile_file *format, struct capfile_span *span,
 	uint64_t *n_pkts, struct capfile_record *record)
 {
 	if (format->must_rewrite && !span->rewrite)
@@ -168,7 +168,7 @@ int capfile_pcap_scan(const struct capfile_format *format, struct capfile_span *
 	return CAPFILE_E_STOP;
 }
 
-static inline __attribute__((always_inline)) int pcap_walk(const struct capfile_format *format,
+static inline __attribute__((always_inline)) int pcap_walk(const struct capfile_file *format,
 	bool plain, struct capfile_span *span, struct packet_batch *batch, unsigned int max_pkts,
 	struct capfile_record *record)
 {
@@ -189,7 +189,7 @@ static inline __attribute__((always_inline)) int pcap_walk(const struct capfile_
 	return 0;
 }
 
-int capfile_pcap_walk(const struct capfile_format *format, struct capfile_span *span,
+int capfile_pcap_walk(const struct capfile_file *format, struct capfile_span *span,
 	struct packet_batch *batch, unsigned int max_pkts, struct capfile_record *record)
 {
 	if (format->plain)
@@ -199,7 +199,7 @@ int capfile_pcap_walk(const struct capfile_format *format, struct capfile_span *
 
 /* Would a program write such a record? Wrong answers cost time, not correctness. */
 static bool pcap_likely(
-	const struct capfile_format *format, const uint8_t *at, const struct capfile_record *record)
+	const struct capfile_file *format, const uint8_t *at, const struct capfile_record *record)
 {
 	uint32_t frac = capfile_u32(at + 4, format->swapped);
 
@@ -209,7 +209,7 @@ static bool pcap_likely(
 }
 
 static bool pcap_likely_chain(
-	const struct capfile_format *format, const struct capfile_span *span, size_t at)
+	const struct capfile_file *format, const struct capfile_span *span, size_t at)
 {
 	struct capfile_record record;
 	uint64_t last_s = 0;
@@ -232,7 +232,7 @@ static bool pcap_likely_chain(
 	return true;
 }
 
-size_t capfile_guess(const struct capfile_format *format, const struct capfile_span *span)
+size_t capfile_guess(const struct capfile_file *format, const struct capfile_span *span)
 {
 	for (size_t at = span->at; at < span->stop; at++)
 		if (pcap_likely_chain(format, span, at))

@@ -43,7 +43,7 @@ static bool pcapng_section_order(const uint8_t *at, bool *ret_swapped)
 	return true;
 }
 
-int capfile_pcapng_open(struct capfile_format *ret, const uint8_t *bytes, size_t n_bytes, bool more,
+int capfile_pcapng_open(struct capfile_file *ret, const uint8_t *bytes, size_t n_bytes, bool more,
 	const char *name, struct error *err)
 {
 	unsigned int major, minor;
@@ -86,7 +86,7 @@ static uint64_t pcapng_ts(const struct capfile_interface *interface, uint64_t ts
 }
 
 /* The packet within a block whose fixed part is known to be there. */
-static int pcapng_packet(const struct capfile_format *format, const struct capfile_cursor *cursor,
+static int pcapng_packet(const struct capfile_file *format, const struct capfile_cursor *cursor,
 	uint32_t index, uint64_t ts, const uint8_t *data, size_t room, struct capfile_record *ret)
 {
 	const struct capfile_interface *interface = NULL;
@@ -114,7 +114,7 @@ static int pcapng_packet(const struct capfile_format *format, const struct capfi
 	return 0;
 }
 
-static int pcapng_enhanced(const struct capfile_format *format, const struct capfile_cursor *cursor,
+static int pcapng_enhanced(const struct capfile_file *format, const struct capfile_cursor *cursor,
 	const uint8_t *at, struct capfile_record *ret)
 {
 	bool swapped = cursor->swapped;
@@ -128,7 +128,7 @@ static int pcapng_enhanced(const struct capfile_format *format, const struct cap
 		format, cursor, capfile_u32(at + 8, swapped), ts, at + 28, ret->bytes - 32, ret);
 }
 
-static int pcapng_obsolete(const struct capfile_format *format, const struct capfile_cursor *cursor,
+static int pcapng_obsolete(const struct capfile_file *format, const struct capfile_cursor *cursor,
 	const uint8_t *at, struct capfile_record *ret)
 {
 	bool swapped = cursor->swapped;
@@ -142,7 +142,7 @@ static int pcapng_obsolete(const struct capfile_format *format, const struct cap
 		format, cursor, capfile_u16(at + 8, swapped), ts, at + 28, ret->bytes - 32, ret);
 }
 
-static int pcapng_simple(const struct capfile_format *format, const struct capfile_cursor *cursor,
+static int pcapng_simple(const struct capfile_file *format, const struct capfile_cursor *cursor,
 	const uint8_t *at, struct capfile_record *ret)
 {
 	const struct capfile_interface *first = NULL;
@@ -178,7 +178,7 @@ static int pcapng_block(const uint8_t *at, size_t left, bool swapped, uint32_t m
 	return 0;
 }
 
-int capfile_pcapng_record(const struct capfile_format *format, const struct capfile_cursor *cursor,
+int capfile_pcapng_record(const struct capfile_file *format, const struct capfile_cursor *cursor,
 	const uint8_t *at, size_t left, struct capfile_record *ret)
 {
 	bool swapped = cursor->swapped;
@@ -253,7 +253,7 @@ static int pcapng_interface_option(struct capfile_interface *interface, uint16_t
 	}
 }
 
-static int pcapng_interface(struct capfile_format *grow, const uint8_t *block, size_t bytes,
+static int pcapng_interface(struct capfile_file *grow, const uint8_t *block, size_t bytes,
 	bool swapped, struct capfile_record *record)
 {
 	struct capfile_interface interface = { .ts_units_per_s = 1000000 };
@@ -283,7 +283,7 @@ static int pcapng_interface(struct capfile_format *grow, const uint8_t *block, s
 	return r;
 }
 
-int capfile_pcapng_enter(struct capfile_format *grow, struct capfile_cursor *cursor,
+int capfile_pcapng_enter(struct capfile_file *grow, struct capfile_cursor *cursor,
 	const uint8_t *block, size_t bytes, struct capfile_record *record)
 {
 	uint32_t type = capfile_u32(block, cursor->swapped);

@@ -65,7 +65,7 @@ const char *capfile_kind_name(enum capfile_kind kind)
 	return "?";
 }
 
-int capfile_interface_add(struct capfile_format *format, const struct capfile_interface *add)
+int capfile_interface_add(struct capfile_file *format, const struct capfile_interface *add)
 {
 	unsigned int n = atomic_load_explicit(&format->n_interfaces, memory_order_relaxed);
 	struct capfile_interface_block *block;
@@ -86,7 +86,7 @@ int capfile_interface_add(struct capfile_format *format, const struct capfile_in
 }
 
 const struct capfile_interface *capfile_interface_get(
-	const struct capfile_format *format, unsigned int index)
+	const struct capfile_file *format, unsigned int index)
 {
 	const struct capfile_interface_block *block;
 
@@ -96,7 +96,7 @@ const struct capfile_interface *capfile_interface_get(
 	return &block->interfaces[index % 256];
 }
 
-int capfile_format_open(struct capfile_format *ret, const void *bytes, size_t n_bytes, bool more,
+int capfile_file_open(struct capfile_file *ret, const void *bytes, size_t n_bytes, bool more,
 	const char *name, struct error *err)
 {
 	int r;
@@ -107,11 +107,11 @@ int capfile_format_open(struct capfile_format *ret, const void *bytes, size_t n_
 	if (r == CAPFILE_E_UNKNOWN)
 		r = capfile_erf_open(ret, bytes, n_bytes, more);
 	if (r != 0)
-		capfile_format_deinit(ret);
+		capfile_file_deinit(ret);
 	return r;
 }
 
-void capfile_format_deinit(struct capfile_format *format)
+void capfile_file_deinit(struct capfile_file *format)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(format->blocks); i++) {
 		free(atomic_load_explicit(&format->blocks[i], memory_order_relaxed));
@@ -120,7 +120,7 @@ void capfile_format_deinit(struct capfile_format *format)
 	atomic_store_explicit(&format->n_interfaces, 0, memory_order_relaxed);
 }
 
-static int capfile_record(const struct capfile_format *format, const struct capfile_cursor *cursor,
+static int capfile_record(const struct capfile_file *format, const struct capfile_cursor *cursor,
 	const uint8_t *at, size_t left, struct capfile_record *ret)
 {
 	if (format->kind == CAPFILE_KIND_ERF)
@@ -151,7 +151,7 @@ static int capfile_outcome(int r, struct capfile_span *span, struct capfile_reco
 	return r;
 }
 
-static int capfile_scan_blocks(struct capfile_format *format, struct capfile_cursor *cursor,
+static int capfile_scan_blocks(struct capfile_file *format, struct capfile_cursor *cursor,
 	struct capfile_span *span, uint64_t *n_pkts, struct capfile_record *record)
 {
 	while (span->at < span->stop) {
@@ -178,7 +178,7 @@ static int capfile_scan_blocks(struct capfile_format *format, struct capfile_cur
 	return CAPFILE_E_STOP;
 }
 
-int capfile_scan(struct capfile_format *format, struct capfile_cursor *cursor,
+int capfile_scan(struct capfile_file *format, struct capfile_cursor *cursor,
 	struct capfile_span *span, uint64_t *n_pkts, const char *name, struct error *err)
 {
 	struct capfile_record record;
@@ -191,7 +191,7 @@ int capfile_scan(struct capfile_format *format, struct capfile_cursor *cursor,
 	return capfile_outcome(r, span, &record, name, err);
 }
 
-static int capfile_walk_blocks(const struct capfile_format *format, struct capfile_cursor *cursor,
+static int capfile_walk_blocks(const struct capfile_file *format, struct capfile_cursor *cursor,
 	struct capfile_span *span, struct packet_batch *batch, unsigned int max_pkts,
 	struct capfile_record *record)
 {
@@ -220,7 +220,7 @@ static int capfile_walk_blocks(const struct capfile_format *format, struct capfi
 	return 0;
 }
 
-int capfile_walk(const struct capfile_format *format, struct capfile_cursor *cursor,
+int capfile_walk(const struct capfile_file *format, struct capfile_cursor *cursor,
 	struct capfile_span *span, struct packet_batch *batch, unsigned int max_pkts,
 	const char *name, struct error *err)
 {

@@ -3,7 +3,7 @@
  * Reading capture files: pcap, pcapng, ERF. This module knows the formats and nothing about where
  * the bytes come from: it walks the records of a span of memory, mapped file or read buffer alike.
  *
- * A struct capfile_format holds what the head of the file says (it never changes afterwards) and
+ * A struct capfile_file holds what the head of the file says (it never changes afterwards) and
  * the table of interfaces (it only grows). A struct capfile_cursor holds what the records before a
  * place mean for those behind it; for pcap and ERF that is nothing, so that reading may start at
  * any record. Two passes exist:
@@ -40,7 +40,7 @@ enum capfile_outcome {
 	CAPFILE_E_MORE, /* the record at span->at is not complete: span->need_bytes */
 	CAPFILE_E_DAMAGED, /* the record at span->at is impossible; the error says why */
 	CAPFILE_E_PRIVATE, /* capfile_scan(): records must be rewritten, the span is read-only */
-	CAPFILE_E_UNKNOWN, /* capfile_format_open(): not a capture file */
+	CAPFILE_E_UNKNOWN, /* capfile_file_open(): not a capture file */
 	_CAPFILE_E_N
 };
 
@@ -57,7 +57,7 @@ struct capfile_interface {
 struct capfile_interface_block;
 
 /**
- * struct capfile_format - what the head of a file says
+ * struct capfile_file - what the head of a file says
  * @header_bytes:  of the file header of pcap: the first record is there
  * @record_bytes:  pcap: length of a record header
  * @linktype:      pcap
@@ -69,7 +69,7 @@ struct capfile_interface_block;
  *                 so that records must be read into private memory and changed there
  * @n_interfaces:  written by capfile_scan() with release order; readable by any thread
  */
-struct capfile_format {
+struct capfile_file {
 	enum capfile_kind kind;
 	bool swapped;
 	bool lengths_swapped;
@@ -121,8 +121,8 @@ struct capfile_span {
 };
 
 /**
- * capfile_format_open() - recognise a file by its first bytes
- * @ret:     all zero when called first for a file; to be emptied by capfile_format_deinit(), unless
+ * capfile_file_open() - recognise a file by its first bytes
+ * @ret:     all zero when called first for a file; to be emptied by capfile_file_deinit(), unless
  *           this fails. capfile_interface_get() may be called meanwhile
  * @bytes:   start of the (uncompressed) file
  * @n_bytes: how many; fewer than CAPFILE_PROBE_BYTES only if the file is shorter or @more is true
@@ -132,10 +132,10 @@ struct capfile_span {
  * Return: 0; CAPFILE_E_MORE if bytes are missing for a decision; CAPFILE_E_UNKNOWN if it is no
  * capture file; -EINVAL with @err (1026) filled if it is one that cannot be read; -ENOMEM.
  */
-int capfile_format_open(struct capfile_format *ret, const void *bytes, size_t n_bytes, bool more,
+int capfile_file_open(struct capfile_file *ret, const void *bytes, size_t n_bytes, bool more,
 	const char *name, struct error *err);
 
-void capfile_format_deinit(struct capfile_format *format);
+void capfile_file_deinit(struct capfile_file *format);
 
 /* Format in words: "pcap", "pcapng", "ERF". */
 const char *capfile_kind_name(enum capfile_kind kind);
@@ -145,7 +145,7 @@ const char *capfile_kind_name(enum capfile_kind kind);
  * Return: the interface, valid as long as the format; NULL if there is none of this number (yet).
  */
 const struct capfile_interface *capfile_interface_get(
-	const struct capfile_format *format, unsigned int index);
+	const struct capfile_file *format, unsigned int index);
 
 /**
  * capfile_scan() - pass over the records of a span, in order
@@ -155,7 +155,7 @@ const struct capfile_interface *capfile_interface_get(
  * Return: CAPFILE_E_STOP (also at the end of the span when every record is complete),
  * CAPFILE_E_MORE, CAPFILE_E_DAMAGED with @err (9001) filled, CAPFILE_E_PRIVATE, -ENOMEM.
  */
-int capfile_scan(struct capfile_format *format, struct capfile_cursor *cursor,
+int capfile_scan(struct capfile_file *format, struct capfile_cursor *cursor,
 	struct capfile_span *span, uint64_t *n_pkts, const char *name, struct error *err);
 
 /**
@@ -166,7 +166,7 @@ int capfile_scan(struct capfile_format *format, struct capfile_cursor *cursor,
  * Return: 0 if the batch is full or the link type changes; else as capfile_scan(). Packets may have
  * been found with every outcome.
  */
-int capfile_walk(const struct capfile_format *format, struct capfile_cursor *cursor,
+int capfile_walk(const struct capfile_file *format, struct capfile_cursor *cursor,
 	struct capfile_span *span, struct packet_batch *batch, unsigned int max_pkts,
 	const char *name, struct error *err);
 
@@ -178,6 +178,6 @@ int capfile_walk(const struct capfile_format *format, struct capfile_cursor *cur
  *
  * Return: the position within the span; span->stop if there is no likely one.
  */
-size_t capfile_guess(const struct capfile_format *format, const struct capfile_span *span);
+size_t capfile_guess(const struct capfile_file *format, const struct capfile_span *span);
 
 #endif

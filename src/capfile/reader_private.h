@@ -86,29 +86,29 @@ uint32_t capfile_cap_max(uint32_t linktype);
 uint32_t capfile_snaplen(uint32_t linktype, uint32_t snaplen_bytes);
 
 /* Record parsers. Return 0, CAPFILE_E_MORE or CAPFILE_E_DAMAGED; they read [@at, @at + @left). */
-int capfile_pcapng_record(const struct capfile_format *format, const struct capfile_cursor *cursor,
+int capfile_pcapng_record(const struct capfile_file *format, const struct capfile_cursor *cursor,
 	const uint8_t *at, size_t left, struct capfile_record *ret);
 int capfile_erf_record(const uint8_t *at, size_t left, struct capfile_record *ret);
 
-/* The head of a file; outcomes of capfile_format_open(). */
-int capfile_pcap_open(struct capfile_format *ret, const uint8_t *bytes, size_t n_bytes, bool more,
+/* The head of a file; outcomes of capfile_file_open(). */
+int capfile_pcap_open(struct capfile_file *ret, const uint8_t *bytes, size_t n_bytes, bool more,
 	const char *name, struct error *err);
-int capfile_pcapng_open(struct capfile_format *ret, const uint8_t *bytes, size_t n_bytes, bool more,
+int capfile_pcapng_open(struct capfile_file *ret, const uint8_t *bytes, size_t n_bytes, bool more,
 	const char *name, struct error *err);
-int capfile_erf_open(struct capfile_format *ret, const uint8_t *bytes, size_t n_bytes, bool more);
+int capfile_erf_open(struct capfile_file *ret, const uint8_t *bytes, size_t n_bytes, bool more);
 
-int capfile_pcap_scan(const struct capfile_format *format, struct capfile_span *span,
+int capfile_pcap_scan(const struct capfile_file *format, struct capfile_span *span,
 	uint64_t *n_pkts, struct capfile_record *record);
-int capfile_pcap_walk(const struct capfile_format *format, struct capfile_span *span,
+int capfile_pcap_walk(const struct capfile_file *format, struct capfile_span *span,
 	struct packet_batch *batch, unsigned int max_pkts, struct capfile_record *record);
 
 /* Effects of the blocks that describe sections and interfaces. The scan learns new interfaces
  * (@grow set), the walk only steps over known ones. Return: 0, CAPFILE_E_DAMAGED, -ENOMEM. */
-int capfile_pcapng_enter(struct capfile_format *grow, struct capfile_cursor *cursor,
+int capfile_pcapng_enter(struct capfile_file *grow, struct capfile_cursor *cursor,
 	const uint8_t *block, size_t bytes, struct capfile_record *record);
 
 /* Append to the table. Return: 0, CAPFILE_E_DAMAGED if it is full, -ENOMEM. */
-int capfile_interface_add(struct capfile_format *format, const struct capfile_interface *add);
+int capfile_interface_add(struct capfile_file *format, const struct capfile_interface *add);
 
 /* Headers that a foreign host wrote in its own byte order. */
 bool capfile_swap_wanted(uint32_t linktype);

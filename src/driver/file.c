@@ -42,7 +42,7 @@ static struct driver_source *file_close(struct driver_source *source)
 		free(c->buffer);
 		free(c);
 	}
-	capfile_format_deinit(&source->format);
+	capfile_file_deinit(&source->format);
 	(void)capfile_stream_free(source->stream);
 	source->map = file_map_free(source->map);
 	cleanup_closep(&source->fd);
@@ -98,7 +98,7 @@ static int file_open_map(struct driver_source *source, struct error *err)
 	if (r < 0)
 		return r;
 	source->map_bytes = (size_t)source->total_bytes;
-	r = capfile_format_open(&source->format, file_map_bytes(source->map),
+	r = capfile_file_open(&source->format, file_map_bytes(source->map),
 		MIN(source->map_bytes, CAPFILE_PROBE_BYTES), false, source->name, err);
 	if (r == CAPFILE_E_UNKNOWN)
 		return error_set(err, PCAP_OPEN_ERR, "%s: not a capture file; " CAPFILE_SUPPORTED,

@@ -85,7 +85,7 @@ struct driver_source {
 	_Atomic bool woken;
 	uint64_t total_bytes;
 	_Atomic uint64_t released_bytes;
-	struct capfile_format format;
+	struct capfile_file format;
 	struct capfile_cursor cursor;
 	struct file_map *map;
 	size_t map_bytes;

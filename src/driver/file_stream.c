@@ -54,7 +54,7 @@ int file_stream_probe(struct driver_source *source, struct error *err)
 	for (;;) {
 		bool more = !source->stream_eof && n_bytes < sizeof(bytes);
 
-		r = capfile_format_open(&source->format, bytes, n_bytes, more, source->name, err);
+		r = capfile_file_open(&source->format, bytes, n_bytes, more, source->name, err);
 		if (r != CAPFILE_E_MORE)
 			break;
 		r = capfile_stream_read(
