@@ -136,7 +136,8 @@ uint32_t decode_gre_bytes(const uint8_t *p, uint32_t n_bytes);
 /* UDP ports whose payload decode_tunnel() looks into. */
 static inline bool decode_is_tunnel_port(uint16_t port)
 {
-	return port == 2152 || port == 3544 || port == 4789 || port == 6081 || port == 8472;
+	return port == 2152 || port == 3544 || port == 4789 || port == 4790 || port == 6081 ||
+		port == 8472;
 }
 
 #endif

@@ -71,9 +71,28 @@ static bool decode_tunnel_gre(struct decode_walk *w, uint32_t gre)
 
 static bool decode_tunnel_vxlan(struct decode_walk *w)
 {
-	/* The flag that must be set, and no next-protocol extension. */
-	return decode_has(w, 8) && (*decode_here(w) & 0x0c) == 0x08 &&
-		decode_tunnel_skip(w, 8, DECODE_TYPE_ETHERNET);
+	const uint8_t *p = decode_here(w);
+	uint16_t ethertype = DECODE_TYPE_ETHERNET;
+
+	if (!decode_has(w, 8) || !(p[0] & 0x08))
+		return false;
+	/* With the generic protocol extension (draft-ietf-nvo3-vxlan-gpe) the header says what
+	 * follows; senders set its flag on VXLAN's own port, too. */
+	if (p[0] & 0x04) {
+		switch (p[3]) {
+		case 1:
+			ethertype = DECODE_TYPE_IPV4;
+			break;
+		case 2:
+			ethertype = DECODE_TYPE_IPV6;
+			break;
+		case 3:
+			break;
+		default:
+			return false;
+		}
+	}
+	return decode_tunnel_skip(w, 8, ethertype);
 }
 
 static bool decode_tunnel_geneve(struct decode_walk *w)
@@ -130,6 +149,7 @@ static bool decode_tunnel_udp(struct decode_walk *w, const struct decode_layers 
 {
 	switch (outer->dst_port) {
 	case 4789:
+	case 4790:
 	case 8472: /* Linux before the assignment, and by default still */
 		return decode_tunnel_vxlan(w);
 	case 6081:

@@ -409,6 +409,22 @@ static void test_udp_tunnels(void **state)
 	check_packet(ETHERNET, &p, &c);
 	check_outer(&c, (struct check_layers){ 14, 34, 42, 108, 4, 17, 0, 50000, 4789 });
 	check_inner(&c, (struct check_layers){ 64, 84, 104, 108, 4, 6, 0, 1234, 80 });
+	p.b[42] = 0x0c; /* the header tells what follows */
+	p.b[45] = 3;
+	check_packet(ETHERNET, &p, &c);
+	assert_int_equal(c.inner[0].l3_offset, 64);
+	p.b[45] = 4;
+	check_packet(ETHERNET, &p, &c);
+	assert_int_equal(c.inner[0].l3_offset, 14);
+	p.b[45] = 1;
+	memcpy(p.b + 50, p.b + 64, 44);
+	check_packet(ETHERNET, &p, &c);
+	assert_int_equal(c.inner[0].l3_offset, 50);
+	p.b[45] = 2;
+	p.b[50] = 0x60;
+	check_packet(ETHERNET, &p, &c);
+	assert_int_equal(c.inner[0].l3_offset, 50);
+	assert_int_equal(c.inner[0].ip_version, 6);
 	p.b[42] = 0; /* the flag that must be set */
 	check_packet(ETHERNET, &p, &c);
 	assert_int_equal(c.inner[0].l3_offset, 14);
