@@ -5,9 +5,10 @@
  * The result is columns: for each packet where its headers start and what they are. Nothing reads
  * past the captured bytes; a header that is cut or malformed ends the decoding of its packet there.
  * "Outer" is the first network header after the link layer (VLAN, QinQ, MPLS and PPPoE are part of
- * the link layer); "inner" is the innermost one that can be read behind IP in IP, GRE (with Ethernet,
- * MPLS, ERSPAN or PPP in it), EtherIP, VXLAN, Geneve, GTP-U or Teredo, and equals the outer one in a
- * packet without a tunnel. At most 8 tunnels, 16 tags and 32 extension headers are followed.
+ * the link layer); "inner" is the innermost one that can be read behind IP in IP, GRE (with
+ * Ethernet, MPLS, ERSPAN or PPP in it), EtherIP, VXLAN, Geneve, GTP-U or Teredo, and equals the
+ * outer one in a packet without a tunnel. At most 8 tunnels, 16 tags and 32 extension headers are
+ * followed.
  */
 #ifndef MAPI_PACKET_DECODE_H
 #define MAPI_PACKET_DECODE_H
@@ -20,18 +21,18 @@
 #define DECODE_NONE UINT32_MAX /* an offset that does not exist */
 
 /* struct decode_layers.flags */
-#define DECODE_FRAGMENT (1u << 0)       /* any fragment of a datagram */
+#define DECODE_FRAGMENT (1u << 0) /* any fragment of a datagram */
 #define DECODE_FRAGMENT_LATER (1u << 1) /* not the first: it has no transport header */
-#define DECODE_CUT (1u << 2)            /* the capture or the packet ends within a header */
+#define DECODE_CUT (1u << 2) /* the capture or the packet ends within a header */
 
 /**
  * struct decode_layers - one network header and what it carries
  * @l3_offset:      first byte of the IPv4 or IPv6 header, DECODE_NONE if there is none or its fixed
  *                  part is cut or malformed (then @ip_version is 0 and nothing below is set)
  * @l4_offset:      first byte after IPv4 options, AH or IPv6 extension headers; DECODE_NONE if cut
- * @payload_offset: first byte after the transport header (TCP, UDP, UDP-Lite, SCTP, DCCP, ICMP, IGMP,
- *                  GRE), DECODE_NONE if that is cut or malformed. Equal to @l4_offset in later
- *                  fragments and in protocols that the decoder does not know
+ * @payload_offset: first byte after the transport header (TCP, UDP, UDP-Lite, SCTP, DCCP, ICMP,
+ *                  ICMPv6, IGMP, GRE), DECODE_NONE if that is cut or malformed. Equal to @l4_offset
+ *                  in later fragments and in protocols that the decoder does not know
  * @l3_end:         end of the packet by the network header's own length, at most the captured bytes
  * @ip_version:     4, 6 or 0
  * @l4_proto:       IANA protocol number of the header at @l4_offset; if an IPv6 extension header is

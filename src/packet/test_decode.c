@@ -417,7 +417,7 @@ static void test_udp_tunnels(void **state)
 	check_packet(ETHERNET, &p, &c);
 	assert_int_equal(c.inner[0].l3_offset, 14);
 	p.b[45] = 1;
-	memcpy(p.b + 50, p.b + 64, 44);
+	memmove(p.b + 50, p.b + 64, 44);
 	check_packet(ETHERNET, &p, &c);
 	assert_int_equal(c.inner[0].l3_offset, 50);
 	p.b[45] = 2;
