@@ -43,11 +43,14 @@ static volatile sig_atomic_t handler_fd, handler_ran;
 
 static void close_in_handler(int signo)
 {
+	int saved_errno = errno;
+
 	(void)signo;
 	errno = 4711;
 	if (handler_fd > 0)
 		(void)mapi_close_flow(handler_fd);
 	assert_int_equal(errno, 4711);
+	errno = saved_errno;
 	handler_fd = 0;
 	handler_ran = 1;
 }
