@@ -41,26 +41,8 @@ struct order_search {
 	uint32_t n_path, n_stack, n_numbered;
 };
 
-/* Nodes were added flow by flow in application order: the node of an instance is its flow's first
- * node plus fid - 1. */
-static uint32_t order_node_of(
-	const struct plan *plan, const uint32_t *flow_first, const struct plan_instance *instance)
-{
-	unsigned int lo = 0, hi = plan->n_flows;
-
-	while (hi - lo > 1) { /* flows ascend by id */
-		unsigned int mid = lo + (hi - lo) / 2;
-
-		if (plan->flows[mid]->id <= instance->flow->id)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	return flow_first[lo] + instance->fid - 1;
-}
-
 /* Calls visit for every edge; used twice, to count and to fill. */
-static void order_edges(const struct plan *plan, const uint32_t *flow_first,
+static void order_edges(const struct plan *plan,
 	void (*visit)(struct order_graph *, uint32_t from, uint32_t to), struct order_graph *graph)
 {
 	uint32_t last_filter = ORDER_NONE;
@@ -79,7 +61,7 @@ static void order_edges(const struct plan *plan, const uint32_t *flow_first,
 		if (plan_node_filters(node))
 			last_filter = v;
 		for (unsigned int i = 0; i < instance->n_refs; i++) {
-			uint32_t source = order_node_of(plan, flow_first, instance->refs[i]);
+			uint32_t source = instance->refs[i]->node;
 
 			visit(graph, v, source);
 			if (plan_instance_resets_refs(instance))
@@ -99,20 +81,19 @@ static void order_add_edge(struct order_graph *graph, uint32_t from, uint32_t to
 	graph->to[graph->first[from]++] = to;
 }
 
-static int order_graph_init(
-	struct order_graph *graph, const struct plan *plan, const uint32_t *flow_first)
+static int order_graph_init(struct order_graph *graph, const struct plan *plan)
 {
 	graph->n = plan->n_nodes;
 	graph->first = calloc((size_t)graph->n + 2, sizeof(graph->first[0]));
 	if (!graph->first)
 		return -ENOMEM;
-	order_edges(plan, flow_first, order_count_edge, graph);
+	order_edges(plan, order_count_edge, graph);
 	for (uint32_t v = 0; v < graph->n; v++)
 		graph->first[v + 1] += graph->first[v];
 	graph->to = malloc(((size_t)graph->first[graph->n] + 1) * sizeof(graph->to[0]));
 	if (!graph->to)
 		return -ENOMEM;
-	order_edges(plan, flow_first, order_add_edge, graph);
+	order_edges(plan, order_add_edge, graph);
 	/* Every first[v] has moved to its end, which is the start of v + 1. */
 	memmove(graph->first + 1, graph->first, graph->n * sizeof(graph->first[0]));
 	graph->first[0] = 0;
@@ -255,7 +236,7 @@ static void order_mark_late(struct plan *plan, const uint32_t *flow_first)
 				node->has_column))
 			node->late = true;
 		for (unsigned int i = 0; i < instance->n_refs; i++) {
-			uint32_t source = order_node_of(plan, flow_first, instance->refs[i]);
+			uint32_t source = instance->refs[i]->node;
 
 			if (source >= v)
 				plan->nodes[source].delayed = true;
@@ -265,7 +246,7 @@ static void order_mark_late(struct plan *plan, const uint32_t *flow_first)
 		changed = false;
 		for (unsigned int f = 0; f < plan->n_flows; f++)
 			changed |= order_mark_flow(
-				plan->nodes + flow_first[f], plan->flows[f]->n_instances);
+				plan->nodes + flow_first[f], flow_first[f + 1] - flow_first[f]);
 	}
 	for (uint32_t v = 0; v < plan->n_nodes; v++) {
 		const struct plan_node *node = &plan->nodes[v];
@@ -289,10 +270,13 @@ int plan_order(struct plan *plan)
 
 	if (!sorted || !flow_first)
 		goto out;
+	/* Nodes were added flow by flow in application order. */
+	for (uint32_t v = 0; v < plan->n_nodes; v++)
+		flow_first[plan->nodes[v].flow + 1] = v + 1;
 	for (unsigned int f = 0; f < plan->n_flows; f++)
-		flow_first[f + 1] = flow_first[f] + plan->flows[f]->n_instances;
+		flow_first[f + 1] = MAX(flow_first[f + 1], flow_first[f]);
 	order_mark_late(plan, flow_first);
-	r = order_graph_init(&graph, plan, flow_first);
+	r = order_graph_init(&graph, plan);
 	if (r == 0)
 		r = order_search_init(&search, plan->n_nodes);
 	if (r < 0)

@@ -52,6 +52,32 @@ static void plan_instance_free(struct plan_instance *instance)
 }
 DEFINE_CLEANUP(struct plan_instance *, plan_instance_free);
 
+static void plan_instance_close(struct plan_instance *instance)
+{
+	if (!instance->closed && instance->function->close)
+		instance->function->close(instance->memory);
+	instance->closed = true;
+}
+
+void plan_flow_retire(struct plan_flow *flow)
+{
+	for (unsigned int i = 0; i < flow->n_instances; i++) {
+		struct plan_instance *instance = flow->instances[i];
+		unsigned int flags = instance->function->desc.flags;
+
+		if (!instance->referred &&
+			!(flags & (MAPI_FUNCTION_FILTERS | MAPI_FUNCTION_TRANSFORMS)))
+			instance->retired = true;
+	}
+}
+
+void plan_flow_close_retired(struct plan_flow *flow)
+{
+	for (unsigned int i = 0; i < flow->n_instances; i++)
+		if (flow->instances[i]->retired)
+			plan_instance_close(flow->instances[i]);
+}
+
 struct plan_flow *plan_flow_free(struct plan_flow *flow)
 {
 	if (!flow)
@@ -59,8 +85,7 @@ struct plan_flow *plan_flow_free(struct plan_flow *flow)
 	for (unsigned int i = flow->n_instances; i-- > 0;) {
 		struct plan_instance *instance = flow->instances[i];
 
-		if (instance->function->close)
-			instance->function->close(instance->memory);
+		plan_instance_close(instance);
 		plan_instance_free(instance);
 	}
 	free(flow->instances);
@@ -237,8 +262,11 @@ static int plan_add_flow(struct plan *plan, unsigned int flow_index)
 	for (unsigned int i = 0; i < flow->n_instances; i++) {
 		struct plan_instance *instance = flow->instances[i];
 		const struct function *f = instance->function;
-		struct plan_node *node = &plan->nodes[plan->n_nodes++];
+		struct plan_node *node = &plan->nodes[plan->n_nodes];
 
+		if (instance->retired)
+			continue;
+		instance->node = plan->n_nodes++;
 		*node = (struct plan_node){ .instance = instance,
 			.kind = PLAN_NODE_PROCESS,
 			.flow = flow_index,

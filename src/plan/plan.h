@@ -33,6 +33,9 @@ struct plan_program; /* private: compiled filters of an instance */
  * @memory:  the function's instance
  * @state:   the function's state: all packets that are committed
  * @refs:    instances it refers to, in argument order
+ * @node:    where plan_new() has put it while a plan is built
+ * @retired: it takes no part in further plans
+ * @closed:  its function's close() has been called
  * @carry:   value after the last committed packet, if others refer to it
  * @error:   why it cannot go on; set by a worker
  * @result:  where the owner wants the result to be written; NULL: nowhere. Not used by the plan
@@ -46,6 +49,9 @@ struct plan_instance {
 	void *memory;
 	void *state;
 	bool referred;
+	bool retired;
+	bool closed;
+	unsigned int node;
 	uint64_t carry;
 	struct error error;
 	struct plan_program *programs;
@@ -68,6 +74,11 @@ int plan_flow_new(struct plan_flow **ret, unsigned int id);
 struct plan_flow *plan_flow_free(
 	struct plan_flow *flow); /* with its instances; in no plan any more */
 DEFINE_CLEANUP(struct plan_flow *, plan_flow_free);
+
+/* Nobody reads the flow any more, but others refer to it: what does not serve them takes no part in
+ * further plans, and is closed by plan_flow_close_retired() once no worker uses an earlier one. */
+void plan_flow_retire(struct plan_flow *flow);
+void plan_flow_close_retired(struct plan_flow *flow);
 
 /* What plan_flow_apply() needs to know about the device. */
 struct plan_device {

@@ -53,6 +53,17 @@ int device_new(struct device **ret, const struct device_args *args, struct error
 	return 0;
 }
 
+/* Whoever waits in one of the flow's functions returns. */
+static void device_cancel(const struct plan_flow *flow)
+{
+	for (unsigned int i = 0; i < flow->n_instances; i++) {
+		struct plan_instance *instance = flow->instances[i];
+
+		if (instance->function->cancel && !instance->closed)
+			instance->function->cancel(instance->memory);
+	}
+}
+
 static void device_free_retired(struct device *device, uint64_t below_epoch)
 {
 	struct device_plan **link = &device->retired;
@@ -233,14 +244,26 @@ int device_add(struct device *device, struct device_flow *flow, struct error *er
 	return 0;
 }
 
+void device_retire(struct device *device, struct device_flow *flow)
+{
+	device_cancel(flow->plan);
+	(void)pthread_mutex_lock(&device->flows_lock);
+	plan_flow_retire(flow->plan);
+	(void)pthread_mutex_unlock(&device->flows_lock);
+	if (device->n_threads && device_replan(device, NULL, NULL) < 0)
+		device_stop(device); /* out of memory: it cannot leave the plan, so all leave */
+}
+
+void device_close_retired(struct device *device, struct device_flow *flow)
+{
+	(void)pthread_mutex_lock(&device->flows_lock);
+	plan_flow_close_retired(flow->plan);
+	(void)pthread_mutex_unlock(&device->flows_lock);
+}
+
 void device_remove(struct device *device, struct device_flow *flow)
 {
-	for (unsigned int i = 0; i < flow->plan->n_instances; i++) {
-		struct plan_instance *instance = flow->plan->instances[i];
-
-		if (instance->function->cancel)
-			instance->function->cancel(instance->memory);
-	}
+	device_cancel(flow->plan);
 	flow->device = NULL;
 	if (!device->n_threads)
 		return;
@@ -270,13 +293,8 @@ void device_stop(struct device *device)
 	atomic_store_explicit(&device->stop, true, memory_order_relaxed);
 	if (device->source)
 		device->driver->wake(device->source);
-	for (unsigned int i = 0; i < device->n_flows; i++) {
-		const struct plan_flow *flow = device->flows[i]->plan;
-
-		for (unsigned int k = 0; k < flow->n_instances; k++)
-			if (flow->instances[k]->function->cancel)
-				flow->instances[k]->function->cancel(flow->instances[k]->memory);
-	}
+	for (unsigned int i = 0; i < device->n_flows; i++)
+		device_cancel(device->flows[i]->plan);
 	if (device->n_threads || !device->source)
 		return;
 	(void)pthread_mutex_lock(&device->commit_lock); /* nobody else wants it */

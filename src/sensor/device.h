@@ -77,6 +77,11 @@ int device_add(struct device *device, struct device_flow *flow, struct error *er
 void device_remove(struct device *device, struct device_flow *flow);
 void device_forget(struct device *device, struct device_flow *flow);
 
+/* The client has closed a flow that others refer to: begin to take out what does not serve them;
+ * once settled, call device_close_retired(). */
+void device_retire(struct device *device, struct device_flow *flow);
+void device_close_retired(struct device *device, struct device_flow *flow);
+
 /* No worker uses a plan older than the latest change. Frees what nobody uses. */
 bool device_settled(struct device *device);
 

@@ -7,15 +7,16 @@
 #include "mapi.h"
 #include "wire/ring.h"
 
-#define PUBLISH_PERIOD_NS 2000000u /* results are at most this old while packets flow (R1: 10 ms) \
-				    */
+#define PUBLISH_PERIOD_NS                                                       \
+	2000000u /* results are at most this old while packets flow (R1: 10 ms) \
+		  */
 
 static void publish_instance(const struct plan_instance *instance, uint64_t order)
 {
 	const struct function *f = instance->function;
 	struct results_slot *slot = instance->result;
 
-	if (!slot)
+	if (!slot || instance->retired)
 		return;
 	results_write_begin(&slot->seq);
 	slot->order = order;
@@ -34,7 +35,8 @@ static void publish_end_flow(struct device_flow *flow)
 	for (unsigned int i = 0; i < flow->plan->n_instances; i++) {
 		struct plan_instance *instance = flow->plan->instances[i];
 
-		if (instance->function->ring && instance->function->ring(instance->memory))
+		if (!instance->closed && instance->function->ring &&
+			instance->function->ring(instance->memory))
 			ring_end(instance->function->ring(instance->memory));
 	}
 }

@@ -455,7 +455,7 @@ static int request_flow_close(struct session *session, uint64_t id, const Wire__
 		flow->device->closed = true; /* opened for this flow, goes with it */
 	session_flow_leave(session, flow);
 	session_sweep(session);
-	if (!session_flow_leaving(session, close->flow))
+	if (!session_flow_closing(session, close->flow))
 		return request_done(session, id);
 	session_wait(session, SESSION_PENDING_CLOSE, id, NULL, close->flow);
 	return 0;

@@ -195,9 +195,19 @@ static bool session_referred(const struct session *session, const struct session
 /* A closed flow leaves its plan unless a flow that stays refers to it; then it leaves later. */
 void session_flow_leave(struct session *session, struct session_flow *flow)
 {
-	flow->closed = true;
-	if (session_referred(session, flow))
+	if (session_referred(session, flow)) {
+		if (!flow->closed && flow->connected) {
+			flow->retiring = true;
+			device_retire(flow->device->device, &flow->device_flow);
+		} else if (!flow->closed) {
+			plan_flow_retire(flow->device_flow.plan);
+			plan_flow_close_retired(flow->device_flow.plan);
+		}
+		flow->closed = true;
 		return;
+	}
+	flow->closed = true;
+	flow->retiring = false;
 	flow->leaving = true;
 	if (flow->device->closed && flow->device->n_flows == 1)
 		device_stop(flow->device->device); /* nobody else listens to it */
@@ -213,6 +223,10 @@ void session_sweep(struct session *session)
 
 		if (!flow->closed)
 			continue;
+		if (flow->retiring && device_settled(flow->device->device)) {
+			device_close_retired(flow->device->device, &flow->device_flow);
+			flow->retiring = false;
+		}
 		if (!flow->leaving)
 			session_flow_leave(session, flow);
 		if (!flow->leaving || (flow->connected && !device_settled(flow->device->device)))
@@ -224,11 +238,14 @@ void session_sweep(struct session *session)
 	}
 }
 
-bool session_flow_leaving(const struct session *session, uint32_t id)
+bool session_flow_closing(const struct session *session, uint32_t id)
 {
-	for (unsigned int i = 0; i < session->n_flows; i++)
-		if (session->flows[i]->id == id && session->flows[i]->leaving)
+	for (unsigned int i = 0; i < session->n_flows; i++) {
+		const struct session_flow *flow = session->flows[i];
+
+		if (flow->id == id && (flow->leaving || flow->retiring))
 			return true;
+	}
 	return false;
 }
 
@@ -243,7 +260,7 @@ static bool session_pending_done(struct session *session)
 	case SESSION_PENDING_CONNECT:
 		return device_settled(pending->device->device);
 	case SESSION_PENDING_CLOSE:
-		return !session_flow_leaving(session, pending->flow_id);
+		return !session_flow_closing(session, pending->flow_id);
 	case SESSION_PENDING_FLUSH:
 		/* A worker that waits for this very client cannot be waited for. */
 		return device_publish(pending->device->device) ||
@@ -290,7 +307,7 @@ static void session_pump(struct session *session)
 
 		for (unsigned int k = 0; k < flow->n_instances; k++) {
 			const struct plan_instance *instance = flow->instances[k];
-			struct ring *ring = instance->function->ring
+			struct ring *ring = instance->function->ring && !instance->closed
 				? instance->function->ring(instance->memory)
 				: NULL;
 
@@ -336,7 +353,7 @@ uint32_t session_poll_ms(const struct session *session)
 		if (session->devices[i]->running)
 			return SESSION_PUBLISH_POLL_MS;
 	for (unsigned int i = 0; i < session->n_flows; i++)
-		if (session->flows[i]->leaving)
+		if (session->flows[i]->leaving || session->flows[i]->retiring)
 			return SESSION_SETTLE_POLL_MS;
 	return 0;
 }

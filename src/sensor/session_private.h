@@ -28,6 +28,7 @@ struct session_device {
  * struct session_flow - a flow that the client has made
  * @start:   its device starts when it is connected
  * @closed:  the client is done with it
+ * @retiring: closed, but others refer to it: what does not serve them is on its way out
  * @leaving: it is on its way out of the plan, and is freed when that has settled
  */
 struct session_flow {
@@ -39,6 +40,7 @@ struct session_flow {
 	bool start;
 	bool connected;
 	bool closed;
+	bool retiring;
 	bool leaving;
 };
 
@@ -99,7 +101,7 @@ static inline uint64_t session_offset(const struct session *session, const void 
 void session_flow_free(struct session *session, struct session_flow *flow);
 void session_flow_leave(struct session *session, struct session_flow *flow);
 void session_sweep(struct session *session);
-bool session_flow_leaving(const struct session *session, uint32_t id);
+bool session_flow_closing(const struct session *session, uint32_t id);
 void session_device_release(struct session *session, struct session_device *device);
 void session_wait(struct session *session, enum session_pending_kind kind, uint64_t request_id,
 	struct session_device *device, uint32_t flow_id);

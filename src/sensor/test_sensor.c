@@ -186,10 +186,11 @@ static uint32_t test_flow(struct test_client *client, uint64_t device, bool star
 	return reply->flow->flow;
 }
 
-/* Apply a function with arguments as text. Return: the reply. */
-static Wire__Reply *test_apply(struct test_client *client, uint32_t flow, const char *function,
-	const char *const *args, unsigned int n_args)
+/* Apply a function with arguments as text, and descriptors. Return: the reply. */
+static Wire__Reply *test_apply_fds(struct test_client *client, uint32_t flow, const char *function,
+	const char *const *args, unsigned int n_args, const int *fds, unsigned int n_fds)
 {
+	Wire__Request request = WIRE__REQUEST__INIT;
 	Wire__FlowApply apply = WIRE__FLOW_APPLY__INIT;
 	Wire__Value values[8], *pointers[8];
 	char name[64], texts[8][64];
@@ -206,7 +207,15 @@ static Wire__Reply *test_apply(struct test_client *client, uint32_t flow, const 
 	apply.function = name;
 	apply.args = pointers;
 	apply.n_args = n_args;
-	return TEST_CALL(client, flow_apply, FLOW_APPLY, &apply);
+	request.call_case = WIRE__REQUEST__CALL_FLOW_APPLY;
+	request.flow_apply = &apply;
+	return test_call(client, &request, fds, n_fds);
+}
+
+static Wire__Reply *test_apply(struct test_client *client, uint32_t flow, const char *function,
+	const char *const *args, unsigned int n_args)
+{
+	return test_apply_fds(client, flow, function, args, n_args, NULL, 0);
 }
 
 static const struct results_slot *test_slot(struct test_client *client, const Wire__Reply *reply)
@@ -320,6 +329,40 @@ static void flows_share_a_device_and_refer_to_each_other(void **unused)
 	test_start_device(&client, device);
 	test_finish(&client, referrer, shared);
 	assert_int_equal(test_u64(stats), TEST_PKTS);
+	test_close(&client, referrer, 0);
+	test_stop(&client);
+}
+
+/* The output file of a closed flow is complete although the flow goes on for who refers to it. */
+static void closing_completes_the_file_of_a_flow_that_goes_on(void **unused)
+{
+	struct test_client client;
+	const struct results_flow *shared;
+	char fd_text[16];
+	uint64_t device;
+	uint32_t source, referrer;
+	int fd = memfd_create("test-output", MFD_CLOEXEC);
+
+	test_start(&client);
+	test_greet(&client, 2);
+	device = test_open(&client);
+	source = test_flow(&client, device, false, NULL);
+	referrer = test_flow(&client, device, false, &shared);
+	test_slot(&client, test_apply(&client, source, "PKT_COUNTER", NULL, 0));
+	assert_null(test_apply_fds(
+		&client, source, "TO_FILE", (const char *[]){ "0", "output" }, 2, &fd, 1)
+			    ->error);
+	snprintf(fd_text, sizeof(fd_text), "%u", source);
+	test_slot(&client,
+		test_apply(&client, referrer, "STATS", (const char *[]){ fd_text, "1", "0" }, 3));
+	test_connect(&client, source);
+	test_connect(&client, referrer);
+	test_start_device(&client, device);
+	test_finish(&client, referrer, shared);
+	test_close(&client, source, 0);
+	assert_int_equal(
+		lseek(fd, 0, SEEK_END), 24 + TEST_PKTS * (16 + TEST_PKT_BYTES)); /* pcap heads */
+	close(fd);
 	test_close(&client, referrer, 0);
 	test_stop(&client);
 }
@@ -485,6 +528,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(counts_with_one_worker_and_more),
 		cmocka_unit_test(flows_share_a_device_and_refer_to_each_other),
+		cmocka_unit_test(closing_completes_the_file_of_a_flow_that_goes_on),
 		cmocka_unit_test(bad_references_are_refused),
 		cmocka_unit_test(packets_wait_for_their_reader_until_it_closes),
 		cmocka_unit_test(results_outlive_the_device_but_not_the_flow),

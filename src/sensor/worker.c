@@ -194,6 +194,16 @@ static void worker_pass(struct device *device, struct driver_chunk *chunk, int r
 static void worker_leave(struct device_worker *worker, int r)
 {
 	struct device *device = worker->device;
+	struct plan *plan;
+	uint64_t epoch;
+
+	/* Flows may have come since its last chunk, and a short source may have left it none. */
+	(void)pthread_mutex_lock(&device->plan_lock);
+	worker->idle = false;
+	plan = device->plan;
+	epoch = device->epoch;
+	(void)pthread_mutex_unlock(&device->plan_lock);
+	worker_adopt(worker, plan, epoch);
 
 	(void)pthread_mutex_lock(&device->commit_lock);
 	if (r == -ENOMEM)
