@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 
 #define CODEC_MEMORY_LOG2 27 /* 128 MiB */
+#define CODEC_FIRST_STEP_BYTES 4u /* a magic number */
 
 static int codec_gzip_open(void **ret)
 {
@@ -62,22 +63,39 @@ static void codec_gzip_close(void *state)
 	free(state);
 }
 
+/*
+ * libzstd and liblz4 say how much input completes their next step, a block at most. They get no
+ * more at a time: what they have written when they find damage they do not tell, so a call that ran
+ * over many blocks would lose all of them.
+ */
+struct codec_zstd {
+	ZSTD_DCtx *context;
+	size_t step_bytes;
+};
+
 static int codec_zstd_open(void **ret)
 {
-	ZSTD_DCtx *z = ZSTD_createDCtx();
+	struct codec_zstd *z = calloc(1, sizeof(*z));
 
 	if (!z)
 		return -ENOMEM;
-	(void)ZSTD_DCtx_setParameter(z, ZSTD_d_windowLogMax, CODEC_MEMORY_LOG2);
+	z->context = ZSTD_createDCtx();
+	if (!z->context) {
+		free(z);
+		return -ENOMEM;
+	}
+	(void)ZSTD_DCtx_setParameter(z->context, ZSTD_d_windowLogMax, CODEC_MEMORY_LOG2);
+	z->step_bytes = CODEC_FIRST_STEP_BYTES;
 	*ret = z;
 	return 0;
 }
 
 static int codec_zstd_run(void *state, struct codec_io *io)
 {
-	ZSTD_inBuffer in = { io->in, io->n_in, 0 };
+	struct codec_zstd *z = state;
+	ZSTD_inBuffer in = { io->in, MIN(io->n_in, z->step_bytes), 0 };
 	ZSTD_outBuffer out = { io->out, io->n_out, 0 };
-	size_t r = ZSTD_decompressStream(state, &out, &in);
+	size_t r = ZSTD_decompressStream(z->context, &out, &in);
 
 	io->in += in.pos;
 	io->n_in -= in.pos;
@@ -85,12 +103,16 @@ static int codec_zstd_run(void *state, struct codec_io *io)
 	io->n_out -= out.pos;
 	if (ZSTD_isError(r))
 		return -EBADMSG;
+	z->step_bytes = r ? r : CODEC_FIRST_STEP_BYTES;
 	return r == 0 ? CODEC_E_FRAME_END : 0;
 }
 
 static void codec_zstd_close(void *state)
 {
-	(void)ZSTD_freeDCtx(state);
+	struct codec_zstd *z = state;
+
+	(void)ZSTD_freeDCtx(z->context);
+	free(z);
 }
 
 static int codec_xz_open(void **ret)
@@ -135,20 +157,31 @@ static void codec_xz_close(void *state)
 	free(state);
 }
 
+struct codec_lz4 {
+	LZ4F_dctx *context;
+	size_t step_bytes;
+};
+
 static int codec_lz4_open(void **ret)
 {
-	LZ4F_dctx *z;
+	struct codec_lz4 *z = calloc(1, sizeof(*z));
 
-	if (LZ4F_isError(LZ4F_createDecompressionContext(&z, LZ4F_VERSION)))
+	if (!z)
 		return -ENOMEM;
+	if (LZ4F_isError(LZ4F_createDecompressionContext(&z->context, LZ4F_VERSION))) {
+		free(z);
+		return -ENOMEM;
+	}
+	z->step_bytes = CODEC_FIRST_STEP_BYTES;
 	*ret = z;
 	return 0;
 }
 
 static int codec_lz4_run(void *state, struct codec_io *io)
 {
-	size_t n_in = io->n_in, n_out = io->n_out;
-	size_t r = LZ4F_decompress(state, io->out, &n_out, io->in, &n_in, NULL);
+	struct codec_lz4 *z = state;
+	size_t n_in = MIN(io->n_in, z->step_bytes), n_out = io->n_out;
+	size_t r = LZ4F_decompress(z->context, io->out, &n_out, io->in, &n_in, NULL);
 
 	if (LZ4F_isError(r))
 		return -EBADMSG;
@@ -156,12 +189,16 @@ static int codec_lz4_run(void *state, struct codec_io *io)
 	io->n_in -= n_in;
 	io->out += n_out;
 	io->n_out -= n_out;
+	z->step_bytes = r ? r : CODEC_FIRST_STEP_BYTES;
 	return r == 0 ? CODEC_E_FRAME_END : 0;
 }
 
 static void codec_lz4_close(void *state)
 {
-	(void)LZ4F_freeDecompressionContext(state);
+	struct codec_lz4 *z = state;
+
+	(void)LZ4F_freeDecompressionContext(z->context);
+	free(z);
 }
 
 static const struct codec codecs[] = {

@@ -174,11 +174,12 @@ static inline __attribute__((always_inline)) int pcap_walk(const struct capfile_
 {
 	batch->linktype = format->linktype;
 	while (batch->n < max_pkts) {
-		const uint8_t *at = span->bytes + span->at;
+		const uint8_t *at;
 		int r;
 
 		if (span->at >= span->stop)
 			return CAPFILE_E_STOP;
+		at = span->bytes + span->at;
 		__builtin_prefetch(at + CAPFILE_PREFETCH_BYTES);
 		r = pcap_record(format, plain, at, span->end - span->at, record);
 		if (r != 0)

@@ -196,11 +196,12 @@ static int capfile_walk_blocks(const struct capfile_file *format, struct capfile
 	struct capfile_record *record)
 {
 	while (batch->n < max_pkts) {
-		const uint8_t *at = span->bytes + span->at;
+		const uint8_t *at;
 		int r;
 
 		if (span->at >= span->stop)
 			return CAPFILE_E_STOP;
+		at = span->bytes + span->at;
 		__builtin_prefetch(at + CAPFILE_PREFETCH_BYTES);
 		r = capfile_record(format, cursor, at, span->end - span->at, record);
 		if (r != 0)

@@ -136,11 +136,7 @@ static int file_open_regular(struct driver_source *source, struct error *err)
 	r = file_stream_start(source, 0, false);
 	if (r < 0)
 		return r;
-	r = file_stream_probe(source, err);
-	/* Damaged compression before anything could be recognised: it cannot be opened. */
-	if (r < 0 && err && err->code)
-		err->code = PCAP_OPEN_ERR;
-	return r;
+	return file_stream_probe(source, err);
 }
 
 static int file_open_kind(struct driver_source *source, struct error *err)

@@ -61,6 +61,9 @@ int file_stream_probe(struct driver_source *source, struct error *err)
 			source->stream, bytes + n_bytes, sizeof(bytes) - n_bytes, true, &n, err);
 		if (r == CAPFILE_STREAM_E_WOKEN)
 			return DRIVER_E_END;
+		/* Damage before anything could be recognised: it cannot be opened. */
+		if (r < 0 && err && err->code)
+			err->code = PCAP_OPEN_ERR;
 		if (r < 0)
 			return r;
 		if (r == CAPFILE_STREAM_E_END)
