@@ -175,8 +175,14 @@ static uint64_t plain_period_ns(const char *text)
 	return n * 60000000000u;
 }
 
-/* Periods: the packet that is the first at or after the end of a period closes it. The sample is
- * the value at that packet, then the source is reset; periods without a packet give 0. */
+static bool plain_has_period(const struct model_function *f)
+{
+	return f->kind == MODEL_STATS && strcmp(f->text, "0") != 0 && strcmp(f->text, "1") != 0;
+}
+
+/* Periods follow the packets of the device, also those that filters keep away: the packet that is
+ * the first at or after the end of a period closes it. The sample is the value at that packet, then
+ * the source is reset; further periods without a packet give 0. */
 static void plain_stats(struct plain_function *p, const struct model_function *f,
 	struct plain_function *source, const struct model_packet *pkt)
 {
@@ -282,10 +288,17 @@ static void plain_packet(struct plain *m, const struct model_packet *pkt)
 {
 	for (unsigned int i = 0; i < m->c->n_flows; i++) {
 		struct model_packet view = *pkt;
+		bool passes = true;
 
-		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++)
-			if (!plain_step(m, i, k, &view))
-				break;
+		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++) {
+			const struct model_function *f = &m->c->flows[i].functions[k];
+
+			if (passes)
+				passes = plain_step(m, i, k, &view);
+			else if (plain_has_period(f))
+				plain_stats(
+					&m->of[i][k], f, &m->of[f->ref_flow][f->ref_function], pkt);
+		}
 	}
 	/* A reset is effective after the packet. */
 	for (unsigned int i = 0; i < m->c->n_flows; i++) {
@@ -308,14 +321,13 @@ static void plain_mark_unknown(struct plain *m)
 				const struct model_function *f = &m->c->flows[i].functions[k];
 				struct plain_function *p = &m->of[i][k], *source;
 
-				p->unknown |= unknown;
+				p->unknown |= unknown && !plain_has_period(f);
 				unknown |= f->kind == MODEL_CHANCE || f->kind == MODEL_HASHSAMP;
 				if (f->kind != MODEL_STATS)
 					continue;
 				source = &m->of[f->ref_flow][f->ref_function];
 				p->unknown |= source->unknown;
-				source->unknown |= p->unknown &&
-					isdigit((unsigned char)f->text[0]) && f->text[1] != '\0';
+				source->unknown |= p->unknown && plain_has_period(f);
 			}
 		}
 	}

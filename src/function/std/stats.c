@@ -4,12 +4,12 @@
  * minimum of the samples.
  *
  * Interval "0" samples at every packet that reaches STATS, "1" at every one but the first. Any
- * other interval is a period: time is that of the latest packet so far that reached STATS
- * (semantics T1), and the first period begins with the first packet. The packet that is the first
- * at or beyond the end of a period closes it: the value at that packet is the sample, then the
- * source is reset. If that packet is several periods late, each further period that has gone by is
- * a sample of 0, what the reset source would have shown. The last, unfinished period gives no
- * sample.
+ * other interval is a period: time is the watermark of the domain (semantics T1), so that periods
+ * also end while no packet passes the filters before STATS, and the first period begins with the
+ * first packet. The packet that is the first at or beyond the end of a period closes it: the value
+ * at that packet is the sample, then the source is reset. If that packet is several periods late,
+ * each further period that has gone by is a sample of 0, what the reset source would have shown.
+ * The last, unfinished period gives no sample.
  */
 #include <ctype.h>
 #include <string.h>
@@ -155,12 +155,16 @@ static void std_stats_process(const struct function_call *call, void *instance, 
 {
 	const struct std_stats_instance *self = instance;
 	struct std_stats_state *s = state;
-	struct packet_mask mine = std_selected(call, selection);
+	struct packet_mask mine;
 
-	packet_mask_for_each (i, &mine) {
-		if (self->mode == STD_STATS_MODE_PERIOD)
+	if (self->mode == STD_STATS_MODE_PERIOD) {
+		for (unsigned int i = call->first; i < call->first + call->n; i++)
 			std_stats_tick(self, s, call, i);
-		else if (self->mode == STD_STATS_MODE_EACH || s->begun)
+		return;
+	}
+	mine = std_selected(call, selection);
+	packet_mask_for_each (i, &mine) {
+		if (self->mode == STD_STATS_MODE_EACH || s->begun)
 			std_stats_add(&s->stats, call->refs[0].value[i]);
 		else
 			s->begun = true;
@@ -223,6 +227,7 @@ const struct function std_stats = {
 		.result_bytes = sizeof(stats_t),
 	},
 	.order = FUNCTION_ORDER,
+	.follows_time = true,
 	.resets_refs = true,
 	.resets_refs_of = std_stats_resets_refs_of,
 	.instance_bytes = sizeof(struct std_stats_instance),

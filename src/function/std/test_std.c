@@ -481,6 +481,12 @@ static void test_stats_per_period(void **state)
 	assert_int_equal(stats.count, 2);
 	assert_true(stats.sum == 3 + 5 && stats.min == 3 && stats.max == 5);
 	assert_int_equal(n_resets, 2);
+
+	/* Time goes on while filters keep all packets away. */
+	t->selection[0] = packet_mask_first(0);
+	stats = test_run_stats(t, "1s", &n_resets);
+	assert_int_equal(stats.count, 2);
+	assert_int_equal(n_resets, 2);
 	free(t);
 }
 
