@@ -50,21 +50,6 @@ int capfile_damaged(const struct capfile_span *span, const struct capfile_record
 	return CAPFILE_E_DAMAGED;
 }
 
-const char *capfile_kind_name(enum capfile_kind kind)
-{
-	switch (kind) {
-	case CAPFILE_KIND_PCAP:
-		return "pcap";
-	case CAPFILE_KIND_PCAPNG:
-		return "pcapng";
-	case CAPFILE_KIND_ERF:
-		return "ERF";
-	case _CAPFILE_KIND_N:
-		break;
-	}
-	return "?";
-}
-
 int capfile_interface_add(struct capfile_file *format, const struct capfile_interface *add)
 {
 	unsigned int n = atomic_load_explicit(&format->n_interfaces, memory_order_relaxed);

@@ -137,9 +137,6 @@ int capfile_file_open(struct capfile_file *ret, const void *bytes, size_t n_byte
 
 void capfile_file_deinit(struct capfile_file *format);
 
-/* Format in words: "pcap", "pcapng", "ERF". */
-const char *capfile_kind_name(enum capfile_kind kind);
-
 /**
  * capfile_interface_get() - one interface of the file
  * Return: the interface, valid as long as the format; NULL if there is none of this number (yet).

@@ -723,14 +723,6 @@ static void test_erf_damage_and_doubt(void **state)
 		capfile_file_open(&format, bytes, n_bytes, true, "x", &err), CAPFILE_E_MORE);
 }
 
-static void test_names_of_formats(void **state)
-{
-	assert_string_equal(capfile_kind_name(CAPFILE_KIND_PCAP), "pcap");
-	assert_string_equal(capfile_kind_name(CAPFILE_KIND_PCAPNG), "pcapng");
-	assert_string_equal(capfile_kind_name(CAPFILE_KIND_ERF), "ERF");
-	assert_string_equal(capfile_kind_name(_CAPFILE_KIND_N), "?");
-}
-
 static int teardown(void **state)
 {
 	capfile_file_deinit(&format);
@@ -756,7 +748,6 @@ int main(void)
 		cmocka_unit_test(test_erf_types),
 		cmocka_unit_test(test_erf_link_types),
 		cmocka_unit_test(test_erf_damage_and_doubt),
-		cmocka_unit_test(test_names_of_formats),
 	};
 
 	return cmocka_run_group_tests_name("capfile reader", tests, NULL, teardown);
