@@ -86,7 +86,8 @@ struct driver {
 	const char *name;
 	bool lossless; /* the source waits for its readers: a file */
 	bool (*match)(const struct driver_open_args *args);
-	/* Return: 0, -EINVAL with @err filled, -ENOMEM. */
+	/* Never waits: whether a pipe holds packets is told by its first chunk (error 1026 there).
+	 * Return: 0, -EINVAL with @err filled, -ENOMEM. */
 	int (*open)(
 		struct driver_source **ret, const struct driver_open_args *args, struct error *err);
 	/* Return: 0, DRIVER_E_END. May block (pipe) until wake() is called. */
