@@ -1,0 +1,41 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# The examples on the trace that MAPI was tested with in its time: 893 packets, 283464 bytes, 596 of
+# them TCP, "www" in 2.
+set -eu
+pcaps=${MAPI_PCAPS:-$MAPI_SOURCE/../shared/pcaps}
+trace=$pcaps/mapi/tracefile
+bin=$MAPI_BUILD/examples
+if [ ! -r "$trace" ]; then
+	echo "SKIP: there is no $trace"
+	exit 77
+fi
+expect() { # wanted last line, program, arguments
+	wanted=$1
+	program=$2
+	shift 2
+	got=$("$bin/$program" "$@" | tail -1)
+	if [ "$got" != "$wanted" ]; then
+		echo "FAILED: $program $*: '$got' instead of '$wanted'"
+		exit 1
+	fi
+}
+expect "893 packets" packet_count "$trace"
+expect "596 packets" packet_count "$trace" tcp
+expect "tcp: 596 packets, $("$bin/offline_count" "$trace" tcp | sed -n 's/.*tcp: 596 packets, //p')" \
+	offline_count "$trace" tcp
+[ "$("$bin/offline_count" "$trace" tcp | head -1)" = "all: 893 packets, 283464 bytes" ] ||
+	{ echo "FAILED: offline_count"; exit 1; }
+expect "2 packets" slapper "$trace" "ip or not ip" www
+[ "$("$bin/print_packets" "$trace" | wc -l)" = 893 ] || { echo "FAILED: print_packets"; exit 1; }
+[ "$("$bin/print_packets" "$trace" 5 udp | wc -l)" = 5 ] || { echo "FAILED: print_packets 5"; exit 1; }
+"$bin/link_utilisation" "$trace" 0 | grep -q '^283464 bytes' || { echo "FAILED: link_utilisation"; exit 1; }
+"$bin/link_utilisation_ref" "$trace" | grep -q 'in the end: tcp [1-9]' ||
+	{ echo "FAILED: link_utilisation_ref"; exit 1; }
+# The relative path is the program's.
+cd "$(dirname "$trace")"
+expect "893 packets" packet_count ./tracefile
+if "$bin/packet_count" /nonexistent 2>/dev/null; then
+	echo "FAILED: a missing file must be an error"
+	exit 1
+fi
