@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -119,6 +120,8 @@ int main(int argc, char *argv[])
 		fprintf(stderr, "usage: bench_read CAPTURE [FILTERS]\n");
 		return 2;
 	}
+	/* The daemon becomes a child of this process, where it can be found. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	fd = read_flow(argv[1], "tcp", &fid);
 	if (fd < 0) {
 		fprintf(stderr, "bench_read: no flow on %s\n", argv[1]);
