@@ -17,7 +17,6 @@
 
 #define WRITER_MAGIC_US 0xa1b2c3d4u
 #define WRITER_MAGIC_NS 0xa1b23c4du
-#define WRITER_LINKTYPE_ETHERNET 1u
 #define WRITER_NS_PER_S 1000000000u
 
 struct writer_pcap_header {
@@ -273,7 +272,11 @@ int capfile_writer_close(struct capfile_writer *writer, struct error *err)
 
 	if (!writer)
 		return 0;
-	r = capfile_writer_flush(writer, err);
+	r = writer_begin(writer, WRITER_LINKTYPE_ETHERNET, err);
+	if (r == 0 && writer->format == CAPFILE_PCAPNG)
+		r = writer_pcapng_end(writer, err);
+	if (r == 0)
+		r = writer_empty(writer, err);
 	if (close(writer->fd) < 0 && r == 0) {
 		writer->failed = errno;
 		r = writer_report(writer, err);

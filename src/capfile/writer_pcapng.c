@@ -219,3 +219,11 @@ int writer_pcapng_drops(struct capfile_writer *writer, uint16_t ifindex, uint64_
 	head.interface = writer->recent;
 	return writer_block(writer, parts, 1, true, &head.length, err);
 }
+
+int writer_pcapng_end(struct capfile_writer *writer, struct error *err)
+{
+	if (writer->n_interfaces)
+		return 0;
+	/* Readers such as libpcap refuse a section that describes no interface. */
+	return writer_interface_add(writer, 0, WRITER_LINKTYPE_ETHERNET, err);
+}

@@ -17,6 +17,8 @@ struct writer_part {
 	size_t n_bytes;
 };
 
+#define WRITER_LINKTYPE_ETHERNET 1u /* of a file that gets no packet */
+
 /* struct writer_interface - a described interface of a pcapng file; its number is its place. */
 struct writer_interface {
 	uint32_t linktype;
@@ -59,6 +61,7 @@ int writer_put(struct capfile_writer *writer, const struct writer_part *parts, u
 
 /* writer_pcapng.c */
 int writer_pcapng_begin(struct capfile_writer *writer, struct error *err);
+int writer_pcapng_end(struct capfile_writer *writer, struct error *err);
 int writer_pcapng_packet(
 	struct capfile_writer *writer, const struct capfile_packet *packet, struct error *err);
 int writer_pcapng_drops(struct capfile_writer *writer, uint16_t ifindex, uint64_t ts_ns,

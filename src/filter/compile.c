@@ -24,6 +24,10 @@
 /* tcpdump's default; only the value that an accepting program returns depends on it. */
 #define COMPILE_SNAPLEN_BYTES 262144u
 
+/* tcpdump's too, for files: "ip broadcast" is valid and means addresses of all ones or all zeroes.
+ */
+#define COMPILE_NETMASK 0
+
 /* The bits of a file header's link type field that hold the link type. */
 #define COMPILE_LINKTYPE_MAX 0x03ffffffu
 
@@ -122,7 +126,7 @@ int filter_compile(
 	if (!handle)
 		return compile_fail(err, message);
 	(void)pthread_mutex_lock(&compile_lock); /* fails only on a broken mutex */
-	r = pcap_compile(handle, &bpf, expression, 1, PCAP_NETMASK_UNKNOWN);
+	r = pcap_compile(handle, &bpf, expression, 1, COMPILE_NETMASK);
 	(void)pthread_mutex_unlock(&compile_lock);
 	if (r < 0) {
 		(void)snprintf(message, sizeof(message), "%s", pcap_geterr(handle));
