@@ -461,7 +461,7 @@ static const struct decode_link_type {
 	{ 1, decode_ethernet },
 	{ 6, decode_link_token_ring },
 	{ 8, decode_link_slip },
-	{ 9, decode_link_ppp },
+	{ 9, decode_link_ppp_hdlc },
 	{ 10, decode_link_fddi },
 	{ 12, decode_link_raw }, /* 12 and 14: DLT_RAW of some systems, found in files */
 	{ 14, decode_link_raw },

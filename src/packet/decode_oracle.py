@@ -99,7 +99,8 @@ def compare(tally, path, row, ours):
     if protos and protos[0] not in (0, 43, 44, 51, 60, 135, 139, 140):
         tally.add("outer protocol", path, row, ours.outer.proto, protos[0])
     vlans = numbers(row["vlan.id"])
-    if layers[:ip[0]].count("vlan") == len(vlans):
+    # tshark has 802.1ad tags in fields of their own.
+    if layers[:ip[0]].count("vlan") == len(vlans) and "ieee8021ad" not in layers:
         tally.add("vlan", path, row, (ours.n_vlans, ours.vlan_id if vlans else 0),
                   (len(vlans), vlans[0] if vlans else 0))
     lengths = numbers(row["ip.hdr_len"])

@@ -58,6 +58,7 @@ static void test_link_types_that_carry_ip(void **state)
 		{ 9, "ff030021", 4 }, /* PPP */
 		{ 9, "0021", 4 },
 		{ 9, "21", 4 },
+		{ 9, "0f000800", 4 }, /* Cisco */
 		{ 9, "0057", 6 },
 		{ 9, "ff030281 00010140", 4 },
 		{ 10, "50" MACS SNAP "0800", 4 }, /* FDDI */
