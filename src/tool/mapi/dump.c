@@ -401,16 +401,18 @@ static void dump_summary(const struct dump *d)
 	struct mapi_result_status status = { .sz = sizeof(status) };
 	char lost[256];
 
-	(void)session_finished(dump_last_step(d), &status);
+	bool finished = session_finished(dump_last_step(d), &status);
+
 	result_loss_text(lost, sizeof(lost), status.lost_pkts);
 	if (d->options->count && !*lost)
 		return; /* it has been said */
-	fprintf(stderr, "%llu packet%s %s\n%llu packet%s read\n", d->n_pkts,
-		d->n_pkts == 1 ? "" : "s",
+	fprintf(stderr, "%llu packet%s %s\n", d->n_pkts, d->n_pkts == 1 ? "" : "s",
 		d->options->output          ? "written"
 			: d->options->count ? "counted"
-					    : "printed",
-		status.pkts, status.pkts == 1 ? "" : "s");
+					    : "printed");
+	/* While the flow runs, the number is that of a moment ago, and nobody's concern. */
+	if (finished)
+		fprintf(stderr, "%llu packet%s read\n", status.pkts, status.pkts == 1 ? "" : "s");
 	fprintf(stderr, "%s%s\n", *lost ? "packets " : "0 packets lost", lost);
 }
 

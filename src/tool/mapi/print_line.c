@@ -320,6 +320,28 @@ static void print_link(FILE *out, const struct print_packet *packet, const struc
 		fprintf(out, "vlan %u, p %u, ", f->vlan[i] & 0xfffu, f->vlan[i] >> 13);
 }
 
+/* IEEE 802.2; the SNAP header is RFC 1042's. */
+static void print_llc(FILE *out, const struct facts *f)
+{
+	struct buf b = buf_from(f->payload, f->payload_bytes);
+	unsigned int dsap = buf_get_u8(&b), ssap = buf_get_u8(&b), control = buf_get_u8(&b), oui;
+
+	if (!buf_ok(&b)) {
+		fprintf(out, "802.3, length %u [|llc]", f->ethertype);
+		return;
+	}
+	if (dsap == 0xaa && ssap == 0xaa && control == 3 && buf_left(&b) >= 5) {
+		oui = (unsigned int)buf_get_be16(&b) << 8;
+		oui |= buf_get_u8(&b);
+		fprintf(out, "SNAP, oui 0x%06x, pid 0x%04x", oui, buf_get_be16(&b));
+	} else if (dsap == 0x42 && ssap == 0x42) {
+		fputs("STP", out);
+	} else {
+		fprintf(out, "LLC, dsap 0x%02x, ssap 0x%02x, ctrl 0x%02x", dsap, ssap, control);
+	}
+	fprintf(out, ", length %u", f->ethertype);
+}
+
 static void print_other(FILE *out, const struct print_packet *packet, const struct facts *f)
 {
 	const char *name = print_ethertype_name(f->ethertype);
@@ -329,7 +351,7 @@ static void print_other(FILE *out, const struct print_packet *packet, const stru
 	else if (f->ethertype >= 1536)
 		fprintf(out, "ethertype 0x%04x, length %u", f->ethertype, f->payload_wire_bytes);
 	else if (f->has_ethernet)
-		fprintf(out, "802.3, length %u", f->ethertype);
+		print_llc(out, f);
 	else
 		fprintf(out, "linktype %u, length %u", packet->linktype, packet->wire_bytes);
 }

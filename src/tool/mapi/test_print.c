@@ -153,6 +153,11 @@ static void test_tags_tunnels_and_fragments(void **state)
 		"IP 192.0.2.1.5000 > 198.51.100.2.5001: UDP, length 4\n");
 	line(0, "02000000" IPV4("0020", "11") "1388 1389 000c 0000 00010203",
 		"IP 192.0.2.1.5000 > 198.51.100.2.5001: UDP, length 4\n");
+	line(1, MACS "0026 4242 03 0000", "STP, length 38\n");
+	line(1, MACS "0018 aaaa 03 00000c 2001 1000",
+		"SNAP, oui 0x00000c, pid 0x2001, length 24\n");
+	line(1, MACS "0003 e0e0 03", "LLC, dsap 0xe0, ssap 0xe0, ctrl 0x03, length 3\n");
+	line(1, MACS "0003 e0", "802.3, length 3 [|llc]\n");
 	line(147, "01020304", "linktype 147, length 4\n");
 }
 
