@@ -294,7 +294,7 @@ static int engine_hello(struct engine *engine)
 	bool is_set = false, has_seed = false;
 	int r;
 
-	if (engine_getenv("MAPI_WORKERS", 1, 256, &workers, &is_set) < 0 ||
+	if (engine_getenv("MAPI_WORKERS", 1, 64, &workers, &is_set) < 0 ||
 		engine_getenv("MAPI_BATCH", 1, 256, &batch_pkts, &is_set) < 0 ||
 		engine_getenv("MAPI_SEED", 0, UINT64_MAX, &hello.seed, &has_seed) < 0)
 		return -1;
