@@ -562,6 +562,11 @@ static void link_types_are_those_of_files(void **state)
 	assert_true(
 		decide(program, (const uint8_t[34]){ [12] = 0x81, 0, 0, 5, 8, 0, 0x45 }, 34, 34));
 	filter_program_free(program);
+	/* valid without a netmask: tcpdump takes that of a file for 0 */
+	program = compile("ip broadcast");
+	assert_true(decide(program,
+		(const uint8_t[34]){ [12] = 8, 0, 0x45, [30] = 255, 255, 255, 255 }, 34, 34));
+	filter_program_free(program);
 	/* the empty expression */
 	program = compile("");
 	assert_true(decide(program, bytes_64, 0, 0));

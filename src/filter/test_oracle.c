@@ -385,8 +385,7 @@ static unsigned long oracle_check_file(
 	oracle_init(&o, filters->n);
 	for (unsigned int f = 0; f < filters->n; f++) {
 		struct error err = ERROR_INIT;
-		int their = pcap_compile(
-			file, &theirs[o.n], filters->names[f], 1, 0);
+		int their = pcap_compile(file, &theirs[o.n], filters->names[f], 1, 0);
 		int our = filter_compile(&o.programs[o.n], filters->names[f],
 			oracle_linktype(pcap_datalink(file)), &err);
 
