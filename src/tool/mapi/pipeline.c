@@ -213,57 +213,6 @@ bool pipeline_recognise(const char *text, pipeline_next_function next)
 	return upper || pipeline_find(next, text, len, &ignored);
 }
 
-/* ---- memory ---- */
-
-static void pipeline_step_free(struct pipeline_step *step)
-{
-	unsigned int i;
-
-	if (!step)
-		return;
-	for (i = 0; i < step->desc->n_args; i++) {
-		free(step->args[i].text);
-		free(step->args[i].refs);
-	}
-	free(step->args);
-	free(step->label);
-	free(step);
-}
-DEFINE_CLEANUP(struct pipeline_step *, pipeline_step_free);
-
-void pipeline_set_deinit(struct pipeline_set *set)
-{
-	unsigned int i, j;
-
-	for (i = 0; i < set->n_pipelines; i++) {
-		for (j = 0; j < set->pipelines[i].n_steps; j++)
-			pipeline_step_free(set->pipelines[i].steps[j]);
-		free(set->pipelines[i].steps);
-	}
-	for (i = 0; i < set->n_sources; i++)
-		free(set->sources[i]);
-	free(set->pipelines);
-	free(set->sources);
-	free(set->order);
-	*set = (struct pipeline_set){ .n_pipelines = 0 };
-}
-
-static int pipeline_step_new(struct pipeline_step **ret, const struct mapi_function_desc *desc)
-{
-	struct pipeline_step *step = calloc(1, sizeof(*step));
-
-	if (!step)
-		return -ENOMEM;
-	*step = (struct pipeline_step){ .desc = desc, .fd = -1, .fid = -1 };
-	step->args = calloc(desc->n_args + 1u, sizeof(*step->args));
-	if (!step->args) {
-		free(step);
-		return -ENOMEM;
-	}
-	*ret = step;
-	return 0;
-}
-
 /* Takes @step on success. */
 static int pipeline_insert(
 	struct pipeline_set *set, unsigned int number, bool front, struct pipeline_step *step)
@@ -272,15 +221,14 @@ static int pipeline_insert(
 	struct pipeline *pipeline;
 
 	if (number == set->n_pipelines) {
-		pipeline = reallocarray(set->pipelines, number + 1u, sizeof(*pipeline));
+		pipeline = pipeline_grow(set->pipelines, set->n_pipelines, sizeof(*pipeline));
 		if (!pipeline)
 			return -ENOMEM;
 		set->pipelines = pipeline;
 		pipeline[set->n_pipelines++] = (struct pipeline){ .n_steps = 0 };
 	}
 	pipeline = &set->pipelines[number];
-	steps = reallocarray(
-		pipeline->steps, pipeline->n_steps + 1u, sizeof(struct pipeline_step *));
+	steps = pipeline_grow(pipeline->steps, pipeline->n_steps, sizeof(struct pipeline_step *));
 	if (!steps)
 		return -ENOMEM;
 	pipeline->steps = steps;
@@ -293,15 +241,15 @@ static int pipeline_insert(
 	return 0;
 }
 
+/* Copy an expression, for places to point into. */
 static int pipeline_keep_source(struct pipeline_set *set, const char *source, const char **ret)
 {
-	char **sources = reallocarray(set->sources, set->n_sources + 1u, sizeof(char *));
+	char **sources = pipeline_grow(set->sources, set->n_sources, sizeof(char *));
 
 	if (!sources)
 		return -ENOMEM;
 	set->sources = sources;
-	sources[set->n_sources] = strdup(source);
-	if (!sources[set->n_sources])
+	if (pipeline_copy(&sources[set->n_sources], source) < 0)
 		return -ENOMEM;
 	*ret = sources[set->n_sources++];
 	return 0;
@@ -332,8 +280,7 @@ static int pipeline_finish_args(
 				desc->args[i].help ? desc->args[i].help : "");
 			return r;
 		}
-		arg->text = strdup(desc->args[i].default_text);
-		if (!arg->text)
+		if (pipeline_copy(&arg->text, desc->args[i].default_text) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -363,10 +310,8 @@ static int pipeline_take_value(
 			return pipeline_fail(p->err, p->place,
 				"A label fills \"%s\" and \"%s\"; the second is given already",
 				desc->args[index].name, desc->args[index + 1].name);
-		*function = (struct pipeline_arg){
-			.text = strdup(arg->text), .given = true, .place = p->place
-		};
-		if (!function->text)
+		*function = (struct pipeline_arg){ .given = true, .place = p->place };
+		if (pipeline_copy(&function->text, arg->text) < 0)
 			return -ENOMEM;
 	}
 	return pipeline_lex(p);
@@ -570,10 +515,8 @@ int pipeline_add_step(struct pipeline_set *set, unsigned int number, bool front,
 	for (i = 0; i < n_args && i < desc->n_args; i++) {
 		struct pipeline_arg *arg = &step->args[i];
 
-		*arg = (struct pipeline_arg){
-			.text = strdup(args[i]), .given = true, .quoted = true, .place = place
-		};
-		if (!arg->text)
+		*arg = (struct pipeline_arg){ .given = true, .quoted = true, .place = place };
+		if (pipeline_copy(&arg->text, args[i]) < 0)
 			return -ENOMEM;
 		r = pipeline_value_check(desc->name, &desc->args[i], arg, ret_error);
 		if (r < 0)

@@ -24,4 +24,16 @@ int pipeline_value_check(const char *function, const struct mapi_arg *desc,
 /* [A-Za-z_][A-Za-z0-9_]* */
 bool pipeline_is_name(const char *text, size_t len);
 
+/* The array with room for one more item after its @n; NULL, and @array as it was, without memory.
+ */
+void *pipeline_grow(void *array, unsigned int n, size_t item_bytes);
+
+/* Return: 0, -ENOMEM. */
+int pipeline_copy(char **ret, const char *text);
+
+/* Return: 0, -ENOMEM. */
+int pipeline_step_new(struct pipeline_step **ret, const struct mapi_function_desc *desc);
+void pipeline_step_free(struct pipeline_step *step); /* takes NULL */
+DEFINE_CLEANUP(struct pipeline_step *, pipeline_step_free);
+
 #endif

@@ -16,7 +16,6 @@ static int pipeline_find_label(const struct pipeline_set *set, const char *label
 {
 	struct text_suggestion suggestion = TEXT_SUGGESTION(label, len);
 	unsigned int i, j;
-	int r;
 
 	for (i = 0; i < set->n_pipelines; i++)
 		for (j = 0; j < set->pipelines[i].n_steps; j++) {
@@ -33,9 +32,9 @@ static int pipeline_find_label(const struct pipeline_set *set, const char *label
 		for (j = 0; j < set->pipelines[i].n_steps; j++)
 			if (set->pipelines[i].steps[j]->label)
 				text_suggest(&suggestion, set->pipelines[i].steps[j]->label);
-	r = pipeline_fail(err, place, "There is no label \"%.*s\"", (int)len, label);
+	(void)pipeline_fail(err, place, "There is no label \"%.*s\"", (int)len, label);
 	pipeline_hint(err, &suggestion, "write @label after the function that is meant");
-	return r;
+	return -EINVAL;
 }
 
 /* 1-based, at most four digits. */
@@ -60,13 +59,12 @@ static int pipeline_find_pair(const struct pipeline_set *set, const char *flow, 
 	struct pipeline_step **ret, struct pipeline_error *err)
 {
 	unsigned int i, j;
-	int r;
 
 	if (!pipeline_index(flow, flow_len, &i) || !pipeline_index(function, function_len, &j)) {
-		r = pipeline_fail(err, place, "A reference must be a label or two numbers");
+		(void)pipeline_fail(err, place, "A reference must be a label or two numbers");
 		pipeline_hint(err, &TEXT_SUGGESTION("", 0),
 			"the numbers are the pipeline and the position in it, both from 1");
-		return r;
+		return -EINVAL;
 	}
 	if (i <= set->n_pipelines) {
 		const struct pipeline *pipeline = &set->pipelines[i - 1];
@@ -76,7 +74,8 @@ static int pipeline_find_pair(const struct pipeline_set *set, const char *flow, 
 			return 0;
 		}
 	}
-	return pipeline_fail(err, place, "There is no function %u in pipeline %u", j, i);
+	(void)pipeline_fail(err, place, "There is no function %u in pipeline %u", j, i);
+	return -EINVAL;
 }
 
 static int pipeline_add_ref(
@@ -87,7 +86,7 @@ static int pipeline_add_ref(
 	if (!(to->desc->flags & MAPI_FUNCTION_REFERABLE))
 		return pipeline_fail(err, arg->place, "%s has no value that could be referred to",
 			to->desc->name);
-	refs = reallocarray(arg->refs, arg->n_refs + 1u, sizeof(struct pipeline_step *));
+	refs = pipeline_grow(arg->refs, arg->n_refs, sizeof(struct pipeline_step *));
 	if (!refs)
 		return -ENOMEM;
 	arg->refs = refs;
