@@ -1,7 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# What "mapi dump -w" writes, tcpdump and tshark read: the same packets, to the nanosecond.
+# What "mapi dump -w" writes, tcpdump and tshark read: the same packets, to the nanosecond. tshark
+# compares with what "tcpdump -w" writes, because it takes more from some originals than packets
+# (secrets of pcapng files) and reads hostile lengths in its own way.
 # All captures with MAPI_TEST_LONG, tshark on every tenth; a sample of them otherwise.
 . "$(dirname "$0")/lib.sh"
 
@@ -25,7 +27,12 @@ check() { # FILE N
 	local file=$1 with_tshark=$2 format
 
 	by_tcpdump "$file" > want.tcpdump || return
-	[ "$with_tshark" = 0 ] || by_tshark "$file" > want.tshark
+	# libpcap overflows on a fraction of more than a second; nothing to compare with then.
+	tcpdump -nr "$file" -tt 2> /dev/null | grep -Eq '^[0-9]+\.[0-9]{7,}|^\[|^-' && return
+	if [ "$with_tshark" != 0 ]; then
+		tcpdump -r "$file" --nano -w normal.pcap 2> /dev/null
+		by_tshark normal.pcap > want.tshark
+	fi
 	for format in pcapng pcap; do
 		rm -f "copy.$format"
 		if ! "$MAPI" dump -r "$file" -w "copy.$format" > out 2>&1; then

@@ -133,7 +133,7 @@ static void signals_complain(const char *what, unsigned int run, long delay_us)
 
 	printf("run %u, SIGINT after %ld us: %s\n", run, delay_us, what);
 	signals_read("out", text);
-	printf("--- output ---\n%s--- errors ---\n", text);
+	printf("--- output ---\n%.2000s--- errors ---\n", text);
 	signals_read("err", text);
 	printf("%s---\n", text);
 	fflush(stdout);
@@ -245,8 +245,8 @@ static int signals_complete_run(struct signals *s)
 
 	waitpid(pid, &status, 0);
 	signals_read("out", s->complete);
-	printf("complete run: code %d, %.1f ms\n%s", WEXITSTATUS(status),
-		(process_seconds() - began) * 1e3, s->complete);
+	printf("complete run: code %d, %.1f ms, begins with: %.*s\n", WEXITSTATUS(status),
+		(process_seconds() - began) * 1e3, (int)strcspn(s->complete, "\n"), s->complete);
 	signals_files_left();
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;

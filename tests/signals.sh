@@ -7,6 +7,7 @@
 runs=100
 [ -z "${MAPI_TEST_QUICK-}" ] || runs=40
 [ -z "${MAPI_TEST_LONG-}" ] || runs=1000
+runs=${MAPI_SIGNAL_RUNS:-$runs}
 
 # A file that takes some milliseconds, so that moments within a run are hit too.
 for i in $(seq 200); do tail -c +25 "$OWN/http.pcap"; done |
@@ -19,7 +20,12 @@ done < <(find "$MAPI_BUILD/examples" -maxdepth 1 -type f -perm -u+x | sort)
 each=$((runs / (${#programs[@]} + 1) + 1))
 for program in "${programs[@]}"; do
 	echo "== $(basename "$program")"
-	"$SIGNALS" $each 1 30000 "$program" "$scratch/large.pcap" || fail "$(basename "$program")"
+	case $(basename "$program") in
+	offline_count) arguments=(tcp) ;;
+	slapper) arguments=("ip or not ip" www) ;;
+	*) arguments=() ;;
+	esac
+	"$SIGNALS" $each 1 30000 "$program" "$scratch/large.pcap" "${arguments[@]}" || fail "$(basename "$program")"
 done
 echo "== mapi run"
 "$SIGNALS" $each 1 30000 "$MAPI" run -q -r "$scratch/large.pcap" 'STR_SEARCH("www") | PKT_COUNTER' ||
