@@ -9,7 +9,10 @@
  * the DLT_ of this system.
  *
  * Host, network, port and protocol names in an expression are looked up by libpcap through the
- * system's resolver, which may block for seconds: never call this where packets wait.
+ * system's resolver, which may block for seconds: never call this where packets wait. The time that
+ * its optimiser takes grows with about the third power of the number of alternatives: 100 times
+ * "port N" in one expression take half a second, 400 half a minute. Separate filters do not have
+ * that cost.
  */
 #include "filter_private.h"
 

@@ -508,71 +508,6 @@ static void unsound_programs_are_refused(void **state)
 	assert_null(untouched);
 }
 
-static void wrong_expressions_are_explained(void **state)
-{
-	static const struct {
-		const char *text, *words;
-	} table[] = {
-		{ "tcp prt 80", "syntax error" },
-		{ "port 99999999", "99999999" },
-		{ "ip and not ip", "rejects all packets" },
-		{ "host 1.2.3.4.5.6", "" },
-		{ "tcp port 80 and\n)", "syntax error" },
-		{ "inbound", "inbound" },
-		{ "ip[3", "" },
-		{ "\x01\x02 tcp", "" },
-	};
-	struct filter_program *untouched = NULL;
-	char *endless = malloc(100001);
-
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-		struct error err = ERROR_INIT;
-
-		assert_int_equal(filter_compile(&untouched, table[i].text, 1, &err), -EINVAL);
-		assert_int_equal(err.code, 1025);
-		assert_non_null(strstr(err.text, table[i].words));
-		for (const char *c = err.text; *c; c++)
-			assert_true((unsigned char)*c >= ' ' && *c != 0x7f);
-	}
-	assert_int_equal(filter_compile(&untouched, "ip", 0xffffffff, NULL), -EINVAL);
-	assert_non_null(endless);
-	memset(endless, '(', 100000);
-	endless[100000] = '\0';
-	assert_int_equal(filter_compile(&untouched, endless, 1, NULL), -EINVAL);
-	endless[30000] = '\0';
-	assert_int_equal(filter_compile(&untouched, endless, 1, NULL), -EINVAL);
-	free(endless);
-	assert_null(untouched);
-}
-
-static void link_types_are_those_of_files(void **state)
-{
-	struct filter_program *program;
-	static const uint8_t raw_ip[20] = { 0x45, [9] = 6 };
-
-	assert_int_equal(filter_dlt(1), DLT_EN10MB);
-	assert_int_equal(filter_dlt(101), DLT_RAW);
-	assert_int_equal(filter_dlt(60000), 60000);
-	assert_int_equal(filter_dlt(0xffffffff), -1);
-	assert_int_equal(filter_compile(&program, "ip proto \\tcp", 101, NULL), 0);
-	assert_true(decide(program, raw_ip, 20, 20));
-	filter_program_free(program);
-	/* "vlan" reads the packet, not what a kernel keeps beside it */
-	program = compile("vlan 5 and ip");
-	assert_true(
-		decide(program, (const uint8_t[34]){ [12] = 0x81, 0, 0, 5, 8, 0, 0x45 }, 34, 34));
-	filter_program_free(program);
-	/* valid without a netmask: tcpdump takes that of a file for 0 */
-	program = compile("ip broadcast");
-	assert_true(decide(program,
-		(const uint8_t[34]){ [12] = 8, 0, 0x45, [30] = 255, 255, 255, 255 }, 34, 34));
-	filter_program_free(program);
-	/* the empty expression */
-	program = compile("");
-	assert_true(decide(program, bytes_64, 0, 0));
-	filter_program_free(program);
-}
-
 static void lack_of_memory_is_reported(void **state)
 {
 	const char *const texts[] = { "tcp port 80 or ip[ip[0]:2] / ip[3] > len", "ip protochain 6",
@@ -622,8 +557,6 @@ int main(void)
 		cmocka_unit_test(empty_set_does_nothing),
 		cmocka_unit_test(exploding_paths_are_interpreted),
 		cmocka_unit_test(unsound_programs_are_refused),
-		cmocka_unit_test(wrong_expressions_are_explained),
-		cmocka_unit_test(link_types_are_those_of_files),
 		cmocka_unit_test(lack_of_memory_is_reported),
 	};
 
