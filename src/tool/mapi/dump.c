@@ -407,7 +407,7 @@ static void dump_summary(const struct dump *d)
 	if (d->options->count && !*lost)
 		return; /* it has been said */
 	fprintf(stderr, "%llu packet%s %s\n", d->n_pkts, d->n_pkts == 1 ? "" : "s",
-		d->options->output          ? "written"
+		d->options->output          ? status.error ? "to be written" : "written"
 			: d->options->count ? "counted"
 					    : "printed");
 	/* While the flow runs, the number is that of a moment ago, and nobody's concern. */
