@@ -10,10 +10,12 @@
 #include <stdlib.h>
 
 static int fd;
+static volatile sig_atomic_t is_stopped;
 
 static void terminate(int signo)
 {
 	(void)signo;
+	is_stopped = 1;
 	mapi_close_flow(fd);
 }
 
@@ -57,7 +59,7 @@ int main(int argc, char **argv)
 	fid = mapi_apply_function(fd, "TO_BUFFER", WAIT);
 	if (fid < 0 || mapi_connect(fd) < 0)
 		return fail("TO_BUFFER");
-	if (mapi_loop(fd, fid, count, print_packet) < 0)
+	if (mapi_loop(fd, fid, count, print_packet) < 0 && !is_stopped)
 		return fail("mapi_loop");
 	mapi_close_flow(fd);
 	return EXIT_SUCCESS;

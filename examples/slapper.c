@@ -19,10 +19,12 @@
 #define IPV4_BYTES 20
 
 static int fd;
+static volatile sig_atomic_t is_stopped;
 
 static void terminate(int signo)
 {
 	(void)signo;
+	is_stopped = 1;
 	mapi_close_flow(fd);
 }
 
@@ -82,9 +84,9 @@ int main(int argc, char **argv)
 	}
 	mapi_read_error(&code, text);
 	printf("%u packets\n", n);
-	if (code == 0)
+	if (code != 0 && !is_stopped)
+		fprintf(stderr, "%s: error %d: %s\n", argv[1], code, text);
+	if (!is_stopped)
 		mapi_close_flow(fd);
-	else
-		fprintf(stderr, "stopped: %s\n", text);
 	return EXIT_SUCCESS;
 }

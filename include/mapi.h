@@ -66,7 +66,7 @@ enum mapi_file_formats { MFF_PCAP = 0, MFF_RAW, MFF_DAG_ERF, MFF_COMBO6, MFF_NAP
 /* How the three-argument mapi_read_results() gives a result. */
 enum mapi_read_result_method {
 	MAPI_COPY = 0, /* a copy, as of the call */
-	MAPI_REF       /* a place that always holds the current value */
+	MAPI_REF /* a place that always holds the current value */
 };
 
 /* Arguments of COOKING and TO_BUFFER. */
@@ -91,11 +91,11 @@ enum mapi_flow_status {
 /* Why packets that a result should cover are missing from it. */
 enum mapi_loss {
 	MAPI_LOSS_NIC = 0, /* lost by the card or its driver */
-	MAPI_LOSS_RING,    /* the capture buffer was full */
-	MAPI_LOSS_QUEUE,   /* the program did not read its packets in time */
-	MAPI_LOSS_TABLE,   /* a table of flows or streams was full */
-	MAPI_LOSS_POLICY,  /* withheld by a rule of the sensor's owner */
-	MAPI_LOSS_MEMORY   /* out of memory or over a quota */
+	MAPI_LOSS_RING, /* the capture buffer was full */
+	MAPI_LOSS_QUEUE, /* the program did not read its packets in time */
+	MAPI_LOSS_TABLE, /* a table of flows or streams was full */
+	MAPI_LOSS_POLICY, /* withheld by a rule of the sensor's owner */
+	MAPI_LOSS_MEMORY /* out of memory or over a quota */
 };
 #define MAPI_N_LOSS 6
 
@@ -106,7 +106,7 @@ typedef struct mapi_flow_info {
 	char device[MAPI_STR_LENGTH];
 	unsigned int num_functions;
 	time_t start; /* of mapi_connect(); 0 before */
-	time_t end;   /* 0 while it runs */
+	time_t end; /* 0 while it runs */
 	enum mapi_flow_status status;
 #ifdef WITH_PRIORITIES
 	int priority;
@@ -121,7 +121,7 @@ typedef struct mapi_result {
 typedef struct mapi_results {
 	void *res;
 	unsigned long long ts; /* microseconds since the Unix epoch */
-	int size;              /* of *res, in bytes */
+	int size; /* of *res, in bytes */
 } mapi_results_t;
 
 typedef struct mapi_function_info {
@@ -171,7 +171,7 @@ struct mapipkt {
 	unsigned long long ts; /* seconds since the Unix epoch, 32.32 fixed point */
 	unsigned short ifindex;
 	unsigned int caplen; /* bytes captured */
-	unsigned int wlen;   /* bytes on the wire */
+	unsigned int wlen; /* bytes on the wire */
 	unsigned char pkt;
 };
 
@@ -232,8 +232,8 @@ MAPI_API char *mapi_create_offline_device(const char *path, int format);
 /* Begin to read. Return: 0, or -1: 6157 (no such device). */
 MAPI_API int mapi_start_offline_device(const char *dev);
 
-/* Close the device and free @dev. Flows on it finish, their results stay readable. Return: 0, or -1:
- * 6157 (no such device; @dev is not freed). */
+/* Close the device and free @dev. Flows on it finish, their results stay readable. Return: 0, or
+ * -1: 6157 (no such device; @dev is not freed). */
 MAPI_API int mapi_delete_offline_device(char *dev);
 
 /**
@@ -251,11 +251,12 @@ MAPI_API int mapi_create_offline_flow(const char *path, int format);
  *
  * The function's arguments follow. Numbers may have any integer type; a number where a string is
  * expected is taken as its decimal text. Arguments that are missing at the end take their defaults;
- * more than the function has are ignored. A path of an output file is opened by the calling process.
+ * more than the function has are ignored. A path of an output file is opened by the calling
+ * process.
  *
- * Return: a function id (positive, in order of application), or -1: 6147 (@fd is not positive), 6145
- * (no such flow), 7006 (@funct is NULL, or the flow is connected), 6144 (no such function), 6155
- * (output file), 7000-7011 (the argument).
+ * Return: a function id (positive, in order of application), or -1: 6147 (@fd is not positive),
+ * 6145 (no such flow), 7006 (@funct is NULL, or the flow is connected), 6144 (no such function),
+ * 6155 (output file), 7000-7011 (the argument).
  */
 #if !defined(__cplusplus) || __cplusplus < 201103L
 MAPI_API int mapi_apply_function(int fd, const char *funct, ...);
@@ -265,14 +266,13 @@ MAPI_API int mapi_apply_function(int fd, const char *funct, ...);
 MAPI_API int mapi_apply_function_typed(int fd, unsigned long long types, const char *funct, ...);
 
 /* The same with all arguments as text: "0" for a number, NULL for a missing one. */
-MAPI_API int mapi_apply_function_array(
-	int fd, const char *funct, char **args, unsigned int n_args);
+MAPI_API int mapi_apply_function_array(int fd, const char *funct, char **args, unsigned int n_args);
 
 /**
  * mapi_authenticate() - say who uses a flow
  *
- * Local flows belong to the user of the process, which the daemon knows from the kernel: any name is
- * accepted, and nothing is sent. To be called before mapi_connect().
+ * Local flows belong to the user of the process, which the daemon knows from the kernel: any name
+ * is accepted, and nothing is sent. To be called before mapi_connect().
  *
  * Return: 0, or -1: 6145 (no such flow).
  */
@@ -288,7 +288,8 @@ MAPI_API int mapi_connect(int fd);
  * Waits for a packet unless TO_BUFFER was applied with NOWAIT.
  *
  * Return: a packet, valid until the next call for this function or mapi_close_flow(). NULL with
- * error code 0: there is none now (NOWAIT), or the capture file has ended. Otherwise NULL: 6147 (bad
+ * error code 0: there is none now (NOWAIT), or the capture file has ended. Otherwise NULL: 6147
+ * (bad
  * @fd or @fid), 6143 (not connected), 6145 (closed meanwhile), 6148 (another thread is reading this
  * function's packets), 9005 (daemon lost), or the error that ended the flow.
  */
@@ -310,12 +311,12 @@ MAPI_API int mapi_loop(int fd, int fid, int cnt, mapi_handler callback);
  * 10 ms old, and exact when the flow is finished or after mapi_flush().
  *
  * Return: mapi_get_scope_size() results that belong to the library and are overwritten by the next
- * call for this function; res is never NULL. NULL: 6145 (no such flow, or bad @fd or @fid), 6147 (no
- * such function), 6143 (not connected), 9005 (daemon lost).
+ * call for this function; res is never NULL. NULL: 6145 (no such flow, or bad @fd or @fid), 6147
+ * (no such function), 6143 (not connected), 9005 (daemon lost).
  *
  * With a third argument (MAPI_COPY or MAPI_REF, the form of MAPI 1.x) it returns void *: the result
- * itself. MAPI_REF gives a place where the first field of the result, 8 bytes, always has its current
- * value until mapi_close_flow().
+ * itself. MAPI_REF gives a place where the first field of the result, 8 bytes, always has its
+ * current value until mapi_close_flow().
  */
 MAPI_API mapi_results_t *mapi_read_results(int fd, int fid);
 MAPI_API void *mapi_read_results_method(int fd, int fid, int method);
@@ -360,11 +361,11 @@ MAPI_API int mapi_flush(int fd);
 /**
  * mapi_fileno() - a descriptor for poll()
  *
- * Readable while mapi_get_next_pkt() has packets, or the end, to give (or mapi_read_results(), for a
- * function that waits for records). It belongs to the library; do not read or close it.
+ * Readable while mapi_get_next_pkt() has packets, or the end, to give (or mapi_read_results(), for
+ * a function that waits for records). It belongs to the library; do not read or close it.
  *
- * Return: the descriptor, or -1: 6145 (no such flow), 6147 (no such function), 6143 (not connected),
- * 7009 (a function without packets or records).
+ * Return: the descriptor, or -1: 6145 (no such flow), 6147 (no such function), 6143 (not
+ * connected), 7009 (a function without packets or records).
  */
 MAPI_API int mapi_fileno(int fd, int fid);
 
@@ -447,10 +448,9 @@ constexpr unsigned long long pack(unsigned int shift, First first, Rest... rest)
 {
 	return of(first) << shift | pack(shift + 4, rest...);
 }
-}
+} // namespace mapi_types
 
-template <typename... Args>
-inline int mapi_apply_function(int fd, const char *funct, Args... args)
+template <typename... Args> inline int mapi_apply_function(int fd, const char *funct, Args... args)
 {
 	static_assert(sizeof...(args) <= 12, "no function has so many arguments");
 	return mapi_apply_function_typed(
@@ -466,14 +466,14 @@ inline void *mapi_read_results(int fd, int fid, int method)
 
 #else /* C */
 
-#define mapi_read_results(...)                                                                     \
-	MAPI_PICK_4TH_(__VA_ARGS__, mapi_read_results_method, mapi_read_results, none, none)       \
+#define mapi_read_results(...)                                                               \
+	MAPI_PICK_4TH_(__VA_ARGS__, mapi_read_results_method, mapi_read_results, none, none) \
 	(__VA_ARGS__)
 #define MAPI_PICK_4TH_(a, b, c, name, ...) name
 
 #if defined(__GNUC__) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L)
 
-#define MAPI_TYPE_(x)                                                                              \
+#define MAPI_TYPE_(x) \
 	_Generic((x),                                                                              \
 		_Bool: MAPI_TYPE_INT,                                                              \
 		char: MAPI_TYPE_INT,                                                               \
@@ -509,19 +509,19 @@ inline void *mapi_read_results(int fd, int fid, int method)
 #define MAPI_PACK_5_(n, a, b, c, d, e) (MAPI_PACK_4_(n, a, b, c, d) | MAPI_AT_(5, e))
 #define MAPI_PACK_6_(n, a, b, c, d, e, f) (MAPI_PACK_5_(n, a, b, c, d, e) | MAPI_AT_(6, f))
 #define MAPI_PACK_7_(n, a, b, c, d, e, f, g) (MAPI_PACK_6_(n, a, b, c, d, e, f) | MAPI_AT_(7, g))
-#define MAPI_PACK_8_(n, a, b, c, d, e, f, g, h)                                                    \
+#define MAPI_PACK_8_(n, a, b, c, d, e, f, g, h) \
 	(MAPI_PACK_7_(n, a, b, c, d, e, f, g) | MAPI_AT_(8, h))
-#define MAPI_PACK_9_(n, a, b, c, d, e, f, g, h, i)                                                 \
+#define MAPI_PACK_9_(n, a, b, c, d, e, f, g, h, i) \
 	(MAPI_PACK_8_(n, a, b, c, d, e, f, g, h) | MAPI_AT_(9, i))
-#define MAPI_PACK_10_(n, a, b, c, d, e, f, g, h, i, j)                                             \
+#define MAPI_PACK_10_(n, a, b, c, d, e, f, g, h, i, j) \
 	(MAPI_PACK_9_(n, a, b, c, d, e, f, g, h, i) | MAPI_AT_(10, j))
-#define MAPI_PACK_11_(n, a, b, c, d, e, f, g, h, i, j, k)                                          \
+#define MAPI_PACK_11_(n, a, b, c, d, e, f, g, h, i, j, k) \
 	(MAPI_PACK_10_(n, a, b, c, d, e, f, g, h, i, j) | MAPI_AT_(11, k))
-#define MAPI_PACK_12_(n, a, b, c, d, e, f, g, h, i, j, k, l)                                       \
+#define MAPI_PACK_12_(n, a, b, c, d, e, f, g, h, i, j, k, l) \
 	(MAPI_PACK_11_(n, a, b, c, d, e, f, g, h, i, j, k) | MAPI_AT_(12, l))
 
 #define MAPI_APPLY_0_(fd, f) mapi_apply_function_typed(fd, MAPI_PACK_0_(0), f)
-#define MAPI_APPLY_N_(n, pack, fd, f, ...)                                                         \
+#define MAPI_APPLY_N_(n, pack, fd, f, ...) \
 	mapi_apply_function_typed(fd, pack(n, __VA_ARGS__), f, __VA_ARGS__)
 #define MAPI_APPLY_1_(...) MAPI_APPLY_N_(1, MAPI_PACK_1_, __VA_ARGS__)
 #define MAPI_APPLY_2_(...) MAPI_APPLY_N_(2, MAPI_PACK_2_, __VA_ARGS__)
@@ -537,11 +537,11 @@ inline void *mapi_read_results(int fd, int fid, int method)
 #define MAPI_APPLY_12_(...) MAPI_APPLY_N_(12, MAPI_PACK_12_, __VA_ARGS__)
 #define MAPI_PICK_15TH_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, name, ...) name
 
-#define mapi_apply_function(...)                                                                   \
-	MAPI_PICK_15TH_(__VA_ARGS__, MAPI_APPLY_12_, MAPI_APPLY_11_, MAPI_APPLY_10_,               \
-		MAPI_APPLY_9_, MAPI_APPLY_8_, MAPI_APPLY_7_, MAPI_APPLY_6_, MAPI_APPLY_5_,         \
-		MAPI_APPLY_4_, MAPI_APPLY_3_, MAPI_APPLY_2_, MAPI_APPLY_1_, MAPI_APPLY_0_, none,   \
-		none)                                                                              \
+#define mapi_apply_function(...)                                                                 \
+	MAPI_PICK_15TH_(__VA_ARGS__, MAPI_APPLY_12_, MAPI_APPLY_11_, MAPI_APPLY_10_,             \
+		MAPI_APPLY_9_, MAPI_APPLY_8_, MAPI_APPLY_7_, MAPI_APPLY_6_, MAPI_APPLY_5_,       \
+		MAPI_APPLY_4_, MAPI_APPLY_3_, MAPI_APPLY_2_, MAPI_APPLY_1_, MAPI_APPLY_0_, none, \
+		none)                                                                            \
 	(__VA_ARGS__)
 
 #endif

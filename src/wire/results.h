@@ -3,9 +3,9 @@
  * The result area: how results reach a client without a system call (semantics R1-R3).
  *
  * One sealed memfd per client, which the client can only read. It holds one struct results_flow per
- * flow and, per function instance with a result, n_slots consecutive slots. A slot has one writer at
- * a time and is guarded by a sequence count (odd while it is written). Offsets are handed out by the
- * engine in its replies; the client checks them against the size of the area.
+ * flow and, per function instance with a result, n_slots consecutive slots. A slot has one writer
+ * at a time and is guarded by a sequence count (odd while it is written). Offsets are handed out by
+ * the engine in its replies; the client checks them against the size of the area.
  */
 #ifndef MAPI_WIRE_RESULTS_H
 #define MAPI_WIRE_RESULTS_H
@@ -23,18 +23,18 @@
 
 struct results_flow {
 	_Atomic uint32_t seq;
-	uint32_t status;    /* enum mapi_flow_status */
+	uint32_t status; /* enum mapi_flow_status */
 	int32_t error_code; /* 0, or why the flow ended early; the text comes by message */
 	uint32_t reserved;
 	uint64_t published_ns; /* CLOCK_MONOTONIC of the last publication */
-	uint64_t start_ns;     /* CLOCK_REALTIME of connect */
-	uint64_t end_ns;       /* CLOCK_REALTIME of the end, 0 before */
-	uint64_t pkts;         /* packets of the device since connect */
-	uint64_t late_pkts;    /* of them, packets with a time before the watermark */
+	uint64_t start_ns; /* CLOCK_REALTIME of connect */
+	uint64_t end_ns; /* CLOCK_REALTIME of the end, 0 before */
+	uint64_t pkts; /* packets of the device since connect */
+	uint64_t late_pkts; /* of them, packets with a time before the watermark */
 	uint64_t lost_pkts[RESULTS_N_LOSS];
-	uint64_t done_bytes;   /* progress of a file */
+	uint64_t done_bytes; /* progress of a file */
 	uint64_t total_bytes;
-	uint64_t last_ts_ns;   /* watermark */
+	uint64_t last_ts_ns; /* watermark */
 };
 
 struct results_slot {
