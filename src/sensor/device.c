@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "base/clock.h"
 #include "device_private.h"
@@ -114,6 +115,11 @@ struct plan_device device_describe(const struct device *device)
 		.lossless = device->driver->lossless,
 		.linktype = interface.linktype,
 		.seed = device->seed };
+}
+
+int device_interface(const struct device *device, unsigned int index, struct driver_interface *ret)
+{
+	return device->driver->interface(device->source, index, ret);
 }
 
 /* Make the plan of the flows that are connected and not leaving, and let workers adopt it. */
@@ -335,4 +341,13 @@ bool device_publish(struct device *device)
 	publish_all(device);
 	(void)pthread_mutex_unlock(&device->commit_lock);
 	return true;
+}
+
+void device_watch(struct device *device, struct device_flow *flow, int event_fd)
+{
+	(void)pthread_mutex_lock(&device->flows_lock);
+	flow->event_fd = event_fd;
+	/* What is there already is news to who begins to watch. */
+	(void)eventfd_write(event_fd, 1);
+	(void)pthread_mutex_unlock(&device->flows_lock);
 }

@@ -26,6 +26,8 @@ struct device;
  * @shared:   its status in the result area
  * @error:    why it ended early; set when shared->error_code is
  * @device:   NULL unless connected
+ * @event_fd: eventfd to be written after each publication that brings something new; -1: none
+ * @told_pkts, @told_end: what the last such publication brought
  */
 struct device_flow {
 	struct plan_flow *plan;
@@ -38,6 +40,9 @@ struct device_flow {
 	uint64_t base_late_pkts;
 	struct driver_stats base_stats;
 	bool ended;
+	int event_fd;
+	uint64_t told_pkts;
+	bool told_end;
 };
 
 /**
@@ -61,6 +66,9 @@ DEFINE_CLEANUP(struct device *, device_free);
 
 /* What plan_flow_apply() needs to know. */
 struct plan_device device_describe(const struct device *device);
+
+/* A capture interface of the source. Return: 0, -ENOENT. */
+int device_interface(const struct device *device, unsigned int index, struct driver_interface *ret);
 
 /* Workers begin to read. Return: 0 (also when started before), negative errno. */
 int device_start(struct device *device);
@@ -95,6 +103,9 @@ bool device_ended(struct device *device);
 
 /* Why a connected flow has ended early; @ret stays empty if it has not. */
 void device_flow_error(struct device *device, const struct device_flow *flow, struct error *ret);
+
+/* Have the flow's eventfd written from now on; it is taken. The flow is connected. */
+void device_watch(struct device *device, struct device_flow *flow, int event_fd);
 
 /* Bring the result area up to date. Return: false if a worker is busy: it does so itself soon. */
 bool device_publish(struct device *device);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From the committed states to the result area, under commit_lock. */
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "base/clock.h"
 #include "device_private.h"
@@ -53,6 +54,16 @@ static void publish_failure(struct device *device, struct device_flow *flow)
 		publish_end_flow(flow);
 }
 
+/* Tell who watches; once per publication, which is once in milliseconds. */
+static void publish_event(struct device_flow *flow, uint64_t pkts)
+{
+	if (flow->event_fd < 0 || (pkts == flow->told_pkts && flow->ended == flow->told_end))
+		return;
+	flow->told_pkts = pkts;
+	flow->told_end = flow->ended;
+	(void)eventfd_write(flow->event_fd, 1); /* fails only if it is readable anyway */
+}
+
 static void publish_flow(
 	struct device *device, struct device_flow *flow, const struct driver_stats *stats)
 {
@@ -75,6 +86,7 @@ static void publish_flow(
 	shared->total_bytes = stats->total_bytes;
 	shared->last_ts_ns = device->clock.watermark_ns;
 	results_write_end(&shared->seq);
+	publish_event(flow, shared->pkts);
 }
 
 void publish_all(struct device *device)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Answers to the requests of a client, one function per message of mapi.proto.
+ * Answers to the requests of a client, one function per message of mapi.proto; FlowApply, the
+ * longest, is in requests_apply.c.
  *
  * A request that cannot be granted gets an error reply and changes nothing. A frame that is not a
  * request, or asks before it has greeted, ends the session.
@@ -9,17 +10,17 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
-#include "apply.h"
 #include "describe.h"
 #include "mapi.h"
 #include "mapi/errors.h"
-#include "session_private.h"
+#include "requests_private.h"
 
 /* ---- replies ---- */
 
-static int request_reply(struct session *session, uint64_t request_id, Wire__Reply *reply,
-	const int *fds, unsigned int n_fds)
+int request_reply(struct session *session, uint64_t request_id, Wire__Reply *reply, const int *fds,
+	unsigned int n_fds)
 {
 	int r;
 
@@ -28,7 +29,7 @@ static int request_reply(struct session *session, uint64_t request_id, Wire__Rep
 	return r < 0 ? r : 0;
 }
 
-static int request_refuse(struct session *session, uint64_t request_id, const struct error *err)
+int request_refuse(struct session *session, uint64_t request_id, const struct error *err)
 {
 	Wire__Reply reply = WIRE__REPLY__INIT;
 	Wire__Error error = WIRE__ERROR__INIT;
@@ -42,7 +43,7 @@ static int request_refuse(struct session *session, uint64_t request_id, const st
 }
 
 /* Turn what a module returned into an error reply: -EINVAL has filled @err. */
-static int request_fail(struct session *session, uint64_t request_id, int r, struct error *err)
+int request_fail(struct session *session, uint64_t request_id, int r, struct error *err)
 {
 	char cause[128];
 
@@ -74,7 +75,7 @@ static struct session_device *request_device(const struct session *session, uint
 	return NULL;
 }
 
-static struct session_flow *request_flow(const struct session *session, uint32_t id)
+struct session_flow *request_flow(const struct session *session, uint32_t id)
 {
 	for (unsigned int i = 0; i < session->n_flows; i++)
 		if (session->flows[i]->id == id && !session->flows[i]->closed)
@@ -90,7 +91,7 @@ static int request_no_flow(struct session *session, uint64_t request_id, uint32_
 	return request_refuse(session, request_id, &err);
 }
 
-static struct plan_instance *request_instance(const struct session_flow *flow, uint32_t fid)
+struct plan_instance *request_instance(const struct session_flow *flow, uint32_t fid)
 {
 	const struct plan_flow *plan = flow->device_flow.plan;
 
@@ -260,6 +261,7 @@ static int request_flow_create(struct session *session, uint64_t id, const Wire_
 	flow->shared_offset = area_get(session->area, sizeof(struct results_flow));
 	if (flow->shared_offset == AREA_NONE)
 		return request_fail(session, id, -ENOMEM, &err);
+	flow->device_flow.event_fd = -1;
 	flow->id = ++session->last_flow_id;
 	r = plan_flow_new(&flow->device_flow.plan, flow->id);
 	if (r < 0) {
@@ -277,143 +279,6 @@ static int request_flow_create(struct session *session, uint64_t id, const Wire_
 	reply.result_case = WIRE__REPLY__RESULT_FLOW;
 	reply.flow = &body;
 	return request_reply(session, id, &reply, NULL, 0);
-}
-
-/* The (flow, function) pairs among the arguments become instances. */
-static int request_refs(const struct session *session, const struct session_flow *flow,
-	const struct mapi_function_desc *desc, const struct apply_values *values,
-	struct plan_instance **ret_refs, unsigned int *ret_n_refs, struct error *err)
-{
-	const struct session_flow *source = NULL;
-	unsigned int n = 0;
-
-	for (unsigned int i = 0; i < desc->n_args; i++) {
-		long long number = values->values[i].number;
-		struct plan_instance *instance;
-
-		if (desc->args[i].type == MAPI_ARG_FLOW)
-			source = number > 0 && number <= UINT32_MAX
-				? request_flow(session, (uint32_t)number)
-				: NULL;
-		if (desc->args[i].type != MAPI_ARG_FUNCTION)
-			continue;
-		instance = source && number > 0 && number <= UINT32_MAX
-			? request_instance(source, (uint32_t)number)
-			: NULL;
-		if (!instance || source->device != flow->device)
-			return error_set(err, desc->args[i].error_code,
-				"%s: there is no function %lld in that flow on the same device",
-				desc->name, number);
-		if (!(instance->function->desc.flags & MAPI_FUNCTION_REFERABLE))
-			return error_set(err, desc->args[i].error_code,
-				"%s: %s has no value that others can refer to", desc->name,
-				instance->function->desc.name);
-		if (n == FUNCTION_REFS_MAX)
-			return error_set(err, desc->args[i].error_code, "%s: too many references",
-				desc->name);
-		ret_refs[n++] = instance;
-	}
-	*ret_n_refs = n;
-	return 0;
-}
-
-/* Room for the result in the area; a function without one needs none. */
-static int request_place_result(struct session *session, struct plan_instance *instance)
-{
-	const struct mapi_function_desc *desc = &instance->function->desc;
-	struct results_slot *slot;
-	uint64_t offset;
-
-	if (!desc->result_bytes || (desc->flags & MAPI_FUNCTION_BLOCKING))
-		return 0;
-	offset = area_get(session->area, results_slot_bytes(desc->result_bytes));
-	if (offset == AREA_NONE)
-		return -ENOMEM;
-	slot = area_at(session->area, offset);
-	slot->data_bytes = desc->result_bytes;
-	if (instance->function->read)
-		instance->function->read(instance->memory, instance->state, slot->data);
-	else
-		memcpy(slot->data, instance->state, desc->result_bytes);
-	instance->result = slot;
-	return 0;
-}
-
-static int request_apply_reply(
-	struct session *session, uint64_t id, const struct plan_instance *instance)
-{
-	const struct function *f = instance->function;
-	struct ring *ring = f->ring ? f->ring(instance->memory) : NULL;
-	Wire__Reply reply = WIRE__REPLY__INIT;
-	Wire__ApplyReply body = WIRE__APPLY_REPLY__INIT;
-	int fds[RING_N_FDS];
-
-	body.function = instance->fid;
-	body.result_bytes = f->desc.result_bytes;
-	if (instance->result) {
-		body.slot_offset_bytes = session_offset(session, instance->result);
-		body.n_slots = 1;
-	}
-	if (ring) {
-		body.has_ring = true;
-		ring_fds(ring, fds);
-	}
-	reply.result_case = WIRE__REPLY__RESULT_APPLY;
-	reply.apply = &body;
-	return request_reply(session, id, &reply, fds, ring ? RING_N_FDS : 0);
-}
-
-static int request_apply_checked(struct session *session, struct session_flow *flow,
-	const struct function *f, const Wire__FlowApply *apply, const int *fds,
-	struct plan_instance **ret, struct error *err)
-{
-	struct plan_device device = device_describe(flow->device->device);
-	struct plan_instance *refs[FUNCTION_REFS_MAX];
-	struct apply_values values;
-	unsigned int n_refs = 0;
-	int r = apply_check(&values, &f->desc, apply, fds, err);
-
-	if (r == 0)
-		r = request_refs(session, flow, &f->desc, &values, refs, &n_refs, err);
-	if (r == 0)
-		r = plan_flow_apply(
-			flow->device_flow.plan, f, values.values, refs, n_refs, &device, ret, err);
-	if (r < 0)
-		return r;
-	if (f->ring && f->ring((*ret)->memory))
-		(void)ring_join(f->ring((*ret)->memory), session->rings);
-	return request_place_result(session, *ret);
-}
-
-static int request_flow_apply(struct session *session, uint64_t id, const Wire__FlowApply *apply)
-{
-	struct session_flow *flow = request_flow(session, apply->flow);
-	const struct function *f = function_find(apply->function);
-	int fds[FUNCTION_ARGS_MAX];
-	unsigned int n_fds = f ? apply_count_fds(&f->desc, apply) : 0;
-	struct plan_instance *instance;
-	struct error err = ERROR_INIT;
-	int r;
-
-	if (wire_conn_take_fds(session->conn, fds, n_fds) < 0)
-		return -EBADMSG;
-	if (!flow)
-		r = error_set(&err, MAPI_INVALID_FLOW, "there is no flow %u", apply->flow);
-	else if (!f)
-		r = error_set(&err, MAPI_FUNCTION_NOT_FOUND, "there is no function '%.64s'",
-			apply->function);
-	else if (flow->connected)
-		r = error_set(&err, MFUNCT_COULD_NOT_APPLY_FUNCT,
-			"%s: the flow is connected already; apply functions before", f->desc.name);
-	else if (flow->device_flow.plan->n_instances >= SESSION_FUNCTIONS_MAX)
-		r = error_set(&err, MAPI_QUOTA_EXCEEDED, "a flow may have %d functions",
-			SESSION_FUNCTIONS_MAX);
-	else
-		r = request_apply_checked(session, flow, f, apply, fds, &instance, &err);
-	for (unsigned int i = 0; i < n_fds; i++)
-		cleanup_closep(&fds[i]);
-	return r < 0 ? request_fail(session, id, r, &err)
-		     : request_apply_reply(session, id, instance);
 }
 
 static int request_flow_connect(
@@ -488,6 +353,57 @@ static int request_flow_error(struct session *session, uint64_t id, const Wire__
 	body.text = err.text;
 	reply.result_case = WIRE__REPLY__RESULT_FLOW_ERROR;
 	reply.flow_error = &body;
+	return request_reply(session, id, &reply, NULL, 0);
+}
+
+static int request_flow_events(
+	struct session *session, uint64_t id, const Wire__FlowEvents *request)
+{
+	struct session_flow *flow = request_flow(session, request->flow);
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__Empty empty = WIRE__EMPTY__INIT;
+	struct error err = ERROR_INIT;
+
+	if (!flow)
+		return request_no_flow(session, id, request->flow);
+	if (!flow->connected) {
+		error_set(&err, MAPI_FLOW_NOT_CONNECTED, "flow %u is not connected", flow->id);
+		return request_refuse(session, id, &err);
+	}
+	if (flow->device_flow.event_fd < 0) {
+		int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+		if (fd < 0)
+			return request_fail(session, id, -errno, &err);
+		device_watch(flow->device->device, &flow->device_flow, fd);
+	}
+	reply.result_case = WIRE__REPLY__RESULT_DONE;
+	reply.done = &empty;
+	return request_reply(session, id, &reply, &flow->device_flow.event_fd, 1);
+}
+
+static int request_flow_interface(
+	struct session *session, uint64_t id, const Wire__FlowInterface *request)
+{
+	struct session_flow *flow = request_flow(session, request->flow);
+	struct driver_interface interface = { .linktype = 0 };
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__InterfaceReply body = WIRE__INTERFACE_REPLY__INIT;
+	struct error err = ERROR_INIT;
+
+	if (!flow)
+		return request_no_flow(session, id, request->flow);
+	if (device_interface(flow->device->device, request->index, &interface) < 0) {
+		error_set(&err, MAPI_DEVICE_INFO_ERR, "the device has no interface %u so far",
+			request->index);
+		return request_refuse(session, id, &err);
+	}
+	body.linktype = interface.linktype;
+	body.snaplen_bytes = interface.snaplen_bytes;
+	body.ts_units_per_s = interface.ts_units_per_s;
+	body.name = interface.name;
+	reply.result_case = WIRE__REPLY__RESULT_INTERFACE;
+	reply.interface = &body;
 	return request_reply(session, id, &reply, NULL, 0);
 }
 
@@ -575,6 +491,10 @@ int request_answer(struct session *session, const Wire__Request *request)
 		return request_flow_error(session, request->id, request->flow_error);
 	case WIRE__REQUEST__CALL_RESULT_CELL:
 		return request_result_cell(session, request->id, request->result_cell);
+	case WIRE__REQUEST__CALL_FLOW_EVENTS:
+		return request_flow_events(session, request->id, request->flow_events);
+	case WIRE__REQUEST__CALL_FLOW_INTERFACE:
+		return request_flow_interface(session, request->id, request->flow_interface);
 	case WIRE__REQUEST__CALL__NOT_SET:
 	case _WIRE__REQUEST__CALL__CASE_IS_INT_SIZE:
 		break;

@@ -60,6 +60,7 @@ void session_flow_free(struct session *session, struct session_flow *flow)
 		session->cells[i] = session->cells[--session->n_cells];
 	}
 	area_put(session->area, flow->shared_offset, sizeof(struct results_flow));
+	cleanup_closep(&flow->device_flow.event_fd);
 	plan_flow_free(flow->device_flow.plan);
 	session->flows[flow->index] = session->flows[--session->n_flows];
 	session->flows[flow->index]->index = flow->index;

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* FlowApply: a function joins a flow. Its arguments are checked, its references found, its result
+ * gets a place in the result area. */
+#include <errno.h>
+#include <string.h>
+
+#include "apply.h"
+#include "mapi/errors.h"
+#include "requests_private.h"
+
+/* The (flow, function) pairs among the arguments become instances. */
+static int request_refs(const struct session *session, const struct session_flow *flow,
+	const struct mapi_function_desc *desc, const struct apply_values *values,
+	struct plan_instance **ret_refs, unsigned int *ret_n_refs, struct error *err)
+{
+	const struct session_flow *source = NULL;
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < desc->n_args; i++) {
+		long long number = values->values[i].number;
+		struct plan_instance *instance;
+
+		if (desc->args[i].type == MAPI_ARG_FLOW)
+			source = number > 0 && number <= UINT32_MAX
+				? request_flow(session, (uint32_t)number)
+				: NULL;
+		if (desc->args[i].type != MAPI_ARG_FUNCTION)
+			continue;
+		instance = source && number > 0 && number <= UINT32_MAX
+			? request_instance(source, (uint32_t)number)
+			: NULL;
+		if (!instance || source->device != flow->device)
+			return error_set(err, desc->args[i].error_code,
+				"%s: there is no function %lld in that flow on the same device",
+				desc->name, number);
+		if (!(instance->function->desc.flags & MAPI_FUNCTION_REFERABLE))
+			return error_set(err, desc->args[i].error_code,
+				"%s: %s has no value that others can refer to", desc->name,
+				instance->function->desc.name);
+		if (n == FUNCTION_REFS_MAX)
+			return error_set(err, desc->args[i].error_code, "%s: too many references",
+				desc->name);
+		ret_refs[n++] = instance;
+	}
+	*ret_n_refs = n;
+	return 0;
+}
+
+/* Room for the result in the area; a function without one needs none. */
+static int request_place_result(struct session *session, struct plan_instance *instance)
+{
+	const struct mapi_function_desc *desc = &instance->function->desc;
+	struct results_slot *slot;
+	uint64_t offset;
+
+	if (!desc->result_bytes || (desc->flags & MAPI_FUNCTION_BLOCKING))
+		return 0;
+	offset = area_get(session->area, results_slot_bytes(desc->result_bytes));
+	if (offset == AREA_NONE)
+		return -ENOMEM;
+	slot = area_at(session->area, offset);
+	slot->data_bytes = desc->result_bytes;
+	if (instance->function->read)
+		instance->function->read(instance->memory, instance->state, slot->data);
+	else
+		memcpy(slot->data, instance->state, desc->result_bytes);
+	instance->result = slot;
+	return 0;
+}
+
+static int request_apply_reply(
+	struct session *session, uint64_t id, const struct plan_instance *instance)
+{
+	const struct function *f = instance->function;
+	struct ring *ring = f->ring ? f->ring(instance->memory) : NULL;
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__ApplyReply body = WIRE__APPLY_REPLY__INIT;
+	int fds[RING_N_FDS];
+
+	body.function = instance->fid;
+	body.result_bytes = f->desc.result_bytes;
+	if (instance->result) {
+		body.slot_offset_bytes = session_offset(session, instance->result);
+		body.n_slots = 1;
+	}
+	if (ring) {
+		body.has_ring = true;
+		ring_fds(ring, fds);
+	}
+	reply.result_case = WIRE__REPLY__RESULT_APPLY;
+	reply.apply = &body;
+	return request_reply(session, id, &reply, fds, ring ? RING_N_FDS : 0);
+}
+
+static int request_apply_checked(struct session *session, struct session_flow *flow,
+	const struct function *f, const Wire__FlowApply *apply, const int *fds,
+	struct plan_instance **ret, struct error *err)
+{
+	struct plan_device device = device_describe(flow->device->device);
+	struct plan_instance *refs[FUNCTION_REFS_MAX];
+	struct apply_values values;
+	unsigned int n_refs = 0;
+	int r = apply_check(&values, &f->desc, apply, fds, err);
+
+	if (r == 0)
+		r = request_refs(session, flow, &f->desc, &values, refs, &n_refs, err);
+	if (r == 0)
+		r = plan_flow_apply(
+			flow->device_flow.plan, f, values.values, refs, n_refs, &device, ret, err);
+	if (r < 0)
+		return r;
+	if (f->ring && f->ring((*ret)->memory))
+		(void)ring_join(f->ring((*ret)->memory), session->rings);
+	return request_place_result(session, *ret);
+}
+
+int request_flow_apply(struct session *session, uint64_t id, const Wire__FlowApply *apply)
+{
+	struct session_flow *flow = request_flow(session, apply->flow);
+	const struct function *f = function_find(apply->function);
+	int fds[FUNCTION_ARGS_MAX];
+	unsigned int n_fds = f ? apply_count_fds(&f->desc, apply) : 0;
+	struct plan_instance *instance;
+	struct error err = ERROR_INIT;
+	int r;
+
+	if (wire_conn_take_fds(session->conn, fds, n_fds) < 0)
+		return -EBADMSG;
+	if (!flow)
+		r = error_set(&err, MAPI_INVALID_FLOW, "there is no flow %u", apply->flow);
+	else if (!f)
+		r = error_set(&err, MAPI_FUNCTION_NOT_FOUND, "there is no function '%.64s'",
+			apply->function);
+	else if (flow->connected)
+		r = error_set(&err, MFUNCT_COULD_NOT_APPLY_FUNCT,
+			"%s: the flow is connected already; apply functions before", f->desc.name);
+	else if (flow->device_flow.plan->n_instances >= SESSION_FUNCTIONS_MAX)
+		r = error_set(&err, MAPI_QUOTA_EXCEEDED, "a flow may have %d functions",
+			SESSION_FUNCTIONS_MAX);
+	else
+		r = request_apply_checked(session, flow, f, apply, fds, &instance, &err);
+	for (unsigned int i = 0; i < n_fds; i++)
+		cleanup_closep(&fds[i]);
+	return r < 0 ? request_fail(session, id, r, &err)
+		     : request_apply_reply(session, id, instance);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the answers to requests have in common: requests.c, requests_apply.c. */
+#ifndef MAPI_SENSOR_REQUESTS_PRIVATE_H
+#define MAPI_SENSOR_REQUESTS_PRIVATE_H
+
+#include "session_private.h"
+
+/* Return of all: 0, negative: the session is over. */
+int request_reply(struct session *session, uint64_t request_id, Wire__Reply *reply, const int *fds,
+	unsigned int n_fds);
+int request_refuse(struct session *session, uint64_t request_id, const struct error *err);
+
+/* Turn what a module returned into an error reply: -EINVAL has filled @err. */
+int request_fail(struct session *session, uint64_t request_id, int r, struct error *err);
+
+/* NULL if there is none, or it is closed. */
+struct session_flow *request_flow(const struct session *session, uint32_t id);
+struct plan_instance *request_instance(const struct session_flow *flow, uint32_t fid);
+
+int request_flow_apply(struct session *session, uint64_t id, const Wire__FlowApply *apply);
+
+#endif
