@@ -18,13 +18,13 @@ fi
 seed=${MAPI_MODEL_SEED:-1}
 for batch in 1 7 256; do
 	for workers in 1 2; do
-		MAPI_BATCH=$batch MAPI_WORKERS=$workers "$ALONE" "$MODEL" -q -f "$MAPI_SOURCE/tests/filters.txt" \
+		MAPI_BATCH=$batch MAPI_WORKERS=$workers "$ALONE" "$MODEL" -f "$MAPI_SOURCE/tests/filters.txt" \
 			-n $cases -s "$seed" -b $bytes "${captures[@]}" > out.$batch.$workers 2> err
 		rc=$?
 		echo "batch $batch, workers $workers: $(grep '^model' out.$batch.$workers)"
 		[ $rc = 0 ] || {
 			head -n 60 out.$batch.$workers
-			cat err
+			tail -n 20 err
 			fail "batch $batch, workers $workers: code $rc"
 		}
 		grep '^chance' out.$batch.$workers >> chance

@@ -35,8 +35,8 @@ static int model_capture_add(struct model_capture *capture, const struct pcap_pk
 			return -1;
 		capture->pkts = pkts;
 	}
-	if (*used_bytes + head->caplen > *room_bytes) {
-		size_t room = (*used_bytes + head->caplen) * 2;
+	if (!capture->bytes || *used_bytes + head->caplen > *room_bytes) {
+		size_t room = (*used_bytes + head->caplen + 4096) * 2;
 		uint8_t *bytes = realloc(capture->bytes, room);
 
 		if (!bytes)
