@@ -2,11 +2,12 @@
 /*
  * walk [-p] [-t THREADS] [-n REPEATS] FILE.pcap - the physical limit of reading a capture
  *
- * The least that any program must do with a mapped file: follow the record headers, with the memory
- * some KiB ahead being fetched, and count packets and bytes. -p also looks at each packet as far as
- * the expression "tcp port 80" must (Ethernet with IPv4 or IPv6, no VLAN). With more threads the
- * file is split at places that look like the start of a record, and each part must end exactly
- * where the next one began.
+ * The least that any program must do with a mapped file: follow the record headers and count
+ * packets and bytes, while every line of the coming 4 KiB is being fetched. (Without, each header
+ * is a miss that waits for the one before: three times the time. Fetching one line per record gains
+ * a tenth.) -p also looks at each packet as far as the expression "tcp port 80" must (Ethernet with
+ * IPv4 or IPv6, no VLAN). With more threads the file is split at places that look like the start of
+ * a record, and each part must end exactly where the next one began.
  *
  * Prints "name value unit", the best and the median of the repeats.
  */
@@ -27,7 +28,8 @@
 #define WALK_REPEATS_MAX 1001
 #define WALK_HEADER_BYTES 24
 #define WALK_RECORD_BYTES 16
-#define WALK_AHEAD_BYTES 3072
+#define WALK_AHEAD_BYTES 4096
+#define WALK_LINE_BYTES 64
 
 struct walk_part {
 	pthread_t thread;
@@ -77,13 +79,17 @@ static void *walk_run(void *argument)
 {
 	struct walk_part *part = argument;
 	const uint8_t *bytes = part->bytes;
-	size_t at = part->start, end = part->end;
+	size_t at = part->start, end = part->end, fetched = at;
 	uint64_t pkts = 0, wire_bytes = 0, matches = 0;
 
 	while (at < part->stop && at + WALK_RECORD_BYTES <= end) {
-		uint32_t cap_bytes = walk_u32(bytes + at + 8);
+		uint32_t cap_bytes;
 
-		__builtin_prefetch(bytes + at + WALK_AHEAD_BYTES);
+		if (fetched < at)
+			fetched = at;
+		for (; fetched < at + WALK_AHEAD_BYTES; fetched += WALK_LINE_BYTES)
+			__builtin_prefetch(bytes + fetched);
+		cap_bytes = walk_u32(bytes + at + 8);
 		if (cap_bytes > end - at - WALK_RECORD_BYTES)
 			break;
 		pkts++;

@@ -5,8 +5,7 @@
  * the longer records of A. Kuznetsov's patched libpcap.
  *
  * Walking is bound by memory latency: where the next record starts is known only when the length of
- * this one has arrived. Touching the lines of records far ahead before they are needed halves the
- * time, because packets are short against the prefetch distance.
+ * this one has arrived. So the memory ahead is fetched line by line: see capfile_fetch().
  */
 #include "reader_private.h"
 
@@ -172,6 +171,8 @@ static inline __attribute__((always_inline)) int pcap_walk(const struct capfile_
 	bool plain, struct capfile_span *span, struct packet_batch *batch, unsigned int max_pkts,
 	struct capfile_record *record)
 {
+	size_t fetched = 0;
+
 	batch->linktype = format->linktype;
 	while (batch->n < max_pkts) {
 		const uint8_t *at;
@@ -180,7 +181,7 @@ static inline __attribute__((always_inline)) int pcap_walk(const struct capfile_
 		if (span->at >= span->stop)
 			return CAPFILE_E_STOP;
 		at = span->bytes + span->at;
-		__builtin_prefetch(at + CAPFILE_PREFETCH_BYTES);
+		fetched = capfile_fetch(span, span->at, fetched);
 		r = pcap_record(format, plain, at, span->end - span->at, record);
 		if (r != 0)
 			return r;

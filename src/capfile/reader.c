@@ -180,6 +180,8 @@ static int capfile_walk_blocks(const struct capfile_file *format, struct capfile
 	struct capfile_span *span, struct packet_batch *batch, unsigned int max_pkts,
 	struct capfile_record *record)
 {
+	size_t fetched = 0;
+
 	while (batch->n < max_pkts) {
 		const uint8_t *at;
 		int r;
@@ -187,7 +189,7 @@ static int capfile_walk_blocks(const struct capfile_file *format, struct capfile
 		if (span->at >= span->stop)
 			return CAPFILE_E_STOP;
 		at = span->bytes + span->at;
-		__builtin_prefetch(at + CAPFILE_PREFETCH_BYTES);
+		fetched = capfile_fetch(span, span->at, fetched);
 		r = capfile_record(format, cursor, at, span->end - span->at, record);
 		if (r != 0)
 			return r;

@@ -30,8 +30,11 @@ enum capfile_linktype {
 
 #define CAPFILE_NS_PER_S 1000000000u
 
-/* A prefetch distance of 3 KiB covers one miss to memory at the speed of the walk. */
-#define CAPFILE_PREFETCH_BYTES 3072u
+/* How far ahead of the walk memory is fetched. Every line, not only those of headers: where headers
+ * are is not known before the lines in between have arrived. Measured on 1 GB with records of 840
+ * bytes: no prefetch 1, one line per record 0.9, every line of 1 KiB 0.6, of 2 to 8 KiB 0.3. */
+#define CAPFILE_AHEAD_BYTES 4096u
+#define CAPFILE_LINE_BYTES 64u
 
 /**
  * struct capfile_record - one record taken apart
@@ -120,6 +123,17 @@ uint32_t capfile_usb_wire_bytes(const uint8_t *data, uint32_t cap_bytes, uint32_
 /* Fill @err from a record that is damaged. Return: CAPFILE_E_DAMAGED. */
 int capfile_damaged(const struct capfile_span *span, const struct capfile_record *record,
 	const char *name, struct error *err);
+
+/* Fetch the lines ahead of @at that have not been asked for. Return: where the next call goes on,
+ * given as its @fetched; 0 the first time. */
+static inline size_t capfile_fetch(const struct capfile_span *span, size_t at, size_t fetched)
+{
+	size_t to = MIN(at + CAPFILE_AHEAD_BYTES, span->end);
+
+	for (fetched = MAX(fetched, at); fetched < to; fetched += CAPFILE_LINE_BYTES)
+		__builtin_prefetch(span->bytes + fetched);
+	return fetched;
+}
 
 static inline void capfile_batch_add(struct packet_batch *batch, const struct capfile_record *r)
 {
