@@ -92,7 +92,7 @@ static bool model_draw_source(struct model_function *f, uint64_t *state, const s
 }
 
 static void model_draw_arguments(struct model_function *f, uint64_t *state,
-	const struct model_capture *capture, const char *const filters[], unsigned int n_filters)
+	const struct model_capture *capture, char *const filters[], unsigned int n_filters)
 {
 	static const int formats[] = { 0, 100, 101 }; /* MFF_PCAP, MFF_PCAPNG, MFF_PCAP_NS */
 	static const char *const intervals[] = { "0", "0", "0", "1", "1", "50us", "7ms", "1s",
@@ -183,7 +183,7 @@ static void model_draw_next(struct model_case *c, unsigned int i, uint64_t *stat
 }
 
 void model_case_draw(struct model_case *ret, uint64_t seed, const struct model_capture *capture,
-	const char *const filters[], unsigned int n_filters)
+	char *const filters[], unsigned int n_filters)
 {
 	bool referable[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX] = { 0 };
 	unsigned int left[MODEL_FLOWS_MAX];

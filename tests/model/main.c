@@ -101,9 +101,8 @@ static unsigned int main_compare(const struct model_case *c, const struct model_
 	return differences;
 }
 
-static void main_case(uint64_t seed, const struct model_capture *capture,
-	const char *const filters[], unsigned int n_filters, bool verbose,
-	struct main_totals *totals)
+static void main_case(uint64_t seed, const struct model_capture *capture, char *const filters[],
+	unsigned int n_filters, bool verbose, struct main_totals *totals)
 {
 	struct model_results plain, engine;
 	struct model_case c;
@@ -136,7 +135,7 @@ static void main_case(uint64_t seed, const struct model_capture *capture,
 }
 
 /* Lines of @path that are neither empty nor comments. */
-static unsigned int main_read_filters(const char *path, const char *filters[])
+static unsigned int main_read_filters(const char *path, char *filters[])
 {
 	FILE *file = fopen(path, "r");
 	char line[MODEL_TEXT_BYTES];
@@ -185,7 +184,7 @@ static unsigned int main_read_captures(
 
 int main(int argc, char *argv[])
 {
-	const char *filters[MAIN_FILTERS_MAX];
+	char *filters[MAIN_FILTERS_MAX];
 	unsigned int n_filters = 0, n_captures;
 	struct main_totals totals = { .digest = MODEL_DIGEST_EMPTY };
 	unsigned long long n_cases = 100, seed = 1;
@@ -243,5 +242,7 @@ int main(int argc, char *argv[])
 	for (unsigned int i = 0; i < n_captures; i++)
 		model_capture_free(&captures[i]);
 	free(captures);
+	for (unsigned int i = 0; i < n_filters; i++)
+		free(filters[i]);
 	return totals.differences != 0 || totals.cases == 0;
 }

@@ -30,8 +30,8 @@ struct model_packet {
 	const uint8_t *data;
 };
 
-/* @pcap: still open, because filters must be compiled for it as tcpdump does: libpcap generates other
- *        code for a file than for a link type alone (DLT_NULL, for instance) */
+/* @pcap: still open, because filters must be compiled for it as tcpdump does: libpcap generates
+ * other code for a file than for a link type alone (DLT_NULL, for instance) */
 struct model_capture {
 	const char *path;
 	pcap_t *pcap;
@@ -97,7 +97,7 @@ struct model_case {
 };
 
 void model_case_draw(struct model_case *ret, uint64_t seed, const struct model_capture *capture,
-	const char *const filters[], unsigned int n_filters);
+	char *const filters[], unsigned int n_filters);
 void model_case_print(const struct model_case *c);
 
 /**
