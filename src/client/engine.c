@@ -40,11 +40,16 @@ static struct client {
 
 /* ---- lock and fork ---- */
 
+static void client_register_fork(void);
+
 void client_lock(struct client_lock *lock)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	sigset_t all;
 
 	lock->saved_errno = errno;
+	/* Before the first use of the lock: a child must never inherit it taken. */
+	(void)pthread_once(&once, client_register_fork);
 	sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &lock->signals);
 	(void)pthread_mutex_lock(&client.lock);
@@ -378,10 +383,8 @@ static void client_reap(void)
 
 struct engine *client_engine(void)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct engine *engine = NULL;
 
-	(void)pthread_once(&once, client_register_fork);
 	atomic_store(&client.is_initialised, true);
 	if (!client_owns_handles())
 		client_forget();
