@@ -131,9 +131,9 @@ int capfile_erf_open(struct capfile_file *ret, const uint8_t *bytes, size_t n_by
 	uint32_t linktype = 0;
 	uint64_t last_s = 0;
 	bool meta = false;
-	size_t at = 0;
+	size_t at = 0, n;
 
-	for (size_t n = 0; n < ERF_PROBE_RECORDS && at < n_bytes; n++) {
+	for (n = 0; n < ERF_PROBE_RECORDS && at < n_bytes; n++) {
 		struct capfile_record record;
 		int r;
 
@@ -149,7 +149,8 @@ int capfile_erf_open(struct capfile_file *ret, const uint8_t *bytes, size_t n_by
 		meta = meta || (bytes[at + 8] & ERF_TYPE_MASK) == ERF_TYPE_META;
 		at += record.bytes;
 	}
-	if (linktype == 0 && more && n_bytes < CAPFILE_PROBE_BYTES)
+	/* A decision must not depend on how much has come so far. */
+	if (n < ERF_PROBE_RECORDS && more && n_bytes < CAPFILE_PROBE_BYTES)
 		return CAPFILE_E_MORE;
 	/* Padding alone proves nothing. */
 	if (linktype == 0 && !meta)

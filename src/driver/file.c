@@ -183,19 +183,18 @@ static int file_open(
 	return file_open_sized(ret, args, FILE_RANGE_BYTES, FILE_STREAM_BYTES, err);
 }
 
+/* Return: NULL without memory. */
 static struct file_chunk *file_chunk_take(struct driver_source *source)
 {
-	struct file_chunk *c, *fresh;
+	struct file_chunk *c;
 
 	(void)pthread_mutex_lock(&source->lock);
 	c = source->unused;
 	if (c)
 		source->unused = c->next;
 	(void)pthread_mutex_unlock(&source->lock);
-	if (!c) {
-		fresh = calloc(1, sizeof(*fresh));
-		return fresh;
-	}
+	if (!c)
+		return calloc(1, sizeof(*c));
 	*c = (struct file_chunk){ .buffer = c->buffer, .buffer_bytes = c->buffer_bytes };
 	return c;
 }
@@ -292,6 +291,17 @@ static int file_mode_claim(struct driver_source *source, struct file_chunk *c)
 	return DRIVER_E_END;
 }
 
+/* Make of @c a chunk without packets that says so. */
+static void file_no_memory(struct driver_source *source, struct file_chunk *c)
+{
+	*c = (struct file_chunk){
+		.buffer = c->buffer, .buffer_bytes = c->buffer_bytes, .ends = true, .exact = true
+	};
+	(void)error_set(
+		&c->pending, MAPI_OUT_OF_MEMORY, "%s: out of memory while reading", source->name);
+	source->ended = true;
+}
+
 static int file_claim(struct driver_source *source, struct driver_chunk *chunk)
 {
 	struct file_chunk *c;
@@ -300,16 +310,10 @@ static int file_claim(struct driver_source *source, struct driver_chunk *chunk)
 	if (source->ended || atomic_load_explicit(&source->woken, memory_order_relaxed))
 		return DRIVER_E_END;
 	c = file_chunk_take(source);
-	if (!c) {
-		source->ended = true;
-		return DRIVER_E_END;
-	}
-	r = file_mode_claim(source, c);
+	r = c ? file_mode_claim(source, c) : -ENOMEM;
 	if (r == -ENOMEM) {
-		(void)error_set(&c->pending, MAPI_OUT_OF_MEMORY, "%s: out of memory while reading",
-			source->name);
-		source->ended = c->ends = c->exact = true;
-		c->outcome = CAPFILE_E_STOP;
+		c = c ? c : &source->last_resort;
+		file_no_memory(source, c);
 		r = 0;
 	}
 	if (r != 0) {

@@ -168,8 +168,10 @@ void file_release(struct driver_source *source, struct driver_chunk *chunk)
 		c->buffer = NULL;
 		c->buffer_bytes = 0;
 	}
-	c->next = source->unused;
-	source->unused = c;
+	if (c != &source->last_resort) {
+		c->next = source->unused;
+		source->unused = c;
+	}
 	(void)pthread_mutex_unlock(&source->lock);
 	chunk->impl = NULL;
 }

@@ -67,6 +67,7 @@ struct file_chunk {
  * @ended:     the last chunk has been claimed
  * @lock:      guards what follows
  * @unused:    chunks to be used again
+ * @last_resort: the chunk that tells that there is no memory for a chunk
  * @checked:   the chunk that was verified last, if not released yet
  * @true_end:  where the chunk before the next to be verified really ends
  * @over:      ... and nothing follows it
@@ -100,6 +101,7 @@ struct driver_source {
 	struct error stream_error;
 	pthread_mutex_t lock;
 	struct file_chunk *unused;
+	struct file_chunk last_resort;
 	struct driver_chunk *checked;
 	uint64_t released_seq;
 	uint64_t true_end;

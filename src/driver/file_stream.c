@@ -148,6 +148,9 @@ static int file_stream_collect(struct driver_source *source, struct file_chunk *
 			return 0;
 		if (r == CAPFILE_STREAM_E_WOKEN)
 			return n_pkts > 0 ? 0 : DRIVER_E_END;
+		if (r == -ENOMEM)
+			(void)error_set(&c->pending, MAPI_OUT_OF_MEMORY,
+				"%s: out of memory while reading", source->name);
 		if (r < 0)
 			break;
 	}
