@@ -186,8 +186,8 @@ int mapi_delete_offline_device(char *dev)
 		device->engine->n_users--;
 		/* A lost daemon has closed it already. */
 		if (!atomic_load(&device->engine->is_lost) &&
-			device_request(device->engine, WIRE__REQUEST__CALL_DEVICE_CLOSE,
-				device->id) < 0)
+			device_request(
+				device->engine, WIRE__REQUEST__CALL_DEVICE_CLOSE, device->id) < 0)
 			client_clear_error(); /* lost just now: @dev is gone all the same */
 	} else {
 		r = client_fail(MAPI_DEVICE_INFO_ERR, "there is no offline device '%s'", dev);
