@@ -190,6 +190,7 @@ typedef void (*mapi_handler)(const struct mapipkt *pkt);
  * @lost_pkts:   missing packets, by cause (enum mapi_loss)
  * @done_bytes:  of a capture file: how far it is read
  * @total_bytes: of a capture file: its size, 0 if unknown
+ * @last_ts_ns:  latest time of a packet so far, nanoseconds since the Unix epoch; 0: no packet
  * @error_text:  one sentence, empty if @error is 0
  */
 struct mapi_result_status {
@@ -204,6 +205,7 @@ struct mapi_result_status {
 	unsigned long long lost_pkts[MAPI_N_LOSS];
 	unsigned long long done_bytes;
 	unsigned long long total_bytes;
+	unsigned long long last_ts_ns;
 	char error_text[MAPI_ERRORSTR_LENGTH];
 };
 
@@ -359,15 +361,39 @@ MAPI_API int mapi_result_status(int fd, int fid, int i, struct mapi_result_statu
 MAPI_API int mapi_flush(int fd);
 
 /**
+ * mapi_wait() - wait until a flow has finished
+ * @timeout_ms: at most so long; negative: as long as it takes
+ *
+ * A flow finishes at the end of its capture file, or early with an error (mapi_result_status()). A
+ * flow with TO_BUFFER finishes only when another thread reads its packets. Empties the descriptor
+ * that mapi_fileno() gives for results.
+ *
+ * Return: 1 (finished: all results are exact), 0 (time is over, or a signal was handled), or -1:
+ * 6145 (no such flow, or it was closed meanwhile), 6143 (not connected), 9005 (the daemon is gone).
+ */
+MAPI_API int mapi_wait(int fd, int timeout_ms);
+
+/**
  * mapi_fileno() - a descriptor for poll()
  *
- * Readable while mapi_get_next_pkt() has packets, or the end, to give (or mapi_read_results(), for
- * a function that waits for records). It belongs to the library; do not read or close it.
+ * Of a function with packets or records: readable while mapi_get_next_pkt() or mapi_read_results()
+ * has some, or the end, to give. Of any other: readable when there are results newer than the last
+ * that were read of this flow, and when the flow has finished. It belongs to the library; do not
+ * read or close it.
  *
  * Return: the descriptor, or -1: 6145 (no such flow), 6147 (no such function), 6143 (not
- * connected), 7009 (a function without packets or records).
+ * connected).
  */
 MAPI_API int mapi_fileno(int fd, int fid);
+
+/**
+ * mapi_get_linktype() - what the packets of an interface begin with
+ * @ifindex: as in struct mapipkt; 0 for sources with one interface
+ *
+ * Return: a LINKTYPE_ value of the capture file formats (1: Ethernet), or -1: 6145 (no such flow),
+ * 6157 (the device has no such interface, so far).
+ */
+MAPI_API int mapi_get_linktype(int fd, unsigned int ifindex);
 
 #ifdef __cplusplus
 }

@@ -166,6 +166,7 @@ struct flow {
 	int device_number;
 	char device_name[MAPI_STR_LENGTH];
 	const struct results_flow *shared;
+	_Atomic int event_fd; /* readable when there are fresh results; -1: nobody has asked */
 	_Atomic unsigned int n_functions;
 	struct applied *_Atomic functions[CLIENT_FUNCTIONS_MAX];
 	struct flow *next; /* in the queue of closed flows */
@@ -185,6 +186,9 @@ struct applied *flow_function(const struct flow *flow, int fid);
 /* Why a flow gives nothing any more. Sets this thread's error. Return: false if there is no cause.
  */
 bool flow_failed(struct flow *flow);
+
+/* The flow gets no more packets; all results are in place. */
+bool flow_finished(struct flow *flow);
 
 /* The next record of a function's ring. Return: 0, an outcome, or -1 with this thread's error. */
 enum client_outcome {

@@ -8,6 +8,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "base/clock.h"
 #include "client.h"
@@ -45,6 +46,14 @@ struct flow *flow_get(int fd)
 	return NULL;
 }
 
+static void flow_close_events(struct flow *flow)
+{
+	int event_fd = atomic_exchange(&flow->event_fd, -1);
+
+	if (event_fd >= 0)
+		(void)close(event_fd); /* nothing was written that close could lose */
+}
+
 /* The last reference is gone. Under the lock; async-signal-safe. */
 static void flow_retire(struct flow *flow)
 {
@@ -56,6 +65,7 @@ static void flow_retire(struct flow *flow)
 		if (applied->ring)
 			ring_reader_close(applied->ring);
 	}
+	flow_close_events(flow);
 	flow->next = NULL;
 	*flow_table.closed_end = flow;
 	flow_table.closed_end = &flow->next;
@@ -121,8 +131,12 @@ static struct flow *flow_new(void)
 {
 	struct flow *flow;
 
-	if (flow_table.n_closed <= CLIENT_GRACE_FLOWS)
-		return calloc(1, sizeof(*flow));
+	if (flow_table.n_closed <= CLIENT_GRACE_FLOWS) {
+		flow = calloc(1, sizeof(*flow));
+		if (flow)
+			atomic_store(&flow->event_fd, -1);
+		return flow;
+	}
 	flow = flow_table.closed;
 	flow_table.closed = flow->next;
 	if (!flow_table.closed)
@@ -148,6 +162,7 @@ void flow_forget_all(void)
 		if (!flow)
 			continue;
 		atomic_store(&flow->is_closed, true);
+		flow_close_events(flow);
 		flow_dismantle(flow);
 		free(flow);
 	}
@@ -418,6 +433,8 @@ static void flow_wake(struct flow *flow)
 		if (applied->ring)
 			ring_reader_wake(applied->ring);
 	}
+	if (atomic_load(&flow->event_fd) >= 0)
+		(void)eventfd_write(atomic_load(&flow->event_fd), 1); /* fails only if readable */
 }
 
 int mapi_close_flow(int fd)

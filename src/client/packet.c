@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Packets of TO_BUFFER, and descriptors to poll for them. */
+/* Packets of TO_BUFFER. */
 #include "client.h"
 
 /* Find a function with packets. Return: a referenced flow, NULL: failed. */
@@ -88,25 +88,4 @@ int mapi_loop(int fd, int fid, int cnt, mapi_handler callback)
 	if (r > 0)
 		client_clear_error();
 	return r < 0 ? -1 : 0;
-}
-
-int mapi_fileno(int fd, int fid)
-{
-	_cleanup_(flow_putp) struct flow *flow = NULL;
-	struct applied *applied;
-
-	if (client_enter() < 0)
-		return -1;
-	flow = flow_get(fd);
-	if (!flow)
-		return client_fail(MAPI_INVALID_FLOW, "there is no flow %d", fd);
-	applied = flow_function(flow, fid);
-	if (!applied)
-		return client_fail(MAPI_INVALID_FID_FUNCID, "flow %d has no function %d", fd, fid);
-	if (!atomic_load(&flow->is_connected))
-		return client_fail(MAPI_FLOW_NOT_CONNECTED, "flow %d is not connected", fd);
-	if (!applied->ring)
-		return client_fail(MFUNCT_NOT_SUPPORTED,
-			"%s gives neither packets nor records to wait for", applied->desc->name);
-	return ring_reader_fileno(applied->ring);
 }

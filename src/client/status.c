@@ -85,6 +85,13 @@ static enum mapi_flow_status status_of(const struct results_flow *head)
 	return head->status <= FLOW_CLOSED ? (enum mapi_flow_status)head->status : FLOW_CLOSED;
 }
 
+bool flow_finished(struct flow *flow)
+{
+	struct results_flow head;
+
+	return status_copy(flow, &head) && head.status == FLOW_FINISHED;
+}
+
 int mapi_get_flow_info(int fd, mapi_flow_info_t *info)
 {
 	_cleanup_(flow_putp) struct flow *flow = NULL;
@@ -147,6 +154,7 @@ static void status_fill(struct flow *flow, struct mapi_result_status *s)
 		s->lost_pkts[i] = head.lost_pkts[i];
 	s->done_bytes = head.done_bytes;
 	s->total_bytes = head.total_bytes;
+	s->last_ts_ns = head.last_ts_ns;
 	if (err.code == 0 && head.error_code != 0 && !status_ask_error(flow, &err))
 		(void)error_set(&err, head.error_code, "%s", error_code_text(head.error_code));
 	s->error = err.code;
@@ -182,4 +190,32 @@ int mapi_result_status(int fd, int fid, int i, struct mapi_result_status *ret_st
 	if (n_bytes > sizeof(status))
 		memset((char *)ret_status + sizeof(status), 0, n_bytes - sizeof(status));
 	return 0;
+}
+
+int mapi_get_linktype(int fd, unsigned int ifindex)
+{
+	_cleanup_(flow_putp) struct flow *flow = status_flow(fd);
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__FlowInterface interface = WIRE__FLOW_INTERFACE__INIT;
+	const Wire__Reply *reply = NULL;
+	struct client_lock lock;
+	int linktype = -1;
+
+	if (!flow)
+		return -1;
+	interface.flow = flow->id;
+	interface.index = ifindex;
+	request.call_case = WIRE__REQUEST__CALL_FLOW_INTERFACE;
+	request.flow_interface = &interface;
+	client_lock(&lock);
+	if (atomic_load(&flow->is_closed))
+		client_fail(MAPI_INVALID_FLOW, "the flow was closed");
+	else
+		reply = engine_call(flow->engine, &request, NULL, 0);
+	if (reply && reply->result_case == WIRE__REPLY__RESULT_INTERFACE)
+		linktype = (int)reply->interface->linktype;
+	else if (reply)
+		client_fail(MCOM_UNKNOWN_ERROR, "the daemon sent an unexpected reply");
+	client_unlock(&lock);
+	return linktype;
 }

@@ -38,13 +38,13 @@ struct packet_batch {
 	uint16_t ifindex[PACKET_BATCH_MAX];
 };
 
-/* Time as the public interface has it: 32.32 fixed point, rounded down, so that equal nanoseconds
- * give equal values and order is kept. */
+/* Time as the public interface has it: 32.32 fixed point. Rounded up, so that whoever converts back
+ * by cutting off, as programs do, gets the same nanoseconds or microseconds. */
 static inline uint64_t packet_ts_from_ns(uint64_t ts_ns)
 {
 	uint64_t s = ts_ns / 1000000000u, ns = ts_ns % 1000000000u;
 
-	return s << 32 | (ns << 32) / 1000000000u;
+	return s << 32 | ((ns << 32) + 999999999u) / 1000000000u;
 }
 
 #endif

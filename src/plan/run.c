@@ -385,7 +385,7 @@ static void run_node_packet(struct plan_run *run, struct run_node *rn, unsigned 
 	switch (node->kind) {
 	case PLAN_NODE_SEARCH:
 		verdict += domain->n_filters;
-		/* fall through */
+		__attribute__((fallthrough));
 	case PLAN_NODE_FILTER:
 		if (packet_mask_test(&run->selections[node->in], i) && packet_mask_test(verdict, i))
 			packet_mask_set(&run->selections[node->out], i);

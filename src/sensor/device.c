@@ -122,6 +122,18 @@ int device_interface(const struct device *device, unsigned int index, struct dri
 	return device->driver->interface(device->source, index, ret);
 }
 
+/* Whether a change of flows needs a new plan: someone runs, or may run, the present one. */
+static bool device_runs(struct device *device)
+{
+	bool runs = false;
+
+	(void)pthread_mutex_lock(&device->plan_lock);
+	for (unsigned int w = 0; w < device->n_threads; w++)
+		runs |= !device->workers[w].left;
+	(void)pthread_mutex_unlock(&device->plan_lock);
+	return runs;
+}
+
 /* Make the plan of the flows that are connected and not leaving, and let workers adopt it. */
 static int device_replan(
 	struct device *device, const struct device_flow *without, struct error *err)
@@ -172,7 +184,13 @@ int device_start(struct device *device)
 	if (r < 0)
 		return r;
 	device->n_active = device->n_workers;
-	(void)sigfillset(&all); /* signals are the control thread's business */
+	/* Signals are the control thread's business; faults are the thread's that causes them, and
+	 * SIGBUS is how a mapped file tells that it has become shorter. */
+	(void)sigfillset(&all);
+	(void)sigdelset(&all, SIGBUS);
+	(void)sigdelset(&all, SIGSEGV);
+	(void)sigdelset(&all, SIGFPE);
+	(void)sigdelset(&all, SIGILL);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (unsigned int w = 0; w < device->n_workers && r == 0; w++) {
 		device->workers[w].device = device;
@@ -239,7 +257,7 @@ int device_add(struct device *device, struct device_flow *flow, struct error *er
 	flow->shared->status = FLOW_ACTIVE;
 	(void)pthread_mutex_unlock(&device->flows_lock);
 	/* A device that has not started gets its plan when it does. */
-	if (device->n_threads)
+	if (device_runs(device))
 		r = device_replan(device, NULL, err);
 	if (r < 0) {
 		device_forget(device, flow);
@@ -256,7 +274,7 @@ void device_retire(struct device *device, struct device_flow *flow)
 	(void)pthread_mutex_lock(&device->flows_lock);
 	plan_flow_retire(flow->plan);
 	(void)pthread_mutex_unlock(&device->flows_lock);
-	if (device->n_threads && device_replan(device, NULL, NULL) < 0)
+	if (device_runs(device) && device_replan(device, NULL, NULL) < 0)
 		device_stop(device); /* out of memory: it cannot leave the plan, so all leave */
 }
 
@@ -271,7 +289,7 @@ void device_remove(struct device *device, struct device_flow *flow)
 {
 	device_cancel(flow->plan);
 	flow->device = NULL;
-	if (!device->n_threads)
+	if (!device_runs(device))
 		return;
 	if (device_replan(device, flow, NULL) < 0)
 		/* Out of memory, or another flow refers to this one: it cannot leave the plan, so

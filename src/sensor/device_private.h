@@ -31,6 +31,7 @@ struct device_worker {
 	struct plan *plan; /* that run was made for */
 	struct plan_run *run;
 	uint64_t epoch; /* GUARDED_BY(plan_lock): of that plan */
+	bool left; /* GUARDED_BY(plan_lock): for ever */
 	bool idle; /* GUARDED_BY(plan_lock): waits for packets, uses no instance */
 	struct packet_batch batch;
 };

@@ -44,13 +44,16 @@ static void publish_end_flow(struct device_flow *flow)
 
 static void publish_failure(struct device *device, struct device_flow *flow)
 {
+	/* Pairs with the release in plan_fail_filter(). */
+	bool failed = atomic_load_explicit(&flow->plan->failed, memory_order_acquire);
+
 	for (unsigned int i = 0; i < flow->plan->n_instances && !flow->error.code; i++)
 		flow->error = flow->plan->instances[i]->error;
+	for (unsigned int i = 0; failed && i < flow->plan->n_instances && !flow->error.code; i++)
+		flow->error = flow->plan->instances[i]->filter_error;
 	if (!flow->error.code && device->finished)
 		flow->error = device->error;
-	if (!flow->ended &&
-		(device->finished ||
-			atomic_load_explicit(&flow->plan->failed, memory_order_relaxed)))
+	if (!flow->ended && (device->finished || failed))
 		publish_end_flow(flow);
 }
 

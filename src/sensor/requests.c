@@ -456,6 +456,7 @@ static int request_result_cell(
 		.field_offset_bytes = field->offset_bytes,
 		.field_bytes = request_field_bytes(field->type),
 		.offset = offset };
+	session_refresh_cells(session);
 	body.cell_offset_bytes = offset;
 	reply.result_case = WIRE__REPLY__RESULT_CELL;
 	reply.cell = &body;

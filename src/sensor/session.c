@@ -283,7 +283,7 @@ void session_wait(struct session *session, enum session_pending_kind kind, uint6
 	ring_group_await(session->rings, true);
 }
 
-static void session_refresh_cells(struct session *session)
+void session_refresh_cells(struct session *session)
 {
 	for (unsigned int i = 0; i < session->n_cells; i++) {
 		const struct session_cell *cell = &session->cells[i];

@@ -219,6 +219,7 @@ static void worker_leave(struct device_worker *worker, int r)
 	(void)pthread_mutex_unlock(&device->commit_lock);
 
 	(void)pthread_mutex_lock(&device->plan_lock);
+	worker->left = true;
 	worker->idle = true;
 	(void)pthread_mutex_unlock(&device->plan_lock);
 	worker_notify(device);

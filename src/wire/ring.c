@@ -72,7 +72,6 @@ struct ring_group {
 	struct ring *rings;
 	size_t quota_bytes;
 	size_t used_bytes; /* guarded by lock */
-	unsigned int n_calls; /* guarded by lock: the client waits for so many answers */
 	_Atomic bool awaits_reply;
 };
 
@@ -112,20 +111,6 @@ int ring_join(struct ring *ring, struct ring_group *group)
 	group->rings = ring;
 	(void)pthread_mutex_unlock(&group->lock);
 	return 0;
-}
-
-void ring_group_call_begin(struct ring_group *group)
-{
-	(void)pthread_mutex_lock(&group->lock);
-	group->n_calls++;
-	(void)pthread_mutex_unlock(&group->lock);
-}
-
-void ring_group_call_end(struct ring_group *group)
-{
-	(void)pthread_mutex_lock(&group->lock);
-	group->n_calls--;
-	(void)pthread_mutex_unlock(&group->lock);
 }
 
 static void ring_leave(struct ring *ring)

@@ -53,11 +53,6 @@ DEFINE_CLEANUP(struct ring *, ring_free);
  * Return: 0. */
 int ring_join(struct ring *ring, struct ring_group *group);
 
-/* Control thread: between begin and end the client waits for an answer that a waiting writer would
- * hold up; the rings of the group spill as if it slept on another ring. May be nested. */
-void ring_group_call_begin(struct ring_group *group);
-void ring_group_call_end(struct ring_group *group);
-
 /* Descriptors for the client, in this order: memory, reader's eventfd, writer's eventfd. Borrowed.
  */
 #define RING_N_FDS 3

@@ -139,11 +139,13 @@ static void test_times_and_sizes(void **state)
 
 	text_rfc3339(text, 1234567890123456789u);
 	assert_string_equal(text, "2009-02-13T23:31:30.123456789Z");
-	/* 32.32 rounded down comes back exactly. */
+	/* 32.32 rounded up comes back exactly. */
 	for (uint64_t ns = 0; ns < 1000000000u; ns += 999983)
 		assert_int_equal(
-			text_ns_from_ts(7ull << 32 | (ns << 32) / 1000000000u), 7000000000u + ns);
-	assert_int_equal(text_ns_from_ts((999999999ull << 32) / 1000000000u), 999999999u);
+			text_ns_from_ts(7ull << 32 | ((ns << 32) + 999999999u) / 1000000000u),
+			7000000000u + ns);
+	assert_int_equal(
+		text_ns_from_ts(((999999999ull << 32) + 999999999u) / 1000000000u), 999999999u);
 	text_bytes(text, sizeof(text), 999);
 	assert_string_equal(text, "999 B");
 	text_bytes(text, sizeof(text), 999.6);

@@ -80,11 +80,11 @@ void text_bytes(char *out, size_t out_bytes, double bytes);
 #define TEXT_TIME_BYTES 40
 void text_rfc3339(char out[TEXT_TIME_BYTES], uint64_t ts_ns);
 
-/* Nanoseconds since the Unix epoch of a 32.32 fixed point time. The library rounds down when it
- * makes 32.32 of nanoseconds; rounding up here gives the nanoseconds back exactly. */
+/* Nanoseconds since the Unix epoch of a 32.32 fixed point time: exactly those of the capture,
+ * because the library rounds up when it makes 32.32 of nanoseconds. */
 static inline uint64_t text_ns_from_ts(uint64_t ts)
 {
-	return (ts >> 32) * 1000000000u + (((ts & 0xffffffffu) * 1000000000u + 0xffffffffu) >> 32);
+	return (ts >> 32) * 1000000000u + (((ts & 0xffffffffu) * 1000000000u) >> 32);
 }
 
 #endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The helper process of the compiler: it confines itself, then answers questions until its parent
+ * closes the socket or kills it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <pcap/bpf.h>
+
+#include "base/buf.h"
+#include "compiler_private.h"
+#include "mapi/errors.h"
+
+#define HELPER_CPU_S 3 /* per expression; only where the parent cannot kill: it is less patient */
+#define HELPER_MEMORY_BYTES ((rlim_t)512 << 20)
+#define HELPER_FDS 16 /* the resolver's files and sockets */
+#define HELPER_FD 0
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HELPER_SANITIZED 1 /* shadow memory is larger than any limit */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define HELPER_SANITIZED 1
+#endif
+#endif
+#ifndef HELPER_SANITIZED
+#define HELPER_SANITIZED 0
+#endif
+
+static void helper_limit(__rlimit_resource_t resource, rlim_t limit)
+{
+	const struct rlimit both = { .rlim_cur = limit, .rlim_max = limit };
+
+	if (setrlimit(resource, &both) < 0 && errno != EPERM) /* EPERM: it is lower already */
+		_exit(1);
+}
+
+/* The limit counts what was mapped before the fork, too: captures, rings, workers' stacks. */
+static void helper_limit_memory(void)
+{
+	char text[64] = "";
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	rlim_t mapped_pages;
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		_exit(1);
+	(void)close(fd);
+	mapped_pages = strtoull(text, NULL, 10);
+	helper_limit(RLIMIT_AS, mapped_pages * (rlim_t)sysconf(_SC_PAGESIZE) + HELPER_MEMORY_BYTES);
+}
+
+static void helper_reset_signals(void)
+{
+	const struct sigaction action = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	for (int signo = 1; signo < _NSIG; signo++)
+		(void)sigaction(signo, &action, NULL); /* not for KILL, STOP and libc's own */
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void helper_confine(int fd, bool with_parent)
+{
+	(void)prctl(PR_SET_NAME, COMPILER_PROCESS_NAME); /* cannot fail */
+	if (with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		_exit(1);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		_exit(1);
+	helper_reset_signals();
+	if (dup2(fd, HELPER_FD) < 0)
+		_exit(1);
+	if (close_range(HELPER_FD + 1, ~0u, 0) < 0) /* Linux before 5.9 */
+		for (int other = HELPER_FD + 1; other < 65536; other++)
+			(void)close(other);
+	if (!HELPER_SANITIZED)
+		helper_limit_memory();
+	helper_limit(RLIMIT_NOFILE, HELPER_FDS);
+	helper_limit(RLIMIT_CORE, 0);
+	helper_limit(RLIMIT_FSIZE, 0);
+}
+
+/* Another expression, another few seconds. */
+static void helper_wind_up(void)
+{
+	struct rlimit limit;
+	struct rusage usage;
+
+	if (getrusage(RUSAGE_SELF, &usage) < 0 || getrlimit(RLIMIT_CPU, &limit) < 0)
+		_exit(1);
+	limit.rlim_cur = MIN(limit.rlim_max,
+		(rlim_t)usage.ru_utime.tv_sec + (rlim_t)usage.ru_stime.tv_sec + HELPER_CPU_S);
+	if (setrlimit(RLIMIT_CPU, &limit) < 0)
+		_exit(1);
+}
+
+/* All or nothing: an end within a question is the end. */
+static void helper_get(void *ret, size_t n_bytes)
+{
+	ssize_t n;
+
+	if (n_bytes == 0)
+		return;
+	do
+		n = recv(HELPER_FD, ret, n_bytes, MSG_WAITALL);
+	while (n < 0 && errno == EINTR);
+	if (n != (ssize_t)n_bytes)
+		_exit(0);
+}
+
+static void helper_put(const void *bytes, size_t n_bytes)
+{
+	const char *at = bytes;
+
+	while (n_bytes > 0) {
+		ssize_t n = send(HELPER_FD, at, n_bytes, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			_exit(0);
+		at += n;
+		n_bytes -= (size_t)n;
+	}
+}
+
+static void helper_answer(int code, const void *bytes, size_t n_bytes)
+{
+	const struct compiler_answer answer = { .code = code, .n_bytes = (uint32_t)n_bytes };
+
+	helper_put(&answer, sizeof(answer));
+	helper_put(bytes, n_bytes);
+}
+
+static void helper_compile(const char *expression, uint32_t linktype)
+{
+	struct filter_program *program;
+	const struct bpf_insn *insns;
+	struct error err = ERROR_INIT;
+	int r = filter_compile(&program, expression, linktype, &err);
+
+	if (r == 0) {
+		unsigned int n_insns = filter_program_insns(program, &insns);
+
+		helper_answer(0, insns, n_insns * sizeof(insns[0]));
+		filter_program_free(program);
+	} else if (r == -EINVAL) {
+		helper_answer(PCAP_BPF_ERR, err.text, strlen(err.text));
+	} else {
+		helper_answer(COMPILER_NO_MEMORY, NULL, 0);
+	}
+}
+
+void compiler_helper_main(int fd, bool with_parent)
+{
+	static char expression[FILTER_EXPRESSION_MAX + 1];
+
+	helper_confine(fd, with_parent);
+	for (;;) {
+		struct compiler_question question;
+
+		helper_get(&question, sizeof(question));
+		if (question.n_bytes > FILTER_EXPRESSION_MAX)
+			_exit(1);
+		helper_get(expression, question.n_bytes);
+		expression[question.n_bytes] = '\0';
+		helper_wind_up();
+		helper_compile(expression, question.linktype);
+	}
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the two ends of the compiler's socketpair say to each other: compiler.c asks,
+ * compiler_helper.c answers. Both are one binary, so structs travel as they are. */
+#ifndef MAPI_SENSOR_COMPILER_PRIVATE_H
+#define MAPI_SENSOR_COMPILER_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "compiler.h"
+
+/* Followed by the expression, without a NUL. */
+struct compiler_question {
+	uint32_t linktype;
+	uint32_t n_bytes;
+};
+
+/* Followed by instructions if code is 0, by the text of an error if it is PCAP_BPF_ERR, by nothing
+ * if it is COMPILER_NO_MEMORY. */
+struct compiler_answer {
+	int32_t code;
+	uint32_t n_bytes;
+};
+
+#define COMPILER_NO_MEMORY (-1)
+
+/* compiler_helper.c: the life of a helper, in the child after fork(). @with_parent: die with the
+ * thread that has forked. */
+_Noreturn void compiler_helper_main(int fd, bool with_parent);
+
+#endif
