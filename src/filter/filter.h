@@ -16,6 +16,10 @@
 
 struct bpf_insn; /* <pcap/bpf.h> */
 
+/* Limits on what a client may ask for; libpcap's optimiser recurses once per block. */
+#define FILTER_EXPRESSION_MAX 32768u /* characters */
+#define FILTER_INSNS_MAX 65536u
+
 /* struct filter_program - one expression compiled for one link type; immutable. */
 struct filter_program;
 
@@ -50,6 +54,15 @@ int filter_compile(
  */
 int filter_program_new(
 	struct filter_program **ret, const struct bpf_insn *insns, unsigned int n_insns);
+
+/**
+ * filter_program_insns() - the classic BPF of a program, as filter_program_new() takes it
+ * @ret: the instructions; they live as long as the program
+ *
+ * Return: their number.
+ */
+unsigned int filter_program_insns(
+	const struct filter_program *program, const struct bpf_insn **ret);
 
 struct filter_program *filter_program_free(struct filter_program *program);
 DEFINE_CLEANUP(struct filter_program *, filter_program_free);

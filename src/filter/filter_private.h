@@ -23,10 +23,6 @@
 
 #include "filter.h"
 
-/* Limits on what a client may ask for; libpcap's optimiser recurses once per block. */
-#define FILTER_EXPRESSION_MAX 32768u
-#define FILTER_INSNS_MAX 65536u
-
 struct filter_program {
 	unsigned int n_insns;
 	struct bpf_insn insns[];

@@ -133,6 +133,13 @@ int filter_program_new(
 	return filter_program_copy(ret, insns, n_insns);
 }
 
+unsigned int filter_program_insns(
+	const struct filter_program *program, const struct bpf_insn **ret)
+{
+	*ret = program->insns;
+	return program->n_insns;
+}
+
 struct filter_program *filter_program_free(struct filter_program *program)
 {
 	free(program);

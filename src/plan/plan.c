@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,9 +94,20 @@ struct plan_flow *plan_flow_free(struct plan_flow *flow)
 	return NULL;
 }
 
+static int plan_compile(const struct plan_instance *instance, uint32_t linktype, bool may_wait,
+	struct filter_program **ret, struct error *err)
+{
+	const struct plan_compiler *compiler = &instance->compiler;
+	const char *expression = instance->function->filter(instance->memory);
+
+	if (!compiler->compile)
+		return filter_compile(ret, expression, linktype, err);
+	return compiler->compile(compiler->context, expression, linktype, may_wait, ret, err);
+}
+
 /* Compile an instance's expression for a link type, or find it compiled. A program that is not
- * valid for @linktype is remembered as NULL: it matches nothing there. */
-static int plan_program_get(struct plan_instance *instance, uint32_t linktype,
+ * valid for @linktype, or could not be had, is remembered as NULL: it matches nothing there. */
+static int plan_program_get(struct plan_instance *instance, uint32_t linktype, bool may_wait,
 	const struct filter_program **ret, struct error *err)
 {
 	struct plan_program *p;
@@ -111,9 +123,8 @@ static int plan_program_get(struct plan_instance *instance, uint32_t linktype,
 	if (!p)
 		return -ENOMEM;
 	p->linktype = linktype;
-	r = filter_compile(
-		&p->program, instance->function->filter(instance->memory), linktype, err);
-	if (r == -ENOMEM) {
+	r = plan_compile(instance, linktype, may_wait, &p->program, err);
+	if (r == -ENOMEM || r == PLAN_E_AGAIN) {
 		free(p);
 		return r;
 	}
@@ -141,6 +152,7 @@ int plan_flow_apply(struct plan_flow *flow, const struct function *function,
 	flow->instances = instances;
 	instance->function = function;
 	instance->flow = flow;
+	instance->compiler = device->compiler;
 	instance->fid = flow->n_instances + 1;
 	instance->memory = calloc(1, MAX(function->instance_bytes, (size_t)1));
 	/* States are copied into result structs, which may hold long doubles. */
@@ -162,8 +174,8 @@ int plan_flow_apply(struct plan_flow *flow, const struct function *function,
 	if (function->filter) {
 		const struct filter_program *program;
 
-		r = plan_program_get(instance, device->linktype, &program, err);
-		if (r < 0) {
+		r = plan_program_get(instance, device->linktype, false, &program, err);
+		if (r != 0) {
 			if (function->close)
 				function->close(instance->memory);
 			return r;
@@ -423,6 +435,15 @@ static int plan_program_none(struct filter_program **ret)
 	return filter_program_new(ret, (const struct bpf_insn *)&reject, 1);
 }
 
+/* Without its filter a flow cannot go on. */
+static void plan_fail_filter(struct plan_instance *instance, const struct error *err)
+{
+	if (!instance->filter_error.code)
+		instance->filter_error = *err;
+	/* Pairs with the acquire of who reads filter_error. */
+	atomic_store_explicit(&instance->flow->failed, true, memory_order_release);
+}
+
 static int plan_link_build(
 	struct plan *plan, unsigned int d, uint32_t linktype, struct filter_set **ret)
 {
@@ -440,11 +461,13 @@ static int plan_link_build(
 	if (r < 0)
 		return r;
 	for (unsigned int i = 0; i < domain->n_filters; i++) {
-		struct error ignored = ERROR_INIT;
+		struct error err = ERROR_INIT;
 
-		r = plan_program_get(domain->filters[i], linktype, &programs[i], &ignored);
+		r = plan_program_get(domain->filters[i], linktype, true, &programs[i], &err);
 		if (r == -ENOMEM)
 			return r;
+		if (r < 0 && r != -EINVAL)
+			plan_fail_filter(domain->filters[i], &err);
 		if (!programs[i])
 			programs[i] = none;
 	}

@@ -26,6 +26,25 @@
 struct plan;
 struct plan_run;
 struct plan_program; /* private: compiled filters of an instance */
+struct filter_program;
+
+enum plan_outcome {
+	PLAN_E_AGAIN = 1, /* not known yet: ask again, in the same words */
+	_PLAN_E_N
+};
+
+/**
+ * struct plan_compiler - who turns filter expressions into programs
+ * @compile: as filter_compile(), from any thread. If not @may_wait it may also return PLAN_E_AGAIN.
+ *           A negative errno that filter_compile() does not have says that nobody knows whether the
+ *           expression is valid, and why in @err. NULL: filter_compile() itself
+ * @context: of compile(); outlives all flows that were made with it
+ */
+struct plan_compiler {
+	int (*compile)(void *context, const char *expression, uint32_t linktype, bool may_wait,
+		struct filter_program **ret, struct error *err);
+	void *context;
+};
 
 /**
  * struct plan_instance - one applied function
@@ -38,6 +57,9 @@ struct plan_program; /* private: compiled filters of an instance */
  * @closed:  its function's close() has been called
  * @carry:   value after the last committed packet, if others refer to it
  * @error:   why it cannot go on; set by a worker
+ * @compiler: of its filter
+ * @filter_error: why its filter could not be compiled for a link type that came up later; valid
+ * once the flow has failed (acquire)
  * @result:  where the owner wants the result to be written; NULL: nowhere. Not used by the plan
  */
 struct plan_instance {
@@ -54,6 +76,8 @@ struct plan_instance {
 	unsigned int node;
 	uint64_t carry;
 	struct error error;
+	struct plan_compiler compiler;
+	struct error filter_error;
 	struct plan_program *programs;
 	void *result;
 };
@@ -86,6 +110,7 @@ struct plan_device {
 	bool lossless;
 	uint32_t linktype; /* of its first interface: filters are checked against it */
 	uint64_t seed;
+	struct plan_compiler compiler;
 };
 
 /**
@@ -98,7 +123,8 @@ struct plan_device {
  * @ret:      the new instance, owned by the flow
  * @err:      the function's own code, or 1025 for a filter expression
  *
- * Return: 0, -EINVAL with @err filled, -ENOMEM.
+ * Return: 0, PLAN_E_AGAIN (@flow is as it was; the next call opens the function again), -EINVAL and
+ * what the compiler returns with @err filled, -ENOMEM.
  */
 int plan_flow_apply(struct plan_flow *flow, const struct function *function,
 	const struct function_value *args, struct plan_instance *const *refs, unsigned int n_refs,

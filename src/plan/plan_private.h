@@ -8,7 +8,7 @@
 #include "plan.h"
 #include "search/search.h"
 
-/* One expression compiled for one link type; program is NULL if it is not valid for it. */
+/* One expression compiled for one link type; program is NULL if there is none. */
 struct plan_program {
 	struct plan_program *next;
 	uint32_t linktype;

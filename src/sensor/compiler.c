@@ -31,14 +31,13 @@
 /**
  * struct compiler_helper - a helper process and what it was asked
  * @pid:        0: there is none
- * @expression: the question that has not been answered yet; NULL: none
+ * @question:   that has not been answered yet; NULL: none
  * @n_head_bytes, @n_body_bytes: how much of the answer has come
  */
 struct compiler_helper {
 	pid_t pid;
 	int fd;
-	char *expression;
-	uint32_t linktype;
+	struct compiler_question *question;
 	uint64_t deadline_ns;
 	struct compiler_answer head;
 	size_t n_head_bytes;
@@ -67,8 +66,8 @@ int compiler_new(struct compiler **ret)
 
 static void compiler_forget(struct compiler_helper *helper)
 {
-	free(helper->expression);
-	helper->expression = NULL;
+	free(helper->question);
+	helper->question = NULL;
 	free(helper->body);
 	helper->body = NULL;
 }
@@ -154,27 +153,24 @@ static int compiler_send(const struct compiler_helper *helper, const void *bytes
 static int compiler_put(struct compiler_helper *helper, const char *expression, uint32_t linktype)
 {
 	size_t n_bytes = strlen(expression);
-	const struct compiler_question question = { .linktype = linktype,
-		.n_bytes = (uint32_t)n_bytes };
+	struct compiler_question *question;
 	int r = 0;
 
 	/* Half an answer to another question, something said unasked, an end. */
-	if (helper->pid && (helper->expression || compiler_poll(helper, POLLIN, 0)))
+	if (helper->pid && (helper->question || compiler_poll(helper, POLLIN, 0)))
 		compiler_end(helper);
-	helper->expression = strdup(expression);
-	if (!helper->expression)
+	question = malloc(sizeof(*question) + n_bytes + 1);
+	if (!question)
 		return -ENOMEM;
-	helper->linktype = linktype;
+	*question =
+		(struct compiler_question){ .linktype = linktype, .n_bytes = (uint32_t)n_bytes };
+	memcpy(question->expression, expression, n_bytes + 1);
+	helper->question = question;
 	helper->deadline_ns = clock_monotonic_ns() + COMPILER_TIME_MAX_MS * 1000000ull;
 	helper->n_head_bytes = helper->n_body_bytes = 0;
 	if (!helper->pid)
 		r = compiler_start(helper);
-	if (r < 0) {
-		compiler_forget(helper);
-		return r;
-	}
-	r = compiler_send(helper, &question, sizeof(question));
-	return r < 0 ? r : compiler_send(helper, expression, n_bytes);
+	return r < 0 ? r : compiler_send(helper, question, sizeof(*question) + n_bytes);
 }
 
 /* ---- answers ---- */
@@ -255,13 +251,16 @@ static int compiler_take(
 		return r;
 	/* A loop that someone else made is refused. Only "protochain" needs one, and libpcap does
 	 * not optimise what has it: compiling it takes no time worth a helper. */
-	if (strstr(helper->expression, "protochain"))
-		return filter_compile(ret, helper->expression, helper->linktype, err);
+	if (strstr(helper->question->expression, "protochain"))
+		return filter_compile(
+			ret, helper->question->expression, helper->question->linktype, err);
 	return -EPIPE;
 }
 
 static int compiler_fail(int r, struct error *err)
 {
+	char cause[128];
+
 	if (r == -ETIMEDOUT)
 		error_set(err, PCAP_BPF_ERR,
 			"pcap filter: the expression takes longer than %d seconds to compile; make "
@@ -275,6 +274,9 @@ static int compiler_fail(int r, struct error *err)
 			"(flows)");
 	else if (r == -ECANCELED)
 		error_set(err, PCAP_BPF_ERR, "pcap filter: the device was closed meanwhile");
+	else if (r != -ENOMEM)
+		error_set(err, PCAP_BPF_ERR, "pcap filter: no process to compile it in: %s",
+			strerror_r(-r, cause, sizeof(cause)));
 	return r;
 }
 
@@ -308,8 +310,8 @@ int compiler_ask(struct compiler *compiler, const char *expression, uint32_t lin
 	struct compiler_helper *helper = &compiler->asked;
 	int patience_ms = 0, r = 0;
 
-	if (!helper->expression || helper->linktype != linktype ||
-		strcmp(helper->expression, expression) != 0) {
+	if (!helper->question || helper->question->linktype != linktype ||
+		strcmp(helper->question->expression, expression) != 0) {
 		if (strlen(expression) > FILTER_EXPRESSION_MAX)
 			return filter_compile(ret, expression, linktype, err); /* refuses it */
 		r = compiler_put(helper, expression, linktype);

@@ -134,10 +134,16 @@ static void helper_put(const void *bytes, size_t n_bytes)
 
 static void helper_answer(int code, const void *bytes, size_t n_bytes)
 {
-	const struct compiler_answer answer = { .code = code, .n_bytes = (uint32_t)n_bytes };
+	const struct compiler_answer head = { .code = code, .n_bytes = (uint32_t)n_bytes };
+	char *answer = malloc(sizeof(head) + n_bytes);
 
-	helper_put(&answer, sizeof(answer));
-	helper_put(bytes, n_bytes);
+	if (!answer)
+		_exit(1);
+	memcpy(answer, &head, sizeof(head));
+	if (n_bytes > 0)
+		memcpy(answer + sizeof(head), bytes, n_bytes);
+	helper_put(answer, sizeof(head) + n_bytes); /* at once: the parent wakes once */
+	free(answer);
 }
 
 static void helper_compile(const char *expression, uint32_t linktype)

@@ -9,10 +9,11 @@
 
 #include "compiler.h"
 
-/* Followed by the expression, without a NUL. */
+/* @n_bytes: of the expression, without the NUL that ends it in memory */
 struct compiler_question {
 	uint32_t linktype;
 	uint32_t n_bytes;
+	char expression[];
 };
 
 /* Followed by instructions if code is 0, by the text of an error if it is PCAP_BPF_ERR, by nothing

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "compiler.h"
 #include "driver/driver.h"
 #include "plan/plan.h"
 #include "wire/results.h"
@@ -50,11 +51,13 @@ struct device_flow {
  * @open:      what the driver is told; open.fd is consumed also on failure
  * @seed:      of everything random
  * @notify_fd: eventfd of the control thread; borrowed
+ * @compiler:  of filter expressions; borrowed
  */
 struct device_args {
 	struct driver_open_args open;
 	uint64_t seed;
 	int notify_fd;
+	struct compiler *compiler;
 };
 
 /* Return: 0, -EINVAL with @err filled (3200, 1026, 9001 ...), -ENOMEM. */
@@ -64,8 +67,8 @@ int device_new(struct device **ret, const struct device_args *args, struct error
 struct device *device_free(struct device *device);
 DEFINE_CLEANUP(struct device *, device_free);
 
-/* What plan_flow_apply() needs to know. */
-struct plan_device device_describe(const struct device *device);
+/* What plan_flow_apply() needs to know; it refers to @device. */
+struct plan_device device_describe(struct device *device);
 
 /* A capture interface of the source. Return: 0, -ENOENT. */
 int device_interface(const struct device *device, unsigned int index, struct driver_interface *ret);

@@ -161,7 +161,8 @@ static int request_device_open(struct session *session, uint64_t id, const Wire_
 					    .batch_pkts = session->batch_pkts,
 					    .n_workers = session->n_workers },
 		.seed = session->seed,
-		.notify_fd = session->notify_fd };
+		.notify_fd = session->notify_fd,
+		.compiler = session->compiler };
 	struct session_device **grown, *device;
 	struct error err = ERROR_INIT;
 	int r;

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* FlowApply: a function joins a flow. Its arguments are checked, its references found, its result
- * gets a place in the result area. */
+/*
+ * FlowApply: a function joins a flow. Its arguments are checked, its references found, its result
+ * gets a place in the result area.
+ *
+ * A filter may have to be compiled first, which is not waited for: the request stays pending, and
+ * is tried again from the beginning until the compiler knows.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -107,25 +112,29 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 	if (r == 0)
 		r = plan_flow_apply(
 			flow->device_flow.plan, f, values.values, refs, n_refs, &device, ret, err);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	if (f->ring && f->ring((*ret)->memory))
 		(void)ring_join(f->ring((*ret)->memory), session->rings);
 	return request_place_result(session, *ret);
 }
 
-int request_flow_apply(struct session *session, uint64_t id, const Wire__FlowApply *apply)
+void request_apply_forget(struct session *session)
 {
+	for (unsigned int i = 0; i < session->apply.n_fds; i++)
+		cleanup_closep(&session->apply.fds[i]);
+	session->apply = (struct session_apply){ .message = NULL };
+}
+
+int request_apply_again(struct session *session, uint64_t id)
+{
+	const Wire__FlowApply *apply = session->apply.message;
 	struct session_flow *flow = request_flow(session, apply->flow);
 	const struct function *f = function_find(apply->function);
-	int fds[FUNCTION_ARGS_MAX];
-	unsigned int n_fds = f ? apply_count_fds(&f->desc, apply) : 0;
 	struct plan_instance *instance;
 	struct error err = ERROR_INIT;
 	int r;
 
-	if (wire_conn_take_fds(session->conn, fds, n_fds) < 0)
-		return -EBADMSG;
 	if (!flow)
 		r = error_set(&err, MAPI_INVALID_FLOW, "there is no flow %u", apply->flow);
 	else if (!f)
@@ -138,9 +147,25 @@ int request_flow_apply(struct session *session, uint64_t id, const Wire__FlowApp
 		r = error_set(&err, MAPI_QUOTA_EXCEEDED, "a flow may have %d functions",
 			SESSION_FUNCTIONS_MAX);
 	else
-		r = request_apply_checked(session, flow, f, apply, fds, &instance, &err);
-	for (unsigned int i = 0; i < n_fds; i++)
-		cleanup_closep(&fds[i]);
+		r = request_apply_checked(
+			session, flow, f, apply, session->apply.fds, &instance, &err);
+	if (r == PLAN_E_AGAIN) {
+		session_wait(session, SESSION_PENDING_COMPILE, id, NULL, apply->flow);
+		return 0;
+	}
+	request_apply_forget(session);
 	return r < 0 ? request_fail(session, id, r, &err)
 		     : request_apply_reply(session, id, instance);
+}
+
+int request_flow_apply(struct session *session, uint64_t id, const Wire__FlowApply *apply)
+{
+	const struct function *f = function_find(apply->function);
+	unsigned int n_fds = f ? apply_count_fds(&f->desc, apply) : 0;
+
+	if (wire_conn_take_fds(session->conn, session->apply.fds, n_fds) < 0)
+		return -EBADMSG;
+	session->apply.message = apply;
+	session->apply.n_fds = n_fds;
+	return request_apply_again(session, id);
 }

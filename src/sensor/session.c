@@ -4,6 +4,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -30,6 +31,9 @@ int session_new(struct session **ret, int fd, int notify_fd)
 		(void)close(fd);
 		return r;
 	}
+	r = compiler_new(&session->compiler);
+	if (r < 0)
+		return r;
 	r = area_new(&session->area, SESSION_AREA_BYTES);
 	if (r == 0)
 		r = ring_group_new(&session->rings, SESSION_SPILL_BYTES);
@@ -104,6 +108,8 @@ struct session *session_free(struct session *session)
 		device->n_flows--;
 		session_device_release(session, device);
 	}
+	request_apply_forget(session);
+	compiler_free(session->compiler);
 	free(session->flows);
 	free(session->devices);
 	free(session->cells);
@@ -149,8 +155,18 @@ static int session_arena(struct session *session, size_t frame_bytes, struct wir
 	return 0;
 }
 
+/* While a request is pending nothing is read, so that the end of the socket would go unnoticed. */
+static bool session_client_gone(const struct session *session)
+{
+	struct pollfd p = { .fd = wire_conn_fd(session->conn), .events = POLLRDHUP };
+
+	return poll(&p, 1, 0) == 1;
+}
+
 int session_read(struct session *session)
 {
+	if (session->pending.kind != SESSION_PENDING_NONE && session_client_gone(session))
+		return -ESHUTDOWN;
 	while (session->pending.kind == SESSION_PENDING_NONE) {
 		struct wire_arena arena;
 		const uint8_t *frame;
@@ -266,6 +282,7 @@ static bool session_pending_done(struct session *session)
 		/* A worker that waits for this very client cannot be waited for. */
 		return device_publish(pending->device->device) ||
 			clock_monotonic_ns() >= pending->deadline_ns;
+	case SESSION_PENDING_COMPILE: /* asking is the way to find out */
 	case _SESSION_PENDING_N:
 		break;
 	}
@@ -322,12 +339,14 @@ int session_poll(struct session *session)
 {
 	session_sweep(session);
 	if (session_pending_done(session)) {
+		enum session_pending_kind kind = session->pending.kind;
 		uint64_t request_id = session->pending.request_id;
 		int r;
 
 		session->pending.kind = SESSION_PENDING_NONE;
 		ring_group_await(session->rings, false);
-		r = request_done(session, request_id);
+		r = kind == SESSION_PENDING_COMPILE ? request_apply_again(session, request_id)
+						    : request_done(session, request_id);
 		if (r < 0)
 			return r;
 		r = session_read(session); /* what came meanwhile */

@@ -58,6 +58,7 @@ enum session_pending_kind {
 	SESSION_PENDING_CONNECT,
 	SESSION_PENDING_CLOSE,
 	SESSION_PENDING_FLUSH,
+	SESSION_PENDING_COMPILE, /* FlowApply: session->apply */
 	_SESSION_PENDING_N
 };
 
@@ -69,9 +70,21 @@ struct session_pending {
 	uint64_t deadline_ns;
 };
 
+/**
+ * struct session_apply - a FlowApply that is being answered, perhaps in several attempts
+ * @message: in the session's arena, which holds one request at a time
+ * @fds:     that came with it
+ */
+struct session_apply {
+	const Wire__FlowApply *message;
+	int fds[FUNCTION_ARGS_MAX];
+	unsigned int n_fds;
+};
+
 struct session {
 	struct wire_conn *conn;
 	int notify_fd;
+	struct compiler *compiler;
 	bool greeted;
 	unsigned int n_workers;
 	unsigned int batch_pkts;
@@ -88,6 +101,7 @@ struct session {
 	struct session_cell *cells;
 	unsigned int n_cells;
 	struct session_pending pending;
+	struct session_apply apply;
 	uint8_t *arena_bytes;
 	size_t arena_n_bytes;
 };
@@ -110,5 +124,9 @@ void session_wait(struct session *session, enum session_pending_kind kind, uint6
 /* requests.c. Return: 0, negative: the session is over. */
 int request_answer(struct session *session, const Wire__Request *request);
 int request_done(struct session *session, uint64_t request_id);
+
+/* requests_apply.c. What session->apply says, once more. Return: as above. */
+int request_apply_again(struct session *session, uint64_t request_id);
+void request_apply_forget(struct session *session);
 
 #endif
