@@ -253,8 +253,9 @@ static int pcapng_interface_option(struct capfile_interface *interface, uint16_t
 	}
 }
 
-static int pcapng_interface(struct capfile_file *grow, const uint8_t *block, size_t bytes,
-	bool swapped, struct capfile_record *record)
+/* @known: the interface is in the table already; its block is only checked. */
+static int pcapng_interface(struct capfile_file *grow, bool known, const uint8_t *block,
+	size_t bytes, bool swapped, struct capfile_record *record)
 {
 	struct capfile_interface interface = { .ts_units_per_s = 1000000 };
 	struct buf b = buf_from(block + 16, bytes - PCAPNG_INTERFACE_MIN_BYTES);
@@ -275,7 +276,7 @@ static int pcapng_interface(struct capfile_file *grow, const uint8_t *block, siz
 			break;
 		r = pcapng_interface_option(&interface, code, value, value_bytes, swapped, record);
 	}
-	if (r != 0)
+	if (r != 0 || known)
 		return r;
 	r = capfile_interface_add(grow, &interface);
 	if (r == CAPFILE_E_DAMAGED)
@@ -308,7 +309,10 @@ int capfile_pcapng_enter(struct capfile_file *grow, struct capfile_cursor *curso
 	if (bytes < PCAPNG_INTERFACE_MIN_BYTES)
 		return capfile_bad(record, "an interface description of only %zu bytes", bytes);
 	if (grow) {
-		r = pcapng_interface(grow, block, bytes, cursor->swapped, record);
+		bool known = cursor->first_interface + cursor->n_interfaces <
+			atomic_load_explicit(&grow->n_interfaces, memory_order_relaxed);
+
+		r = pcapng_interface(grow, known, block, bytes, cursor->swapped, record);
 		if (r != 0)
 			return r;
 	}

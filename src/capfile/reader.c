@@ -176,7 +176,9 @@ int capfile_scan(struct capfile_file *format, struct capfile_cursor *cursor,
 	return capfile_outcome(r, span, &record, name, err);
 }
 
-static int capfile_walk_blocks(const struct capfile_file *format, struct capfile_cursor *cursor,
+/* @grow: the format, if interfaces are to be learnt; else a scan has been here. */
+static inline __attribute__((always_inline)) int capfile_walk_blocks(
+	const struct capfile_file *format, struct capfile_file *grow, struct capfile_cursor *cursor,
 	struct capfile_span *span, struct packet_batch *batch, unsigned int max_pkts,
 	struct capfile_record *record)
 {
@@ -196,10 +198,12 @@ static int capfile_walk_blocks(const struct capfile_file *format, struct capfile
 		if (record->packet) {
 			if (batch->n > 0 && record->linktype != batch->linktype)
 				return 0;
+			if (grow && cursor->swapped && capfile_swap_wanted(record->linktype))
+				return CAPFILE_E_PRIVATE;
 			batch->linktype = record->linktype;
 			capfile_batch_add(batch, record);
 		} else if (format->kind == CAPFILE_KIND_PCAPNG) {
-			r = capfile_pcapng_enter(NULL, cursor, at, record->bytes, record);
+			r = capfile_pcapng_enter(grow, cursor, at, record->bytes, record);
 			if (r != 0)
 				return r;
 		}
@@ -219,6 +223,20 @@ int capfile_walk(const struct capfile_file *format, struct capfile_cursor *curso
 	if (format->kind == CAPFILE_KIND_PCAP)
 		r = capfile_pcap_walk(format, span, batch, max_pkts, &record);
 	else
-		r = capfile_walk_blocks(format, cursor, span, batch, max_pkts, &record);
+		r = capfile_walk_blocks(format, NULL, cursor, span, batch, max_pkts, &record);
+	return capfile_outcome(r, span, &record, name, err);
+}
+
+int capfile_read(struct capfile_file *format, struct capfile_cursor *cursor,
+	struct capfile_span *span, struct packet_batch *batch, unsigned int max_pkts,
+	const char *name, struct error *err)
+{
+	struct capfile_record record;
+	int r;
+
+	if (format->kind == CAPFILE_KIND_PCAP)
+		return capfile_walk(format, cursor, span, batch, max_pkts, name, err);
+	batch->n = 0;
+	r = capfile_walk_blocks(format, format, cursor, span, batch, max_pkts, &record);
 	return capfile_outcome(r, span, &record, name, err);
 }

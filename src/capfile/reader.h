@@ -6,7 +6,7 @@
  * A struct capfile_file holds what the head of the file says (it never changes afterwards) and
  * the table of interfaces (it only grows). A struct capfile_cursor holds what the records before a
  * place mean for those behind it; for pcap and ERF that is nothing, so that reading may start at
- * any record. Two passes exist:
+ * any record. Two passes exist, and capfile_read(), which is both at once:
  *
  *   capfile_scan()  in order, once over the whole file, by one caller at a time: checks every
  *                   record, learns interfaces, finds where the complete records of a span end
@@ -164,6 +164,18 @@ int capfile_scan(struct capfile_file *format, struct capfile_cursor *cursor,
  * been found with every outcome.
  */
 int capfile_walk(const struct capfile_file *format, struct capfile_cursor *cursor,
+	struct capfile_span *span, struct packet_batch *batch, unsigned int max_pkts,
+	const char *name, struct error *err);
+
+/**
+ * capfile_read() - scan and walk in one
+ *
+ * For a reader that is alone: as capfile_walk() over what no scan has passed, learning interfaces
+ * as capfile_scan() does. May be repeated from an earlier place with the cursor of that place.
+ *
+ * Return: as capfile_walk(); CAPFILE_E_PRIVATE, -ENOMEM.
+ */
+int capfile_read(struct capfile_file *format, struct capfile_cursor *cursor,
 	struct capfile_span *span, struct packet_batch *batch, unsigned int max_pkts,
 	const char *name, struct error *err);
 

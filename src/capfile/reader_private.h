@@ -107,7 +107,8 @@ int capfile_pcap_walk(const struct capfile_file *format, struct capfile_span *sp
 	struct packet_batch *batch, unsigned int max_pkts, struct capfile_record *record);
 
 /* Effects of the blocks that describe sections and interfaces. The scan learns new interfaces
- * (@grow set), the walk only steps over known ones. Return: 0, CAPFILE_E_DAMAGED, -ENOMEM. */
+ * (@grow set) unless it has been here before, the walk only steps over them. Return: 0,
+ * CAPFILE_E_DAMAGED, -ENOMEM. */
 int capfile_pcapng_enter(struct capfile_file *grow, struct capfile_cursor *cursor,
 	const uint8_t *block, size_t bytes, struct capfile_record *record);
 

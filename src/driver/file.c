@@ -6,11 +6,14 @@
  *
  *   pcap in a file       mapped; chunks are ranges of a few MiB. The chain of records is not
  *                        followed to find where a chunk starts: the worker looks for a likely
- * place, and file_verify() checks it. If the chunk before has been released by the time of the
- * claim (always, with one worker), its end is known, and nothing is guessed pcapng, ERF mapped;
- * claim() passes over the records of the chunk once, because blocks in one place change what those
- * behind mean all else             read into buffers of the chunks: pipes, compressed files, files
- * whose packets have to be rewritten
+ *                        place, and file_verify() checks it. If the chunk before has been released
+ *                        by the time of the claim (always, with one worker), its end is known, and
+ *                        nothing is guessed
+ *   pcapng, ERF          mapped; claim() passes over the records of the chunk once, because blocks
+ *                        in one place change what those behind mean. A single worker learns that
+ *                        while it reads
+ *   all else             read into buffers of the chunks: pipes, compressed files, files whose
+ *                        packets have to be rewritten
  *
  * A file is read up to the size that it had when it was opened. A pipe is not touched by open():
  * waiting there could not be broken off; that it holds no capture file is told by its first chunk.
@@ -106,7 +109,10 @@ static int file_open_map(struct driver_source *source, struct error *err)
 	if (r < 0)
 		return r;
 	source->claim_at = source->true_end = source->format.header_bytes;
-	source->mode = source->format.kind == CAPFILE_KIND_PCAP ? FILE_MODE_GUESS : FILE_MODE_SCAN;
+	if (source->format.kind == CAPFILE_KIND_PCAP)
+		source->mode = FILE_MODE_GUESS;
+	else
+		source->mode = source->n_workers == 1 ? FILE_MODE_ALONE : FILE_MODE_SCAN;
 	if (source->format.must_rewrite) {
 		source->mode = FILE_MODE_STREAM;
 		source->rest_offset = source->claim_at;
@@ -224,6 +230,28 @@ static int file_guess_claim(struct driver_source *source, struct file_chunk *c)
 	return 0;
 }
 
+/* Go on in buffers of our own, at claim_at. */
+static int file_private_start(struct driver_source *source)
+{
+	source->mode = FILE_MODE_STREAM;
+	source->rest_offset = source->claim_at;
+	return file_stream_start(source, source->claim_at, true);
+}
+
+static int file_alone_claim(struct driver_source *source, struct file_chunk *c)
+{
+	int r;
+
+	if (source->private_next) {
+		source->claim_at = source->true_end;
+		r = file_private_start(source);
+		return r < 0 ? r : file_stream_claim(source, c);
+	}
+	r = file_guess_claim(source, c);
+	c->start_cursor = c->cursor = source->cursor;
+	return r;
+}
+
 static int file_scan_claim(struct driver_source *source, struct file_chunk *c)
 {
 	uint64_t n_pkts = 0;
@@ -249,10 +277,7 @@ static int file_scan_claim(struct driver_source *source, struct file_chunk *c)
 	if (r < 0)
 		return r;
 	if (r == CAPFILE_E_PRIVATE) {
-		/* From here on in buffers of our own. */
-		source->mode = FILE_MODE_STREAM;
-		source->rest_offset = source->claim_at;
-		r = file_stream_start(source, source->claim_at, true);
+		r = file_private_start(source);
 		if (r < 0)
 			return r;
 		return n_pkts > 0 ? 0 : file_stream_claim(source, c);
@@ -281,6 +306,8 @@ static int file_mode_claim(struct driver_source *source, struct file_chunk *c)
 	switch (source->mode) {
 	case FILE_MODE_GUESS:
 		return file_guess_claim(source, c);
+	case FILE_MODE_ALONE:
+		return file_alone_claim(source, c);
 	case FILE_MODE_SCAN:
 		return file_scan_claim(source, c);
 	case FILE_MODE_STREAM:

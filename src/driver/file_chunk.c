@@ -63,8 +63,24 @@ static int file_chunk_end(
 		chunk->error = c->found;
 	else if (c->pending.code)
 		chunk->error = c->pending;
-	chunk->last = chunk->error.code != 0 || c->ends;
+	chunk->last = chunk->error.code != 0 || (c->ends && c->outcome != CAPFILE_E_PRIVATE);
 	return DRIVER_E_END;
+}
+
+static void file_chunk_walk(
+	struct driver_source *source, struct file_chunk *c, struct packet_batch *batch)
+{
+	if (source->mode == FILE_MODE_ALONE)
+		c->outcome = capfile_read(&source->format, &c->cursor, &c->span, batch,
+			source->batch_pkts, source->name, &c->found);
+	else
+		c->outcome = capfile_walk(&source->format, &c->cursor, &c->span, batch,
+			source->batch_pkts, source->name, &c->found);
+	if (c->outcome < 0) {
+		(void)error_set(&c->found, MAPI_OUT_OF_MEMORY, "%s: out of memory while reading",
+			source->name);
+		c->outcome = CAPFILE_E_DAMAGED;
+	}
 }
 
 int file_next_batch(
@@ -79,8 +95,7 @@ int file_next_batch(
 		c->span.at = c->start;
 	}
 	if (c->outcome == 0) {
-		c->outcome = capfile_walk(&source->format, &c->cursor, &c->span, batch,
-			source->batch_pkts, source->name, &c->found);
+		file_chunk_walk(source, c, batch);
 		if (source->map && c->span.bytes == file_map_bytes(source->map))
 			file_chunk_cut(source, c, batch);
 	}
@@ -161,6 +176,10 @@ void file_release(struct driver_source *source, struct driver_chunk *chunk)
 		source->over = chunk->last;
 	}
 	source->released_seq = chunk->seq + 1;
+	if (source->mode == FILE_MODE_ALONE) {
+		source->cursor = c->cursor;
+		source->private_next = c->outcome == CAPFILE_E_PRIVATE;
+	}
 	if (source->map && c->span.bytes == file_map_bytes(source->map))
 		atomic_store_explicit(&source->released_bytes, c->span.at, memory_order_relaxed);
 	if (c->buffer_bytes > 4 * source->stream_bytes) {

@@ -28,6 +28,7 @@ struct file_map *file_map_free(struct file_map *map);
 
 enum file_mode {
 	FILE_MODE_GUESS, /* mapped; chunks start where records probably start */
+	FILE_MODE_ALONE, /* mapped; the only worker learns what blocks mean while it reads */
 	FILE_MODE_SCAN, /* mapped; claim() passes over the records */
 	FILE_MODE_STREAM, /* read into buffers of the chunks */
 	FILE_MODE_PROBE /* a stream whose format is not known yet */
@@ -63,7 +64,8 @@ struct file_chunk {
 /**
  * struct driver_source - an open capture file
  * @claim_at:  where the next claim starts (GUESS: at least)
- * @cursor:    of the scan, at @claim_at
+ * @cursor:    SCAN: at @claim_at. ALONE: at @true_end
+ * @private_next: ALONE: what follows must be rewritten
  * @ended:     the last chunk has been claimed
  * @lock:      guards what follows
  * @unused:    chunks to be used again
@@ -88,6 +90,7 @@ struct driver_source {
 	_Atomic uint64_t released_bytes;
 	struct capfile_file format;
 	struct capfile_cursor cursor;
+	bool private_next;
 	struct file_map *map;
 	size_t map_bytes;
 	uint64_t claim_at;
