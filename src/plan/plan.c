@@ -308,23 +308,6 @@ static int plan_add_flow(struct plan *plan, unsigned int flow_index)
 	return 0;
 }
 
-static int plan_build_searches(struct plan_domain *domain, struct error *err)
-{
-	_cleanup_(cleanup_freep) const struct search_pattern **patterns = NULL;
-
-	if (!domain->n_searches)
-		return 0;
-	patterns = malloc(domain->n_searches * sizeof(patterns[0]));
-	if (!patterns)
-		return -ENOMEM;
-	for (unsigned int i = 0; i < domain->n_searches; i++) {
-		struct plan_instance *instance = domain->searches[i].instance;
-
-		patterns[i] = instance->function->search(instance->memory);
-	}
-	return search_set_new(&domain->search_set, patterns, domain->n_searches, err);
-}
-
 /* References must stay within the plan: a source that has left would leave a dangling column. */
 static int plan_check_refs(const struct plan *plan, struct error *err)
 {
@@ -347,8 +330,8 @@ static int plan_check_refs(const struct plan *plan, struct error *err)
 	return 0;
 }
 
-int plan_new(
-	struct plan **ret, struct plan_flow *const *flows, unsigned int n_flows, struct error *err)
+int plan_new(struct plan **ret, struct plan_flow *const *flows, unsigned int n_flows,
+	const struct plan *previous, struct error *err)
 {
 	_cleanup_(plan_freep) struct plan *plan = calloc(1, sizeof(*plan));
 	unsigned int n_nodes = 0, root;
@@ -372,9 +355,14 @@ int plan_new(
 	if (r == 0)
 		r = plan_check_refs(plan, err);
 	for (unsigned int d = 0; d < plan->n_domains && r == 0; d++) {
-		plan->domains[d].first_mask = plan->n_masks;
-		plan->n_masks += plan->domains[d].n_filters + plan->domains[d].n_searches;
-		r = plan_build_searches(&plan->domains[d], err);
+		struct plan_domain *domain = &plan->domains[d];
+
+		/* Only the captured packets are the same domain in every plan for sure. */
+		r = plan_searches_init(
+			domain, d == 0 && previous ? &previous->domains[0] : NULL, err);
+		domain->first_mask = plan->n_masks;
+		plan->n_masks +=
+			domain->n_filters + (domain->search_set ? domain->search_set->n : 0);
 	}
 	if (r == 0)
 		r = plan_order(plan);
@@ -409,7 +397,7 @@ struct plan *plan_free(struct plan *plan)
 			free(domain->searches[s].filters);
 		free(domain->searches);
 		free(domain->filters);
-		search_set_free(domain->search_set);
+		plan_searches_unref(domain->search_set);
 	}
 	free(plan->domains);
 	free(plan->nodes);
@@ -466,8 +454,12 @@ static int plan_link_build(
 		r = plan_program_get(domain->filters[i], linktype, true, &programs[i], &err);
 		if (r == -ENOMEM)
 			return r;
-		if (r < 0 && r != -EINVAL)
+		/* What no link type has accepted so far is as wrong as if plan_flow_apply() had
+		 * refused it, which did not know the link type yet. */
+		if (r < 0 && (r != -EINVAL || !domain->filters[i]->filter_met))
 			plan_fail_filter(domain->filters[i], &err);
+		else if (programs[i])
+			domain->filters[i]->filter_met = true;
 		if (!programs[i])
 			programs[i] = none;
 	}

@@ -60,6 +60,7 @@ struct plan_compiler {
  * @compiler: of its filter
  * @filter_error: why its filter could not be compiled for a link type that came up later; valid
  * once the flow has failed (acquire)
+ * @filter_met: its filter is valid for a link type that packets have had
  * @result:  where the owner wants the result to be written; NULL: nowhere. Not used by the plan
  */
 struct plan_instance {
@@ -78,6 +79,7 @@ struct plan_instance {
 	struct error error;
 	struct plan_compiler compiler;
 	struct error filter_error;
+	bool filter_met;
 	struct plan_program *programs;
 	void *result;
 };
@@ -134,12 +136,14 @@ int plan_flow_apply(struct plan_flow *flow, const struct function *function,
  * plan_new() - merge flows into a plan
  * @ret:     the plan; the caller owns it
  * @flows:   @n_flows flows, ascending by id; borrowed as long as the plan lives
+ * @previous: the plan that the new one will follow on the same device: what is costly to build is
+ *           taken over where it fits; NULL: none
  * @err:     7001 for a reference to a flow that is not among @flows; 7007 for a search database
  *
  * Return: 0, -EINVAL with @err filled, -ENOMEM.
  */
-int plan_new(
-	struct plan **ret, struct plan_flow *const *flows, unsigned int n_flows, struct error *err);
+int plan_new(struct plan **ret, struct plan_flow *const *flows, unsigned int n_flows,
+	const struct plan *previous, struct error *err);
 struct plan *plan_free(struct plan *plan); /* takes NULL */
 DEFINE_CLEANUP(struct plan *, plan_free);
 

@@ -47,11 +47,28 @@ struct plan_node {
 	bool delayed;
 };
 
-/* A search and the pure filters before it in its flow: only what passes them is searched. */
+/* A search and the pure filters before it in its flow: only what passes them is searched.
+ * @slot: its place in the domain's search set */
 struct plan_search {
 	struct plan_instance *instance;
+	unsigned int slot;
 	unsigned int *filters; /* indices in the domain's filter set */
 	unsigned int n_filters;
+};
+
+/**
+ * struct plan_searches - a search set, and whose patterns are in it
+ * @refs: plans that use it
+ * @keys: of the instances, ascending: flow id and fid, which are never used again
+ *
+ * Building a database takes long, leaving a pattern out takes nothing: a plan that searches for no
+ * more than its predecessor did goes on with its predecessor's set.
+ */
+struct plan_searches {
+	unsigned int refs;
+	unsigned int n;
+	struct search_set *set;
+	uint64_t keys[];
 };
 
 /**
@@ -66,7 +83,7 @@ struct plan_domain {
 	unsigned int n_filters;
 	struct plan_search *searches;
 	unsigned int n_searches;
-	struct search_set *search_set;
+	struct plan_searches *search_set; /* NULL: no searches */
 	unsigned int first_mask; /* verdicts of the filters, then of the searches */
 	bool early_decode;
 	bool late_decode;
@@ -91,6 +108,12 @@ struct plan {
 	bool has_late;
 	struct plan_link *links; /* guarded by plan.c's compile lock; links are only added */
 };
+
+/* searches.c: give a domain its search set. @previous: the domain of a plan to take it from, NULL:
+ * none. Return: 0, -EINVAL with @err filled, -ENOMEM. */
+int plan_searches_init(
+	struct plan_domain *domain, const struct plan_domain *previous, struct error *err);
+struct plan_searches *plan_searches_unref(struct plan_searches *searches); /* takes NULL */
 
 /* order.c: sort plan->nodes for execution, find groups, mark late nodes. Return: 0, -ENOMEM. */
 int plan_order(struct plan *plan);

@@ -106,7 +106,8 @@ static int run_init_domain(struct plan_run *run, unsigned int d)
 		if (!rd->decode)
 			return -ENOMEM;
 	}
-	return domain->search_set ? search_scratch_new(&rd->search_scratch, domain->search_set) : 0;
+	return domain->search_set ? search_scratch_new(&rd->search_scratch, domain->search_set->set)
+				  : 0;
 }
 
 static int run_init_node(struct plan_run *run, unsigned int n)
@@ -299,7 +300,7 @@ static void run_verdicts(struct plan_run *run)
 		if (!domain->n_searches)
 			continue;
 		wanted = run_wanted(domain, masks, rd->view->n);
-		search_set_run(domain->search_set, rd->search_scratch, rd->view, &wanted,
+		search_set_run(domain->search_set->set, rd->search_scratch, rd->view, &wanted,
 			masks + domain->n_filters);
 	}
 }
@@ -355,8 +356,8 @@ static void run_node_batch(struct plan_run *run, struct run_node *rn)
 			packet_mask_and(run->selections[node->in], masks[node->index]);
 		return;
 	case PLAN_NODE_SEARCH:
-		run->selections[node->out] = packet_mask_and(
-			run->selections[node->in], masks[domain->n_filters + node->index]);
+		run->selections[node->out] = packet_mask_and(run->selections[node->in],
+			masks[domain->n_filters + domain->searches[node->index].slot]);
 		return;
 	case PLAN_NODE_TRANSFORM:
 		return;
@@ -375,22 +376,30 @@ static void run_node_batch(struct plan_run *run, struct run_node *rn)
 	node->instance->carry = rn->columns->after[n - 1];
 }
 
+/* What a pure filter says of one packet. */
+static void run_decide(struct plan_run *run, const struct plan_node *node, unsigned int i,
+	const struct packet_mask *verdict)
+{
+	if (packet_mask_test(&run->selections[node->in], i) && packet_mask_test(verdict, i))
+		packet_mask_set(&run->selections[node->out], i);
+	else
+		packet_mask_clear(&run->selections[node->out], i);
+}
+
 /* One packet through one member of a group. */
 static void run_node_packet(struct plan_run *run, struct run_node *rn, unsigned int i)
 {
 	const struct plan_node *node = rn->node;
 	const struct plan_domain *domain = &run->plan->domains[node->domain];
-	const struct packet_mask *verdict = run->masks + domain->first_mask + node->index;
+	const struct packet_mask *verdict = run->masks + domain->first_mask;
 
 	switch (node->kind) {
 	case PLAN_NODE_SEARCH:
-		verdict += domain->n_filters;
-		__attribute__((fallthrough));
+		run_decide(run, node, i,
+			&verdict[domain->n_filters + domain->searches[node->index].slot]);
+		return;
 	case PLAN_NODE_FILTER:
-		if (packet_mask_test(&run->selections[node->in], i) && packet_mask_test(verdict, i))
-			packet_mask_set(&run->selections[node->out], i);
-		else
-			packet_mask_clear(&run->selections[node->out], i);
+		run_decide(run, node, i, &verdict[node->index]);
 		return;
 	case PLAN_NODE_TRANSFORM:
 		return;

@@ -223,7 +223,7 @@ static size_t test_outcome(
 	struct plan *plan;
 	size_t n;
 
-	assert_int_equal(plan_new(&plan, flows, n_flows, &err), 0);
+	assert_int_equal(plan_new(&plan, flows, n_flows, NULL, &err), 0);
 	if (chunks)
 		test_run_chunks(plan, batch_pkts);
 	else
@@ -272,7 +272,7 @@ static void references_follow_fd_fid_order(void **unused)
 	counter = test_apply(flows[1], "PKT_COUNTER", NULL, NULL);
 	before = test_apply(flows[0], "STATS", each, counter);
 	after = test_apply(flows[1], "STATS", each, counter);
-	assert_int_equal(plan_new(&plan, flows, 2, &err), 0);
+	assert_int_equal(plan_new(&plan, flows, 2, NULL, &err), 0);
 	test_run_direct(plan, 256);
 	memcpy(&stats, before->state, sizeof(stats));
 	assert_true(stats.min == 0 && stats.max == TEST_PKTS - 1);
@@ -296,9 +296,40 @@ static void equal_transforms_share_a_domain(void **unused)
 		test_apply(flows[f], "CUT", cut, NULL);
 		test_apply(flows[f], "PKT_COUNTER", NULL, NULL);
 	}
-	assert_int_equal(plan_new(&plan, flows, 3, &err), 0);
+	assert_int_equal(plan_new(&plan, flows, 3, NULL, &err), 0);
 	assert_int_equal(plan->n_domains, 3); /* captured, cut at 60, cut at 61 */
 	plan_free(plan);
+	for (unsigned int f = 0; f < 3; f++)
+		plan_flow_free(flows[f]);
+}
+
+/* Who leaves takes his pattern away without a new database; who comes brings one. */
+static void search_sets_are_inherited(void **unused)
+{
+	static const char *const patterns[] = { "www", "nothin", "absent" };
+	struct plan_flow *flows[3];
+	struct plan_instance *counters[3];
+	struct error err = ERROR_INIT;
+	struct plan *first, *second, *third;
+
+	for (unsigned int f = 0; f < 3; f++) {
+		struct function_value args[FUNCTION_ARGS_MAX] = { { .text = patterns[f] } };
+
+		assert_int_equal(plan_flow_new(&flows[f], f + 1), 0);
+		test_apply(flows[f], "STR_SEARCH", args, NULL);
+		counters[f] = test_apply(flows[f], "PKT_COUNTER", NULL, NULL);
+	}
+	assert_int_equal(plan_new(&first, flows, 2, NULL, &err), 0);
+	assert_int_equal(plan_new(&second, flows + 1, 1, first, &err), 0);
+	assert_ptr_equal(first->domains[0].search_set, second->domains[0].search_set);
+	assert_int_equal(plan_new(&third, flows + 1, 2, second, &err), 0);
+	assert_ptr_not_equal(second->domains[0].search_set, third->domains[0].search_set);
+	plan_free(first);
+	test_run_direct(second, 256);
+	assert_int_equal(*(uint64_t *)counters[0]->state, 0);
+	assert_in_range(*(uint64_t *)counters[1]->state, TEST_PKTS / 4, TEST_PKTS / 2);
+	plan_free(second);
+	plan_free(third);
 	for (unsigned int f = 0; f < 3; f++)
 		plan_flow_free(flows[f]);
 }
@@ -313,7 +344,7 @@ static void counters_alone_need_no_order(void **unused)
 	assert_int_equal(plan_flow_new(&flow, 1), 0);
 	test_apply(flow, "BPF_FILTER", args, NULL);
 	test_apply(flow, "PKT_COUNTER", NULL, NULL);
-	assert_int_equal(plan_new(&plan, &flow, 1, &err), 0);
+	assert_int_equal(plan_new(&plan, &flow, 1, NULL, &err), 0);
 	assert_false(plan_has_late(plan));
 	plan_free(plan);
 	plan_flow_free(flow);
@@ -330,7 +361,7 @@ static void a_reference_out_of_the_plan_is_refused(void **unused)
 	assert_int_equal(plan_flow_new(&flows[0], 1), 0);
 	assert_int_equal(plan_flow_new(&flows[1], 2), 0);
 	test_apply(flows[1], "STATS", each, test_apply(flows[0], "PKT_COUNTER", NULL, NULL));
-	assert_int_equal(plan_new(&plan, flows + 1, 1, &err), -22);
+	assert_int_equal(plan_new(&plan, flows + 1, 1, NULL, &err), -22);
 	assert_int_equal(err.code, 7001);
 	assert_null(plan);
 	plan_flow_free(flows[0]);
@@ -354,14 +385,45 @@ static void a_bad_filter_leaves_the_flow_as_it_was(void **unused)
 	plan_flow_free(flow);
 }
 
+/* The link type was not known at apply: what its first packets refuse ends the flow. */
+static void a_filter_that_no_link_type_accepts_ends_its_flow(void **unused)
+{
+	struct function_value wrong[FUNCTION_ARGS_MAX] = { { .text = "ether host 2:0:0:0:0:1" } };
+	struct function_value right[FUNCTION_ARGS_MAX] = { { .text = "ip" } };
+	struct plan_flow *flows[2];
+	struct error err = ERROR_INIT;
+	struct packet_batch batch;
+	struct plan_run *run;
+	struct plan *plan;
+
+	for (unsigned int f = 0; f < 2; f++) {
+		assert_int_equal(plan_flow_new(&flows[f], f + 1), 0);
+		test_apply(flows[f], "BPF_FILTER", f ? right : wrong, NULL);
+	}
+	assert_int_equal(plan_new(&plan, flows, 2, NULL, &err), 0);
+	assert_int_equal(plan_run_new(&run, plan, true), 0);
+	test_fill(&batch, 0, 10);
+	batch.linktype = 101; /* LINKTYPE_RAW: it has no Ethernet addresses */
+	assert_int_equal(plan_run_direct(run, &batch), 0);
+	assert_true(flows[0]->failed);
+	assert_int_equal(flows[0]->instances[0]->filter_error.code, 1025);
+	assert_false(flows[1]->failed);
+	plan_run_free(run);
+	plan_free(plan);
+	plan_flow_free(flows[0]);
+	plan_flow_free(flows[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(batches_and_chunks_change_nothing),
 		cmocka_unit_test(references_follow_fd_fid_order),
 		cmocka_unit_test(equal_transforms_share_a_domain),
+		cmocka_unit_test(search_sets_are_inherited),
 		cmocka_unit_test(counters_alone_need_no_order),
 		cmocka_unit_test(a_reference_out_of_the_plan_is_refused),
+		cmocka_unit_test(a_filter_that_no_link_type_accepts_ends_its_flow),
 		cmocka_unit_test(a_bad_filter_leaves_the_flow_as_it_was),
 	};
 

@@ -170,7 +170,7 @@ static int device_replan(
 		if (!retired)
 			return -ENOMEM;
 	}
-	r = plan_new(&plan, flows, n, err);
+	r = plan_new(&plan, flows, n, device->plan, err);
 	if (r < 0) {
 		free(retired);
 		return r;
