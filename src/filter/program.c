@@ -133,8 +133,7 @@ int filter_program_new(
 	return filter_program_copy(ret, insns, n_insns);
 }
 
-unsigned int filter_program_insns(
-	const struct filter_program *program, const struct bpf_insn **ret)
+unsigned int filter_program_insns(const struct filter_program *program, const struct bpf_insn **ret)
 {
 	*ret = program->insns;
 	return program->n_insns;

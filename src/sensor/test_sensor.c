@@ -16,9 +16,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
+#include "base/clock.h"
 #include "engine.h"
 #include "mapi.h"
 #include "mapi.pb-c.h"
@@ -193,7 +196,8 @@ static Wire__Reply *test_apply_fds(struct test_client *client, uint32_t flow, co
 	Wire__Request request = WIRE__REQUEST__INIT;
 	Wire__FlowApply apply = WIRE__FLOW_APPLY__INIT;
 	Wire__Value values[8], *pointers[8];
-	char name[64], texts[8][64];
+	char name[64];
+	static char texts[8][8192]; /* a slow expression is long */
 
 	snprintf(name, sizeof(name), "%s", function);
 	for (unsigned int i = 0; i < n_args; i++) {
@@ -479,6 +483,83 @@ static void errors_name_their_code(void **unused)
 	test_stop(&client);
 }
 
+/* The time of an expression like this grows with the third power of its length. */
+static const char *test_slow_expression(void)
+{
+	static char text[8000];
+	size_t used = 0;
+
+	for (unsigned int i = 0; i < 400; i++)
+		used += (size_t)snprintf(
+			text + used, sizeof(text) - used, "%sport %u", i ? " or " : "", 7 * i + 1);
+	return text;
+}
+
+/* Neither a helper process nor a zombie of one is left. */
+static void test_no_child(void)
+{
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+}
+
+static void a_slow_expression_is_refused_and_the_flow_goes_on(void **unused)
+{
+	struct test_client client;
+	const struct results_flow *shared;
+	const struct results_slot *pkts;
+	const char *slow = test_slow_expression();
+	Wire__Reply *reply;
+	uint32_t flow;
+
+	test_start(&client);
+	test_greet(&client, 2);
+	flow = test_flow(&client, test_open(&client), true, &shared);
+	reply = test_apply(&client, flow, "BPF_FILTER", &slow, 1);
+	assert_non_null(reply->error);
+	assert_int_equal(reply->error->code, 1025);
+	assert_non_null(strstr(reply->error->text, "split it"));
+	reply = test_apply(&client, flow, "BPF_FILTER", (const char *[]){ "udp" }, 1);
+	assert_null(reply->error);
+	assert_int_equal(reply->apply->function, 1);
+	pkts = test_slot(&client, test_apply(&client, flow, "PKT_COUNTER", NULL, 0));
+	test_connect(&client, flow);
+	test_finish(&client, flow, shared);
+	assert_int_equal(test_u64(pkts), TEST_PKTS / 2);
+	test_stop(&client);
+	test_no_child();
+}
+
+static void the_engine_ends_while_an_expression_is_compiled(void **unused)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__FlowApply apply = WIRE__FLOW_APPLY__INIT;
+	Wire__Value value = WIRE__VALUE__INIT, *values = &value;
+	struct test_client client;
+	uint64_t began_ns;
+
+	test_start(&client);
+	test_greet(&client, 2);
+	apply.flow = test_flow(&client, test_open(&client), true, NULL);
+	apply.function = (char[]){ "BPF_FILTER" };
+	value.kind_case = WIRE__VALUE__KIND_TEXT;
+	value.text = strdup(test_slow_expression());
+	apply.args = &values;
+	apply.n_args = 1;
+	request.id = ++client.id;
+	request.call_case = WIRE__REQUEST__CALL_FLOW_APPLY;
+	request.flow_apply = &apply;
+	assert_int_equal(wire_conn_put(client.conn, &request.base, NULL, 0), 0);
+	free(value.text);
+	/* There is a child as soon as the expression is being compiled. */
+	while (waitpid(-1, NULL, WNOHANG) != 0)
+		(void)sched_yield();
+	began_ns = clock_monotonic_ns();
+	test_stop(&client);
+	assert_true(clock_monotonic_ns() - began_ns < 1000000000u); /* 2 s, if it waited */
+	assert_int_equal(client.engine_result, 0);
+	test_no_child();
+}
+
 static void a_request_before_the_greeting_ends_the_session(void **unused)
 {
 	struct test_client client;
@@ -533,6 +614,8 @@ int main(void)
 		cmocka_unit_test(packets_wait_for_their_reader_until_it_closes),
 		cmocka_unit_test(results_outlive_the_device_but_not_the_flow),
 		cmocka_unit_test(errors_name_their_code),
+		cmocka_unit_test(a_slow_expression_is_refused_and_the_flow_goes_on),
+		cmocka_unit_test(the_engine_ends_while_an_expression_is_compiled),
 		cmocka_unit_test(a_request_before_the_greeting_ends_the_session),
 		cmocka_unit_test(garbage_ends_the_session),
 		cmocka_unit_test(functions_describe_themselves),

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The compiler, with its real helper and with one that lies: compiler_helper_main() is wrapped, and
+ * does what test_lie says, if anything.
+ */
+#undef NDEBUG
+#include <assert.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <pcap/bpf.h>
+
+#include "base/clock.h"
+#include "compiler_private.h"
+
+#define TEST_THREADS 8
+#define TEST_ROUNDS 40
+#define TEST_CODE 1025
+
+/* ---- a helper that lies ---- */
+
+struct test_lie {
+	struct compiler_answer head;
+	uint8_t body[16384];
+	size_t n_bytes; /* sent after the head, whatever it says */
+};
+
+static const struct test_lie *test_lie;
+
+_Noreturn void __real_compiler_helper_main(int fd, bool with_parent);
+_Noreturn void __wrap_compiler_helper_main(int fd, bool with_parent);
+
+_Noreturn void __wrap_compiler_helper_main(int fd, bool with_parent)
+{
+	char question[64];
+
+	if (!test_lie)
+		__real_compiler_helper_main(fd, with_parent);
+	(void)!read(fd, question, sizeof(question));
+	(void)!write(fd, &test_lie->head, sizeof(test_lie->head));
+	(void)!write(fd, test_lie->body, test_lie->n_bytes);
+	(void)shutdown(fd, SHUT_WR);
+	for (;;)
+		pause(); /* it must be killed */
+}
+
+/* ---- helpers of the test ---- */
+
+static const char *test_slow(void)
+{
+	static char text[8192];
+	size_t used = 0;
+
+	for (unsigned int i = 0; i < 400; i++)
+		used += (size_t)snprintf(
+			text + used, sizeof(text) - used, "%sport %u", i ? " or " : "", 7 * i + 1);
+	return text;
+}
+
+/* Ask until there is an answer, without sleeping for longer than the machine needs. */
+static int test_ask(struct compiler *compiler, const char *expression, struct filter_program **ret,
+	struct error *err)
+{
+	int r;
+
+	*err = ERROR_INIT;
+	while ((r = compiler_ask(compiler, expression, 1, ret, err)) == COMPILER_E_AGAIN)
+		(void)usleep(200);
+	return r;
+}
+
+static void test_works(struct compiler *compiler)
+{
+	struct filter_program *program;
+	struct error err;
+
+	if (test_ask(compiler, "tcp port 80", &program, &err) != 0)
+		fail_msg("%s", err.text);
+	filter_program_free(program);
+}
+
+/* The field after the name in /proc/PID/stat, and the parent. */
+static bool test_stat(pid_t pid, char ret_name[32], char *ret_state, pid_t *ret_parent)
+{
+	char path[64];
+	FILE *file;
+	int n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	file = fopen(path, "r");
+	if (!file)
+		return false;
+	n = fscanf(file, "%*d (%31[^)]) %c %d", ret_name, ret_state, ret_parent);
+	(void)fclose(file);
+	return n == 3;
+}
+
+/* The only child that is a helper; 0: there is none. */
+static pid_t test_helper(void)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	pid_t found = 0;
+
+	assert_non_null(proc);
+	while ((entry = readdir(proc))) {
+		pid_t pid = atoi(entry->d_name), parent;
+		char name[32], state;
+
+		if (pid <= 0 || !test_stat(pid, name, &state, &parent) || parent != getpid() ||
+			strcmp(name, COMPILER_PROCESS_NAME) != 0)
+			continue;
+		assert_int_equal(found, 0);
+		found = pid;
+	}
+	closedir(proc);
+	return found;
+}
+
+static void test_kill(pid_t pid)
+{
+	char name[32], state = 'R';
+	pid_t parent;
+
+	assert_true(pid > 0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	while (state != 'Z' && test_stat(pid, name, &state, &parent))
+		(void)usleep(100);
+}
+
+static struct compiler *test_begin(void)
+{
+	struct compiler *compiler;
+
+	test_lie = NULL;
+	assert_int_equal(compiler_new(&compiler), 0);
+	return compiler;
+}
+
+/* Neither a process nor a zombie is left. */
+static void test_end(struct compiler *compiler)
+{
+	compiler_free(compiler);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+}
+
+/* ---- tests ---- */
+
+static void programs_are_those_of_libpcap(void **unused)
+{
+	static const char *const expressions[] = { "tcp port 80", "", "ip6 protochain 17",
+		"ip protochain 6 and port 53", "vlan and host 192.0.2.1", "greater 700" };
+	struct compiler *compiler = test_begin();
+	static const _Atomic bool never;
+
+	assert_int_equal(test_helper(), 0); /* none before it is needed */
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(expressions); i++) {
+		const char *expression = expressions[i / 2];
+		_cleanup_(filter_program_freep) struct filter_program *ours = NULL, *theirs = NULL;
+		const struct bpf_insn *our_insns, *their_insns;
+		unsigned int n;
+		struct error err;
+		int r;
+
+		r = i % 2 ? compiler_wait(compiler, expression, 1, &never, &ours, &err)
+			  : test_ask(compiler, expression, &ours, &err);
+		assert_int_equal(r, 0);
+		assert_int_equal(filter_compile(&theirs, expression, 1, &err), 0);
+		n = filter_program_insns(theirs, &their_insns);
+		assert_int_equal(filter_program_insns(ours, &our_insns), n);
+		assert_memory_equal(our_insns, their_insns, n * sizeof(*our_insns));
+	}
+	test_end(compiler);
+}
+
+static void wrong_expressions_are_refused_in_the_words_of_libpcap(void **unused)
+{
+	static const char *const expressions[] = { "tcp prot 80", "port", "ip proto \\\n", "%" };
+	struct compiler *compiler = test_begin();
+	struct filter_program *program;
+	struct error ours, theirs;
+	pid_t helper;
+
+	test_works(compiler);
+	helper = test_helper();
+	for (size_t i = 0; i < ARRAY_SIZE(expressions); i++) {
+		theirs = ERROR_INIT;
+		assert_int_equal(test_ask(compiler, expressions[i], &program, &ours), -EINVAL);
+		assert_int_equal(filter_compile(&program, expressions[i], 1, &theirs), -EINVAL);
+		assert_int_equal(ours.code, TEST_CODE);
+		assert_string_equal(ours.text, theirs.text);
+	}
+	assert_int_equal(test_ask(compiler, "tcp", &program, &ours), 0);
+	filter_program_free(program);
+	assert_int_equal(test_helper(), helper); /* a wrong expression costs no process */
+	test_end(compiler);
+}
+
+static void slow_expressions_end_in_time(void **unused)
+{
+	struct compiler *compiler = test_begin();
+	struct filter_program *program;
+	struct error err = ERROR_INIT;
+	uint64_t began_ns = clock_monotonic_ns();
+	int r;
+
+	assert_int_equal(compiler_ask(compiler, test_slow(), 1, &program, &err), COMPILER_E_AGAIN);
+	assert_true(clock_monotonic_ns() - began_ns < 1000000000u); /* it came back at once */
+	r = test_ask(compiler, test_slow(), &program, &err);
+	assert_int_equal(r, -ETIMEDOUT);
+	assert_int_equal(err.code, TEST_CODE);
+	assert_non_null(strstr(err.text, "split it"));
+	assert_true(clock_monotonic_ns() - began_ns >= COMPILER_TIME_MAX_MS * 1000000ull);
+	assert_int_equal(test_helper(), 0);
+	test_works(compiler);
+	test_end(compiler);
+}
+
+static void another_question_abandons_the_first(void **unused)
+{
+	struct compiler *compiler = test_begin();
+	struct filter_program *program;
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(compiler_ask(compiler, test_slow(), 1, &program, &err), COMPILER_E_AGAIN);
+	test_works(compiler);
+	/* The same words for another link type are another question. */
+	assert_int_equal(compiler_ask(compiler, test_slow(), 1, &program, &err), COMPILER_E_AGAIN);
+	assert_int_equal(
+		compiler_ask(compiler, test_slow(), 101, &program, &err), COMPILER_E_AGAIN);
+	test_end(compiler); /* also with a question open */
+}
+
+static void long_expressions_pass_or_are_refused(void **unused)
+{
+	static char text[FILTER_EXPRESSION_MAX + 2];
+	struct compiler *compiler = test_begin();
+	struct filter_program *program;
+	struct error err;
+	static const _Atomic bool never;
+
+	memset(text, ' ', sizeof(text) - 1);
+	memcpy(text, "tcp", 3);
+	assert_int_equal(test_ask(compiler, text, &program, &err), -EINVAL);
+	assert_int_equal(err.code, TEST_CODE);
+	assert_int_equal(compiler_wait(compiler, text, 1, &never, &program, &err), -EINVAL);
+	text[FILTER_EXPRESSION_MAX] = '\0';
+	assert_int_equal(test_ask(compiler, text, &program, &err), 0);
+	filter_program_free(program);
+	test_end(compiler);
+}
+
+static void a_helper_that_dies_is_replaced(void **unused)
+{
+	struct compiler *compiler = test_begin();
+	struct filter_program *program;
+	struct error err = ERROR_INIT;
+	pid_t first;
+
+	test_works(compiler);
+	first = test_helper();
+	test_kill(first);
+	test_works(compiler);
+	assert_int_not_equal(test_helper(), first);
+	assert_int_equal(compiler_ask(compiler, test_slow(), 1, &program, &err), COMPILER_E_AGAIN);
+	test_kill(test_helper());
+	assert_int_equal(test_ask(compiler, test_slow(), &program, &err), -EPIPE);
+	assert_int_equal(err.code, TEST_CODE);
+	test_works(compiler);
+	test_end(compiler);
+}
+
+static void the_helper_is_confined(void **unused)
+{
+	struct compiler *compiler = test_begin();
+	unsigned int n_fds = 0, n_found = 0;
+	char path[64], line[256];
+	struct dirent *entry;
+	DIR *dir;
+	FILE *file;
+
+	(void)signal(SIGUSR1, SIG_IGN);
+	test_works(compiler);
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)test_helper());
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		n_fds += entry->d_name[0] != '.';
+	closedir(dir);
+	assert_int_equal(n_fds, 1);
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)test_helper());
+	file = fopen(path, "r");
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file))
+		n_found += strcmp(line, "NoNewPrivs:\t1\n") == 0 ||
+			strcmp(line, "SigIgn:\t0000000000000000\n") == 0;
+	(void)fclose(file);
+	assert_int_equal(n_found, 2);
+	(void)signal(SIGUSR1, SIG_DFL);
+	test_end(compiler);
+}
+
+static void *test_thread(void *argument)
+{
+	static const _Atomic bool never;
+	struct compiler *compiler = argument;
+
+	for (unsigned int i = 0; i < TEST_ROUNDS; i++) {
+		struct filter_program *program = NULL;
+		struct error err = ERROR_INIT;
+		char text[32];
+
+		(void)snprintf(text, sizeof(text), "port %u", i + 1);
+		if (compiler_wait(compiler, text, 1, &never, &program, &err) != 0)
+			return argument;
+		filter_program_free(program);
+	}
+	return NULL;
+}
+
+static void many_threads_take_turns(void **unused)
+{
+	struct compiler *compiler = test_begin();
+	pthread_t threads[TEST_THREADS];
+	void *failed;
+
+	for (unsigned int i = 0; i < TEST_THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, test_thread, compiler), 0);
+	for (unsigned int i = 0; i < TEST_ROUNDS; i++)
+		test_works(compiler);
+	for (unsigned int i = 0; i < TEST_THREADS; i++) {
+		assert_int_equal(pthread_join(threads[i], &failed), 0);
+		assert_null(failed);
+	}
+	test_end(compiler);
+}
+
+struct test_cancel {
+	struct compiler *compiler;
+	_Atomic bool cancel;
+	struct error err;
+};
+
+static void *test_cancelled(void *argument)
+{
+	struct test_cancel *c = argument;
+	struct filter_program *program;
+
+	return compiler_wait(c->compiler, test_slow(), 1, &c->cancel, &program, &c->err) ==
+			-ECANCELED
+		? NULL
+		: argument;
+}
+
+static void waiting_can_be_cancelled(void **unused)
+{
+	struct test_cancel c = { .compiler = test_begin() };
+	pthread_t thread;
+	uint64_t began_ns;
+	void *failed;
+
+	(void)test_slow(); /* its static text is there before the thread reads it */
+	assert_int_equal(pthread_create(&thread, NULL, test_cancelled, &c), 0);
+	while (!test_helper())
+		(void)usleep(100);
+	began_ns = clock_monotonic_ns();
+	c.cancel = true;
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	assert_null(failed);
+	assert_int_equal(c.err.code, TEST_CODE);
+	assert_true(clock_monotonic_ns() - began_ns < 1000000000u);
+	test_end(c.compiler);
+}
+
+static void lies_are_not_believed(void **unused)
+{
+	static const struct {
+		const char *why;
+		struct compiler_answer head;
+		size_t n_bytes;
+		struct bpf_insn insns[2];
+	} cases[] = {
+		{ "no answer", { 0, 8 }, 0, { { 0 } } },
+		{ "an empty program", { 0, 0 }, 0, { { 0 } } },
+		{ "half an instruction", { 0, 12 }, 12, { { 0x06, 0, 0, 1 } } },
+		{ "too large", { 0, 0xfffffff8u }, 16, { { 0x06, 0, 0, 1 } } },
+		{ "an unknown code", { 7, 8 }, 8, { { 0x06, 0, 0, 1 } } },
+		{ "a long text", { TEST_CODE, ERROR_TEXT_BYTES }, 16, { { 0 } } },
+		{ "no memory, and more", { COMPILER_NO_MEMORY, 8 }, 8, { { 0 } } },
+		{ "no end", { 0, 8 }, 8, { { 0x00, 0, 0, 1 } } },
+		{ "a loop", { 0, 16 }, 16, { { 0x05, 0, 0, 0xffffffffu }, { 0x06, 0, 0, 1 } } },
+		{ "a jump out", { 0, 16 }, 16, { { 0x05, 0, 0, 9 }, { 0x06, 0, 0, 1 } } },
+		{ "an unknown instruction", { 0, 16 }, 16,
+			{ { 0xff, 0, 0, 0 }, { 0x06, 0, 0, 1 } } },
+	};
+	struct compiler *compiler = test_begin();
+	struct test_lie lie;
+	struct error err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct filter_program *program;
+
+		lie = (struct test_lie){ .head = cases[i].head, .n_bytes = cases[i].n_bytes };
+		memcpy(lie.body, cases[i].insns, sizeof(cases[i].insns));
+		test_lie = &lie;
+		if (test_ask(compiler, "tcp", &program, &err) != -EPIPE || err.code != TEST_CODE)
+			fail_msg("%s: %s", cases[i].why, err.text);
+	}
+	test_lie = NULL;
+	test_works(compiler);
+	test_end(compiler);
+}
+
+static void what_is_said_unasked_ends_the_helper(void **unused)
+{
+	static const struct bpf_insn all = { 0x06, 0, 0, 1 };
+	struct test_lie lie = { .head = { 0, sizeof(all) }, .n_bytes = sizeof(all) + 8 };
+	struct compiler *compiler = test_begin();
+	struct filter_program *program;
+	struct error err;
+	pid_t liar;
+
+	memcpy(lie.body, &all, sizeof(all));
+	test_lie = &lie;
+	assert_int_equal(test_ask(compiler, "tcp", &program, &err), 0);
+	filter_program_free(program);
+	test_lie = NULL;
+	test_works(compiler); /* with another, though the liar lives */
+	liar = test_helper();
+	assert_int_not_equal(liar, 0);
+	/* Control characters do not reach a terminal. */
+	lie = (struct test_lie){ .head = { TEST_CODE, 4 }, .body = "a\033\nb", .n_bytes = 4 };
+	test_kill(liar);
+	test_lie = &lie;
+	assert_int_equal(test_ask(compiler, "tcp", &program, &err), -EINVAL);
+	assert_string_equal(err.text, "a??b");
+	test_end(compiler);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(programs_are_those_of_libpcap),
+		cmocka_unit_test(wrong_expressions_are_refused_in_the_words_of_libpcap),
+		cmocka_unit_test(slow_expressions_end_in_time),
+		cmocka_unit_test(another_question_abandons_the_first),
+		cmocka_unit_test(long_expressions_pass_or_are_refused),
+		cmocka_unit_test(a_helper_that_dies_is_replaced),
+		cmocka_unit_test(the_helper_is_confined),
+		cmocka_unit_test(many_threads_take_turns),
+		cmocka_unit_test(waiting_can_be_cancelled),
+		cmocka_unit_test(lies_are_not_believed),
+		cmocka_unit_test(what_is_said_unasked_ends_the_helper),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
