@@ -4,7 +4,7 @@
 #define MAPI_PKTINFO_H
 
 enum pktinfo {
-	PKT_TS = 0,  /* time of capture, 32.32 fixed point seconds since the Unix epoch */
+	PKT_TS = 0, /* time of capture, 32.32 fixed point seconds since the Unix epoch */
 	PKT_SIZE = 1 /* bytes on the wire */
 };
 

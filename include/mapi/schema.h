@@ -19,14 +19,14 @@ extern "C" {
 
 /* The type of an argument. The values are the historical letters of an argument descriptor. */
 enum mapi_arg_type {
-	MAPI_ARG_INT = 'i',      /* int */
-	MAPI_ARG_ULL = 'l',      /* unsigned long long */
-	MAPI_ARG_CHAR = 'c',     /* char */
-	MAPI_ARG_STRING = 's',   /* const char * */
-	MAPI_ARG_FLOW = 'r',     /* int: flow descriptor of a reference */
-	MAPI_ARG_FUNCTION = 'f', /* int: function id of the reference begun by the MAPI_ARG_FLOW before */
-	MAPI_ARG_FILE = 'w',     /* const char *: path of an output file, opened by the caller's process */
-	MAPI_ARG_REFS = 'S'      /* const char *: list of references "fid@fd,fid@fd" */
+	MAPI_ARG_INT = 'i', /* int */
+	MAPI_ARG_ULL = 'l', /* unsigned long long */
+	MAPI_ARG_CHAR = 'c', /* char */
+	MAPI_ARG_STRING = 's', /* const char * */
+	MAPI_ARG_FLOW = 'r', /* int: flow descriptor of a reference */
+	MAPI_ARG_FUNCTION = 'f', /* int: function id of the reference that a MAPI_ARG_FLOW began */
+	MAPI_ARG_FILE = 'w', /* const char *: path of an output file, which the caller opens */
+	MAPI_ARG_REFS = 'S' /* const char *: list of references "fid@fd,fid@fd" */
 };
 
 /* A name that stands for a number, e.g. PERIODIC for 2. */
@@ -36,11 +36,11 @@ struct mapi_choice {
 };
 
 struct mapi_arg {
-	const char *name;                  /* lower case, snake_case */
+	const char *name; /* lower case, snake_case */
 	enum mapi_arg_type type;
-	const char *default_text;          /* used when the argument is missing; NULL: it is required */
-	long long min, max;                /* bounds of a number, inclusive; equal: no bounds */
-	int error_code;                    /* mapi/errors.h: reported if it is missing or out of bounds */
+	const char *default_text; /* used when the argument is missing; NULL: it is required */
+	long long min, max; /* bounds of a number, inclusive; equal: no bounds */
+	int error_code; /* mapi/errors.h: reported if it is missing or out of bounds */
 	const struct mapi_choice *choices; /* NULL or n_choices names */
 	unsigned int n_choices;
 	const char *help; /* one sentence */
@@ -52,10 +52,10 @@ enum mapi_field_type {
 	MAPI_FIELD_U64,
 	MAPI_FIELD_I32,
 	MAPI_FIELD_I64,
-	MAPI_FIELD_F64,        /* double */
-	MAPI_FIELD_F80,        /* long double */
-	MAPI_FIELD_TS,         /* uint64_t, 32.32 fixed point seconds since the Unix epoch */
-	MAPI_FIELD_IPV4        /* uint32_t, host byte order */
+	MAPI_FIELD_F64, /* double */
+	MAPI_FIELD_F80, /* long double */
+	MAPI_FIELD_TS, /* uint64_t, 32.32 fixed point seconds since the Unix epoch */
+	MAPI_FIELD_IPV4 /* uint32_t, host byte order */
 };
 
 /* How the values of several workers or sensors become one. */
@@ -76,11 +76,11 @@ struct mapi_field {
 };
 
 /* Flags of a function. */
-#define MAPI_FUNCTION_FILTERS (1u << 0)    /* later functions see only what it lets pass */
+#define MAPI_FUNCTION_FILTERS (1u << 0) /* later functions see only what it lets pass */
 #define MAPI_FUNCTION_TRANSFORMS (1u << 1) /* later functions see other packets */
-#define MAPI_FUNCTION_REFERABLE (1u << 2)  /* other functions may refer to its value */
-#define MAPI_FUNCTION_PACKETS (1u << 3)    /* read by mapi_get_next_pkt() */
-#define MAPI_FUNCTION_BLOCKING (1u << 4)   /* mapi_read_results() waits for the next record */
+#define MAPI_FUNCTION_REFERABLE (1u << 2) /* other functions may refer to its value */
+#define MAPI_FUNCTION_PACKETS (1u << 3) /* read by mapi_get_next_pkt() */
+#define MAPI_FUNCTION_BLOCKING (1u << 4) /* mapi_read_results() waits for the next record */
 
 /**
  * struct mapi_function_desc - a function, as its library describes it

@@ -5,10 +5,10 @@
 
 typedef struct stats {
 	unsigned long long count; /* samples taken */
-	long double sum;          /* of the samples */
-	long double sum2;         /* of their squares */
-	double max;               /* 0 while count is 0 */
-	double min;               /* 0 while count is 0 */
+	long double sum; /* of the samples */
+	long double sum2; /* of their squares */
+	double max; /* 0 while count is 0 */
+	double min; /* 0 while count is 0 */
 } stats_t;
 
 #endif

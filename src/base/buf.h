@@ -2,8 +2,8 @@
 /*
  * A bounded cursor over bytes that nobody vouches for.
  *
- * Every get reads only if all its bytes are there; after the first failure the cursor is failed, all
- * later gets give 0, and buf_ok() is false. So a parser reads a whole structure and asks once.
+ * Every get reads only if all its bytes are there; after the first failure the cursor is failed,
+ * all later gets give 0, and buf_ok() is false. So a parser reads a whole structure and asks once.
  */
 #ifndef MAPI_BASE_BUF_H
 #define MAPI_BASE_BUF_H
@@ -57,15 +57,15 @@ static inline uint8_t buf_get_u8(struct buf *b)
 	return p ? *p : 0;
 }
 
-#define BUF_GET(name, type, convert)                                                               \
-	static inline type name(struct buf *b)                                                     \
-	{                                                                                          \
-		const uint8_t *p = buf_take(b, sizeof(type));                                      \
-		type v = 0;                                                                        \
-                                                                                                   \
-		if (p)                                                                             \
-			memcpy(&v, p, sizeof(v));                                                  \
-		return convert(v);                                                                 \
+#define BUF_GET(name, type, convert)                          \
+	static inline type name(struct buf *b)                \
+	{                                                     \
+		const uint8_t *p = buf_take(b, sizeof(type)); \
+		type v = 0;                                   \
+                                                              \
+		if (p)                                        \
+			memcpy(&v, p, sizeof(v));             \
+		return convert(v);                            \
 	}
 BUF_GET(buf_get_be16, uint16_t, be16toh)
 BUF_GET(buf_get_be32, uint32_t, be32toh)

@@ -13,12 +13,12 @@
 
 #define _cleanup_(f) __attribute__((cleanup(f)))
 
-#define DEFINE_CLEANUP(type, destructor)                                                           \
-	static inline void destructor##p(type *object)                                             \
-	{                                                                                          \
-		if (*object)                                                                       \
-			destructor(*object);                                                       \
-	}                                                                                          \
+#define DEFINE_CLEANUP(type, destructor)               \
+	static inline void destructor##p(type *object) \
+	{                                              \
+		if (*object)                           \
+			destructor(*object);           \
+	}                                              \
 	_Static_assert(1, "semicolon")
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
@@ -26,11 +26,11 @@
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* Hands over what @x owns: the value is returned and @x is emptied. */
-#define TAKE(x)                                                                                    \
-	({                                                                                         \
-		__typeof__(x) take_ = (x);                                                         \
-		(x) = NULL;                                                                        \
-		take_;                                                                             \
+#define TAKE(x)                            \
+	({                                 \
+		__typeof__(x) take_ = (x); \
+		(x) = NULL;                \
+		take_;                     \
 	})
 
 static inline void cleanup_freep(void *object)

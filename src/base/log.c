@@ -24,8 +24,8 @@ static void log_write(const char *cause, const char *fmt, va_list ap)
 	char text[1024];
 
 	(void)vsnprintf(text, sizeof(text), fmt, ap); /* a cut message is still useful */
-	(void)fprintf(stderr, "%s: %s%s%s\n", log_program, text, cause ? ": " : "",
-		cause ? cause : "");
+	(void)fprintf(
+		stderr, "%s: %s%s%s\n", log_program, text, cause ? ": " : "", cause ? cause : "");
 }
 
 void log_event(int level, const char *fmt, ...)

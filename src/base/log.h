@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Events for people, on standard error or in the journal. Only daemons log; libraries return errors.
- * Levels are those of <syslog.h>.
+ * Events for people, on standard error or in the journal. Only daemons log; libraries return
+ * errors. Levels are those of <syslog.h>.
  */
 #ifndef MAPI_BASE_LOG_H
 #define MAPI_BASE_LOG_H

@@ -11,7 +11,8 @@
 static const struct function_library {
 	const struct function *const *functions;
 	const unsigned int *n_functions;
-} function_libraries[] = { /* in order of look-up */
+} function_libraries[] = {
+	/* In order of look-up. */
 	{ std_functions, &std_n_functions },
 };
 
@@ -38,8 +39,9 @@ const struct function *function_find(const char *name)
 			return NULL;
 		if (strlen(f->desc.name) != base_len || strncmp(f->desc.name, base, base_len) != 0)
 			continue;
-		if (!colon || (strlen(f->desc.library) == (size_t)(colon - name) &&
-				      strncmp(f->desc.library, name, (size_t)(colon - name)) == 0))
+		if (!colon ||
+			(strlen(f->desc.library) == (size_t)(colon - name) &&
+				strncmp(f->desc.library, name, (size_t)(colon - name)) == 0))
 			return f;
 	}
 }
@@ -60,7 +62,8 @@ static unsigned int function_distance(const char *a, const char *b)
 		row[0] = i;
 		for (unsigned int j = 1; j <= b_len; j++) {
 			unsigned int above = row[j];
-			bool same = toupper((unsigned char)a[i - 1]) == toupper((unsigned char)b[j - 1]);
+			bool same = toupper((unsigned char)a[i - 1]) ==
+				toupper((unsigned char)b[j - 1]);
 
 			row[j] = MIN(MIN(row[j] + 1, row[j - 1] + 1), diagonal + (same ? 0 : 1));
 			diagonal = above;

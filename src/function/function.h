@@ -30,24 +30,24 @@
 #define FUNCTION_ARGS_MAX 8
 #define FUNCTION_REFS_MAX 4
 
-struct ring;            /* wire/ring.h */
-struct filter_program;  /* filter/filter.h */
-struct search_pattern;  /* search/search.h */
+struct ring; /* wire/ring.h */
+struct filter_program; /* filter/filter.h */
+struct search_pattern; /* search/search.h */
 
 enum function_order {
-	FUNCTION_FREE,     /* any split of the packets; merge() makes them one */
+	FUNCTION_FREE, /* any split of the packets; merge() makes them one */
 	FUNCTION_AFFINITY, /* packets of one bidirectional flow together, each flow's in order */
-	FUNCTION_ORDER,    /* all packets, in order */
+	FUNCTION_ORDER, /* all packets, in order */
 	_FUNCTION_ORDER_N
 };
 
 /* One argument, checked against its struct mapi_arg. */
 struct function_value {
-	long long number;         /* INT, CHAR, FLOW, FUNCTION */
+	long long number; /* INT, CHAR, FLOW, FUNCTION */
 	unsigned long long large; /* ULL */
-	const char *text;         /* STRING, FILE (its path, for messages), REFS; never NULL; borrowed
-				   * during open() */
-	int fd;                   /* FILE: open for writing, owned by the caller; dup() to keep */
+	const char *text; /* STRING, FILE (its path, for messages), REFS; never NULL; borrowed
+			   * during open() */
+	int fd; /* FILE: open for writing, owned by the caller; dup() to keep */
 };
 
 /**
@@ -105,8 +105,8 @@ struct function_call {
  * @desc:         what users see: name, arguments, result, flags
  * @order:        how its packets may be split
  * @wants_decode: process() reads call->decode
- * @follows_time: periods follow the domain's watermark: process() is called for every batch, also when
- *                nothing is selected (semantics T1)
+ * @follows_time: periods follow the domain's watermark: process() is called for every batch, also
+ * when nothing is selected (semantics T1)
  * @resets_refs:  process() may call reset_ref(): the function and its sources run packet by packet
  * @order_of, @resets_refs_of: the same for one open instance, where it is less demanding than the
  *                descriptor must be; NULL: as the descriptor says
@@ -133,7 +133,7 @@ struct function {
 
 	/* A pure filter is decided by the plan, not by process() (semantics O3): it returns its
 	 * program or pattern here and leaves process NULL. */
-	const char *(*filter)(const void *instance);                   /* a pcap expression */
+	const char *(*filter)(const void *instance); /* a pcap expression */
 	const struct search_pattern *(*search)(const void *instance);
 
 	/* A worker. Filters clear bits of *selection within the range; others leave it alone.
@@ -142,8 +142,8 @@ struct function {
 		struct packet_mask *selection);
 
 	/* A worker. A transform makes the packets of a child domain: packet i of @ret stands for
-	 * packet i of call->batch, whole batch at once, pure, no state. @memory: memory_bytes of this
-	 * worker for bytes that @ret points to. */
+	 * packet i of call->batch, whole batch at once, pure, no state. @memory: memory_bytes of
+	 * this worker for bytes that @ret points to. */
 	void (*transform)(const struct function_call *call, const void *instance, void *memory,
 		struct packet_batch *ret);
 	size_t memory_bytes;
@@ -155,7 +155,7 @@ struct function {
 	/* NULL: the first result_bytes of the state are the result. */
 	void (*read)(const void *instance, const void *state, void *ret_result);
 
-	/* The worker that saw the end of the source, once, in order; not after an error. NULL ok. */
+	/* By the worker that saw the end of the source, once; not after an error. NULL ok. */
 	void (*finish)(const struct function_call *call, void *instance, void *state);
 
 	/* Any thread: wake a process() that waits (a full ring), because the flow closes: whatever

@@ -91,8 +91,8 @@ static inline unsigned int packet_mask_next(const struct packet_mask *m, unsigne
 }
 
 /* The body may clear bits of *m at or before i. */
-#define packet_mask_for_each(i, m)                                                                 \
-	for (unsigned int i = packet_mask_next(m, 0); i < PACKET_BATCH_MAX;                        \
+#define packet_mask_for_each(i, m)                                          \
+	for (unsigned int i = packet_mask_next(m, 0); i < PACKET_BATCH_MAX; \
 		i = packet_mask_next(m, i + 1))
 
 #endif

@@ -12,7 +12,7 @@
 
 #include "mask.h"
 
-/* No packet is longer: what claims to be is damage. Equals libpcap's MAXIMUM_SNAPLEN for Ethernet. */
+/* No packet is longer: what claims to be is damage. As libpcap's MAXIMUM_SNAPLEN for Ethernet. */
 #define PACKET_CAP_BYTES_MAX 262144u
 
 /**

@@ -7,7 +7,8 @@
 
 uint64_t model_ts(uint64_t ts_ns)
 {
-	return (ts_ns / 1000000000u) << 32 | (((ts_ns % 1000000000u) << 32) + 999999999u) / 1000000000u;
+	return (ts_ns / 1000000000u) << 32 |
+		(((ts_ns % 1000000000u) << 32) + 999999999u) / 1000000000u;
 }
 
 uint64_t model_digest(
