@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -289,6 +290,33 @@ static void test_a_closed_pipe_is_reported(void **state)
 	assert_non_null(strstr(err.text, "Broken pipe"));
 }
 
+static void *cancel_soon(void *writer)
+{
+	(void)usleep(20000);
+	capfile_writer_cancel(writer);
+	return NULL;
+}
+
+/* More than the pipe holds, nobody reads: the writer waits until it is cancelled. */
+static void test_a_cancelled_writer_waits_for_no_reader(void **state)
+{
+	struct capfile_writer *writer;
+	struct error err = ERROR_INIT;
+	struct capfile_packet packet = packet_of(1000);
+	pthread_t thread;
+	int fds[2], r = 0;
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	writer = writer_on(fds[1], CAPFILE_PCAPNG, 0);
+	assert_int_equal(pthread_create(&thread, NULL, cancel_soon, writer), 0);
+	for (unsigned int i = 0; i < 1000000 && r == 0; i++)
+		r = capfile_write(writer, &packet, &err);
+	assert_int_equal(r, -EINVAL);
+	assert_int_equal(capfile_writer_close(writer, NULL), -EINVAL);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	(void)close(fds[0]);
+}
+
 static int teardown(void **state)
 {
 	capfile_file_deinit(&format);
@@ -308,6 +336,7 @@ int main(void)
 		cmocka_unit_test(test_a_full_device_is_reported),
 		cmocka_unit_test(test_a_full_disk_leaves_complete_records),
 		cmocka_unit_test(test_a_closed_pipe_is_reported),
+		cmocka_unit_test(test_a_cancelled_writer_waits_for_no_reader),
 	};
 
 	for (size_t i = 0; i < sizeof(data); i++)

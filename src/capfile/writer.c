@@ -7,17 +7,21 @@
 #include "writer_private.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
+#include "base/clock.h"
 #include "mapi/errors.h"
 #include "packet/packet.h"
 
 #define WRITER_MAGIC_US 0xa1b2c3d4u
 #define WRITER_MAGIC_NS 0xa1b23c4du
 #define WRITER_NS_PER_S 1000000000u
+#define WRITER_POLL_MS 10
+#define WRITER_GRACE_NS 50000000u
 
 struct writer_pcap_header {
 	uint32_t magic;
@@ -61,19 +65,50 @@ static void writer_cut(struct capfile_writer *writer, size_t n_bytes)
 	}
 }
 
+/* Until a pipe takes something. Return: false if the writer was cancelled and nobody reads. */
+static bool writer_wait(struct capfile_writer *writer)
+{
+	for (;;) {
+		struct pollfd pollfd = { .fd = writer->fd, .events = POLLOUT };
+
+		if (atomic_load(&writer->cancelled)) {
+			uint64_t now_ns = clock_monotonic_ns();
+
+			if (!writer->deadline_ns)
+				writer->deadline_ns = now_ns + WRITER_GRACE_NS;
+			if (now_ns >= writer->deadline_ns)
+				return false;
+		}
+		if (poll(&pollfd, 1, WRITER_POLL_MS) > 0)
+			return true; /* if it is an error, write() says which */
+	}
+}
+
+/* One write. What is no regular file may have a reader that does not read, and the descriptor may
+ * be shared with others, so it cannot be made non-blocking: a pipe that can be written to takes
+ * PIPE_BUF bytes without waiting. */
+static ssize_t writer_write(struct capfile_writer *writer, struct iovec *v, int n_v)
+{
+	struct iovec piece = { .iov_base = v->iov_base,
+		.iov_len = MIN(v->iov_len, (size_t)PIPE_BUF) };
+
+	if (writer->regular)
+		return writev(writer->fd, v, n_v);
+	if (writer_wait(writer))
+		return writev(writer->fd, &piece, 1);
+	errno = ECANCELED;
+	return -1;
+}
+
 static int writer_out(struct capfile_writer *writer, struct iovec *v, int n_v, struct error *err)
 {
 	size_t done = 0;
 
 	while (n_v > 0) {
-		ssize_t n = writev(writer->fd, v, n_v);
+		ssize_t n = writer_write(writer, v, n_v);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN) {
-			(void)poll(&(struct pollfd){ .fd = writer->fd, .events = POLLOUT }, 1, -1);
-			continue;
-		}
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue; /* another process took the room in the pipe */
 		if (n < 0) {
 			writer->failed = errno;
 			writer_cut(writer, done);
@@ -264,6 +299,12 @@ int capfile_writer_flush(struct capfile_writer *writer, struct error *err)
 	int r = writer_begin(writer, WRITER_LINKTYPE_ETHERNET, err);
 
 	return r < 0 ? r : writer_empty(writer, err);
+}
+
+void capfile_writer_cancel(struct capfile_writer *writer)
+{
+	if (writer)
+		atomic_store(&writer->cancelled, true);
 }
 
 int capfile_writer_close(struct capfile_writer *writer, struct error *err)

@@ -71,6 +71,10 @@ int capfile_write_drops(struct capfile_writer *writer, uint16_t ifindex, uint64_
 /* Hand everything to the kernel. */
 int capfile_writer_flush(struct capfile_writer *writer, struct error *err);
 
+/* Any thread: a pipe whose reader does not read is waited for a moment only, now and ever after;
+ * then writing fails. A reader that reads gets everything. Takes NULL. */
+void capfile_writer_cancel(struct capfile_writer *writer);
+
 /* Flush, close, free; takes NULL. Return: as capfile_write(). */
 int capfile_writer_close(struct capfile_writer *writer, struct error *err);
 

@@ -3,6 +3,7 @@
 #ifndef MAPI_CAPFILE_WRITER_PRIVATE_H
 #define MAPI_CAPFILE_WRITER_PRIVATE_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "writer.h"
@@ -29,6 +30,7 @@ struct writer_interface {
  * struct capfile_writer - see writer.h
  * @linktype:      pcap: of the file, once @begun
  * @begun:         the file header has been written
+ * @cancelled:     capfile_writer_cancel() was called; @deadline_ns: wait no longer than that
  * @failed:        errno of the first failure; nothing is written afterwards
  * @written_bytes: handed to the kernel
  * @recent:        pcapng: interface of the last packet, most often that of the next
@@ -44,6 +46,8 @@ struct capfile_writer {
 	uint32_t linktype;
 	bool regular;
 	bool begun;
+	_Atomic bool cancelled;
+	uint64_t deadline_ns;
 	int failed;
 	uint64_t written_bytes;
 	struct writer_interface *interfaces;

@@ -79,8 +79,17 @@ static void std_to_file_close(void *instance)
 {
 	struct std_to_file_instance *self = instance;
 
-	/* Nobody is left to hear of a failure: who wants to know waits for the end or the limit. */
+	/* What is still buffered must not make the daemon wait for the reader of a pipe. Nobody is
+	 * left to hear of a failure: who wants to know waits for the end or the limit. */
+	capfile_writer_cancel(self->writer);
 	(void)capfile_writer_close(self->writer, NULL);
+}
+
+static void std_to_file_cancel(void *instance)
+{
+	struct std_to_file_instance *self = instance;
+
+	capfile_writer_cancel(self->writer);
 }
 
 static void std_to_file_init(const void *instance, void *state)
@@ -200,6 +209,7 @@ const struct function std_to_file = {
 	.state_bytes = sizeof(struct std_to_file_state),
 	.open = std_to_file_open,
 	.close = std_to_file_close,
+	.cancel = std_to_file_cancel,
 	.process = std_to_file_process,
 	.init = std_to_file_init,
 	.finish = std_to_file_finish,
