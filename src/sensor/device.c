@@ -66,20 +66,43 @@ static void device_cancel(const struct plan_flow *flow)
 	}
 }
 
-static void device_free_retired(struct device *device, uint64_t below_epoch)
+/* May a worker's run refer to the plan of this epoch, now or when it adopts what it has just taken?
+ * A worker that waits for packets takes the current plan next, so plans that came and went
+ * meanwhile are nobody's. With plan_lock held. */
+static bool device_plan_used(const struct device *device, uint64_t epoch)
 {
-	struct device_plan **link = &device->retired;
+	for (unsigned int w = 0; w < device->n_threads; w++) {
+		const struct device_worker *worker = &device->workers[w];
 
+		if (worker->epoch == epoch || (worker->epoch < epoch && !worker->idle))
+			return true;
+	}
+	return false;
+}
+
+static void device_free_retired(struct device *device)
+{
+	struct device_plan **link = &device->retired, *unused = NULL;
+
+	(void)pthread_mutex_lock(&device->plan_lock);
 	while (*link) {
 		struct device_plan *retired = *link;
 
-		if (retired->epoch >= below_epoch) {
+		if (device_plan_used(device, retired->epoch)) {
 			link = &retired->next;
 			continue;
 		}
 		*link = retired->next;
-		plan_free(retired->plan);
-		free(retired);
+		retired->next = unused;
+		unused = retired;
+	}
+	(void)pthread_mutex_unlock(&device->plan_lock);
+	while (unused) {
+		struct device_plan *next = unused->next;
+
+		plan_free(unused->plan);
+		free(unused);
+		unused = next;
 	}
 }
 
@@ -91,7 +114,8 @@ struct device *device_free(struct device *device)
 	device_join(device);
 	for (unsigned int w = 0; device->workers && w < device->n_workers; w++)
 		plan_run_free(device->workers[w].run);
-	device_free_retired(device, UINT64_MAX);
+	device->n_threads = 0; /* nobody uses anything */
+	device_free_retired(device);
 	plan_free(device->plan);
 	if (device->source)
 		device->driver->close(device->source);
@@ -209,6 +233,7 @@ int device_start(struct device *device)
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (unsigned int w = 0; w < device->n_workers && r == 0; w++) {
 		device->workers[w].device = device;
+		device->workers[w].idle = true; /* until it runs */
 		r = -pthread_create(
 			&device->workers[w].thread, NULL, worker_main, &device->workers[w]);
 		device->n_threads += r == 0;
@@ -314,16 +339,13 @@ void device_remove(struct device *device, struct device_flow *flow)
 
 bool device_settled(struct device *device)
 {
-	bool settled = true, adopted = true;
+	bool settled = true;
 
 	(void)pthread_mutex_lock(&device->plan_lock);
-	for (unsigned int w = 0; w < device->n_threads; w++) {
-		adopted &= device->workers[w].epoch >= device->epoch;
+	for (unsigned int w = 0; w < device->n_threads; w++)
 		settled &= device->workers[w].idle || device->workers[w].epoch >= device->epoch;
-	}
 	(void)pthread_mutex_unlock(&device->plan_lock);
-	if (adopted)
-		device_free_retired(device, device->epoch);
+	device_free_retired(device);
 	return settled;
 }
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -36,6 +37,18 @@ static void mapid_usage(FILE *to)
 		to);
 }
 
+/* Each ring, file and device of a client takes descriptors: as many as the administrator allows,
+ * not as few as the default for programs that use select(). */
+static void mapid_raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit); /* or it stays as it is */
+}
+
 static int mapid_private(void)
 {
 	int type;
@@ -54,6 +67,7 @@ static int mapid_private(void)
 	(void)signal(SIGQUIT, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of write() */
+	mapid_raise_limit();
 	r = engine_run_private(MAPID_CLIENT_FD);
 	if (r < 0) {
 		(void)log_errno(LOG_ERR, r, "the private daemon cannot run");

@@ -65,11 +65,6 @@ static int worker_claim(struct device_worker *worker, struct driver_chunk *chunk
 	uint64_t epoch;
 	int r;
 
-	(void)pthread_mutex_lock(&device->plan_lock);
-	worker->idle = true;
-	(void)pthread_mutex_unlock(&device->plan_lock);
-	worker_notify(device);
-
 	(void)pthread_mutex_lock(&device->claim_lock);
 	r = device_stopping(device) ? DRIVER_E_END : device->driver->claim(device->source, chunk);
 	(void)pthread_mutex_lock(&device->plan_lock);
@@ -225,9 +220,16 @@ static void worker_leave(struct device_worker *worker, int r)
 	worker_notify(device);
 }
 
-static bool worker_has_ended(struct device *device)
+/* Whoever commits may wait for a client, so asking may take long: this worker is idle meanwhile. */
+static bool worker_has_ended(struct device_worker *worker)
 {
+	struct device *device = worker->device;
 	bool ended;
+
+	(void)pthread_mutex_lock(&device->plan_lock);
+	worker->idle = true;
+	(void)pthread_mutex_unlock(&device->plan_lock);
+	worker_notify(device);
 
 	(void)pthread_mutex_lock(&device->commit_lock);
 	ended = device->ended;
@@ -241,7 +243,7 @@ void *worker_main(void *argument)
 	struct device *device = worker->device;
 	int r = 0;
 
-	while (!worker_has_ended(device)) {
+	while (!worker_has_ended(worker)) {
 		struct driver_chunk chunk = { .seq = 0 };
 		struct device_clock local = { .pkts = 0 };
 		uint64_t first_ts_ns = UINT64_MAX;
