@@ -53,6 +53,7 @@ struct engine {
 	int fd_base;
 	int fd_last;
 	_Atomic bool is_lost;
+	_Atomic uint64_t asked_ns; /* when a reader of results last asked whether it lives */
 	const unsigned char *results;
 	size_t results_bytes;
 	uint64_t last_id;

@@ -453,11 +453,8 @@ int mapi_close_flow(int fd)
 		atomic_store(&flow->is_closed, true);
 		atomic_store(&flow_table.slots[fd % CLIENT_FLOWS_MAX], NULL);
 		flow_wake(flow);
-		if (!atomic_load(&flow->engine->is_lost)) {
+		if (!atomic_load(&flow->engine->is_lost)) /* a device of its own goes with it */
 			r = flow_close_at_engine(flow->engine, flow->id);
-			if (flow->owns_device)
-				flow_close_device(flow->engine, flow->device);
-		}
 		if (flow_unref(flow))
 			flow_retire(flow);
 	}

@@ -16,6 +16,8 @@
 
 /* A writer holds a slot for nanoseconds; a reader that tries longer looks after the writer. */
 #define RESULT_TRIES 10000
+/* Reading asks at most this often whether the daemon lives. */
+#define RESULT_ASK_NS 10000000u
 
 /* Copy @n_bytes of what @seq guards. Return: false if the daemon died while it wrote. */
 static bool result_copy(struct engine *engine, const _Atomic uint32_t *seq, const void *from,
@@ -201,6 +203,19 @@ static bool result_read_record(struct flow *flow, struct applied *applied)
 	return true;
 }
 
+/* Nobody tells a program that only reads results that the daemon has died: it asks the kernel, but
+ * not each time. */
+static bool result_is_orphaned(struct engine *engine)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+	uint64_t asked_ns = atomic_load_explicit(&engine->asked_ns, memory_order_relaxed);
+
+	if (now_ns - asked_ns < RESULT_ASK_NS)
+		return atomic_load_explicit(&engine->is_lost, memory_order_relaxed);
+	atomic_store_explicit(&engine->asked_ns, now_ns, memory_order_relaxed);
+	return engine_is_lost(engine);
+}
+
 /* ---- the calls ---- */
 
 /* Find a function of a connected flow. Return: a referenced flow, NULL: failed. */
@@ -253,7 +268,7 @@ mapi_results_t *mapi_read_results(int fd, int fid)
 	if (applied->ring && (applied->desc->flags & MAPI_FUNCTION_BLOCKING))
 		is_read = result_read_record(flow, applied);
 	else if ((applied->n_slots > 0 && !result_read_slots(flow->engine, applied)) ||
-		atomic_load_explicit(&flow->engine->is_lost, memory_order_relaxed)) {
+		result_is_orphaned(flow->engine)) {
 		client_fail(MAPI_DAEMON_LOST, "the daemon of this flow ended unexpectedly");
 		is_read = false;
 	}
