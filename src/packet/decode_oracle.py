@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Compare the packet decoder with tshark on real captures.
 
-usage: decode_oracle.py DECODE_FIELDS PCAPS_DIR [FILES]
+usage: decode_oracle.py DECODE_FIELDS PCAPS_DIR [FILES]     MAPI_PCAPS goes before PCAPS_DIR
 
 Takes FILES captures (default 100; 0: all), evenly spread over those of the folder that libpcap
 reads, 2,000 packets of each. Compared: version and protocol of the outer network header, VLAN tags,
@@ -131,7 +131,7 @@ def one_file(program, path):
 
 
 def main():
-    program, folder = sys.argv[1:3]
+    program, folder = sys.argv[1], os.environ.get("MAPI_PCAPS") or sys.argv[2]
     n_files = int(sys.argv[3]) if len(sys.argv) > 3 else 100
     if not shutil.which("tshark"):
         print("skipped: tshark is not installed")
@@ -139,7 +139,7 @@ def main():
     paths = sorted(os.path.join(d, f) for d, _, files in os.walk(folder) for f in files
                    if os.path.splitext(f)[1] not in (".md", ".tsv"))
     if not paths:
-        print("skipped: no captures at %s" % folder)
+        print("skipped: the captures are absent: nothing in %s (MAPI_PCAPS)" % folder)
         return 77
     if 0 < n_files < len(paths):
         paths = [paths[i * len(paths) // n_files] for i in range(n_files)]
