@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "arguments.h"
+#include "facts.h"
 #include "linktype.h"
 #include "print.h"
 #include "result.h"
@@ -45,10 +46,20 @@ struct dump_options {
 	bool line_buffered;
 };
 
+/* The daemon is asked once per interface; interfaces that share a place here, again and again. */
+#define DUMP_INTERFACES 64u
+
+struct dump_interface {
+	bool is_known;
+	unsigned int ifindex;
+	uint32_t linktype;
+};
+
 struct dump {
 	const struct dump_options *options;
 	struct session session;
-	struct linktypes linktypes;
+	uint32_t linktype; /* of -y */
+	struct dump_interface interfaces[DUMP_INTERFACES];
 	struct print_state state;
 	unsigned long long n_pkts;
 };
@@ -75,7 +86,7 @@ static const char dump_help[] =
 	"  -w FILE       write instead: pcapng if it ends in .pcapng, else pcap; - is standard "
 	"output\n"
 	"  --time-precision micro|nano   of printed times, and of a pcap file that is written\n"
-	"  -y TYPE       link type to print, where the file does not tell (EN10MB, RAW ...)\n"
+	"  -y TYPE       print as of this link type (EN10MB, RAW ...), whatever the file says\n"
 	"  --workers N, --color WHEN     as for \"mapi run\"\n"
 	"\n"
 	"mapi-dump(1) has all options, the format of the lines, and exit codes.\n";
@@ -294,16 +305,37 @@ static const struct pipeline_step *dump_last_step(const struct dump *d)
 
 /* ---- printing ---- */
 
+static uint32_t dump_linktype(struct dump *d, const struct mapipkt *pkt)
+{
+	struct dump_interface *interface = &d->interfaces[pkt->ifindex % DUMP_INTERFACES];
+	int linktype;
+
+	if (d->options->linktype)
+		return d->linktype;
+	if (interface->is_known && interface->ifindex == pkt->ifindex)
+		return interface->linktype;
+	linktype = mapi_get_linktype(dump_last_step(d)->fd, pkt->ifindex);
+	if (linktype < 0) { /* only if the daemon is lost: the packets before that are printed */
+		(void)mapi_read_error(&linktype, NULL);
+		return FACTS_LINK_ETHERNET;
+	}
+	*interface = (struct dump_interface){
+		.is_known = true,
+		.ifindex = pkt->ifindex,
+		.linktype = linktype_canonical((uint32_t)linktype),
+	};
+	return interface->linktype;
+}
+
 static void dump_print(struct dump *d, const struct mapipkt *pkt)
 {
-	const uint8_t *data = &pkt->pkt;
 	struct print_packet packet = { .number = ++d->n_pkts,
 		.ts_ns = text_ns_from_ts(pkt->ts),
+		.linktype = dump_linktype(d, pkt),
 		.cap_bytes = pkt->caplen,
 		.wire_bytes = pkt->wlen,
-		.data = data };
+		.data = &pkt->pkt };
 
-	packet.linktype = linktypes_get(&d->linktypes, pkt->ifindex, data, pkt->caplen, pkt->wlen);
 	if (d->options->json)
 		print_packet_json(stdout, &packet);
 	else
@@ -457,14 +489,10 @@ static int dump_run(int argc, char **argv)
 
 	if (code != EXIT_OK)
 		return code;
-	if (session_environment(o.workers, o.seed) < 0 || linktypes_init(&d.linktypes, o.input) < 0)
+	if (session_environment(o.workers, o.seed) < 0)
 		return EXIT_DEVICE;
-	if (o.linktype) {
-		linktypes_deinit(&d.linktypes);
-		if (linktype_parse(o.linktype, &d.linktypes.any) < 0)
-			return dump_usage(
-				"-y wants a link type: EN10MB, RAW, LINUX_SLL ... or a number");
-	}
+	if (o.linktype && linktype_parse(o.linktype, &d.linktype) < 0)
+		return dump_usage("-y wants a link type: EN10MB, RAW, LINUX_SLL ... or a number");
 	if (!mapi_describe_next_function(NULL))
 		code = session_fail(NULL);
 	if (code == EXIT_OK && optind < argc && o.filter_file)
@@ -479,7 +507,6 @@ static int dump_run(int argc, char **argv)
 	if (code == EXIT_OK)
 		code = dump_session(&d);
 	session_deinit(&d.session);
-	linktypes_deinit(&d.linktypes);
 	free(filter);
 	return code;
 }

@@ -264,14 +264,14 @@ static void run_print_json(const struct run_printer *printer, const struct pipel
 	struct json j = JSON_TO(stdout);
 	char ts[TEXT_TIME_BYTES];
 
-	text_rfc3339(ts, result->ts * 1000u);
+	text_rfc3339(ts, status->last_ts_ns);
 	json_object(&j, NULL);
 	json_string(&j, "device", printer->session->path);
 	json_u64(&j, "flow", step->number + 1u);
 	json_string(&j, "function", step->desc->name);
 	json_string(&j, "label", step->label);
 	json_i64(&j, "fid", step->fid);
-	json_string(&j, "ts", ts);
+	json_string(&j, "ts", status->last_ts_ns ? ts : NULL); /* no packet, no time */
 	result_value_json(&j, "value", step->desc, result->res);
 	result_loss_json(&j, "loss", status->lost_pkts);
 	if (status->error) {
