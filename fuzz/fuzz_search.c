@@ -3,13 +3,16 @@
  * Search patterns, sets of them, and packets, against a naive matcher. Input: number of patterns;
  * for each offset, depth, length and text; then packets, each behind its length (all one byte).
  * Checked: errors have a code and a text and leave the output alone; a parsed pattern, written out
- * in hexadecimal, parses to itself; the set finds what the naive matcher finds.
+ * in hexadecimal, parses to itself; the set finds what the naive matcher finds; without memory for
+ * an allocation, the outcome is that. A length above 252 also tries no text, and too long a text.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "fault.h"
 #include "search/search.h"
 #include "search/search_private.h"
 
@@ -54,6 +57,36 @@ static void check_hex(const struct search_pattern *pattern)
 	search_pattern_free(again);
 }
 
+/* No allocation is left when it fails: the sanitizer sees leaks. */
+static void check_without_memory(const char *text, uint32_t offset, uint32_t depth, int wanted)
+{
+	unsigned int n;
+
+	for (unsigned int in = 1; in <= 3; in++) {
+		struct search_pattern *pattern = NULL;
+		bool failed;
+		int r;
+
+		fault_arm(in);
+		r = search_pattern_new(&pattern, text, offset, depth, NULL);
+		failed = fault_disarm(&n);
+		CHECK(failed ? r == -ENOMEM && !pattern : !r == !wanted);
+		search_pattern_free(pattern);
+	}
+}
+
+static void check_limits(void)
+{
+	static char text[SEARCH_TEXT_BYTES_MAX + 2];
+	struct search_pattern *pattern = NULL;
+	struct error err = ERROR_INIT;
+
+	memset(text, 'x', sizeof(text) - 1);
+	CHECK(search_pattern_new(&pattern, text, 0, 0, &err) < 0 && !pattern && err.code);
+	err = ERROR_INIT;
+	CHECK(search_pattern_new(&pattern, NULL, 0, 0, &err) < 0 && !pattern && err.code);
+}
+
 static struct search_pattern *take_pattern(struct buf *in)
 {
 	uint32_t offset = buf_get_u8(in), depth = buf_get_u8(in);
@@ -63,9 +96,12 @@ static struct search_pattern *take_pattern(struct buf *in)
 	const uint8_t *bytes;
 	char text[512];
 	size_t repeat;
+	int r;
 
 	/* Long literals are rare in the corpus: a length above 250 doubles the text. */
 	repeat = n > 250 ? 2 : 1;
+	if (n > 252)
+		check_limits();
 	n = n < buf_left(in) ? n : buf_left(in);
 	bytes = buf_take(in, n);
 	if (!bytes)
@@ -73,7 +109,9 @@ static struct search_pattern *take_pattern(struct buf *in)
 	for (size_t i = 0; i < repeat; i++)
 		memcpy(text + i * n, bytes, n);
 	text[repeat * n] = '\0';
-	if (search_pattern_new(&pattern, text, offset, depth, &err)) {
+	r = search_pattern_new(&pattern, text, offset, depth, &err);
+	check_without_memory(text, offset, depth, r);
+	if (r) {
 		CHECK(!pattern && err.code && err.text[0]);
 		return NULL;
 	}
