@@ -31,12 +31,14 @@
 /**
  * struct compiler_helper - a helper process and what it was asked
  * @pid:        0: there is none
+ * @proven:     it has answered an earlier question
  * @question:   that has not been answered yet; NULL: none
  * @n_head_bytes, @n_body_bytes: how much of the answer has come
  */
 struct compiler_helper {
 	pid_t pid;
 	int fd;
+	bool proven;
 	struct compiler_question *question;
 	uint64_t deadline_ns;
 	struct compiler_answer head;
@@ -127,10 +129,11 @@ static bool compiler_poll(const struct compiler_helper *helper, short events, in
 	return poll(&p, 1, timeout_ms) == 1;
 }
 
-/* Return: 0, -EPIPE: it has ended or does not read. */
-static int compiler_send(const struct compiler_helper *helper, const void *bytes, size_t n_bytes)
+/* If the helper has ended, or does not read, that will show when its answer is wanted. */
+static void compiler_send(const struct compiler_helper *helper)
 {
-	const uint8_t *at = bytes;
+	const uint8_t *at = (const uint8_t *)helper->question;
+	size_t n_bytes = sizeof(*helper->question) + helper->question->n_bytes;
 
 	while (n_bytes > 0) {
 		ssize_t n = send(helper->fd, at, n_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -140,13 +143,12 @@ static int compiler_send(const struct compiler_helper *helper, const void *bytes
 			n_bytes -= (size_t)n;
 		} else if (errno == EAGAIN) {
 			if (clock_monotonic_ns() >= helper->deadline_ns)
-				return -EPIPE;
+				return;
 			(void)compiler_poll(helper, POLLOUT, COMPILER_CANCEL_MS);
 		} else if (errno != EINTR) {
-			return -EPIPE;
+			return;
 		}
 	}
-	return 0;
 }
 
 /* Put a question to the helper, to a new one if it has ended. */
@@ -168,9 +170,29 @@ static int compiler_put(struct compiler_helper *helper, const char *expression, 
 	helper->question = question;
 	helper->deadline_ns = clock_monotonic_ns() + COMPILER_TIME_MAX_MS * 1000000ull;
 	helper->n_head_bytes = helper->n_body_bytes = 0;
+	helper->proven = helper->pid != 0;
 	if (!helper->pid)
 		r = compiler_start(helper);
-	return r < 0 ? r : compiler_send(helper, question, sizeof(*question) + n_bytes);
+	if (r == 0)
+		compiler_send(helper);
+	return r;
+}
+
+/* A helper that has answered before ends: perhaps it was killed for something else, or before it
+ * had read this question. So it is put to a new one, within the same time. */
+static int compiler_put_again(struct compiler_helper *helper)
+{
+	struct compiler_question *question = TAKE(helper->question);
+	int r;
+
+	compiler_end(helper);
+	helper->question = question;
+	helper->n_head_bytes = helper->n_body_bytes = 0;
+	helper->proven = false;
+	r = compiler_start(helper);
+	if (r == 0)
+		compiler_send(helper);
+	return r < 0 ? r : COMPILER_E_AGAIN;
 }
 
 /* ---- answers ---- */
@@ -289,6 +311,8 @@ static int compiler_get(struct compiler_helper *helper, int patience_ms,
 	if (patience_ms > 0)
 		(void)compiler_poll(helper, POLLIN, patience_ms);
 	r = compiler_receive(helper);
+	if (r == -EPIPE && helper->proven)
+		r = compiler_put_again(helper);
 	if (r == COMPILER_E_AGAIN) {
 		if (clock_monotonic_ns() < helper->deadline_ns)
 			return r;

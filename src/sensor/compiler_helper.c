@@ -24,17 +24,6 @@
 #define HELPER_FDS 16 /* the resolver's files and sockets */
 #define HELPER_FD 0
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HELPER_SANITIZED 1 /* shadow memory is larger than any limit */
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define HELPER_SANITIZED 1
-#endif
-#endif
-#ifndef HELPER_SANITIZED
-#define HELPER_SANITIZED 0
-#endif
-
 static void helper_limit(__rlimit_resource_t resource, rlim_t limit)
 {
 	const struct rlimit both = { .rlim_cur = limit, .rlim_max = limit };
@@ -81,7 +70,7 @@ static void helper_confine(int fd, bool with_parent)
 	if (close_range(HELPER_FD + 1, ~0u, 0) < 0) /* Linux before 5.9 */
 		for (int other = HELPER_FD + 1; other < 65536; other++)
 			(void)close(other);
-	if (!HELPER_SANITIZED)
+	if (!COMPILER_SANITIZED) /* shadow memory is larger than any limit */
 		helper_limit_memory();
 	helper_limit(RLIMIT_NOFILE, HELPER_FDS);
 	helper_limit(RLIMIT_CORE, 0);

@@ -25,6 +25,17 @@ struct compiler_answer {
 
 #define COMPILER_NO_MEMORY (-1)
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define COMPILER_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define COMPILER_SANITIZED 1
+#endif
+#endif
+#ifndef COMPILER_SANITIZED
+#define COMPILER_SANITIZED 0
+#endif
+
 /* compiler_helper.c: the life of a helper, in the child after fork(). @with_parent: die with the
  * thread that has forked. */
 _Noreturn void compiler_helper_main(int fd, bool with_parent);
