@@ -5,7 +5,6 @@
 
 #include <mapi.h>
 #include <stdio.h>
-#include <time.h>
 
 /* Print the last error of libmapi behind @what. Return: its code. */
 static inline int flows_error(const char *what)
@@ -21,16 +20,12 @@ static inline int flows_error(const char *what)
 /* Wait until the file of flow @fd is read to its end. Return: 0, -1 if there is no such flow. */
 static inline int flows_wait_end(int fd)
 {
-	const struct timespec pause = { .tv_nsec = 100000 };
-	mapi_flow_info_t info;
+	int r;
 
-	for (;;) {
-		if (mapi_get_flow_info(fd, &info) < 0)
-			return -1;
-		if (info.status == FLOW_FINISHED)
-			return 0;
-		nanosleep(&pause, NULL);
-	}
+	do
+		r = mapi_wait(fd, -1);
+	while (r == 0); /* a signal */
+	return r < 0 ? -1 : 0;
 }
 
 #endif
