@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Utilisation of a link: the bytes that came since the last look, divided by the time of the
- *results.
+ * Utilisation of a link: the bytes that came since the last look, divided by the time between the
+ * results.
  *
  *	link_utilisation FILE [SECONDS]
  */
@@ -33,10 +33,10 @@ static int fail(const char *what)
 int main(int argc, char **argv)
 {
 	unsigned long long bytes, last_bytes = 0, last_us;
-	unsigned int pause_s = argc > 2 ? (unsigned int)atoi(argv[2]) : 1;
+	int pause_s = argc > 2 ? atoi(argv[2]) : 1;
 	struct mapi_result_status status;
 	mapi_results_t *result;
-	int fid;
+	int fid, finished;
 
 	if (argc < 2) {
 		fprintf(stderr, "usage: %s FILE [SECONDS]\n", argv[0]);
@@ -53,11 +53,10 @@ int main(int argc, char **argv)
 	if (!result)
 		return fail("mapi_read_results");
 	last_us = result->ts;
-	status.sz = sizeof(status);
 	do {
-		sleep(pause_s);
-		if (mapi_result_status(fd, fid, 0, &status) < 0)
-			return fail("mapi_result_status");
+		finished = mapi_wait(fd, pause_s * 1000);
+		if (finished < 0)
+			return fail("mapi_wait");
 		result = mapi_read_results(fd, fid);
 		if (!result)
 			return fail("mapi_read_results");
@@ -68,7 +67,10 @@ int main(int argc, char **argv)
 					     : 0.0);
 		last_bytes = bytes;
 		last_us = result->ts;
-	} while (status.status == FLOW_ACTIVE);
+	} while (!finished);
+	status.sz = sizeof(status);
+	if (mapi_result_status(fd, fid, 0, &status) < 0)
+		return fail("mapi_result_status");
 	if (status.error)
 		fprintf(stderr, "%s: %s\n", argv[1], status.error_text);
 	mapi_close_flow(fd);

@@ -7,7 +7,6 @@
 #include <mapi.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 static void check(int outcome, const char *what)
 {
@@ -32,7 +31,6 @@ static unsigned long long value(int fd, int fid)
 int main(int argc, char **argv)
 {
 	int all, some, all_pkts, all_bytes, some_pkts, some_bytes;
-	mapi_flow_info_t info;
 	char *device;
 
 	if (argc != 3) {
@@ -51,12 +49,8 @@ int main(int argc, char **argv)
 	check(mapi_connect(all), "mapi_connect");
 	check(mapi_connect(some), "mapi_connect");
 	check(mapi_start_offline_device(device), "mapi_start_offline_device");
-	for (;;) {
-		check(mapi_get_flow_info(all, &info), "mapi_get_flow_info");
-		if (info.status == FLOW_FINISHED)
-			break;
-		usleep(1000);
-	}
+	check(mapi_wait(all, -1), "mapi_wait");
+	check(mapi_wait(some, -1), "mapi_wait");
 	printf("all: %llu packets, %llu bytes\n", value(all, all_pkts), value(all, all_bytes));
 	printf("%s: %llu packets, %llu bytes\n", argv[2], value(some, some_pkts),
 		value(some, some_bytes));

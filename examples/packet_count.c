@@ -4,6 +4,7 @@
  *
  *	packet_count FILE [EXPRESSION]
  *
+ * The status tells the end here, as it always did; mapi_wait() would save the look once per second.
  * The handler closes the flow and exits: mapi_close_flow() may be called in any signal handler.
  */
 #include <mapi.h>

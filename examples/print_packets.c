@@ -21,7 +21,7 @@ static void terminate(int signo)
 
 static void print_packet(const struct mapipkt *pkt)
 {
-	/* 32.32 fixed point: seconds above, fraction below. */
+	/* 32.32 fixed point: seconds above, fraction below. It is rounded so that this is exact. */
 	unsigned long long ns = ((pkt->ts & 0xffffffff) * 1000000000) >> 32;
 	const unsigned char *byte = &pkt->pkt;
 	unsigned int i;

@@ -10,6 +10,8 @@ if [ ! -r "$trace" ]; then
 	echo "SKIP: there is no $trace"
 	exit 77
 fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 expect() { # wanted last line, program, arguments
 	wanted=$1
 	program=$2
@@ -28,6 +30,12 @@ expect "tcp: 596 packets, $("$bin/offline_count" "$trace" tcp | sed -n 's/.*tcp:
 	{ echo "FAILED: offline_count"; exit 1; }
 expect "2 packets" slapper "$trace" "ip or not ip" www
 [ "$("$bin/print_packets" "$trace" | wc -l)" = 893 ] || { echo "FAILED: print_packets"; exit 1; }
+# Times to the nanosecond.
+if command -v tcpdump > /dev/null; then
+	"$bin/print_packets" "$trace" | cut -d ' ' -f 1 > "$work/got"
+	tcpdump -nr "$trace" -tt --nano 2> /dev/null | grep -Eo '^[0-9]+\.[0-9]{9} ' | tr -d ' ' > "$work/want"
+	cmp "$work/got" "$work/want" || { echo "FAILED: times of print_packets"; exit 1; }
+fi
 [ "$("$bin/print_packets" "$trace" 5 udp | wc -l)" = 5 ] || { echo "FAILED: print_packets 5"; exit 1; }
 "$bin/link_utilisation" "$trace" 0 | grep -q '^283464 bytes' || { echo "FAILED: link_utilisation"; exit 1; }
 "$bin/link_utilisation_ref" "$trace" | grep -q 'in the end: tcp [1-9]' ||
