@@ -168,6 +168,12 @@ static int request_device_open(struct session *session, uint64_t id, const Wire_
 	int r;
 
 	(void)wire_conn_take_fds(session->conn, &args.open.fd, 1); /* none: a live device */
+	if (!wire_conn_has_spare_fds(session->conn)) {
+		cleanup_closep(&args.open.fd);
+		error_set(&err, MAPI_QUOTA_EXCEEDED,
+			"%s: the daemon has no descriptors left (ulimit -n)", open->name);
+		return request_refuse(session, id, &err);
+	}
 	if (session->n_devices >= SESSION_DEVICES_MAX) {
 		cleanup_closep(&args.open.fd);
 		error_set(&err, MAPI_QUOTA_EXCEEDED, "%s: a program may open %d devices at once",

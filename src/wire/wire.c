@@ -40,6 +40,8 @@ struct wire_conn {
 	struct wire_buffer in;
 	int in_fds[WIRE_FDS_MAX];
 	unsigned int n_in_fds;
+	int spare_fds[WIRE_SPARE_FDS];
+	unsigned int n_spare_fds;
 	struct wire_buffer out;
 	uint64_t out_at; /* stream position of out.begin */
 	struct wire_out_fd *out_fds;
@@ -93,6 +95,26 @@ int wire_conn_new(struct wire_conn **ret, int fd)
 	return 0;
 }
 
+/* What does not fit into the table of descriptors is lost without trace when it is received, so
+ * some places are kept for it. */
+static void wire_free_spare_fds(struct wire_conn *conn)
+{
+	while (conn->n_spare_fds > 0)
+		(void)close(conn->spare_fds[--conn->n_spare_fds]); /* a place, nothing else */
+}
+
+bool wire_conn_has_spare_fds(struct wire_conn *conn)
+{
+	while (conn->n_spare_fds < WIRE_SPARE_FDS) {
+		int fd = fcntl(conn->fd, F_DUPFD_CLOEXEC, 3);
+
+		if (fd < 0)
+			return false;
+		conn->spare_fds[conn->n_spare_fds++] = fd;
+	}
+	return true;
+}
+
 struct wire_conn *wire_conn_free(struct wire_conn *conn)
 {
 	if (!conn)
@@ -101,6 +123,7 @@ struct wire_conn *wire_conn_free(struct wire_conn *conn)
 		(void)close(conn->in_fds[i]); /* received, never used */
 	for (size_t i = 0; i < conn->n_out_fds; i++)
 		(void)close(conn->out_fds[i].fd); /* our duplicates */
+	wire_free_spare_fds(conn);
 	if (conn->fd >= 0)
 		(void)close(conn->fd);
 	free(conn->in.bytes);
@@ -161,6 +184,7 @@ static int wire_receive(struct wire_conn *conn)
 	};
 	ssize_t n;
 
+	wire_free_spare_fds(conn);
 	do
 		n = recvmsg(conn->fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);

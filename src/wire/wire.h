@@ -16,6 +16,7 @@
 #define WIRE_VERSION 1u
 #define WIRE_FRAME_BYTES_MAX (1u << 20)
 #define WIRE_FDS_MAX 16 /* received and not taken yet */
+#define WIRE_SPARE_FDS 4 /* as many as any one honest frame carries */
 
 /* An arena of WIRE_ARENA_BYTES(frame) holds whatever any frame of that size unpacks to. */
 #define WIRE_ARENA_FACTOR 128u
@@ -61,6 +62,10 @@ int wire_conn_next(struct wire_conn *conn, const uint8_t **ret_frame, size_t *re
  * Return: 0, -EBADMSG if fewer have come: none is taken.
  */
 int wire_conn_take_fds(struct wire_conn *conn, int ret_fds[], unsigned int n_fds);
+
+/* Are there places for the descriptors of the next frame? Who asks for some, or has received some,
+ * asks this first: descriptors without a place break the connection. */
+bool wire_conn_has_spare_fds(struct wire_conn *conn);
 
 /**
  * wire_conn_put() - queue one message and send what the socket takes
