@@ -295,7 +295,7 @@ static void abuse_close(void)
 		(void)mapi_close_flow(abuse.flows[slot]); /* the number stays: stale from now on */
 }
 
-static void abuse_fork(void);
+static void abuse_fork(const struct mapipkt *pkt);
 
 static void abuse_callback(const struct mapipkt *pkt)
 {
@@ -318,7 +318,7 @@ static void abuse_callback(const struct mapipkt *pkt)
 		break;
 	case 4:
 		if (abuse.traits & ABUSE_FORK)
-			abuse_fork();
+			abuse_fork(pkt);
 		break;
 	default:
 		break;
@@ -453,7 +453,7 @@ static void abuse_step(void)
 		break;
 	case 12:
 		if (abuse.traits & ABUSE_FORK)
-			abuse_fork();
+			abuse_fork(NULL);
 		break;
 	case 13:
 	case 14:
@@ -492,7 +492,7 @@ static void abuse_step(void)
 }
 
 /* A child uses what it has inherited. */
-static void abuse_fork(void)
+static void abuse_fork(const struct mapipkt *pkt)
 {
 	pid_t pid;
 
@@ -514,6 +514,8 @@ static void abuse_fork(void)
 			if (abuse_random(4) == 0)
 				abuse_create();
 		}
+		for (unsigned int i = 0; pkt && i < pkt->caplen; i++) /* a callback's own packet */
+			(void)*(volatile const unsigned char *)(&pkt->pkt + i);
 		_exit(0);
 	}
 	if (abuse_random(2))

@@ -87,6 +87,9 @@ bool engine_is_lost(struct engine *engine);
 const Wire__Reply *engine_call(
 	struct engine *engine, Wire__Request *request, const int fds[], unsigned int n_fds);
 
+/* Before a request whose reply brings descriptors. Return: 0, or -1 with this thread's error. */
+int engine_make_room(struct engine *engine);
+
 /* Descriptors that came with the last reply. Return: 0, -EBADMSG. */
 int engine_take_fds(struct engine *engine, int ret_fds[], unsigned int n_fds);
 

@@ -49,6 +49,7 @@ void device_forget_all(void)
 		struct device *device = device_table.devices;
 
 		device_table.devices = device->next;
+		device->engine->n_users--;
 		free(device);
 	}
 }

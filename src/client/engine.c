@@ -233,6 +233,13 @@ const Wire__Reply *engine_call(
 	return engine_call_timed(engine, request, fds, n_fds, -1);
 }
 
+int engine_make_room(struct engine *engine)
+{
+	if (wire_conn_has_spare_fds(engine->conn))
+		return 0;
+	return client_fail(MAPI_SHM_ERR, "this program has no descriptors left (ulimit -n)");
+}
+
 int engine_take_fds(struct engine *engine, int ret_fds[], unsigned int n_fds)
 {
 	return wire_conn_take_fds(engine->conn, ret_fds, n_fds);
@@ -356,12 +363,17 @@ static void client_forget(void)
 {
 	flow_forget_all();
 	device_forget_all();
-	client.current = engine_free(client.current);
-	while (client.old) {
-		struct engine *engine = client.old;
-
-		client.old = engine->next;
-		engine_free(engine);
+	if (client.current) {
+		client.current->next = client.old;
+		client.old = client.current;
+		client.current = NULL;
+	}
+	/* One may have users left, in a callback that has called fork(). */
+	for (struct engine *engine = client.old; engine; engine = engine->next) {
+		client.last_fd = MAX(client.last_fd, engine->fd_last);
+		atomic_store(&engine->is_lost, true);
+		engine->conn = wire_conn_free(engine->conn);
+		engine->fd = -1;
 	}
 	atomic_store(&client.fork_grandparent, 0);
 	atomic_store(&client.fork_parent, 0);

@@ -162,6 +162,8 @@ void flow_forget_all(void)
 		if (!flow)
 			continue;
 		atomic_store(&flow->is_closed, true);
+		if (!flow_unref(flow))
+			continue; /* fork() was called in a callback, which still has the packet */
 		flow_close_events(flow);
 		flow_dismantle(flow);
 		free(flow);
