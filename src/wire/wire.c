@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 
@@ -145,6 +146,19 @@ union wire_control {
 	char bytes[CMSG_SPACE(sizeof(int) * WIRE_FDS_MAX)];
 };
 
+/* A program may have closed its standard streams: what it prints must not go into our descriptors.
+ */
+static int wire_lift_fd(int fd)
+{
+	int lifted = fd;
+
+	if (fd <= STDERR_FILENO) {
+		lifted = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		(void)close(fd); /* it has been copied, or it is lost */
+	}
+	return lifted;
+}
+
 /* Keep the descriptors of one recvmsg; close them all if there are too many. */
 static int wire_keep_fds(struct wire_conn *conn, struct msghdr *msg)
 {
@@ -159,7 +173,10 @@ static int wire_keep_fds(struct wire_conn *conn, struct msghdr *msg)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-			if (conn->n_in_fds < WIRE_FDS_MAX) {
+			fd = wire_lift_fd(fd);
+			if (fd < 0)
+				r = -EMFILE;
+			else if (conn->n_in_fds < WIRE_FDS_MAX) {
 				conn->in_fds[conn->n_in_fds++] = fd;
 			} else {
 				(void)close(fd);
