@@ -168,7 +168,9 @@ struct mapi_stat {
 
 /* A packet. Its caplen bytes begin at &pkt. */
 struct mapipkt {
-	unsigned long long ts; /* seconds since the Unix epoch, 32.32 fixed point */
+	/* Seconds since the Unix epoch, 32.32 fixed point, rounded up: the fraction times 10^9,
+	 * divided by 2^32 and cut off, is the exact number of nanoseconds. */
+	unsigned long long ts;
 	unsigned short ifindex;
 	unsigned int caplen; /* bytes captured */
 	unsigned int wlen; /* bytes on the wire */
@@ -291,9 +293,8 @@ MAPI_API int mapi_connect(int fd);
  *
  * Return: a packet, valid until the next call for this function or mapi_close_flow(). NULL with
  * error code 0: there is none now (NOWAIT), or the capture file has ended. Otherwise NULL: 6147
- * (bad
- * @fd or @fid), 6143 (not connected), 6145 (closed meanwhile), 6148 (another thread is reading this
- * function's packets), 9005 (daemon lost), or the error that ended the flow.
+ * (bad @fd or @fid), 6143 (not connected), 6145 (closed meanwhile), 6148 (another thread is reading
+ * this function's packets), 9005 (daemon lost), or the error that ended the flow.
  */
 MAPI_API struct mapipkt *mapi_get_next_pkt(int fd, int fid);
 
