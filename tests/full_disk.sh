@@ -30,4 +30,6 @@ for format in MFF_PCAP MFF_PCAPNG; do
 	rm small/out
 done
 umount small
+"$MAPI" dump -r "$OWN/http.pcap" > /dev/full 2> /dev/null && fail "dump does not notice a full standard output"
+"$MAPI" dump -r "$OWN/http.pcap" >&- 2> /dev/null && fail "dump does not notice a closed standard output"
 finish

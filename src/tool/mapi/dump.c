@@ -469,8 +469,10 @@ static int dump_session(struct dump *d)
 		return code;
 	code = d->options->output || d->options->count ? dump_wait_for_end(d)
 						       : dump_print_packets(d);
-	if (fflush(stdout) != 0) {
-		fprintf(stderr, "mapi: standard output: %s\n", strerror(errno));
+	errno = 0;
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "mapi: standard output: %s\n",
+			errno ? strerror(errno) : "not all could be written");
 		return EXIT_DEVICE;
 	}
 	dump_end_if_pipe_closed(d);

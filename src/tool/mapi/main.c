@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* mapi, the command line: finds the verb. A new verb is one file and one line in main_verbs. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "mapi.h"
 #include "mapi/schema.h"
@@ -111,6 +113,16 @@ static int main_verb(const struct verb *verb, int argc, char **argv)
 	return code;
 }
 
+/* If the caller has closed a standard stream, no file that is opened later may take its place. Of
+ * what stands there nothing can be read, and nothing can be written to it. */
+static void main_keep_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null",
+				fd ? O_RDONLY : O_WRONLY); /* the lowest free one: fd */
+}
+
 int main(int argc, char **argv)
 {
 	const struct verb *verb;
@@ -119,6 +131,7 @@ int main(int argc, char **argv)
 	/* A closed pipe (mapi dump ... | head) ends the program quietly, also if the caller's
 	 * caller has left the signal ignored. */
 	(void)signal(SIGPIPE, SIG_DFL);
+	main_keep_streams();
 	if (!word) {
 		main_usage(stderr);
 		return EXIT_USAGE;

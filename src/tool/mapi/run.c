@@ -379,8 +379,10 @@ static int run_session(const struct run_options *o, struct session *session)
 	code = session_wait(session, &progress);
 	progress_end(&progress);
 	run_print_results(&printer);
-	if (fflush(stdout) != 0 && errno != EPIPE) {
-		fprintf(stderr, "mapi: standard output: %s\n", strerror(errno));
+	errno = 0;
+	if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE) {
+		fprintf(stderr, "mapi: standard output: %s\n",
+			errno ? strerror(errno) : "not all could be written");
 		printer.code = EXIT_DEVICE;
 	}
 	if (code == EXIT_INTERRUPTED && !o->quiet)
