@@ -208,8 +208,12 @@ static void fuzz_unpack(struct pass *pass, const ProtobufCMessageDescriptor *typ
 		free(a);
 		free(m);
 	}
+	free(memory);
 	/* An arena that is too small fails, and nothing else happens. */
-	wire_arena_init(&arena, memory, frame_bytes);
+	arena_bytes = frame_bytes / 16 * 16 + 16;
+	memory = aligned_alloc(16, arena_bytes);
+	check(memory != NULL, "out of memory");
+	wire_arena_init(&arena, memory, arena_bytes);
 	(void)protobuf_c_message_unpack(type, &arena.allocator, frame_bytes, frame);
 	free(memory);
 }
