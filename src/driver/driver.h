@@ -104,8 +104,8 @@ struct driver {
 	void (*wake)(struct driver_source *source);
 	/* Any thread. */
 	void (*stats)(const struct driver_source *source, struct driver_stats *ret);
-	/* Any thread. Return: 0, -ENOENT. Interface 0 of a file exists once open() has returned
-	 * unless the format says otherwise (pcapng: after the first packet). */
+	/* Any thread. Return: 0, -ENOENT. Interface 0 exists once open() has returned, unless the
+	 * source is a pipe or pcapng describes it late. */
 	int (*interface)(const struct driver_source *source, unsigned int index,
 		struct driver_interface *ret);
 	struct driver_source *(*close)(struct driver_source *source); /* takes NULL */

@@ -93,6 +93,26 @@ static int file_open_fd(struct driver_source *source, struct error *err)
 	return 0;
 }
 
+/* Formats that describe interfaces among their records: what stands before the first packet is
+ * known from the start, so that filters can be checked for the link type. Whoever reads the records
+ * later meets the same descriptions again, and takes them for known. */
+void file_learn(struct driver_source *source, const uint8_t *bytes, size_t n_bytes)
+{
+	struct capfile_cursor cursor = { .n_interfaces = 0 };
+	struct capfile_span span = { .bytes = bytes,
+		.at = source->format.header_bytes,
+		.stop = n_bytes,
+		.end = n_bytes,
+		.more = true };
+	struct packet_batch batch;
+	struct error ignored = ERROR_INIT;
+
+	if (source->format.kind == CAPFILE_KIND_PCAP)
+		return;
+	/* Damage is reported by who gets there in its turn. */
+	(void)capfile_read(&source->format, &cursor, &span, &batch, 1, source->name, &ignored);
+}
+
 /* Uncompressed regular files are mapped, if the process may map one more. */
 static int file_open_map(struct driver_source *source, struct error *err)
 {
@@ -108,6 +128,7 @@ static int file_open_map(struct driver_source *source, struct error *err)
 			source->name);
 	if (r < 0)
 		return r;
+	file_learn(source, file_map_bytes(source->map), source->map_bytes);
 	source->claim_at = source->true_end = source->format.header_bytes;
 	if (source->format.kind == CAPFILE_KIND_PCAP)
 		source->mode = FILE_MODE_GUESS;

@@ -122,6 +122,9 @@ void file_rewind(struct driver_source *source, struct driver_chunk *chunk);
 int file_verify(struct driver_source *source, struct driver_chunk *chunk);
 void file_release(struct driver_source *source, struct driver_chunk *chunk);
 
+/* file.c: learn the interfaces that are described before the first packet. */
+void file_learn(struct driver_source *source, const uint8_t *bytes, size_t n_bytes);
+
 /* file_stream.c: read until the format is known. Return: 0, DRIVER_E_END when woken, -EINVAL with
  * @err filled, -ENOMEM. */
 int file_stream_probe(struct driver_source *source, struct error *err);

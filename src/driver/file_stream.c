@@ -79,6 +79,7 @@ int file_stream_probe(struct driver_source *source, struct error *err)
 			source->name);
 	if (r < 0)
 		return r;
+	file_learn(source, bytes, n_bytes);
 	n = source->format.header_bytes;
 	source->rest_offset = n;
 	return file_stream_keep(source, bytes + n, n_bytes - n);

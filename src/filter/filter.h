@@ -56,7 +56,16 @@ int filter_program_new(
 	struct filter_program **ret, const struct bpf_insn *insns, unsigned int n_insns);
 
 /**
- * filter_program_insns() - the classic BPF of a program, as filter_program_new() takes it
+ * filter_program_receive() - take over what filter_compile() has made in another process
+ *
+ * As filter_program_new(), but scratch memory may be read before it is written, because libpcap's
+ * programs for link types with headers of variable length do so; it is 0 then.
+ */
+int filter_program_receive(
+	struct filter_program **ret, const struct bpf_insn *insns, unsigned int n_insns);
+
+/**
+ * filter_program_insns() - the classic BPF of a program
  * @ret: the instructions; they live as long as the program
  *
  * Return: their number.

@@ -107,11 +107,9 @@ int filter_program_check_memory(const struct bpf_insn *insns, unsigned int n_ins
 	return r;
 }
 
-int filter_program_new(
-	struct filter_program **ret, const struct bpf_insn *insns, unsigned int n_insns)
+/* Would it run, and end? */
+static int program_check(const struct bpf_insn *insns, unsigned int n_insns)
 {
-	int r;
-
 	if (n_insns < 1 || n_insns > FILTER_INSNS_MAX || !bpf_validate(insns, (int)n_insns))
 		return -EINVAL;
 	for (unsigned int pc = 0; pc < n_insns; pc++) {
@@ -127,10 +125,25 @@ int filter_program_new(
 			insn->k > 31)
 			return -EINVAL;
 	}
-	r = filter_program_check_memory(insns, n_insns);
-	if (r < 0)
-		return r;
-	return filter_program_copy(ret, insns, n_insns);
+	return 0;
+}
+
+int filter_program_new(
+	struct filter_program **ret, const struct bpf_insn *insns, unsigned int n_insns)
+{
+	int r = program_check(insns, n_insns);
+
+	if (r == 0)
+		r = filter_program_check_memory(insns, n_insns);
+	return r < 0 ? r : filter_program_copy(ret, insns, n_insns);
+}
+
+int filter_program_receive(
+	struct filter_program **ret, const struct bpf_insn *insns, unsigned int n_insns)
+{
+	int r = program_check(insns, n_insns);
+
+	return r < 0 ? r : filter_program_copy(ret, insns, n_insns);
 }
 
 unsigned int filter_program_insns(const struct filter_program *program, const struct bpf_insn **ret)

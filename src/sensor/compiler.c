@@ -267,7 +267,7 @@ static int compiler_take(
 	if (helper->head.code == COMPILER_NO_MEMORY)
 		return -EPIPE;
 	/* malloc() has aligned it */
-	r = filter_program_new(ret, (const struct bpf_insn *)(const void *)helper->body,
+	r = filter_program_receive(ret, (const struct bpf_insn *)(const void *)helper->body,
 		(unsigned int)(helper->head.n_bytes / sizeof(struct bpf_insn)));
 	if (r != -EINVAL)
 		return r;
