@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+
 #include "mapi/stats.h"
 #include "plan.h"
 #include "plan_private.h"
@@ -414,6 +416,54 @@ static void a_filter_that_no_link_type_accepts_ends_its_flow(void **unused)
 	plan_flow_free(flows[1]);
 }
 
+/* Does not know at first; knows for one link type only. */
+static int test_compile(void *context, const char *expression, uint32_t linktype, bool may_wait,
+	struct filter_program **ret, struct error *err)
+{
+	unsigned int *n_asked = context;
+
+	if (!may_wait && ++*n_asked < 3)
+		return PLAN_E_AGAIN;
+	if (linktype == test_device.linktype)
+		return filter_compile(ret, expression, linktype, err);
+	(void)error_set(err, 1025, "too long");
+	return -ETIMEDOUT;
+}
+
+static void a_compiler_may_take_its_time_and_fail_later(void **unused)
+{
+	struct function_value args[FUNCTION_ARGS_MAX] = { { .text = "ip" } };
+	unsigned int n_asked = 0;
+	struct plan_device device = test_device;
+	struct plan_instance *instance = NULL;
+	struct error err = ERROR_INIT;
+	struct packet_batch batch;
+	struct plan_flow *flow;
+	struct plan_run *run;
+	struct plan *plan;
+
+	device.compiler = (struct plan_compiler){ .compile = test_compile, .context = &n_asked };
+	assert_int_equal(plan_flow_new(&flow, 1), 0);
+	while (plan_flow_apply(flow, function_find("BPF_FILTER"), args, NULL, 0, &device, &instance,
+		       &err) == PLAN_E_AGAIN)
+		assert_int_equal(flow->n_instances, 0);
+	assert_int_equal(n_asked, 3);
+	assert_int_equal(flow->n_instances, 1);
+	assert_int_equal(plan_new(&plan, &flow, 1, NULL, &err), 0);
+	assert_int_equal(plan_run_new(&run, plan, true), 0);
+	test_fill(&batch, 0, 10);
+	assert_int_equal(plan_run_direct(run, &batch), 0);
+	assert_false(flow->failed);
+	test_fill(&batch, 10, 10);
+	batch.linktype = 101; /* valid there, too, but nobody can say so */
+	assert_int_equal(plan_run_direct(run, &batch), 0);
+	assert_true(flow->failed);
+	assert_string_equal(instance->filter_error.text, "too long");
+	plan_run_free(run);
+	plan_free(plan);
+	plan_flow_free(flow);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -424,6 +474,7 @@ int main(void)
 		cmocka_unit_test(counters_alone_need_no_order),
 		cmocka_unit_test(a_reference_out_of_the_plan_is_refused),
 		cmocka_unit_test(a_filter_that_no_link_type_accepts_ends_its_flow),
+		cmocka_unit_test(a_compiler_may_take_its_time_and_fail_later),
 		cmocka_unit_test(a_bad_filter_leaves_the_flow_as_it_was),
 	};
 
