@@ -51,26 +51,26 @@ static int request_refs(const struct session *session, const struct session_flow
 	return 0;
 }
 
-/* Room for the result in the area; a function without one needs none. */
-static int request_place_result(struct session *session, struct plan_instance *instance)
+/* How much of the result area an instance needs; 0: nothing. */
+static size_t request_result_bytes(const struct mapi_function_desc *desc)
 {
-	const struct mapi_function_desc *desc = &instance->function->desc;
-	struct results_slot *slot;
-	uint64_t offset;
-
 	if (!desc->result_bytes || (desc->flags & MAPI_FUNCTION_BLOCKING))
 		return 0;
-	offset = area_get(session->area, results_slot_bytes(desc->result_bytes));
-	if (offset == AREA_NONE)
-		return -ENOMEM;
-	slot = area_at(session->area, offset);
-	slot->data_bytes = desc->result_bytes;
-	if (instance->function->read)
-		instance->function->read(instance->memory, instance->state, slot->data);
+	return results_slot_bytes(desc->result_bytes);
+}
+
+static void request_place_result(
+	struct session *session, struct plan_instance *instance, uint64_t offset)
+{
+	const struct function *f = instance->function;
+	struct results_slot *slot = area_at(session->area, offset);
+
+	slot->data_bytes = f->desc.result_bytes;
+	if (f->read)
+		f->read(instance->memory, instance->state, slot->data);
 	else
-		memcpy(slot->data, instance->state, desc->result_bytes);
+		memcpy(slot->data, instance->state, f->desc.result_bytes);
 	instance->result = slot;
-	return 0;
 }
 
 static int request_apply_reply(
@@ -104,19 +104,33 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 	struct plan_device device = device_describe(flow->device->device);
 	struct plan_instance *refs[FUNCTION_REFS_MAX];
 	struct apply_values values;
+	size_t result_bytes = request_result_bytes(&f->desc);
+	uint64_t offset = AREA_NONE;
 	unsigned int n_refs = 0;
 	int r = apply_check(&values, &f->desc, apply, fds, err);
 
+	/* First what can fail without a trace. */
+	if (r == 0 && result_bytes) {
+		offset = area_get(session->area, result_bytes);
+		if (offset == AREA_NONE)
+			r = error_set(err, MAPI_QUOTA_EXCEEDED,
+				"%s: the results of this program take all of their %u MiB",
+				f->desc.name, SESSION_AREA_BYTES >> 20);
+	}
 	if (r == 0)
 		r = request_refs(session, flow, &f->desc, &values, refs, &n_refs, err);
 	if (r == 0)
 		r = plan_flow_apply(
 			flow->device_flow.plan, f, values.values, refs, n_refs, &device, ret, err);
-	if (r != 0)
+	if (r != 0) {
+		area_put(session->area, offset, result_bytes);
 		return r;
+	}
 	if (f->ring && f->ring((*ret)->memory))
 		(void)ring_join(f->ring((*ret)->memory), session->rings);
-	return request_place_result(session, *ret);
+	if (result_bytes)
+		request_place_result(session, *ret, offset);
+	return 0;
 }
 
 void request_apply_forget(struct session *session)
