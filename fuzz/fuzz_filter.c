@@ -114,14 +114,25 @@ static struct bpf_insn input_insn(struct input *in)
 static int input_insns(struct input *in, struct filter_program **ret)
 {
 	struct bpf_insn insns[FUZZ_INSNS_MAX + 4];
-	unsigned int n = 0, n_insns = input_byte(in) % FUZZ_INSNS_MAX;
+	const struct bpf_insn *taken;
+	uint8_t first = input_byte(in);
+	unsigned int n = 0, n_insns = first % FUZZ_INSNS_MAX;
+	int r;
 
 	for (unsigned int slot = 0; slot < 3; slot++)
 		insns[n++] = (struct bpf_insn)BPF_STMT(BPF_ST, slot);
 	while (n < n_insns + 3 && in->left)
 		insns[n++] = input_insn(in);
 	insns[n++] = (struct bpf_insn)BPF_STMT(BPF_RET | BPF_A, 0);
-	return filter_program_new(ret, insns, n);
+	if (!(first & FUZZ_INSNS_MAX))
+		return filter_program_new(ret, insns, n);
+	/* From the process that compiles: what is read has been written above. */
+	r = filter_program_receive(ret, insns, n);
+	if (r == 0 &&
+		(filter_program_insns(*ret, &taken) != n ||
+			memcmp(taken, insns, n * sizeof(insns[0])) != 0))
+		abort();
+	return r;
 }
 
 static int input_changed(struct input *in, struct filter_program **ret)
@@ -151,19 +162,42 @@ static int input_changed(struct input *in, struct filter_program **ret)
 	return filter_program_new(ret, insns, base->n_insns);
 }
 
+/* What is refused whatever the expression: its length, and link types that do not exist. */
+static void check_refused(void)
+{
+	static char text[FILTER_EXPRESSION_MAX + 2];
+	struct filter_program *program = NULL;
+	struct error err = ERROR_INIT;
+
+	memset(text, ' ', sizeof(text) - 1);
+	if (filter_compile(&program, text, 1, &err) >= 0 || program || err.code == 0)
+		abort();
+	err = ERROR_INIT;
+	if (filter_compile(&program, "ip", UINT32_MAX, &err) >= 0 || program || err.code == 0)
+		abort();
+	if (filter_dlt(1) != 1 || filter_dlt(UINT32_MAX) != -1)
+		abort();
+}
+
 static int input_expression(struct input *in, struct filter_program **ret)
 {
 	static const uint32_t linktypes[] = { 1, 101, 113, 105, 0, 147 };
-	uint32_t linktype = linktypes[input_byte(in) % ARRAY_SIZE(linktypes)];
+	uint8_t chosen = input_byte(in);
+	uint32_t linktype = linktypes[chosen % ARRAY_SIZE(linktypes)];
 	char text[64 * 20] = "";
 	struct error err = ERROR_INIT;
 
+	if (chosen == 255)
+		check_refused();
+	/* A control character is refused, and must not come back in the message. */
+	if (chosen == 254)
+		strcat(text, "\001 ");
 	for (unsigned int n = input_byte(in) % 64; n > 0 && in->left; n--) {
 		strcat(text, fuzz_words[input_byte(in) % ARRAY_SIZE(fuzz_words)]);
 		strcat(text, " ");
 	}
 	if (filter_compile(ret, text, linktype, &err) < 0) {
-		if (err.code == 0 || !err.text[0])
+		if (err.code == 0 || !err.text[0] || strpbrk(err.text, "\001\n"))
 			abort();
 		return -1;
 	}

@@ -104,6 +104,8 @@ static int pass_receive(struct pass *pass)
 				pass_sum(frame, frame_bytes) == pass->messages[n].sum,
 			"another message");
 		n_fds = pass->messages[n].n_fds;
+		if (n_fds > 1)
+			check(wire_conn_has_spare_fds(pass->in), "places for descriptors");
 		check(wire_conn_take_fds(pass->in, fds, n_fds) == 0, "descriptors are missing");
 		for (unsigned int i = 0; i < n_fds; i++)
 			close(fds[i]);
