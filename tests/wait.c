@@ -20,7 +20,6 @@
 #include "process.h"
 
 #define WAIT_PATIENCE_MS 10000
-#define WAIT_FIFO "wait-fifo"
 
 static unsigned char wait_capture[1 << 20];
 static size_t wait_capture_bytes, wait_record[12]; /* where the first records begin */
@@ -200,13 +199,18 @@ static void wait_close(int fd)
 
 static void wait_fifo(bool to_end)
 {
+	char folder[] = "/tmp/mapi-wait-XXXXXX", path[64];
 	int fifo, fd, fid;
 
-	if (mkfifo(WAIT_FIFO, 0600) < 0)
+	if (!mkdtemp(folder))
 		exit(2);
-	fifo = open(WAIT_FIFO, O_RDWR | O_CLOEXEC);
-	fd = mapi_create_offline_flow(WAIT_FIFO, MFF_PCAP);
-	unlink(WAIT_FIFO);
+	snprintf(path, sizeof(path), "%s/fifo", folder);
+	if (mkfifo(path, 0600) < 0)
+		exit(2);
+	fifo = open(path, O_RDWR | O_CLOEXEC);
+	fd = mapi_create_offline_flow(path, MFF_PCAP);
+	unlink(path);
+	rmdir(folder);
 	fid = mapi_apply_function(fd, "PKT_COUNTER");
 	if (fifo < 0 || fid < 0 || mapi_connect(fd) < 0)
 		wait_check(flows_error("a flow on a FIFO") == 0, "a flow on a FIFO");

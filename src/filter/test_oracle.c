@@ -422,7 +422,7 @@ static void captures_agree(void **state)
 
 	(void)state;
 	if (oracle_n_files == 0) {
-		print_message("no captures in %s\n", oracle_captures());
+		print_message("skipped: the captures are absent: %s\n", oracle_captures());
 		skip();
 	}
 	oracle_read_filters(&filters);

@@ -518,7 +518,7 @@ static void test_known_capture(void **state)
 	file = fopen(path, "rb");
 	if (!file) {
 		search_pattern_free(pattern);
-		print_message("no capture at %s\n", path);
+		print_message("skipped: the captures are absent: %s\n", path);
 		skip();
 	}
 	assert_int_equal(fread(head, sizeof(head), 1, file), 1);
