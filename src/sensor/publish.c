@@ -29,10 +29,8 @@ static void publish_instance(const struct plan_instance *instance, uint64_t orde
 }
 
 /* No packet will reach the flow any more: its readers may drain their rings. */
-static void publish_end_flow(struct device_flow *flow)
+static void publish_end_rings(struct device_flow *flow)
 {
-	flow->ended = true;
-	flow->end_ns = clock_realtime_ns();
 	for (unsigned int i = 0; i < flow->plan->n_instances; i++) {
 		struct plan_instance *instance = flow->plan->instances[i];
 
@@ -53,8 +51,10 @@ static void publish_failure(struct device *device, struct device_flow *flow)
 		flow->error = flow->plan->instances[i]->filter_error;
 	if (!flow->error.code && device->finished)
 		flow->error = device->error;
-	if (!flow->ended && (device->finished || failed))
-		publish_end_flow(flow);
+	if (!flow->ended && (device->finished || failed)) {
+		flow->ended = true;
+		flow->end_ns = clock_realtime_ns();
+	}
 }
 
 /* Tell who watches; once per publication, which is once in milliseconds. */
@@ -71,6 +71,7 @@ static void publish_flow(
 	struct device *device, struct device_flow *flow, const struct driver_stats *stats)
 {
 	struct results_flow *shared = flow->shared;
+	bool had_ended = flow->ended;
 
 	for (unsigned int i = 0; i < flow->plan->n_instances; i++)
 		publish_instance(flow->plan->instances[i], device->clock.pkts);
@@ -89,6 +90,9 @@ static void publish_flow(
 	shared->total_bytes = stats->total_bytes;
 	shared->last_ts_ns = device->clock.watermark_ns;
 	results_write_end(&shared->seq);
+	/* After the head, where a reader that finds the end looks for its cause. */
+	if (flow->ended && !had_ended)
+		publish_end_rings(flow);
 	publish_event(flow, shared->pkts);
 }
 
