@@ -30,6 +30,22 @@ for filter in "" tcp "tcp port 80" udp arp "ip6 or arp"; do
 	fi
 done
 
+# The time of a result is that of the latest packet; without packets there is none.
+ts() { # FILE
+	"$MAPI" run -r "$1" --json PKT_COUNTER | python3 -c 'import json, sys; print(json.load(sys.stdin)["ts"])'
+}
+latest=$(tcpdump -nr "$own" --nano -tttt 2> /dev/null | cut -d ' ' -f 1,2 | sort | tail -n 1)
+equal "time of http.pcap" "$(ts "$own")" "${latest/ /T}Z"
+head -c 24 "$own" > empty.pcap
+equal "time of an empty capture" "$(ts empty.pcap)" None
+# Link types come from the file, whatever form it has.
+links() { # FILE
+	"$MAPI" dump -q -r "$1" --json |
+		python3 -c 'import json, sys; print(*sorted({json.loads(line)["linktype"] for line in sys.stdin}))'
+}
+equal "link types" "$(links "$OWN/dns-two-links.pcapng")" "1 101"
+equal "link types through a pipe" "$(gzip -c "$OWN/dns-two-links.pcapng" | links -)" "1 101"
+
 need_captures
 trace=$MAPI_PCAPS/mapi/tracefile
 equal packets "$(value "$trace" PKT_COUNTER PKT_COUNTER)" 893
