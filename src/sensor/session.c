@@ -77,10 +77,22 @@ void session_device_release(struct session *session, struct session_device *devi
 {
 	if (device->n_flows || !device->closed)
 		return;
-	device_free(device->device);
 	session->devices[device->index] = session->devices[--session->n_devices];
 	session->devices[device->index]->index = device->index;
-	free(device);
+	device->next_released = session->released;
+	session->released = device;
+}
+
+/* Giving a large mapping back takes milliseconds, for which no answer should wait. */
+static void session_free_released(struct session *session)
+{
+	while (session->released) {
+		struct session_device *device = session->released;
+
+		session->released = device->next_released;
+		device_free(device->device);
+		free(device);
+	}
 }
 
 struct session *session_free(struct session *session)
@@ -108,6 +120,7 @@ struct session *session_free(struct session *session)
 		device->n_flows--;
 		session_device_release(session, device);
 	}
+	session_free_released(session);
 	request_apply_forget(session);
 	compiler_free(session->compiler);
 	free(session->flows);
@@ -176,7 +189,7 @@ int session_read(struct session *session)
 
 		r = wire_conn_next(session->conn, &frame, &frame_bytes);
 		if (r == WIRE_E_AGAIN)
-			return 0;
+			break;
 		if (r != 0)
 			return r < 0 ? r : -ESHUTDOWN;
 		r = session_arena(session, frame_bytes, &arena);
@@ -189,6 +202,7 @@ int session_read(struct session *session)
 		if (r < 0)
 			return r;
 	}
+	session_free_released(session);
 	return 0;
 }
 

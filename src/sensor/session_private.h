@@ -22,6 +22,7 @@ struct session_device {
 	bool closed;
 	bool running;
 	struct device *device;
+	struct session_device *next_released;
 };
 
 /**
@@ -95,6 +96,7 @@ struct session {
 	struct session_device **devices;
 	unsigned int n_devices;
 	uint64_t last_device_id;
+	struct session_device *released; /* to be freed when no answer waits for it */
 	struct session_flow **flows;
 	unsigned int n_flows;
 	uint32_t last_flow_id;
