@@ -20,11 +20,12 @@ struct buf {
 	bool failed;
 };
 
+/* @bytes may be NULL if there are none. */
 static inline struct buf buf_from(const void *bytes, size_t n_bytes)
 {
 	const uint8_t *at = (const uint8_t *)bytes;
 
-	return (struct buf){ .at = at, .end = at + n_bytes };
+	return (struct buf){ .at = at, .end = n_bytes ? at + n_bytes : at };
 }
 
 static inline bool buf_ok(const struct buf *b)
