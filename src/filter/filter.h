@@ -3,7 +3,7 @@
  * Packet filters (docs/architecture.md, "The filter engine"): libpcap compiles an expression to
  * classic BPF; we lift the program by symbolic execution into loads, tests and a decision graph,
  * hash-consed across all filters of a set, and run the whole set on a batch, column by column.
- * What cannot be lifted (backward jumps) runs in libpcap's interpreter. Semantics P2.
+ * What cannot be lifted (backward jumps) is interpreted, packet by packet. Semantics P2.
  */
 #ifndef MAPI_FILTER_FILTER_H
 #define MAPI_FILTER_FILTER_H
@@ -43,25 +43,15 @@ int filter_compile(
 /**
  * filter_program_new() - take over classic BPF made elsewhere
  * @ret:     the program; the caller owns it
- * @insns:   copied; refused unless bpf_validate() accepts it
+ * @insns:   copied; refused unless bpf_validate() accepts it and all instructions are known
  * @n_insns: at least 1
  *
- * Also refused is what bpf_validate() accepts although running it would abort, might not end, or is
- * undefined: instructions unknown to the interpreter, jumps backwards, shifts by constants above
- * 31, scratch memory read before it is written.
+ * What it does is defined also where BPF leaves it open: scratch memory starts as 0, shifts by more
+ * than 31 clear, and a packet on which a program takes too long (jumps backwards) is rejected.
  *
  * Return: 0, -EINVAL, -ENOMEM.
  */
 int filter_program_new(
-	struct filter_program **ret, const struct bpf_insn *insns, unsigned int n_insns);
-
-/**
- * filter_program_receive() - take over what filter_compile() has made in another process
- *
- * As filter_program_new(), but scratch memory may be read before it is written, because libpcap's
- * programs for link types with headers of variable length do so; it is 0 then.
- */
-int filter_program_receive(
 	struct filter_program **ret, const struct bpf_insn *insns, unsigned int n_insns);
 
 /**

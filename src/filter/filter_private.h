@@ -11,6 +11,7 @@
  * guard.c     which packets need what
  * schedule.c  graph -> an order of steps;  slot.c: and where the masks of nodes live
  * run.c       the steps, on a batch;  column.c: loads and arithmetic;  compare*.c: tests
+ * interpret.c the programs that are not lifted, packet by packet
  * set.c       the whole: filter_set_new() and its siblings
  */
 #ifndef MAPI_FILTER_PRIVATE_H
@@ -33,11 +34,20 @@ int filter_program_copy(
 	struct filter_program **ret, const struct bpf_insn *insns, unsigned int n_insns);
 
 /*
- * Is every read of scratch memory preceded by a write, on all paths? Programs of pcap_compile()
- * should be so, but that of "not geneve" is not; the lifter takes what was never written for 0.
- * Only for programs whose jumps bpf_validate() accepts. Return: 0, -EINVAL, -ENOMEM.
+ * How many instructions jumps backwards may repeat, per packet. One turn of a "protochain" repeats
+ * about 30: enough for the headers of any packet of 9,000 bytes, and for two thousand in larger.
  */
-int filter_program_check_memory(const struct bpf_insn *insns, unsigned int n_insns);
+#define INTERPRET_REPEATED_MAX 65536u
+
+enum interpret_outcome {
+	INTERPRET_REJECT,
+	INTERPRET_ACCEPT,
+	INTERPRET_ENDLESS, /* more than that was repeated; the packet is rejected */
+};
+
+/* Run a program on a packet: interpret.c. Registers and scratch memory start as 0. */
+enum interpret_outcome interpret(const struct filter_program *program, const uint8_t *data,
+	uint32_t wire_bytes, uint32_t cap_bytes);
 
 /*
  * A table of records of one size, each different from the others, numbered from 0 as they come.

@@ -3,7 +3,7 @@
  * A set of filters: programs in, one mask per program and batch out.
  *
  * Each different program is lifted into the one graph of the set. Those that cannot be are kept
- * and run by libpcap's interpreter, packet by packet.
+ * and interpreted, packet by packet.
  */
 #include "filter_private.h"
 
@@ -168,8 +168,8 @@ static void set_interpret(const struct filter_program *program, const struct pac
 {
 	*ret = (struct packet_mask){ 0 };
 	for (unsigned int i = 0; i < batch->n; i++) {
-		if (bpf_filter(program->insns, batch->data[i], batch->wire_bytes[i],
-			    batch->cap_bytes[i]))
+		if (interpret(program, batch->data[i], batch->wire_bytes[i], batch->cap_bytes[i]) ==
+			INTERPRET_ACCEPT)
 			packet_mask_set(ret, i);
 	}
 }

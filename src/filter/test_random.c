@@ -392,6 +392,12 @@ static struct bpf_insn random_insn(struct random *r, unsigned int left)
 	struct bpf_insn insn = { .k = random_constant(r) };
 	uint16_t by = random_below(r, 2) ? BPF_X : BPF_K;
 
+	if (random_below(r, 64) == 0) {
+		insn.code = BPF_JMP | BPF_JA; /* backwards: mostly refused */
+		insn.k = random_below(r, 8) ? random_below(r, MIN(left, 8))
+					    : -(1 + random_below(r, 8));
+		return insn;
+	}
 	switch (random_below(r, 8)) {
 	case 0:
 	case 1:

@@ -267,16 +267,9 @@ static int compiler_take(
 	if (helper->head.code == COMPILER_NO_MEMORY)
 		return -EPIPE;
 	/* malloc() has aligned it */
-	r = filter_program_receive(ret, (const struct bpf_insn *)(const void *)helper->body,
+	r = filter_program_new(ret, (const struct bpf_insn *)(const void *)helper->body,
 		(unsigned int)(helper->head.n_bytes / sizeof(struct bpf_insn)));
-	if (r != -EINVAL)
-		return r;
-	/* A loop that someone else made is refused. Only "protochain" needs one, and libpcap does
-	 * not optimise what has it: compiling it takes no time worth a helper. */
-	if (strstr(helper->question->expression, "protochain"))
-		return filter_compile(
-			ret, helper->question->expression, helper->question->linktype, err);
-	return -EPIPE;
+	return r == -EINVAL ? -EPIPE : r;
 }
 
 static int compiler_fail(int r, struct error *err)

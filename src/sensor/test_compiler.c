@@ -430,7 +430,6 @@ static void lies_are_not_believed(void **unused)
 		{ "a long text", { TEST_CODE, ERROR_TEXT_BYTES }, 16, { { 0 } } },
 		{ "no memory, and more", { COMPILER_NO_MEMORY, 8 }, 8, { { 0 } } },
 		{ "no end", { 0, 8 }, 8, { { 0x00, 0, 0, 1 } } },
-		{ "a loop", { 0, 16 }, 16, { { 0x05, 0, 0, 0xffffffffu }, { 0x06, 0, 0, 1 } } },
 		{ "a jump out", { 0, 16 }, 16, { { 0x05, 0, 0, 9 }, { 0x06, 0, 0, 1 } } },
 		{ "an unknown instruction", { 0, 16 }, 16,
 			{ { 0xff, 0, 0, 0 }, { 0x06, 0, 0, 1 } } },
