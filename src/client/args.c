@@ -287,7 +287,7 @@ static int args_convert_number(const struct args_convert *c, struct arg arg)
 		(arg.number < desc->min || arg.number > desc->max))
 		return args_set_missing(c);
 	/* Each daemon counts flows from the beginning, see client_engine(). */
-	if (desc->type == MAPI_ARG_FLOW)
+	if (desc->type == MAPI_ARG_FLOW && arg.number >= 0)
 		arg.number -= c->fd_base;
 	args_set_number(c, arg.number);
 	return 0;
