@@ -32,7 +32,7 @@
 #include "wire/wire.h"
 
 #define CLIENT_FLOWS_MAX 4096
-#define CLIENT_FUNCTIONS_MAX 1024 /* of one flow */
+#define CLIENT_FUNCTIONS_MAX 256 /* of one flow; the daemon allows as many */
 #define CLIENT_ARGS_MAX 12
 /* Closed flows that are kept whole, for code that a signal handler has interrupted. */
 #define CLIENT_GRACE_FLOWS 8
@@ -170,6 +170,7 @@ struct flow {
 	int device_number;
 	char device_name[MAPI_STR_LENGTH];
 	const struct results_flow *shared;
+	_Atomic bool is_end_told; /* event_fd stays readable from now on */
 	_Atomic int event_fd; /* readable when there are fresh results; -1: nobody has asked */
 	_Atomic unsigned int n_functions;
 	struct applied *_Atomic functions[CLIENT_FUNCTIONS_MAX];
@@ -190,6 +191,9 @@ struct applied *flow_function(const struct flow *flow, int fid);
 /* Why a flow gives nothing any more. Sets this thread's error. Return: false if there is no cause.
  */
 bool flow_failed(struct flow *flow);
+
+/* Somebody polls for fresh results (mapi_fileno): what there is now is about to be looked at. */
+void flow_consume_news(struct flow *flow);
 
 /* The flow gets no more packets; all results are in place. */
 bool flow_finished(struct flow *flow);

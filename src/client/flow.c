@@ -266,6 +266,7 @@ static int flow_create(struct engine *engine, uint64_t device, int device_number
 	(void)snprintf(flow->device_name, sizeof(flow->device_name), "%s", name);
 	atomic_store(&flow->is_closed, false);
 	atomic_store(&flow->is_connected, false);
+	atomic_store(&flow->is_end_told, false);
 	atomic_store(&flow->fd, fd);
 	atomic_store(&flow->refs, 1);
 	atomic_store(&flow_table.slots[fd % CLIENT_FLOWS_MAX], flow);

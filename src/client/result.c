@@ -7,7 +7,6 @@
  */
 #include <sched.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "base/clock.h"
 #include "client.h"
@@ -246,16 +245,6 @@ failed:
 	return NULL;
 }
 
-/* Somebody polls for fresh results: these are about to be read. */
-static void result_consume_news(struct flow *flow)
-{
-	int event_fd = atomic_load_explicit(&flow->event_fd, memory_order_relaxed);
-	eventfd_t news;
-
-	if (event_fd >= 0)
-		(void)eventfd_read(event_fd, &news); /* nothing new: nothing to empty */
-}
-
 mapi_results_t *mapi_read_results(int fd, int fid)
 {
 	struct applied *applied;
@@ -264,7 +253,7 @@ mapi_results_t *mapi_read_results(int fd, int fid)
 
 	if (!flow)
 		return NULL;
-	result_consume_news(flow);
+	flow_consume_news(flow);
 	if (applied->ring && (applied->desc->flags & MAPI_FUNCTION_BLOCKING))
 		is_read = result_read_record(flow, applied);
 	else if ((applied->n_slots > 0 && !result_read_slots(flow->engine, applied)) ||

@@ -13,6 +13,21 @@
 #include "base/clock.h"
 #include "client.h"
 
+void flow_consume_news(struct flow *flow)
+{
+	int event_fd = atomic_load_explicit(&flow->event_fd, memory_order_relaxed);
+	eventfd_t news;
+
+	if (event_fd < 0 || atomic_load_explicit(&flow->is_end_told, memory_order_relaxed) ||
+		eventfd_read(event_fd, &news) < 0)
+		return;
+	/* The end is news to everybody who waits, and for ever. */
+	if (atomic_load(&flow->is_closed) || flow_finished(flow)) {
+		atomic_store(&flow->is_end_told, true);
+		(void)eventfd_write(event_fd, 1); /* fails only if it is readable anyway */
+	}
+}
+
 /* Under the lock. Return: the flow's eventfd, -1 with this thread's error. */
 static int wait_ask_events(struct flow *flow)
 {
@@ -105,12 +120,11 @@ int mapi_wait(int fd, int timeout_ms)
 		return -1;
 	for (;;) {
 		int left_ms = wait_left_ms(deadline_ns);
-		eventfd_t news;
 
+		/* Emptied before the looks, so that what comes after them wakes. */
+		flow_consume_news(flow);
 		if (atomic_load(&flow->is_closed))
 			return client_fail(MAPI_INVALID_FLOW, "the flow was closed");
-		/* Emptied before the look, so that what comes after it wakes. */
-		(void)eventfd_read(fds[0].fd, &news);
 		if (flow_finished(flow))
 			return 1;
 		if (fds[1].revents & (POLLRDHUP | POLLHUP | POLLERR))

@@ -121,7 +121,4 @@ extern const struct driver driver_file; /* pcap, pcapng, ERF; compressed or not;
  */
 const struct driver *driver_find(const struct driver_open_args *args);
 
-/* Name of driver @index in order of preference; NULL after the last. */
-const char *driver_name(unsigned int index);
-
 #endif

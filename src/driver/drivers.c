@@ -15,8 +15,3 @@ const struct driver *driver_find(const struct driver_open_args *args)
 			return drivers[i];
 	return NULL;
 }
-
-const char *driver_name(unsigned int index)
-{
-	return index < ARRAY_SIZE(drivers) ? drivers[index]->name : NULL;
-}

@@ -31,7 +31,7 @@
 
 static bool file_match(const struct driver_open_args *args)
 {
-	return args->fd >= 0 || strcmp(args->name, "-") == 0 || access(args->name, F_OK) == 0;
+	return args->fd >= 0; /* whoever names a file has opened it, with his own rights */
 }
 
 static struct driver_source *file_close(struct driver_source *source)
@@ -76,20 +76,6 @@ static int file_new(struct driver_source **ret, const struct driver_open_args *a
 	source->batch_pkts = args->batch_pkts;
 	source->n_workers = args->n_workers;
 	*ret = TAKE(source);
-	return 0;
-}
-
-static int file_open_fd(struct driver_source *source, struct error *err)
-{
-	if (source->fd >= 0)
-		return 0;
-	if (strcmp(source->name, "-") == 0)
-		source->fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
-	else
-		source->fd = open(source->name, O_RDONLY | O_CLOEXEC);
-	if (source->fd < 0)
-		return error_set(err, PCAP_OPEN_ERR, "%s: cannot be opened: %s", source->name,
-			strerror(errno));
 	return 0;
 }
 
@@ -195,9 +181,7 @@ int file_open_sized(struct driver_source **ret, const struct driver_open_args *a
 		return r;
 	source->range_bytes = range_bytes;
 	source->stream_bytes = stream_bytes;
-	r = file_open_fd(source, err);
-	if (r == 0)
-		r = file_open_kind(source, err);
+	r = file_open_kind(source, err);
 	if (r < 0)
 		return r == -ENOMEM ? r : -EINVAL;
 	*ret = TAKE(source);

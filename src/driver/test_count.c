@@ -8,6 +8,7 @@
  * per packet instead: seconds, captured and wire length, link type, sum of the bytes. WORKERS
  * chunks are held at once, each read before the one in front of it, so that speculation is at work.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,7 +99,7 @@ static void count_source(
 static int count_file(const char *name, const struct count_options *options)
 {
 	struct driver_open_args args = { .name = name,
-		.fd = -1,
+		.fd = open(name, O_RDONLY | O_CLOEXEC),
 		.batch_pkts = options->batch_pkts,
 		.n_workers = options->n_workers };
 	struct driver_source *source = NULL;

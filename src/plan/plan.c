@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mapi/errors.h"
 #include "plan_private.h"
 
 /* Programs are compiled when a worker meets a link type for the first time. An instance may stand
@@ -320,7 +321,7 @@ static int plan_check_refs(const struct plan *plan, struct error *err)
 			for (unsigned int f = 0; f < plan->n_flows && !found; f++)
 				found = plan->flows[f] == instance->refs[i]->flow;
 			if (!found)
-				return error_set(err, 7001,
+				return error_set(err, MFUNCT_INVALID_ARGUMENT_1,
 					"%s refers to a flow that is not connected on the same "
 					"device: "
 					"connect the flow it refers to first",
@@ -404,11 +405,6 @@ struct plan *plan_free(struct plan *plan)
 	free(plan->flows);
 	free(plan);
 	return NULL;
-}
-
-bool plan_has_late(const struct plan *plan)
-{
-	return plan->has_late;
 }
 
 /* A program that rejects everything, for expressions that make no sense on a link type. */

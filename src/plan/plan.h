@@ -147,9 +147,6 @@ int plan_new(struct plan **ret, struct plan_flow *const *flows, unsigned int n_f
 struct plan *plan_free(struct plan *plan); /* takes NULL */
 DEFINE_CLEANUP(struct plan *, plan_free);
 
-/* Whether some nodes need all packets in order. */
-bool plan_has_late(const struct plan *plan);
-
 /**
  * plan_run_new() - a worker's memory for a plan
  * @ret:    the run; the caller owns it

@@ -116,7 +116,7 @@ static int run_init_node(struct plan_run *run, unsigned int n)
 	const struct function *f = node->instance->function;
 	struct run_node *rn = &run->nodes[n];
 
-	*rn = (struct run_node){ .node = node, .run = run };
+	*rn = (struct run_node){ .node = node };
 	rn->call = (struct function_call){ .error = &node->instance->error,
 		.reset_ref = run_reset_ref,
 		.plan = rn,

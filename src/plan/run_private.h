@@ -20,7 +20,6 @@ struct run_node {
 	void *delta; /* early state, NULL if none */
 	bool dirty; /* the delta holds something */
 	bool reset; /* a group asked for a reset after the current packet */
-	struct plan_run *run;
 };
 
 struct run_domain {
@@ -36,7 +35,6 @@ struct run_domain {
 struct plan_run {
 	struct plan *plan;
 	bool direct;
-	bool late_pass;
 	const struct plan_link *link;
 	struct run_domain *domains;
 	struct run_node *nodes;

@@ -347,7 +347,7 @@ static void counters_alone_need_no_order(void **unused)
 	test_apply(flow, "BPF_FILTER", args, NULL);
 	test_apply(flow, "PKT_COUNTER", NULL, NULL);
 	assert_int_equal(plan_new(&plan, &flow, 1, NULL, &err), 0);
-	assert_false(plan_has_late(plan));
+	assert_false(plan->has_late);
 	plan_free(plan);
 	plan_flow_free(flow);
 }

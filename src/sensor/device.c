@@ -222,7 +222,6 @@ int device_start(struct device *device)
 	r = device_replan(device, NULL, NULL);
 	if (r < 0)
 		return r;
-	device->n_active = device->n_workers;
 	/* Signals are the control thread's business; faults are the thread's that causes them, and
 	 * SIGBUS is how a mapped file tells that it has become shorter. */
 	(void)sigfillset(&all);
@@ -231,6 +230,8 @@ int device_start(struct device *device)
 	(void)sigdelset(&all, SIGFPE);
 	(void)sigdelset(&all, SIGILL);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	/* Nobody leaves before it is known how many there are. */
+	(void)pthread_mutex_lock(&device->commit_lock);
 	for (unsigned int w = 0; w < device->n_workers && r == 0; w++) {
 		device->workers[w].device = device;
 		device->workers[w].idle = true; /* until it runs */
@@ -239,14 +240,11 @@ int device_start(struct device *device)
 		device->n_threads += r == 0;
 		device->n_joinable += r == 0;
 	}
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r == 0 || device->n_threads == 0)
-		return r;
-	/* Fewer workers than planned do the same work. */
-	(void)pthread_mutex_lock(&device->commit_lock);
-	device->n_active -= device->n_workers - device->n_threads;
+	device->n_active = device->n_threads;
 	(void)pthread_mutex_unlock(&device->commit_lock);
-	return 0;
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	/* Fewer workers than planned do the same work. */
+	return device->n_threads ? 0 : r;
 }
 
 static void device_insert_flow(struct device *device, struct device_flow *flow)

@@ -67,6 +67,21 @@ static void publish_event(struct device_flow *flow, uint64_t pkts)
 	(void)eventfd_write(flow->event_fd, 1); /* fails only if it is readable anyway */
 }
 
+/* What the flow's readers were too slow for. */
+static uint64_t publish_dropped(const struct plan_flow *flow)
+{
+	uint64_t dropped = 0;
+
+	for (unsigned int i = 0; i < flow->n_instances; i++) {
+		const struct plan_instance *instance = flow->instances[i];
+
+		if (instance->function->ring && !instance->closed &&
+			instance->function->ring(instance->memory))
+			dropped += ring_dropped(instance->function->ring(instance->memory));
+	}
+	return dropped;
+}
+
 static void publish_flow(
 	struct device *device, struct device_flow *flow, const struct driver_stats *stats)
 {
@@ -86,6 +101,7 @@ static void publish_flow(
 	shared->late_pkts = device->clock.late_pkts - flow->base_late_pkts;
 	shared->lost_pkts[MAPI_LOSS_NIC] = stats->nic_lost_pkts - flow->base_stats.nic_lost_pkts;
 	shared->lost_pkts[MAPI_LOSS_RING] = stats->ring_lost_pkts - flow->base_stats.ring_lost_pkts;
+	shared->lost_pkts[MAPI_LOSS_QUEUE] = publish_dropped(flow->plan);
 	shared->done_bytes = stats->done_bytes;
 	shared->total_bytes = stats->total_bytes;
 	shared->last_ts_ns = device->clock.watermark_ns;

@@ -304,13 +304,17 @@ static int request_flow_connect(
 	r = device_add(flow->device->device, &flow->device_flow, &err);
 	if (r < 0)
 		return request_fail(session, id, r, &err);
-	flow->connected = true;
 	if (flow->start) {
 		r = device_start(flow->device->device);
-		if (r < 0)
+		if (r < 0) {
+			/* Nobody runs it: it is out as it came in. */
+			device_remove(flow->device->device, &flow->device_flow);
+			device_forget(flow->device->device, &flow->device_flow);
 			return request_fail(session, id, r, &err);
+		}
 		flow->device->running = true;
 	}
+	flow->connected = true;
 	if (device_settled(flow->device->device))
 		return request_done(session, id);
 	session_wait(session, SESSION_PENDING_CONNECT, id, flow->device, flow->id);

@@ -311,7 +311,8 @@ void session_wait(struct session *session, enum session_pending_kind kind, uint6
 		.device = device,
 		.flow_id = flow_id,
 		.deadline_ns = clock_monotonic_ns() + SESSION_FLUSH_DEADLINE_NS };
-	ring_group_await(session->rings, true);
+	/* Compiling depends on no worker: full rings may wait. */
+	ring_group_await(session->rings, kind != SESSION_PENDING_COMPILE);
 }
 
 void session_refresh_cells(struct session *session)

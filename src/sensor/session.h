@@ -18,7 +18,8 @@ struct session;
 #define SESSION_FLOWS_MAX 4096
 #define SESSION_DEVICES_MAX 1024
 #define SESSION_FUNCTIONS_MAX 256 /* per flow */
-#define SESSION_AREA_BYTES (16u << 20)
+#define SESSION_AREA_BYTES \
+	(256u << 20) /* for the most flows and functions; only what is used takes memory */
 #define SESSION_SPILL_BYTES (64u << 20)
 #define SESSION_WORKERS_MAX 64
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a session is made of; shared by session.c and requests.c. */
+/* What a session is made of; shared by session.c, requests.c and requests_apply.c. */
 #ifndef MAPI_SENSOR_SESSION_PRIVATE_H
 #define MAPI_SENSOR_SESSION_PRIVATE_H
 
