@@ -209,7 +209,7 @@ static int dump_take_option(struct dump_options *o, int option, const char *valu
 		break;
 	case DUMP_WORKERS:
 		o->workers = value;
-		r = arguments_number("--workers", value, 256, &number);
+		r = arguments_number("--workers", value, 64, &number);
 		break;
 	case DUMP_SEED:
 		o->seed = value;
