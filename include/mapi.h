@@ -310,8 +310,9 @@ MAPI_API int mapi_loop(int fd, int fid, int cnt, mapi_handler callback);
 /**
  * mapi_read_results() - the result of a function
  *
- * Costs no system call but a look after the daemon every 10 ms and, once mapi_wait() or mapi_fileno()
- * was called for the flow, the reset of what they wait for. Values are at most 10 ms old, and exact when the flow is finished or after mapi_flush().
+ * Costs no system call but a look after the daemon every 10 ms and, once mapi_wait() or
+ * mapi_fileno() was called for the flow, the reset of what they wait for. Values are at most 10 ms
+ * old, and exact when the flow is finished or after mapi_flush().
  *
  * Return: mapi_get_scope_size() results that belong to the library and are overwritten by the next
  * call for this function; res is never NULL. NULL: 6145 (no such flow, or bad @fd or @fid), 6147
@@ -357,9 +358,9 @@ MAPI_API int mapi_is_remote(int fd);
  */
 MAPI_API int mapi_result_status(int fd, int fid, int i, struct mapi_result_status *ret_status);
 
-/* Wait until results cover everything captured before the call, but at most 50 ms: a daemon that waits
- * for this program to read its packets cannot go on. For the end of a file: mapi_wait(). Return: 0, or
- * -1: 6145 (no such flow), 6143 (not connected). */
+/* Wait until results cover everything captured before the call, but at most 50 ms: a daemon that
+ * waits for this program to read its packets cannot go on. For the end of a file: mapi_wait().
+ * Return: 0, or -1: 6145 (no such flow), 6143 (not connected). */
 MAPI_API int mapi_flush(int fd);
 
 /**
