@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Flows that come to a running device and go (semantics C1). The device reads a pipe, so that the
+ * test decides which packets there are at which time. Every packet has a length of its own number:
+ * a sum over packets that is right for a count tells that these were the last packets of that
+ * count, without a gap and without one twice.
+ */
+#undef NDEBUG
+#include <assert.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "test_sensor_private.h"
+
+#define CHANGE_FLOWS 12
+#define CHANGE_PKTS_MAX 200000u
+
+struct change_flow {
+	uint32_t id;
+	const struct results_flow *shared;
+	const struct results_slot *pkts;
+	const struct results_slot *bytes;
+	uint64_t least, most; /* packets before its connection: as known before and after it */
+};
+
+/* @fed: packets that are in the pipe, or have been */
+struct change_pipe {
+	int fd;
+	atomic_uint fed;
+	atomic_bool enough;
+};
+
+static uint32_t change_length(uint32_t no)
+{
+	return 60 + no * 2654435761u % 97;
+}
+
+static void change_write(int fd, const void *bytes, size_t n_bytes)
+{
+	const char *at = bytes;
+
+	while (n_bytes > 0) {
+		ssize_t n = write(fd, at, n_bytes);
+
+		assert_true(n > 0);
+		at += n;
+		n_bytes -= (size_t)n;
+	}
+}
+
+static void change_feed(struct change_pipe *feed, uint32_t n_pkts)
+{
+	for (uint32_t i = 0; i < n_pkts; i++) {
+		uint32_t no = atomic_load(&feed->fed), length = change_length(no);
+		uint32_t record[4 + 160 / 4] = { 1000000000 + no / 1000000, no % 1000000, length,
+			length };
+
+		change_write(feed->fd, record, 16 + length);
+		atomic_store(&feed->fed, no + 1);
+	}
+}
+
+/* A device on a new pipe in which a file head is. */
+static uint64_t change_open(struct test_client *client, struct change_pipe *feed)
+{
+	const uint32_t head[6] = { 0xa1b2c3d4, 0x00040002, 0, 0, 65535, 1 };
+	int fds[2];
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	*feed = (struct change_pipe){ .fd = fds[1] };
+	change_write(feed->fd, head, sizeof(head));
+	return test_open_fd(client, fds[0]);
+}
+
+static struct change_flow change_flow_new(struct test_client *client, uint64_t device)
+{
+	struct change_flow flow = { .least = 0 };
+
+	flow.id = test_flow(client, device, false, &flow.shared);
+	flow.pkts = test_slot(client, test_apply(client, flow.id, "PKT_COUNTER", NULL, 0));
+	flow.bytes = test_slot(client, test_apply(client, flow.id, "BYTE_COUNTER", NULL, 0));
+	return flow;
+}
+
+/* Flushed results change no more while no packet is under way. */
+static void change_reach(struct test_client *client, const struct change_flow *flow, uint64_t pkts)
+{
+	do
+		test_flush(client, flow->id);
+	while (test_u64(flow->pkts) < pkts);
+}
+
+static void change_check(const struct change_flow *flow, uint32_t from, uint32_t to)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t no = from; no < to; no++)
+		bytes += change_length(no);
+	assert_int_equal(test_u64(flow->pkts), to - from);
+	assert_int_equal(test_u64(flow->bytes), bytes);
+}
+
+static void change_in_steps(unsigned int n_workers)
+{
+	struct test_client client;
+	struct change_pipe feed;
+	struct change_flow a, b, c;
+	uint64_t device;
+
+	test_start(&client);
+	test_greet(&client, n_workers);
+	device = change_open(&client, &feed);
+	a = change_flow_new(&client, device);
+	test_connect(&client, a.id);
+	test_start_device(&client, device);
+	change_feed(&feed, 100);
+	change_reach(&client, &a, 100);
+
+	b = change_flow_new(&client, device);
+	test_connect(&client, b.id);
+	change_feed(&feed, 50);
+	change_reach(&client, &b, 50);
+	change_reach(&client, &a, 150);
+
+	c = change_flow_new(&client, device);
+	test_connect(&client, c.id);
+	change_feed(&feed, 1); /* fewer than there are workers */
+	change_reach(&client, &c, 1);
+	change_feed(&feed, 32);
+	change_reach(&client, &c, 33);
+	change_check(&c, 150, 183);
+	test_close(&client, c.id, 0);
+
+	change_feed(&feed, 200);
+	close(feed.fd);
+	test_finish(&client, a.id, a.shared);
+	test_finish(&client, b.id, b.shared);
+	change_check(&a, 0, 383);
+	change_check(&b, 100, 383);
+	assert_int_equal(a.shared->pkts, 383);
+	assert_int_equal(b.shared->pkts, 283);
+	assert_int_equal(a.shared->error_code, 0);
+	assert_int_equal(b.shared->error_code, 0);
+	test_stop(&client);
+}
+
+static void a_flow_counts_what_comes_after_its_connection(void **unused)
+{
+	change_in_steps(1);
+	change_in_steps(3);
+}
+
+static void *change_feeder(void *argument)
+{
+	struct change_pipe *feed = argument;
+
+	while (!atomic_load(&feed->enough) && atomic_load(&feed->fed) < CHANGE_PKTS_MAX)
+		change_feed(feed, 7);
+	change_feed(feed, 100);
+	close(feed->fd);
+	return NULL;
+}
+
+/* Packets flow while flows come and go: where exactly each begins is not known, but each counts all
+ * from there on. */
+static void change_in_the_stream(unsigned int n_workers)
+{
+	struct change_flow first, flows[CHANGE_FLOWS];
+	struct test_client client;
+	struct change_pipe feed;
+	pthread_t feeder;
+	uint64_t device;
+	uint32_t fed;
+
+	test_start(&client);
+	test_greet(&client, n_workers);
+	device = change_open(&client, &feed);
+	first = change_flow_new(&client, device);
+	test_connect(&client, first.id);
+	test_start_device(&client, device);
+	assert_int_equal(pthread_create(&feeder, NULL, change_feeder, &feed), 0);
+	for (unsigned int i = 0; i < CHANGE_FLOWS; i++) {
+		struct change_flow passing = change_flow_new(&client, device);
+
+		change_reach(&client, &first, test_u64(first.pkts) + 1);
+		test_connect(&client, passing.id);
+		flows[i] = change_flow_new(&client, device);
+		test_flush(&client, first.id);
+		flows[i].least = test_u64(first.pkts);
+		test_connect(&client, flows[i].id);
+		flows[i].most = atomic_load(&feed.fed);
+		test_close(&client, passing.id, 0);
+	}
+	atomic_store(&feed.enough, true);
+	assert_int_equal(pthread_join(feeder, NULL), 0);
+	fed = atomic_load(&feed.fed);
+	test_finish(&client, first.id, first.shared);
+	change_check(&first, 0, fed);
+	for (unsigned int i = 0; i < CHANGE_FLOWS; i++) {
+		uint64_t from;
+
+		test_finish(&client, flows[i].id, flows[i].shared);
+		from = fed - test_u64(flows[i].pkts);
+		assert_in_range(from, flows[i].least, flows[i].most + 1); /* one is being fed */
+		change_check(&flows[i], (uint32_t)from, fed);
+	}
+	test_stop(&client);
+}
+
+static void flows_that_come_in_the_stream_lose_and_repeat_nothing(void **unused)
+{
+	change_in_the_stream(1);
+	change_in_the_stream(3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_flow_counts_what_comes_after_its_connection),
+		cmocka_unit_test(flows_that_come_in_the_stream_lose_and_repeat_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
