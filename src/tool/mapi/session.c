@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "mapi/errors.h"
@@ -16,8 +17,9 @@
 #include "text.h"
 
 /* How long to sleep between looks at flows that run: short at first, for small files. */
-#define SESSION_SLEEP_MIN_MS 1
-#define SESSION_SLEEP_MAX_MS 16
+#define SESSION_SLEEP_MIN_MS 1u
+#define SESSION_SLEEP_MAX_MS 16u
+#define SESSION_SLEEP_PART 64u
 
 int session_environment(const char *workers, const char *seed)
 {
@@ -310,17 +312,33 @@ static bool session_poll_records(const struct session_poll *p, const struct sess
 	return any;
 }
 
+static uint64_t session_now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
+	return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
+/* The end is noticed late by at most a part of what the run has taken so far. */
+static int session_sleep_ms(uint64_t begin_ms)
+{
+	uint64_t part_ms = (session_now_ms() - begin_ms) / SESSION_SLEEP_PART;
+
+	return (int)MIN(MAX(part_ms, SESSION_SLEEP_MIN_MS), SESSION_SLEEP_MAX_MS);
+}
+
 static int session_poll_loop(
 	struct session *session, struct session_poll *p, struct progress *progress)
 {
-	int sleep_ms = SESSION_SLEEP_MIN_MS;
+	uint64_t begin_ms = session_now_ms();
 	bool finished;
 	unsigned int i;
 
 	for (;;) {
 		finished = session_all_finished(session, progress) ||
 			(session->enough && session->enough(session->data));
-		if (poll(p->fds, p->n, finished ? 0 : sleep_ms) > 0) {
+		if (poll(p->fds, p->n, finished ? 0 : session_sleep_ms(begin_ms)) > 0) {
 			if ((p->fds[0].revents & POLLIN) && session_interrupted(session)) {
 				for (i = 0; i < session->set.n_pipelines; i++)
 					(void)mapi_flush(session->set.pipelines[i].steps[0]->fd);
@@ -331,8 +349,6 @@ static int session_poll_loop(
 		}
 		if (finished)
 			return EXIT_OK;
-		if (sleep_ms < SESSION_SLEEP_MAX_MS)
-			sleep_ms *= 2;
 	}
 }
 
