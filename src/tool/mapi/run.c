@@ -129,8 +129,7 @@ static int run_take_option(struct run_options *o, int option, const char *value)
 		return EXIT_OK;
 	case RUN_WORKERS:
 		o->workers = value;
-		return arguments_number("--workers", value, 64, &number) < 0 ? EXIT_USAGE
-									      : EXIT_OK;
+		return arguments_number("--workers", value, 64, &number) < 0 ? EXIT_USAGE : EXIT_OK;
 	case RUN_SEED:
 		o->seed = value;
 		return arguments_number("--seed", value, ULLONG_MAX, &number) < 0 ? EXIT_USAGE
