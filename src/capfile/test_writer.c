@@ -173,6 +173,51 @@ static void test_pcapng_describes_each_interface_once(void **state)
 	(void)close(fd);
 }
 
+/* The statistics block at @at says @received packets at @ts_ns, and whether none were dropped. */
+static void test_statistics(
+	const uint8_t *at, uint32_t interface, uint64_t ts_ns, uint64_t received, bool lossless)
+{
+	const uint32_t head[] = { 5, lossless ? 52 : 40, interface, (uint32_t)(ts_ns >> 32),
+		(uint32_t)ts_ns };
+	const uint16_t option_heads[] = { 4, 8, 5, 8 };
+	const uint64_t none = 0;
+
+	assert_memory_equal(at, head, sizeof(head));
+	assert_memory_equal(at + 20, &option_heads[0], 4);
+	assert_memory_equal(at + 24, &received, 8);
+	if (lossless) {
+		assert_memory_equal(at + 32, &option_heads[2], 4);
+		assert_memory_equal(at + 36, &none, 8);
+	}
+}
+
+static void test_pcapng_counts_each_interface(void **state)
+{
+	for (unsigned int lossless = 0; lossless < 2; lossless++) {
+		const off_t block = lossless ? 52 : 40;
+		int fd = memory_file();
+		struct capfile_writer *writer = writer_on(dup(fd), CAPFILE_PCAPNG, 0);
+		uint8_t bytes[104];
+		off_t end;
+
+		for (uint32_t i = 0; i < 60; i++) {
+			struct capfile_packet packet = packet_of(i);
+
+			packet.ifindex = i % 3 == 2 ? 7 : 0;
+			packet.ts_ns = UINT64_C(5000000000) + i;
+			assert_int_equal(capfile_write(writer, &packet, NULL), 0);
+		}
+		assert_int_equal(capfile_write_counts(writer, lossless, NULL), 0);
+		assert_int_equal(capfile_writer_close(writer, NULL), 0);
+		assert_int_equal(read_back(fd), 60);
+		end = lseek(fd, 0, SEEK_END);
+		assert_int_equal(pread(fd, bytes, sizeof(bytes), end - 2 * block) >= 2 * block, 1);
+		test_statistics(bytes, 0, UINT64_C(5000000058), 40, lossless);
+		test_statistics(bytes + block, 1, UINT64_C(5000000059), 20, lossless);
+		(void)close(fd);
+	}
+}
+
 static void test_large_packets_pass_by_the_buffer(void **state)
 {
 	int fd = memory_file();
@@ -197,6 +242,7 @@ static void test_drops_are_nothing_to_pcap(void **state)
 	struct capfile_writer *writer = writer_on(dup(fd), CAPFILE_PCAP_NS, 0);
 
 	assert_int_equal(capfile_write_drops(writer, 0, 0, 1, 1, NULL), 0);
+	assert_int_equal(capfile_write_counts(writer, true, NULL), 0);
 	assert_int_equal(capfile_writer_close(writer, NULL), 0);
 	assert_int_equal(read_back(fd), 0);
 	(void)close(fd);
@@ -330,6 +376,7 @@ int main(void)
 		cmocka_unit_test(test_a_file_without_packets_is_a_file),
 		cmocka_unit_test(test_pcap_refuses_a_second_link_type),
 		cmocka_unit_test(test_pcapng_describes_each_interface_once),
+		cmocka_unit_test(test_pcapng_counts_each_interface),
 		cmocka_unit_test(test_large_packets_pass_by_the_buffer),
 		cmocka_unit_test(test_drops_are_nothing_to_pcap),
 		cmocka_unit_test(test_what_cannot_be_written_to_is_refused),

@@ -294,6 +294,18 @@ int capfile_write_drops(struct capfile_writer *writer, uint16_t ifindex, uint64_
 	return writer_pcapng_drops(writer, ifindex, ts_ns, received_pkts, dropped_pkts, err);
 }
 
+int capfile_write_counts(struct capfile_writer *writer, bool lossless, struct error *err)
+{
+	int r;
+
+	if (writer->format != CAPFILE_PCAPNG)
+		return 0;
+	r = writer_begin(writer, WRITER_LINKTYPE_ETHERNET, err);
+	if (r == 0)
+		r = writer_pcapng_end(writer, err);
+	return r < 0 ? r : writer_pcapng_counts(writer, lossless, err);
+}
+
 int capfile_writer_flush(struct capfile_writer *writer, struct error *err)
 {
 	int r = writer_begin(writer, WRITER_LINKTYPE_ETHERNET, err);

@@ -68,6 +68,11 @@ int capfile_write(
 int capfile_write_drops(struct capfile_writer *writer, uint16_t ifindex, uint64_t ts_ns,
 	uint64_t received_pkts, uint64_t dropped_pkts, struct error *err);
 
+/* pcapng: complete the section with a statistics block for each interface that packets were written
+ * of: how many, none dropped, time of the last one. @lossless: whether "none dropped" is known.
+ * Other formats: nothing. To be called once, after the last packet. Return: as capfile_write(). */
+int capfile_write_counts(struct capfile_writer *writer, bool lossless, struct error *err);
+
 /* Hand everything to the kernel. */
 int capfile_writer_flush(struct capfile_writer *writer, struct error *err);
 

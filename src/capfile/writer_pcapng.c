@@ -189,11 +189,17 @@ int writer_pcapng_packet(
 		return r;
 	head.interface = writer->recent;
 	n_text = writer_text(parts + 3, &option, PCAPNG_COMMENT, packet->comment);
-	return writer_block(writer, parts, 3 + n_text, n_text > 0, &head.length, err);
+	r = writer_block(writer, parts, 3 + n_text, n_text > 0, &head.length, err);
+	if (r < 0)
+		return r;
+	writer->interfaces[writer->recent].n_pkts++;
+	writer->interfaces[writer->recent].ts_ns = packet->ts_ns;
+	return 0;
 }
 
-int writer_pcapng_drops(struct capfile_writer *writer, uint16_t ifindex, uint64_t ts_ns,
-	uint64_t received_pkts, uint64_t dropped_pkts, struct error *err)
+/* @dropped_pkts: NULL: not known */
+static int writer_statistics(struct capfile_writer *writer, uint32_t interface, uint64_t ts_ns,
+	uint64_t received_pkts, const uint64_t *dropped_pkts, struct error *err)
 {
 	struct {
 		uint32_t type;
@@ -202,22 +208,47 @@ int writer_pcapng_drops(struct capfile_writer *writer, uint16_t ifindex, uint64_
 		uint32_t ts_high;
 		uint32_t ts_low;
 		struct writer_option_u64 received;
-		struct writer_option_u64 dropped;
 	} head = { .type = PCAPNG_STATISTICS,
+		.interface = interface,
 		.ts_high = (uint32_t)(ts_ns >> 32),
 		.ts_low = (uint32_t)ts_ns,
-		.received = { .head = { .code = PCAPNG_ISB_IFRECV, .n_bytes = 8 } },
-		.dropped = { .head = { .code = PCAPNG_ISB_IFDROP, .n_bytes = 8 } } };
+		.received = { .head = { .code = PCAPNG_ISB_IFRECV, .n_bytes = 8 } } };
+	struct writer_option_u64 dropped = { .head = { .code = PCAPNG_ISB_IFDROP, .n_bytes = 8 } };
 	struct writer_part parts[WRITER_PARTS_MAX] = { { .bytes = &head,
 		.n_bytes = sizeof(head) } };
+	unsigned int n = 1;
+
+	memcpy(head.received.value, &received_pkts, sizeof(received_pkts));
+	if (dropped_pkts) {
+		memcpy(dropped.value, dropped_pkts, sizeof(*dropped_pkts));
+		parts[n++] = (struct writer_part){ .bytes = &dropped, .n_bytes = sizeof(dropped) };
+	}
+	return writer_block(writer, parts, n, true, &head.length, err);
+}
+
+int writer_pcapng_drops(struct capfile_writer *writer, uint16_t ifindex, uint64_t ts_ns,
+	uint64_t received_pkts, uint64_t dropped_pkts, struct error *err)
+{
 	int r = writer_interface(writer, ifindex, writer->linktype, true, err);
 
 	if (r < 0)
 		return r;
-	memcpy(head.received.value, &received_pkts, sizeof(received_pkts));
-	memcpy(head.dropped.value, &dropped_pkts, sizeof(dropped_pkts));
-	head.interface = writer->recent;
-	return writer_block(writer, parts, 1, true, &head.length, err);
+	return writer_statistics(writer, writer->recent, ts_ns, received_pkts, &dropped_pkts, err);
+}
+
+int writer_pcapng_counts(struct capfile_writer *writer, bool lossless, struct error *err)
+{
+	static const uint64_t none;
+	int r = 0;
+
+	for (unsigned int i = 0; i < writer->n_interfaces && r == 0; i++) {
+		const struct writer_interface *interface = &writer->interfaces[i];
+
+		if (interface->n_pkts > 0)
+			r = writer_statistics(writer, i, interface->ts_ns, interface->n_pkts,
+				lossless ? &none : NULL, err);
+	}
+	return r;
 }
 
 int writer_pcapng_end(struct capfile_writer *writer, struct error *err)

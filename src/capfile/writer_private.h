@@ -20,10 +20,15 @@ struct writer_part {
 
 #define WRITER_LINKTYPE_ETHERNET 1u /* of a file that gets no packet */
 
-/* struct writer_interface - a described interface of a pcapng file; its number is its place. */
+/**
+ * struct writer_interface - a described interface of a pcapng file; its number is its place
+ * @n_pkts, @ts_ns: its packets so far, time of the last one
+ */
 struct writer_interface {
 	uint32_t linktype;
 	uint16_t ifindex;
+	uint64_t n_pkts;
+	uint64_t ts_ns;
 };
 
 /**
@@ -70,5 +75,6 @@ int writer_pcapng_packet(
 	struct capfile_writer *writer, const struct capfile_packet *packet, struct error *err);
 int writer_pcapng_drops(struct capfile_writer *writer, uint16_t ifindex, uint64_t ts_ns,
 	uint64_t received_pkts, uint64_t dropped_pkts, struct error *err);
+int writer_pcapng_counts(struct capfile_writer *writer, bool lossless, struct error *err);
 
 #endif

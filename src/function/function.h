@@ -128,6 +128,12 @@ struct function {
 	 * Return: 0, -EINVAL with @err filled, -ENOMEM; after failure close() is not called. */
 	int (*open)(const struct function_open *open, struct error *err);
 
+	/* Control thread, once, before close(), when no worker uses the instance any more: hand on
+	 * what is still kept back. Who closes the flow hears of a failure. It must not wait for
+	 * anybody for long: others wait for this thread. NULL: nothing is kept back.
+	 * Return: 0, -EINVAL with @err filled. */
+	int (*complete)(void *instance, struct error *err);
+
 	/* Control thread, once, when no worker uses the instance any more. NULL: nothing to do. */
 	void (*close)(void *instance);
 

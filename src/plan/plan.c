@@ -54,11 +54,15 @@ static void plan_instance_free(struct plan_instance *instance)
 }
 DEFINE_CLEANUP(struct plan_instance *, plan_instance_free);
 
-static void plan_instance_close(struct plan_instance *instance)
+static void plan_instance_close(struct plan_instance *instance, struct error *err)
 {
-	if (!instance->closed && instance->function->close)
-		instance->function->close(instance->memory);
+	if (instance->closed)
+		return;
 	instance->closed = true;
+	if (instance->function->complete)
+		(void)instance->function->complete(instance->memory, err); /* the first one wins */
+	if (instance->function->close)
+		instance->function->close(instance->memory);
 }
 
 void plan_flow_retire(struct plan_flow *flow)
@@ -73,23 +77,26 @@ void plan_flow_retire(struct plan_flow *flow)
 	}
 }
 
-void plan_flow_close_retired(struct plan_flow *flow)
+void plan_flow_close_retired(struct plan_flow *flow, struct error *err)
 {
 	for (unsigned int i = 0; i < flow->n_instances; i++)
 		if (flow->instances[i]->retired)
-			plan_instance_close(flow->instances[i]);
+			plan_instance_close(flow->instances[i], err);
+}
+
+void plan_flow_close(struct plan_flow *flow, struct error *err)
+{
+	for (unsigned int i = 0; flow && i < flow->n_instances; i++)
+		plan_instance_close(flow->instances[i], err);
 }
 
 struct plan_flow *plan_flow_free(struct plan_flow *flow)
 {
 	if (!flow)
 		return NULL;
-	for (unsigned int i = flow->n_instances; i-- > 0;) {
-		struct plan_instance *instance = flow->instances[i];
-
-		plan_instance_close(instance);
-		plan_instance_free(instance);
-	}
+	plan_flow_close(flow, NULL);
+	for (unsigned int i = flow->n_instances; i-- > 0;)
+		plan_instance_free(flow->instances[i]);
 	free(flow->instances);
 	free(flow);
 	return NULL;

@@ -101,10 +101,16 @@ struct plan_flow *plan_flow_free(
 	struct plan_flow *flow); /* with its instances; in no plan any more */
 DEFINE_CLEANUP(struct plan_flow *, plan_flow_free);
 
+/* Complete and close its functions; it is in no plan any more, and only to be freed. @err: the
+ * first failure of one to hand on what it kept back; NULL: nobody wants to know. plan_flow_free()
+ * closes what is not closed yet. Takes NULL. */
+void plan_flow_close(struct plan_flow *flow, struct error *err);
+
 /* Nobody reads the flow any more, but others refer to it: what does not serve them takes no part in
- * further plans, and is closed by plan_flow_close_retired() once no worker uses an earlier one. */
+ * further plans, and is closed by plan_flow_close_retired() once no worker uses an earlier one.
+ * @err: as of plan_flow_close(). */
 void plan_flow_retire(struct plan_flow *flow);
-void plan_flow_close_retired(struct plan_flow *flow);
+void plan_flow_close_retired(struct plan_flow *flow, struct error *err);
 
 /* What plan_flow_apply() needs to know about the device. */
 struct plan_device {

@@ -316,10 +316,10 @@ void device_retire(struct device *device, struct device_flow *flow)
 		device_stop(device); /* out of memory: it cannot leave the plan, so all leave */
 }
 
-void device_close_retired(struct device *device, struct device_flow *flow)
+void device_close_retired(struct device *device, struct device_flow *flow, struct error *err)
 {
 	(void)pthread_mutex_lock(&device->flows_lock);
-	plan_flow_close_retired(flow->plan);
+	plan_flow_close_retired(flow->plan, err);
 	(void)pthread_mutex_unlock(&device->flows_lock);
 }
 

@@ -89,9 +89,9 @@ void device_remove(struct device *device, struct device_flow *flow);
 void device_forget(struct device *device, struct device_flow *flow);
 
 /* The client has closed a flow that others refer to: begin to take out what does not serve them;
- * once settled, call device_close_retired(). */
+ * once settled, call device_close_retired(). @err: as of plan_flow_close(). */
 void device_retire(struct device *device, struct device_flow *flow);
-void device_close_retired(struct device *device, struct device_flow *flow);
+void device_close_retired(struct device *device, struct device_flow *flow, struct error *err);
 
 /* No worker uses a plan older than the latest change. Frees what nobody uses. */
 bool device_settled(struct device *device);

@@ -321,6 +321,17 @@ static int request_flow_connect(
 	return 0;
 }
 
+/* The flow is closed, whatever its functions could not hand on. */
+int request_closed(struct session *session, uint64_t request_id)
+{
+	struct session_closing closing = session->closing;
+
+	session->closing = (struct session_closing){ .flow_id = 0 };
+	if (closing.error.code)
+		return request_refuse(session, request_id, &closing.error);
+	return request_done(session, request_id);
+}
+
 static int request_flow_close(struct session *session, uint64_t id, const Wire__FlowClose *close)
 {
 	struct session_flow *flow = request_flow(session, close->flow);
@@ -329,10 +340,11 @@ static int request_flow_close(struct session *session, uint64_t id, const Wire__
 		return request_no_flow(session, id, close->flow);
 	if (flow->start)
 		flow->device->closed = true; /* opened for this flow, goes with it */
+	session->closing = (struct session_closing){ .flow_id = flow->id };
 	session_flow_leave(session, flow);
 	session_sweep(session);
 	if (!session_flow_closing(session, close->flow))
-		return request_done(session, id);
+		return request_closed(session, id);
 	session_wait(session, SESSION_PENDING_CLOSE, id, NULL, close->flow);
 	return 0;
 }

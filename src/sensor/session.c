@@ -43,6 +43,12 @@ int session_new(struct session **ret, int fd, int notify_fd)
 	return 0;
 }
 
+/* Where to say what is lost when this flow's functions are closed: to who has asked for that. */
+static struct error *session_close_error(struct session *session, const struct session_flow *flow)
+{
+	return flow->id == session->closing.flow_id ? &session->closing.error : NULL;
+}
+
 void session_flow_free(struct session *session, struct session_flow *flow)
 {
 	struct session_device *device = flow->device;
@@ -65,6 +71,7 @@ void session_flow_free(struct session *session, struct session_flow *flow)
 	}
 	area_put(session->area, flow->shared_offset, sizeof(struct results_flow));
 	cleanup_closep(&flow->device_flow.event_fd);
+	plan_flow_close(flow->device_flow.plan, session_close_error(session, flow));
 	plan_flow_free(flow->device_flow.plan);
 	session->flows[flow->index] = session->flows[--session->n_flows];
 	session->flows[flow->index]->index = flow->index;
@@ -232,7 +239,8 @@ void session_flow_leave(struct session *session, struct session_flow *flow)
 			device_retire(flow->device->device, &flow->device_flow);
 		} else if (!flow->closed) {
 			plan_flow_retire(flow->device_flow.plan);
-			plan_flow_close_retired(flow->device_flow.plan);
+			plan_flow_close_retired(
+				flow->device_flow.plan, session_close_error(session, flow));
 		}
 		flow->closed = true;
 		return;
@@ -255,7 +263,8 @@ void session_sweep(struct session *session)
 		if (!flow->closed)
 			continue;
 		if (flow->retiring && device_settled(flow->device->device)) {
-			device_close_retired(flow->device->device, &flow->device_flow);
+			device_close_retired(flow->device->device, &flow->device_flow,
+				session_close_error(session, flow));
 			flow->retiring = false;
 		}
 		if (!flow->leaving)
@@ -360,8 +369,9 @@ int session_poll(struct session *session)
 
 		session->pending.kind = SESSION_PENDING_NONE;
 		ring_group_await(session->rings, false);
-		r = kind == SESSION_PENDING_COMPILE ? request_apply_again(session, request_id)
-						    : request_done(session, request_id);
+		r = kind == SESSION_PENDING_COMPILE     ? request_apply_again(session, request_id)
+			: kind == SESSION_PENDING_CLOSE ? request_closed(session, request_id)
+							: request_done(session, request_id);
 		if (r < 0)
 			return r;
 		r = session_read(session); /* what came meanwhile */

@@ -82,6 +82,16 @@ struct session_apply {
 	unsigned int n_fds;
 };
 
+/**
+ * struct session_closing - the FlowClose that is being answered
+ * @flow_id: 0: none
+ * @error:   what the flow's functions could not hand on
+ */
+struct session_closing {
+	uint32_t flow_id;
+	struct error error;
+};
+
 struct session {
 	struct wire_conn *conn;
 	int notify_fd;
@@ -104,6 +114,7 @@ struct session {
 	unsigned int n_cells;
 	struct session_pending pending;
 	struct session_apply apply;
+	struct session_closing closing;
 	uint8_t *arena_bytes;
 	size_t arena_n_bytes;
 };
@@ -126,6 +137,7 @@ void session_wait(struct session *session, enum session_pending_kind kind, uint6
 /* requests.c. Return: 0, negative: the session is over. */
 int request_answer(struct session *session, const Wire__Request *request);
 int request_done(struct session *session, uint64_t request_id);
+int request_closed(struct session *session, uint64_t request_id);
 
 /* requests_apply.c. What session->apply says, once more. Return: as above. */
 int request_apply_again(struct session *session, uint64_t request_id);

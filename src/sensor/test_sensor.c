@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -111,6 +112,47 @@ static void closing_completes_the_file_of_a_flow_that_goes_on(void **unused)
 	close(fd);
 	test_close(&client, referrer, 0);
 	test_stop(&client);
+}
+
+/* What TO_FILE keeps back and cannot write when its flow closes: whoever closes it hears of it, and
+ * the flow is closed all the same. */
+static void closing_says_what_could_not_be_written(void **unused)
+{
+	enum { CONNECTED = 1, REFERRED = 2, RUNNING = 4 };
+
+	for (unsigned int how = 0; how < 8; how++) {
+		struct test_client client;
+		char fd_text[16];
+		uint64_t device;
+		uint32_t flow, referrer;
+		int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+		if (fd < 0)
+			skip();
+		test_start(&client);
+		test_greet(&client, 2);
+		device = test_open(&client);
+		flow = test_flow(&client, device, false, NULL);
+		referrer = test_flow(&client, device, false, NULL);
+		test_slot(&client, test_apply(&client, flow, "PKT_COUNTER", NULL, 0));
+		assert_null(test_apply_fds(
+			&client, flow, "TO_FILE", (const char *[]){ "0", "output" }, 2, &fd, 1)
+				    ->error);
+		close(fd);
+		snprintf(fd_text, sizeof(fd_text), "%u", flow);
+		if (how & REFERRED)
+			test_slot(&client,
+				test_apply(&client, referrer, "STATS",
+					(const char *[]){ fd_text, "1", "0" }, 3));
+		if (how & CONNECTED)
+			test_connect(&client, flow);
+		if (how & RUNNING)
+			test_start_device(&client, device);
+		test_close(&client, flow, 9003);
+		test_close(&client, flow, 6145);
+		test_close(&client, referrer, 0);
+		test_stop(&client);
+	}
 }
 
 static void bad_references_are_refused(void **unused)
@@ -352,6 +394,7 @@ int main(void)
 		cmocka_unit_test(counts_with_one_worker_and_more),
 		cmocka_unit_test(flows_share_a_device_and_refer_to_each_other),
 		cmocka_unit_test(closing_completes_the_file_of_a_flow_that_goes_on),
+		cmocka_unit_test(closing_says_what_could_not_be_written),
 		cmocka_unit_test(bad_references_are_refused),
 		cmocka_unit_test(packets_wait_for_their_reader_until_it_closes),
 		cmocka_unit_test(results_outlive_the_device_but_not_the_flow),

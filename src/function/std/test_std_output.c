@@ -332,6 +332,75 @@ static void test_to_file_on_a_full_disk_says_so(void **state)
 	free(t);
 }
 
+/* What is kept back when a flow closes early is lost, and who closes the flow hears of it. */
+static void test_to_file_says_what_is_lost_at_the_close(void **state)
+{
+	struct test_traffic *t = test_traffic_new(8);
+	int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	struct test_run run;
+
+	if (fd < 0) {
+		print_message("skipped: no /dev/full: %s\n", strerror(errno));
+		skip();
+	}
+	assert_int_equal(0, test_open_to_file(&run, MFF_PCAPNG, fd, 0));
+	test_run(&run, t, 1, 2, TEST_SPLIT_WHOLE, false);
+	assert_int_equal(run.error.code, 0);
+	assert_int_equal(-EINVAL, std_to_file.complete(run.instance, &run.error));
+	assert_int_equal(run.error.code, MAPI_OUTPUT_FAILED);
+	assert_non_null(strstr(run.error.text, strerror(ENOSPC)));
+	test_close(&run);
+	(void)close(fd);
+	free(t);
+}
+
+static uint32_t test_u32(const uint8_t *at)
+{
+	uint32_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return value;
+}
+
+/* Whatever ends it, a pcapng file says where it comes from, and how many packets it got, once. */
+static void test_to_file_says_what_it_holds(void **state)
+{
+	static const char comment[] = "mapi TO_FILE of test";
+	static uint8_t bytes[4 << 20];
+
+	for (unsigned int how = 0; how < 3; how++) {
+		struct test_traffic *t = test_traffic_new(9);
+		int fd = memfd_create("out", MFD_CLOEXEC);
+		unsigned int n_statistics = 0, n_pkts = 0, n_counted = 0;
+		struct test_run run;
+		ssize_t n;
+
+		assert_int_equal(0, test_open_to_file(&run, MFF_PCAPNG, fd, how == 0 ? 100 : 0));
+		test_reset(&run);
+		test_run(&run, t, 0, TEST_N_BATCHES, TEST_SPLIT_RANDOM, false);
+		if (how == 1)
+			test_finish(&run);
+		if (how != 0)
+			assert_int_equal(0, std_to_file.complete(run.instance, &run.error));
+		test_close(&run);
+		n = pread(fd, bytes, sizeof(bytes), 0);
+		assert_in_range(n, 100, sizeof(bytes) - 1);
+		assert_non_null(memmem(bytes, 100, comment, strlen(comment)));
+		for (ssize_t at = 0; at < n; at += test_u32(bytes + at + 4)) {
+			n_pkts += test_u32(bytes + at) == 6;
+			if (test_u32(bytes + at) != 5)
+				continue;
+			n_statistics++;
+			n_counted += test_u32(bytes + at + 24);
+		}
+		assert_int_equal(n_statistics, 3); /* the interfaces of the traffic */
+		assert_true(n_pkts == 100 || how != 0);
+		assert_int_equal(n_counted, n_pkts);
+		(void)close(fd);
+		free(t);
+	}
+}
+
 static void test_filters_hand_their_expression_to_the_plan(void **state)
 {
 	char text[] = "tcp port 80";
@@ -380,6 +449,8 @@ int main(void)
 		cmocka_unit_test(test_to_file_writes_what_is_selected),
 		cmocka_unit_test(test_to_file_is_complete_at_its_limit),
 		cmocka_unit_test(test_to_file_on_a_full_disk_says_so),
+		cmocka_unit_test(test_to_file_says_what_is_lost_at_the_close),
+		cmocka_unit_test(test_to_file_says_what_it_holds),
 		cmocka_unit_test(test_filters_hand_their_expression_to_the_plan),
 		cmocka_unit_test(test_str_search_reports_what_the_parser_says),
 	};

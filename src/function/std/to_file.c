@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -24,9 +25,13 @@
 /* What the result says while packets are being written; programs of the time compare it with 0. */
 #define STD_TO_FILE_RUNNING 11
 
+#define STD_TO_FILE_COMMENT_BYTES 4200 /* the device may be a long path */
+
 struct std_to_file_instance {
 	struct capfile_writer *writer;
 	uint64_t max_pkts; /* 0: no limit */
+	bool lossless;
+	bool complete; /* what ends the file has been written */
 };
 
 struct std_to_file_state {
@@ -58,8 +63,13 @@ static int std_to_file_open(const struct function_open *open, struct error *err)
 {
 	struct std_to_file_instance *instance = open->instance;
 	const struct function_value *path = &open->args[1];
-	struct capfile_writer_args args = { .path = path->text, .device = open->device };
+	char comment[STD_TO_FILE_COMMENT_BYTES];
+	struct capfile_writer_args args = {
+		.path = path->text, .device = open->device, .comment = comment
+	};
 	int r;
+
+	(void)snprintf(comment, sizeof(comment), "mapi TO_FILE of %s", open->device);
 
 	r = std_to_file_format(open->args[0].number, &args.format, err);
 	if (r < 0)
@@ -72,15 +82,35 @@ static int std_to_file_open(const struct function_open *open, struct error *err)
 		return error_set(err, MAPI_ERROR_FILE, "TO_FILE cannot keep '%.200s' open: %s",
 			path->text, strerror(errno));
 	instance->max_pkts = open->args[2].large;
+	instance->lossless = open->lossless;
 	return capfile_writer_new(&instance->writer, &args, err);
 }
 
+/* All packets have been written: clients may read the file as soon as they know. */
+static void std_to_file_end(struct std_to_file_instance *self, struct error *err)
+{
+	if (!self->complete && capfile_write_counts(self->writer, self->lossless, err) < 0)
+		return;
+	self->complete = true;
+	(void)capfile_writer_flush(self->writer, err);
+}
+
+static int std_to_file_complete(void *instance, struct error *err)
+{
+	struct std_to_file_instance *self = instance;
+
+	/* What is still buffered must not make the daemon wait for the reader of a pipe. */
+	capfile_writer_cancel(self->writer);
+	std_to_file_end(self, err);
+	/* If that has failed, closing fails again, and the first cause stays in @err. */
+	return capfile_writer_close(TAKE(self->writer), err);
+}
+
+/* After complete() there is nothing left to do. */
 static void std_to_file_close(void *instance)
 {
 	struct std_to_file_instance *self = instance;
 
-	/* What is still buffered must not make the daemon wait for the reader of a pipe. Nobody is
-	 * left to hear of a failure: who wants to know waits for the end or the limit. */
 	capfile_writer_cancel(self->writer);
 	(void)capfile_writer_close(self->writer, NULL);
 }
@@ -132,8 +162,7 @@ static void std_to_file_process(const struct function_call *call, void *instance
 		}
 		if (++s->written_pkts != self->max_pkts)
 			continue;
-		/* Clients read the file as soon as the result is 0. */
-		(void)capfile_writer_flush(self->writer, call->error);
+		std_to_file_end(self, call->error);
 		s->running = 0;
 		return;
 	}
@@ -143,7 +172,7 @@ static void std_to_file_finish(const struct function_call *call, void *instance,
 {
 	struct std_to_file_instance *self = instance;
 
-	(void)capfile_writer_flush(self->writer, call->error);
+	std_to_file_end(self, call->error);
 }
 
 static const struct mapi_choice std_to_file_choices[] = {
@@ -208,6 +237,7 @@ const struct function std_to_file = {
 	.instance_bytes = sizeof(struct std_to_file_instance),
 	.state_bytes = sizeof(struct std_to_file_state),
 	.open = std_to_file_open,
+	.complete = std_to_file_complete,
 	.close = std_to_file_close,
 	.cancel = std_to_file_cancel,
 	.process = std_to_file_process,
