@@ -463,7 +463,7 @@ static void dump_end_if_pipe_closed(const struct dump *d)
 
 static int dump_session(struct dump *d)
 {
-	int code = session_start(&d->session, d->options->input, d->options->live), error;
+	int code = session_start(&d->session, d->options->input, d->options->live), error, stopped;
 
 	if (code != EXIT_OK)
 		return code;
@@ -479,6 +479,9 @@ static int dump_session(struct dump *d)
 	if (!d->options->print.quick)
 		dump_summary(d);
 	error = session_report(&d->session);
+	stopped = session_stop(&d->session);
+	if (stopped > error)
+		error = stopped;
 	return code != EXIT_OK ? code : error;
 }
 

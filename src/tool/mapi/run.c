@@ -368,7 +368,7 @@ static int run_session(const struct run_options *o, struct session *session)
 {
 	struct run_printer printer = { .options = o, .session = session };
 	struct progress progress;
-	int code = session_start(session, o->input, o->live), error;
+	int code = session_start(session, o->input, o->live), error, stopped;
 
 	if (code != EXIT_OK)
 		return code;
@@ -389,6 +389,9 @@ static int run_session(const struct run_options *o, struct session *session)
 	if (!o->quiet)
 		run_print_account(session, o->verbose);
 	error = session_report(session);
+	stopped = session_stop(session);
+	if (stopped > error)
+		error = stopped;
 	return code != EXIT_OK ? code : error != EXIT_OK ? error : printer.code;
 }
 

@@ -366,39 +366,75 @@ int session_wait(struct session *session, struct progress *progress)
 	return code;
 }
 
-int session_report(const struct session *session)
+/* Print a failure unless it is that of the flow before, @previous: what befalls the device befalls
+ * all its flows. Return: the worse one of @code and its exit code. */
+static int session_report_one(
+	int code, const struct mapi_result_status *status, char previous[MAPI_ERRORSTR_LENGTH])
 {
-	unsigned int i;
+	int exit_code = session_exit_code(status->error, status->error_text);
 
-	for (i = 0; i < session->set.n_pipelines; i++) {
-		struct mapi_result_status status = { .sz = sizeof(status) };
-		const struct pipeline_step *step = session->set.pipelines[i].steps[0];
-
-		if (step->fid >= 0 && mapi_result_status(step->fd, step->fid, 0, &status) == 0 &&
-			status.error)
-			return session_print_error(status.error, status.error_text, NULL);
-	}
-	return EXIT_OK;
+	if (strcmp(previous, status->error_text) != 0)
+		(void)session_print_error(status->error, status->error_text, NULL);
+	(void)snprintf(previous, MAPI_ERRORSTR_LENGTH, "%s", status->error_text);
+	return exit_code > code ? exit_code : code;
 }
 
-void session_stop(struct session *session)
+static bool session_failed(const struct pipeline_step *step, struct mapi_result_status *ret)
 {
+	*ret = (struct mapi_result_status){ .sz = sizeof(*ret) };
+	return step->fid >= 0 && mapi_result_status(step->fd, step->fid, 0, ret) == 0 && ret->error;
+}
+
+int session_report(const struct session *session)
+{
+	char previous[MAPI_ERRORSTR_LENGTH] = "";
+	struct mapi_result_status status;
+	int code = EXIT_OK;
+	unsigned int i;
+
+	for (i = 0; i < session->set.n_pipelines; i++)
+		if (session_failed(session->set.pipelines[i].steps[0], &status))
+			code = session_report_one(code, &status, previous);
+	return code;
+}
+
+/* Close a flow. Return: whether its functions lost something then that nobody has heard of. */
+static bool session_close(struct pipeline_step *step, struct mapi_result_status *ret)
+{
+	bool reported = session_failed(step, ret);
+	int fd = step->fd;
+
+	step->fd = -1;
+	if (mapi_close_flow(fd) == 0 || reported)
+		return false;
+	(void)mapi_read_error(&ret->error, ret->error_text);
+	/* Who reads our output may stop when they have seen enough. */
+	return !strstr(ret->error_text, strerror(EPIPE));
+}
+
+int session_stop(struct session *session)
+{
+	char previous[MAPI_ERRORSTR_LENGTH] = "";
+	struct mapi_result_status status;
+	int code = EXIT_OK;
 	unsigned int i;
 
 	for (i = 0; i < session->set.n_pipelines; i++) {
 		const struct pipeline *pipeline = &session->set.pipelines[i];
 
-		if (pipeline->n_steps && pipeline->steps[0]->fd >= 0)
-			(void)mapi_close_flow(pipeline->steps[0]->fd);
+		if (pipeline->n_steps && pipeline->steps[0]->fd >= 0 &&
+			session_close(pipeline->steps[0], &status))
+			code = session_report_one(code, &status, previous);
 	}
 	if (session->device && mapi_delete_offline_device(session->device) < 0)
 		free(session->device);
 	session->device = NULL;
+	return code;
 }
 
 void session_deinit(struct session *session)
 {
-	session_stop(session);
+	(void)session_stop(session);
 	pipeline_set_deinit(&session->set);
 	if (session->signal_fd >= 0)
 		(void)close(session->signal_fd);

@@ -74,11 +74,12 @@ bool session_interrupted(struct session *session);
  * to poll, or -1. */
 int session_records_fd(const struct pipeline_step *step);
 
-/* Error of the first flow that ended early, printed. Return: enum exit_code. */
+/* Errors of all flows that ended early, printed. Return: enum exit_code of the worst. */
 int session_report(const struct session *session);
 
-/* Close flows and device. Output files are complete afterwards. */
-void session_stop(struct session *session);
+/* Close flows and device. Output files are complete afterwards; if not, and session_report() has
+ * not said so, it is printed. Return: as session_report(). */
+int session_stop(struct session *session);
 
 /* Frees what the session holds; also after a failed session_start(). */
 void session_deinit(struct session *session);
