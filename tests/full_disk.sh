@@ -30,6 +30,19 @@ for format in MFF_PCAP MFF_PCAPNG; do
 	rm small/out
 done
 umount small
+
+# So few packets that they are written only at the end; and each flow that failed is named.
+"$ALONE" "$MAPI" run -r "$http" -w /dev/full > out 2> err
+equal "exit code of run -w /dev/full" $? 4
+grep -q "/dev/full.*9003" err || fail "run -w /dev/full: the error is not clear: $(cat err)"
+ln -s /dev/full second
+"$ALONE" "$MAPI" run -r "$http" 'TO_FILE(MFF_PCAPNG, "/dev/full")' 'TO_FILE(MFF_PCAP, "second")' \
+	'TO_FILE(MFF_PCAPNG, "fine")' > out 2> err
+equal "exit code of two full disks" $? 4
+equal "errors of two full disks" "$(grep -c 9003 err)" 2
+capinfos -M -c -k fine > info 2> /dev/null && { # where there is one
+	grep -q "mapi TO_FILE of .*http.pcap" info || fail "no comment: $(cat info)"
+}
 "$MAPI" dump -r "$OWN/http.pcap" > /dev/full 2> /dev/null && fail "dump does not notice a full standard output"
 "$MAPI" dump -r "$OWN/http.pcap" >&- 2> /dev/null && fail "dump does not notice a closed standard output"
 finish
