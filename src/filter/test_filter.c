@@ -9,12 +9,8 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "filter_private.h"
 #include "test_reference_private.h"
@@ -484,105 +480,6 @@ static void exploding_paths_are_interpreted(void **state)
 	filter_program_free(program);
 }
 
-/*
- * An authentication header 40 bytes behind the start of the IPv6 header, 4 * (8 + 2) bytes long:
- * libpcap's loop goes on at 40, not at 40 + 40.
- */
-static const uint8_t endless_packet[14 + 40 + 40] = {
-	[12] = 0x86, 0xdd, 0x60, [14 + 6] = 51, [14 + 40] = 51, 8
-};
-
-/* This is why there is an interpreter: if libpcap's ends one day, ours may go. */
-static void libpcap_does_not_end(void **state)
-{
-	struct filter_program *program = compile("ip6 protochain 6");
-	int status;
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		const struct itimerval soon = { .it_value = { .tv_usec = 200000 } };
-
-		/* of processor time: the machine may be busy */
-		(void)signal(SIGVTALRM, SIG_DFL);
-		(void)setitimer(ITIMER_VIRTUAL, &soon, NULL);
-		(void)bpf_filter(program->insns, endless_packet, sizeof(endless_packet),
-			sizeof(endless_packet));
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGVTALRM);
-	filter_program_free(program);
-}
-
-static void endless_loops_are_cut(void **state)
-{
-	const struct bpf_insn itself[] = { S(BPF_JMP | BPF_JA, 0xffffffff), S(BPF_RET | BPF_K, 1) };
-	uint8_t ending[sizeof(endless_packet)];
-	struct filter_program *program = compile("ip6 protochain 6");
-
-	(void)alarm(60); /* instead of a test that hangs */
-	assert_int_equal(interpret(program, endless_packet, 94, 94), INTERPRET_ENDLESS);
-	assert_false(decide(program, endless_packet, 94, 94));
-	/* another protocol follows; another length leads out of the packet */
-	memcpy(ending, endless_packet, sizeof(ending));
-	ending[14 + 40] = 6;
-	assert_true(decide(program, ending, 94, 94));
-	ending[14 + 40] = 51;
-	ending[14 + 41] = 18;
-	assert_false(decide(program, ending, 94, 94));
-	filter_program_free(program);
-
-	assert_int_equal(filter_program_new(&program, itself, ARRAY_SIZE(itself)), 0);
-	assert_int_equal(interpret(program, bytes_64, 64, 64), INTERPRET_ENDLESS);
-	assert_false(decide(program, bytes_64, 64, 64));
-	filter_program_free(program);
-	(void)alarm(0);
-}
-
-/* A loop that ends: it counts from the packet's first bytes down to 0. */
-static void loops_end_within_their_bound(void **state)
-{
-	const struct bpf_insn insns[] = { S(BPF_LD | BPF_H | BPF_ABS, 0),
-		J(BPF_JMP | BPF_JEQ | BPF_K, 0, 3, 0), S(BPF_ALU | BPF_SUB | BPF_K, 1),
-		S(BPF_ALU | BPF_ADD | BPF_K, 0), S(BPF_JMP | BPF_JA, 0xfffffffc),
-		S(BPF_RET | BPF_K, 1) };
-	const uint16_t n_turns = INTERPRET_REPEATED_MAX / 4;
-	const uint8_t last[] = { n_turns >> 8, n_turns & 0xff };
-	const uint8_t beyond[] = { n_turns >> 8, (n_turns & 0xff) + 1 };
-	struct filter_program *program;
-
-	assert_int_equal(filter_program_new(&program, insns, ARRAY_SIZE(insns)), 0);
-	assert_true(decide(program, (const uint8_t[2]){ 0, 9 }, 2, 2));
-	assert_true(decide(program, last, 2, 2));
-	assert_false(decide(program, beyond, 2, 2));
-	assert_int_equal(interpret(program, beyond, 2, 2), INTERPRET_ENDLESS);
-	filter_program_free(program);
-}
-
-/* libpcap's interpreter aborts on them, or divides by zero. filter_program_new() takes none. */
-static void unknown_instructions_reject(void **state)
-{
-	unsigned int n_known = 0;
-
-	for (uint32_t code = 0; code <= UINT16_MAX; code++) {
-		const struct bpf_insn insns[] = { { .code = (uint16_t)code, .k = 0 },
-			S(BPF_RET | BPF_K, 1), S(BPF_RET | BPF_K, 1) };
-		struct filter_program *unchecked, *checked = NULL;
-		bool is_known = filter_program_new(&checked, insns, ARRAY_SIZE(insns)) == 0;
-
-		assert_int_equal(filter_program_copy(&unchecked, insns, ARRAY_SIZE(insns)), 0);
-		if (is_known)
-			(void)decide(checked, bytes_64, 64, 64);
-		else
-			assert_int_equal(interpret(unchecked, bytes_64, 64, 64), INTERPRET_REJECT);
-		n_known += is_known;
-		filter_program_free(unchecked);
-		filter_program_free(checked);
-	}
-	assert_int_equal(n_known, 47); /* without the divisions by the constant 0 */
-}
-
 static void open_cases_are_defined(void **state)
 {
 	assert_true(DECIDE(64, S(BPF_LD | BPF_MEM, 3), EQUALS(0)));
@@ -661,10 +558,6 @@ int main(void)
 		cmocka_unit_test(batches_of_all_sizes_agree),
 		cmocka_unit_test(empty_set_does_nothing),
 		cmocka_unit_test(exploding_paths_are_interpreted),
-		cmocka_unit_test(libpcap_does_not_end),
-		cmocka_unit_test(endless_loops_are_cut),
-		cmocka_unit_test(loops_end_within_their_bound),
-		cmocka_unit_test(unknown_instructions_reject),
 		cmocka_unit_test(open_cases_are_defined),
 		cmocka_unit_test(unsound_programs_are_refused),
 		cmocka_unit_test(lack_of_memory_is_reported),
