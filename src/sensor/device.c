@@ -302,7 +302,10 @@ int device_add(struct device *device, struct device_flow *flow, struct error *er
 		flow->device = NULL;
 		return r;
 	}
-	(void)device_publish(device); /* on a device that has ended the flow is finished at once */
+	/* On a device that has ended the flow is finished at once; on one that has not begun there
+	 * is nothing to tell. */
+	if (device->n_threads || device_stopping(device))
+		(void)device_publish(device);
 	return 0;
 }
 
