@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 rounds=200
 [ -z "${MAPI_TEST_QUICK-}" ] || rounds=50
-[ -z "${MAPI_TEST_LONG-}" ] || rounds=1500
+[ -z "${MAPI_TEST_LONG-}" ] || rounds=500
 seed=${MAPI_ABUSE_SEED:-1}
 export TSAN_OPTIONS=report_thread_leaks=0:${TSAN_OPTIONS-} # a forked child has one thread
 for i in $(seq 100); do tail -c +25 "$OWN/http.pcap"; done |
