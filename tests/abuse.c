@@ -9,7 +9,8 @@
  * Each round is a process of its own with its own seed (SEED + round), so a failure can be repeated
  * alone: abuse 1 SEED+round CAPTURE... A round fails if it crashes, hangs for ten seconds, prints a
  * sanitizer's report (the daemon writes to the same stderr), gets a wrong error code, or leaves a
- * process behind. It uses the current directory for its files.
+ * process behind. It uses the current directory for its files. What the environment's ABUSE_ON_HANG
+ * names is run with the process that hangs as its argument: a shell command that prints the stacks.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +33,7 @@
 #define ABUSE_HANG_S 10.0
 #define ABUSE_END_MS 250 /* after that a round closes all it has */
 #define ABUSE_PIPES 2
+#define ABUSE_FORGOTTEN_MAX 64
 
 /* What a round does besides random calls. */
 enum abuse_trait {
@@ -47,6 +49,8 @@ static struct abuse {
 	unsigned int traits;
 	_Atomic int flows[ABUSE_FLOWS];
 	_Atomic int functions[ABUSE_FLOWS];
+	_Atomic int forgotten[ABUSE_FORGOTTEN_MAX]; /* somebody may still wait for one of them */
+	_Atomic unsigned int n_forgotten;
 	_Atomic(char *) devices[ABUSE_DEVICES];
 	char device_names[ABUSE_DEVICES][MAPI_STR_LENGTH];
 	int pipes[ABUSE_PIPES][2];
@@ -204,8 +208,10 @@ static void abuse_create(void)
 		return;
 	abuse.functions[slot] = 0;
 	fd = atomic_exchange(&abuse.flows[slot], fd);
-	if (fd > 0 && abuse_random(8))
-		(void)mapi_close_flow(fd); /* else it is forgotten */
+	if (fd > 0 && (abuse_random(8) || abuse.n_forgotten >= ABUSE_FORGOTTEN_MAX / 2))
+		(void)mapi_close_flow(fd);
+	else if (fd > 0)
+		abuse.forgotten[abuse.n_forgotten++ % ABUSE_FORGOTTEN_MAX] = fd;
 }
 
 static void abuse_create_device(void)
@@ -527,6 +533,9 @@ static void abuse_close_all(void)
 {
 	for (unsigned int i = 0; i < ABUSE_FLOWS; i++)
 		(void)mapi_close_flow(abuse.flows[i]);
+	for (unsigned int i = 0; i < ABUSE_FORGOTTEN_MAX; i++)
+		if (abuse.forgotten[i] > 0)
+			(void)mapi_close_flow(abuse.forgotten[i]);
 }
 
 static void abuse_handler(int signo)
@@ -626,6 +635,15 @@ static bool abuse_reported(int log_fd)
 	return true;
 }
 
+static void abuse_on_hang(int pid)
+{
+	const char *command = getenv("ABUSE_ON_HANG");
+	char line[512];
+
+	if (command && snprintf(line, sizeof(line), "%s %d", command, pid) < (int)sizeof(line))
+		(void)!system(line);
+}
+
 static bool abuse_judge(uint64_t seed)
 {
 	double begin = process_seconds();
@@ -643,6 +661,7 @@ static bool abuse_judge(uint64_t seed)
 		if (!hung && process_seconds() - begin > ABUSE_HANG_S) {
 			hung = true;
 			fprintf(stderr, "abuse: seed %llu: hangs\n", (unsigned long long)seed);
+			abuse_on_hang(pid);
 			kill(pid, SIGKILL);
 		}
 	}
@@ -663,6 +682,20 @@ static bool abuse_judge(uint64_t seed)
 	return !wrong;
 }
 
+/* A pipe that is full and whose reader never reads. */
+static bool abuse_stuck_pipe(void)
+{
+	static const char bytes[4096];
+	int fd;
+
+	if (mkfifo("stuck.pipe", 0600) < 0)
+		return false;
+	fd = open("stuck.pipe", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	while (fd >= 0 && write(fd, bytes, sizeof(bytes)) > 0)
+		;
+	return fd >= 0;
+}
+
 int main(int argc, char *argv[])
 {
 	unsigned long long seed;
@@ -673,8 +706,7 @@ int main(int argc, char *argv[])
 		return 2;
 	}
 	process_adopt();
-	/* A pipe whose reader never reads. */
-	if (mkfifo("stuck.pipe", 0600) < 0 || open("stuck.pipe", O_RDWR | O_CLOEXEC) < 0) {
+	if (!abuse_stuck_pipe()) {
 		perror("stuck.pipe");
 		return 2;
 	}

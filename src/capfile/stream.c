@@ -3,9 +3,13 @@
 #include "stream.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "codec_private.h"
@@ -15,6 +19,8 @@
 
 /**
  * struct capfile_stream - see stream.h
+ * @now_fd:     reads a pipe without waiting, own; -1: not a pipe
+ * @is_socket:  recv() can read it without waiting
  * @input:      bytes of the file that have been read, but not used: [@input_at, @input_end)
  * @probed:     the first bytes have been looked at
  * @eof:        the file has no more bytes
@@ -24,6 +30,8 @@
  */
 struct capfile_stream {
 	struct capfile_stream_args args;
+	int now_fd;
+	bool is_socket;
 	uint64_t offset;
 	bool probed;
 	bool eof;
@@ -42,6 +50,26 @@ bool capfile_stream_is_compressed(const uint8_t *bytes, size_t n_bytes)
 	return codec_find(bytes, n_bytes) != NULL;
 }
 
+/*
+ * What poll() has found may be gone when read() comes: others read the same pipe. The descriptor is
+ * shared with its owner, so it cannot be made non-blocking; a second opening of the pipe can.
+ */
+static void stream_open_now(struct capfile_stream *stream)
+{
+	char path[32];
+	struct stat st;
+
+	stream->now_fd = -1;
+	stream->is_socket = false;
+	if (stream->args.offset != CAPFILE_STREAM_NOT_SEEKABLE || fstat(stream->args.fd, &st) < 0)
+		return;
+	stream->is_socket = S_ISSOCK(st.st_mode);
+	if (!S_ISFIFO(st.st_mode))
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", stream->args.fd);
+	stream->now_fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
 int capfile_stream_new(struct capfile_stream **ret, const struct capfile_stream_args *args)
 {
 	struct capfile_stream *stream = malloc(sizeof(*stream));
@@ -49,6 +77,7 @@ int capfile_stream_new(struct capfile_stream **ret, const struct capfile_stream_
 	if (!stream)
 		return -ENOMEM;
 	stream->args = *args;
+	stream_open_now(stream);
 	stream->offset = args->offset;
 	stream->probed = args->raw;
 	stream->eof = stream->in_frame = stream->failed = false;
@@ -67,6 +96,8 @@ struct capfile_stream *capfile_stream_free(struct capfile_stream *stream)
 		return NULL;
 	if (stream->codec_state)
 		stream->codec->close(stream->codec_state);
+	if (stream->now_fd >= 0)
+		(void)close(stream->now_fd);
 	free(stream);
 	return NULL;
 }
@@ -104,6 +135,15 @@ static int stream_failed(struct capfile_stream *stream, int cause, struct error 
 		strerror(cause));
 }
 
+static ssize_t stream_read_now(struct capfile_stream *stream, uint8_t *bytes, size_t n_bytes)
+{
+	if (stream->args.offset != CAPFILE_STREAM_NOT_SEEKABLE)
+		return pread(stream->args.fd, bytes, n_bytes, (off_t)stream->offset);
+	if (stream->is_socket)
+		return recv(stream->args.fd, bytes, n_bytes, MSG_DONTWAIT);
+	return read(stream->now_fd >= 0 ? stream->now_fd : stream->args.fd, bytes, n_bytes);
+}
+
 /* Bytes of the file itself. *@ret_n is 0 at its end. */
 static int stream_read_raw(struct capfile_stream *stream, uint8_t *bytes, size_t n_bytes, bool wait,
 	size_t *ret_n, struct error *err)
@@ -116,10 +156,7 @@ static int stream_read_raw(struct capfile_stream *stream, uint8_t *bytes, size_t
 			return r;
 		if (r < 0)
 			return stream_failed(stream, -r, err);
-		if (stream->args.offset == CAPFILE_STREAM_NOT_SEEKABLE)
-			n = read(stream->args.fd, bytes, n_bytes);
-		else
-			n = pread(stream->args.fd, bytes, n_bytes, (off_t)stream->offset);
+		n = stream_read_now(stream, bytes, n_bytes);
 		/* Another reader of the pipe may have been faster. */
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;

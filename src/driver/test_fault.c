@@ -100,6 +100,10 @@ ssize_t __wrap_pread(int fd, void *bytes, size_t n, off_t at)
 
 int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 {
+	int r;
+
+	if (test_fault.before_poll)
+		test_fault.before_poll();
 	if (test_fault.piece_bytes > 0 && test_fault.n_calls++ % 3 == 0) {
 		if (timeout_ms == 0) {
 			for (nfds_t i = 0; i < n; i++)
@@ -109,7 +113,10 @@ int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 		errno = EINTR;
 		return -1;
 	}
-	return __real_poll(fds, n, timeout_ms);
+	r = __real_poll(fds, n, timeout_ms);
+	if (r > 0 && test_fault.after_poll)
+		test_fault.after_poll();
+	return r;
 }
 
 int __wrap_inflateInit2_(z_stream *z, int bits, const char *version, int size)

@@ -16,12 +16,16 @@
  * @piece_bytes: a read of a pipe gives at most so many bytes, every third is interrupted first,
  *               and every third time nothing is there for who does not wait; 0: as usual
  * @n_calls:     reads and polls so far
+ * @before_poll: called before each poll; NULL: none
+ * @after_poll:  called after each poll that found something; NULL: none
  */
 struct test_fault {
 	unsigned int alloc_in;
 	unsigned int read_in;
 	size_t piece_bytes;
 	unsigned int n_calls;
+	void (*before_poll)(void);
+	void (*after_poll)(void);
 };
 
 extern struct test_fault test_fault;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The file driver without memory: each allocation fails once, and the source says so. */
+/*
+ * The file driver without memory: each allocation fails once, and the source says so. Without the
+ * bytes that poll() has promised: another reader of the pipe was faster.
+ */
 #undef NDEBUG
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +12,8 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "mapi/errors.h"
 #include "test_fault.h"
@@ -113,11 +118,65 @@ static void test_a_claim_without_memory_for_a_chunk_gives_one_that_says_so(void 
 	(void)driver_file.close(source);
 }
 
+static struct {
+	int fds[2];
+	unsigned int n_polls;
+} rival;
+
+static void rival_reads(void)
+{
+	uint8_t bytes[64];
+
+	if (rival.n_polls == 1)
+		assert_true(read(rival.fds[0], bytes, sizeof(bytes)) > 0);
+}
+
+static void rival_lets_go(void)
+{
+	if (++rival.n_polls != 2)
+		return;
+	assert_int_equal(write(rival.fds[1], file.bytes, file.n), file.n);
+	assert_int_equal(close(rival.fds[1]), 0);
+}
+
+/* @fds: read end, write end */
+static void read_with_a_rival(const int fds[2])
+{
+	struct test_reading all, part;
+
+	test_pcap(&file, 10);
+	assert_int_equal(test_read_fd(test_memfd(file.bytes, file.n), 1, 1000, 300, 16, &all), 0);
+	rival.fds[0] = fcntl(fds[0], F_DUPFD_CLOEXEC, 0);
+	rival.fds[1] = fds[1];
+	rival.n_polls = 0;
+	assert_int_equal(write(fds[1], "stolen", 6), 6);
+	test_fault.before_poll = rival_lets_go;
+	test_fault.after_poll = rival_reads;
+	alarm(60); /* a read that waits is killed */
+	assert_int_equal(test_read_fd(fds[0], 1, 1000, 300, 16, &part), 0);
+	alarm(0);
+	test_fault.before_poll = test_fault.after_poll = NULL;
+	assert_int_equal(part.pkts, all.pkts);
+	assert_int_equal(part.sum, all.sum);
+	(void)close(rival.fds[0]);
+}
+
+static void test_bytes_that_another_reader_took_are_not_waited_for(void **state)
+{
+	int fds[2];
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	read_with_a_rival(fds);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	read_with_a_rival(fds);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_allocation_that_fails_is_reported),
 		cmocka_unit_test(test_a_claim_without_memory_for_a_chunk_gives_one_that_says_so),
+		cmocka_unit_test(test_bytes_that_another_reader_took_are_not_waited_for),
 	};
 
 	return cmocka_run_group_tests_name("driver memory", tests, NULL, NULL);
