@@ -94,7 +94,8 @@ static int apply_request(struct flow *flow, const char *name, const struct mapi_
 	apply.args = message->pointers;
 	request.call_case = WIRE__REQUEST__CALL_FLOW_APPLY;
 	request.flow_apply = &apply;
-	if (engine_make_room(flow->engine) < 0)
+	if ((desc->flags & (MAPI_FUNCTION_PACKETS | MAPI_FUNCTION_BLOCKING)) && /* with a ring */
+		engine_make_room(flow->engine) < 0)
 		return -1;
 	reply = engine_call(flow->engine, &request, message->fds, message->n_fds);
 	if (!reply)

@@ -17,11 +17,13 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/spin.h"
 #include "client.h"
 
 /* Room to unpack a reply; touched as far as it is used. */
 #define CLIENT_ARENA_BYTES (8u << 20)
 #define CLIENT_HELLO_TIMEOUT_MS 10000
+#define CLIENT_SPIN_US 100 /* most answers are there by then */
 
 #define CLIENT_NEVER ((pid_t)-1)
 
@@ -164,6 +166,8 @@ static bool engine_wait(struct engine *engine, short events, int timeout_ms)
 	struct pollfd pollfd = { .fd = engine->fd, .events = events };
 	int n;
 
+	if (spin_poll(engine->fd, events, CLIENT_SPIN_US))
+		return true;
 	do
 		n = poll(&pollfd, 1, timeout_ms);
 	while (n < 0 && errno == EINTR);

@@ -21,11 +21,13 @@
 #include <pcap/bpf.h>
 
 #include "base/clock.h"
+#include "base/spin.h"
 #include "compiler_private.h"
 #include "mapi/errors.h"
 
 #define COMPILER_PATIENCE_MS 5 /* of compiler_ask(): a new process and an ordinary expression */
 #define COMPILER_CANCEL_MS 10
+#define COMPILER_SPIN_US 100 /* an ordinary expression */
 #define COMPILER_ANSWER_BYTES_MAX (FILTER_INSNS_MAX * sizeof(struct bpf_insn))
 
 /**
@@ -301,7 +303,7 @@ static int compiler_get(struct compiler_helper *helper, int patience_ms,
 {
 	int r;
 
-	if (patience_ms > 0)
+	if (patience_ms > 0 && !spin_poll(helper->fd, POLLIN, COMPILER_SPIN_US))
 		(void)compiler_poll(helper, POLLIN, patience_ms);
 	r = compiler_receive(helper);
 	if (r == -EPIPE && helper->proven)

@@ -16,6 +16,7 @@
 #include <pcap/bpf.h>
 
 #include "base/buf.h"
+#include "base/spin.h"
 #include "compiler_private.h"
 #include "mapi/errors.h"
 
@@ -23,6 +24,7 @@
 #define HELPER_MEMORY_BYTES ((rlim_t)512 << 20)
 #define HELPER_FDS 16 /* the resolver's files and sockets */
 #define HELPER_FD 0
+#define HELPER_SPIN_US 50 /* the next question may be under way */
 
 static void helper_limit(__rlimit_resource_t resource, rlim_t limit)
 {
@@ -98,6 +100,7 @@ static void helper_get(void *ret, size_t n_bytes)
 
 	if (n_bytes == 0)
 		return;
+	(void)spin_poll(HELPER_FD, POLLIN, HELPER_SPIN_US);
 	do
 		n = recv(HELPER_FD, ret, n_bytes, MSG_WAITALL);
 	while (n < 0 && errno == EINTR);

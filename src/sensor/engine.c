@@ -5,19 +5,23 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "session.h"
+
+#define ENGINE_SPIN_NS 50000u /* who has asked asks again soon: then do not sleep yet */
 
 struct engine {
 	struct event_base *base;
 	int notify_fd;
 	struct event *notified;
 	struct event *timer;
-	bool timer_runs;
+	uint64_t answered_ns; /* when a client was last heard */
 	struct session *session;
 	struct event *readable;
 	struct event *writable;
@@ -51,6 +55,7 @@ static void engine_on_readable(evutil_socket_t fd, short what, void *argument)
 		engine_end(engine);
 	else
 		engine_rearm(engine);
+	engine->answered_ns = clock_monotonic_ns();
 }
 
 static void engine_on_writable(evutil_socket_t fd, short what, void *argument)
@@ -124,13 +129,26 @@ static int engine_init(struct engine *engine, int fd)
 	return 0;
 }
 
+static int engine_loop(struct engine *engine)
+{
+	while (!event_base_got_break(engine->base)) {
+		bool busy = clock_monotonic_ns() - engine->answered_ns < ENGINE_SPIN_NS;
+
+		if (event_base_loop(engine->base, busy ? EVLOOP_NONBLOCK : EVLOOP_ONCE) < 0)
+			return -EIO;
+		if (busy)
+			(void)sched_yield(); /* cannot fail */
+	}
+	return 0;
+}
+
 int engine_run_private(int fd)
 {
 	struct engine engine;
 	int r = engine_init(&engine, fd);
 
-	if (r == 0 && event_base_dispatch(engine.base) < 0)
-		r = -EIO;
+	if (r == 0)
+		r = engine_loop(&engine);
 	engine_deinit(&engine);
 	return r;
 }
