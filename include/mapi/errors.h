@@ -79,7 +79,8 @@
 	X(MAPI_OUTPUT_FAILED, 9003, "Output cannot be written")                              \
 	X(MAPI_QUOTA_EXCEEDED, 9004, "A limit of this client is exhausted")                  \
 	X(MAPI_DAEMON_LOST, 9005, "The daemon ended unexpectedly")                           \
-	X(MAPI_OUT_OF_MEMORY, 9006, "Out of memory")
+	X(MAPI_OUT_OF_MEMORY, 9006, "Out of memory")                                         \
+	X(MAPI_NO_PERMISSION, 9007, "You may not do this")
 
 enum mapi_error {
 #define MAPI_ERROR_ENUMERATOR(name, number, text) name = number,

@@ -13,6 +13,10 @@
  *                 the previous chunk really ended? If not, the chunk is moved there and must be
  *                 processed again (a file is split by speculation, semantics O5)
  *   release()     in the order of the claims
+ *
+ * Live sources never wait for their readers: what does not fit is counted as lost. Opening one
+ * takes privileges, so that part is prepare(), which the privileged parent of the system daemon
+ * runs for the engine; a private daemon runs it itself.
  */
 #ifndef MAPI_DRIVER_DRIVER_H
 #define MAPI_DRIVER_DRIVER_H
@@ -28,6 +32,8 @@ struct driver_source; /* each driver defines its own */
 enum driver_outcome {
 	DRIVER_E_END = 1, /* no more packets, now or ever */
 	DRIVER_E_REDO, /* verify(): the chunk was moved, process it again */
+	DRIVER_E_IDLE, /* claim() of a live source: no packet for DRIVER_IDLE_MS; nothing reserved
+			*/
 	_DRIVER_E_N
 };
 
@@ -46,18 +52,42 @@ struct driver_chunk {
 	void *impl;
 };
 
+#define DRIVER_IDLE_MS 10 /* semantics T1: how often time passes on an idle live device */
+#define DRIVER_FDS_MAX 64 /* what prepare() may give */
+
+/**
+ * struct driver_options - how a device is configured
+ * @driver:        name of the driver that must open it; NULL: the first that matches
+ * @trace_dir:     of the driver that replays a directory of captures; NULL: none
+ * @snaplen_bytes: of live capture; 0: whole packets
+ * @ring_bytes:    of live capture, memory between kernel and workers, per worker; 0: default
+ * @no_promisc:    live capture: only what the interface receives anyway
+ */
+struct driver_options {
+	const char *driver;
+	const char *trace_dir;
+	uint32_t snaplen_bytes;
+	uint64_t ring_bytes;
+	bool no_promisc;
+};
+
 /**
  * struct driver_open_args - what a driver opens
  * @name:         device name or path as the user gave it, for messages
  * @fd:           an open descriptor of a file, or -1; consumed by open() also on failure
  * @batch_pkts:   packets per batch, 1 .. PACKET_BATCH_MAX
  * @n_workers:    how many workers will call claim()
+ * @fds, @n_fds:  what prepare() gave; consumed by open() also on failure. 0: it was not called
+ * @options:      NULL: defaults
  */
 struct driver_open_args {
 	const char *name;
 	int fd;
 	unsigned int batch_pkts;
 	unsigned int n_workers;
+	const int *fds;
+	unsigned int n_fds;
+	const struct driver_options *options;
 };
 
 /* struct driver_interface - one capture interface of a source, for output files. */
@@ -68,10 +98,18 @@ struct driver_interface {
 	char name[64]; /* may be empty */
 };
 
+enum driver_state {
+	DRIVER_UP, /* also: not a live source */
+	DRIVER_DOWN, /* the interface is down; capture goes on when it comes up */
+	DRIVER_GONE, /* there is no such interface now; capture goes on when there is one again */
+};
+
 /**
  * struct driver_stats - what a source knows about itself
  * @done_bytes:  how much of @total_bytes has been handed out (progress); total 0: unknown
  * @n_interfaces: capture interfaces seen so far
+ * @state:       of a live source, now
+ * @outages:     how often a live source has left DRIVER_UP
  * Lost packets are counts since open.
  */
 struct driver_stats {
@@ -80,17 +118,25 @@ struct driver_stats {
 	uint64_t nic_lost_pkts;
 	uint64_t ring_lost_pkts;
 	unsigned int n_interfaces;
+	enum driver_state state;
+	uint64_t outages;
 };
 
 struct driver {
 	const char *name;
 	bool lossless; /* the source waits for its readers: a file */
 	bool (*match)(const struct driver_open_args *args);
+	/* What takes privileges. Gives at most DRIVER_FDS_MAX descriptors for open(). NULL: nothing
+	 * does. Return: 0, -EINVAL with @err filled (3200; 9007 where the right to capture is
+	 * missing). */
+	int (*prepare)(const struct driver_open_args *args, int ret_fds[DRIVER_FDS_MAX],
+		unsigned int *ret_n_fds, struct error *err);
 	/* Never waits: whether a pipe holds packets is told by its first chunk (error 1026 there).
 	 * Return: 0, -EINVAL with @err filled, -ENOMEM. */
 	int (*open)(
 		struct driver_source **ret, const struct driver_open_args *args, struct error *err);
-	/* Return: 0, DRIVER_E_END. May block (pipe) until wake() is called. */
+	/* Return: 0, DRIVER_E_END, DRIVER_E_IDLE. May block (pipe) until wake() is called; a live
+	 * source blocks for at most DRIVER_IDLE_MS. */
 	int (*claim)(struct driver_source *source, struct driver_chunk *chunk);
 	/* Fills @batch with 1 .. batch_pkts packets. Return: 0, DRIVER_E_END at the end of the
 	 * chunk. */
@@ -112,6 +158,9 @@ struct driver {
 };
 
 extern const struct driver driver_file; /* pcap, pcapng, ERF; compressed or not; pipes */
+extern const struct driver driver_afpacket; /* Linux interfaces */
+extern const struct driver driver_pcap; /* live, what else libpcap opens */
+extern const struct driver driver_tracedir; /* replays a directory of captures */
 
 /**
  * driver_find() - the driver of a device

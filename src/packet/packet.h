@@ -8,12 +8,20 @@
 #ifndef MAPI_PACKET_PACKET_H
 #define MAPI_PACKET_PACKET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "mask.h"
 
 /* No packet is longer: what claims to be is damage. As libpcap's MAXIMUM_SNAPLEN for Ethernet. */
 #define PACKET_CAP_BYTES_MAX 262144u
+
+enum packet_flag {
+	PACKET_OUTBOUND = 1 << 0, /* sent by this host */
+	PACKET_CHECKSUM_OPEN = 1 << 1, /* a checksum is left to the card */
+	PACKET_SUPER = 1 << 2, /* stands for several packets on the wire (GRO, GSO) */
+	PACKET_TAG_RESTORED = 1 << 3 /* the VLAN tag came beside the packet */
+};
 
 /**
  * struct packet_batch - up to PACKET_BATCH_MAX packets that travel together
@@ -26,6 +34,11 @@
  * @wire_bytes: length on the wire
  * @ts_ns:      time of capture, nanoseconds since the Unix epoch
  * @ifindex:    capture interface: its number within the capture file, or the kernel's
+ * @is_live:    @flags, @wire_pkts and @all_wire_bytes are valid; else each packet is one packet on
+ *              the wire, of wire_bytes, and nothing more is known of it
+ * @flags:      PACKET_*
+ * @wire_pkts:  packets on the wire that packet i stands for (semantics P3), at least 1
+ * @all_wire_bytes: their bytes together, the headers of each counted
  */
 struct packet_batch {
 	unsigned int n;
@@ -36,6 +49,10 @@ struct packet_batch {
 	uint32_t wire_bytes[PACKET_BATCH_MAX];
 	uint64_t ts_ns[PACKET_BATCH_MAX];
 	uint16_t ifindex[PACKET_BATCH_MAX];
+	bool is_live;
+	uint8_t flags[PACKET_BATCH_MAX];
+	uint16_t wire_pkts[PACKET_BATCH_MAX];
+	uint32_t all_wire_bytes[PACKET_BATCH_MAX];
 };
 
 /* Time as the public interface has it: 32.32 fixed point. Rounded up, so that whoever converts back
