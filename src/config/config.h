@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * mapi.conf: what the system daemon serves, and how. The historical form: key=value, repeated
+ * sections; docs/man/mapi.conf.5.scd is its description for users.
+ */
+#ifndef MAPI_CONFIG_CONFIG_H
+#define MAPI_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+
+#define CONFIG_LINE_BYTES_MAX 1024
+#define CONFIG_DEVICES_MAX 256
+#define CONFIG_CPUS_MAX 64
+
+/**
+ * struct config_device - a [driver] section: a device that programs may ask for
+ * @device:     as programs name it (an interface, a libpcap device ...); never empty
+ * @driver:     as written ("mapinicdrv.so"); the driver to use is @driver_name
+ * @driver_name: of our driver that takes its place ("afpacket", "pcap", "tracedir"); NULL: any
+ * @alias, @description: for people; empty if not given
+ * @trace_dir:  NULL if not given
+ * @link_speed_mbps: 0: unknown
+ * @devgroup:   0: none
+ * @cpus:       processors for its workers, n_cpus of them; 0: one worker, anywhere
+ * @ring_bytes: 0: default
+ * @snaplen_bytes: 0: whole packets
+ */
+struct config_device {
+	char *device;
+	char *driver;
+	const char *driver_name;
+	char *alias;
+	char *description;
+	char *trace_dir;
+	uint32_t link_speed_mbps;
+	int devgroup;
+	bool mpls;
+	bool vlan;
+	bool no_promisc;
+	unsigned int cpus[CONFIG_CPUS_MAX];
+	unsigned int n_cpus;
+	uint64_t ring_bytes;
+	uint32_t snaplen_bytes;
+};
+
+/* struct config_quota - what one user's programs may have together; 0: the built-in limit. */
+struct config_quota {
+	unsigned int sessions;
+	unsigned int flows;
+	uint64_t memory_bytes;
+};
+
+/**
+ * struct config - a whole file
+ * @socket, @read_only_socket: paths; never NULL
+ * @group:         that may use @socket; never NULL
+ * @user:          that the engine runs as; never NULL
+ * @any_interface: devices that no [driver] section names may be opened, too (no section at all)
+ */
+struct config {
+	char *path;
+	char *socket;
+	char *read_only_socket;
+	char *group;
+	char *user;
+	char *logfile;
+	int log_level;
+	int dimapi_port;
+	bool any_interface;
+	struct config_quota quota;
+	struct config_device *devices;
+	unsigned int n_devices;
+};
+
+/* What config_load() tells about a file that can be used all the same: a historical key that means
+ * nothing any more, an unknown key. @line from 1. */
+typedef void (*config_note)(void *context, unsigned int line, const char *text);
+
+/**
+ * config_load() - read a configuration
+ * @ret:  freed by config_free()
+ * @path: of the file; NULL: the built-in configuration (no file: every interface, defaults)
+ * @note: called for each note, in order of lines; NULL: nobody listens
+ *
+ * Return: 0; -ENOENT (no such file); -EINVAL with @err filled: "PATH:LINE: what is wrong and what
+ * is possible"; other negative errno.
+ */
+int config_load(
+	struct config **ret, const char *path, config_note note, void *context, struct error *err);
+struct config *config_free(struct config *config); /* takes NULL */
+DEFINE_CLEANUP(struct config *, config_free);
+
+/* Return: the section of a device by name or alias, NULL if there is none. */
+const struct config_device *config_find(const struct config *config, const char *name);
+
+#endif
