@@ -28,7 +28,10 @@
 #include "mapi/errors.h"
 #include "sensor/apply.h"
 #include "sensor/compiler.h"
+#include "sensor/privileged.h"
+#include "sensor/registry.h"
 #include "sensor/session.h"
+#include "sensor/users.h"
 #include "wire/wire.h"
 
 #define CLIENT_STEPS_MAX 64
@@ -78,6 +81,19 @@ static void check(bool holds, const char *what)
 		return;
 	fprintf(stderr, "%s\n", what);
 	abort();
+}
+
+/* ---- no live devices ---- */
+
+const struct config_device *config_find(const struct config *config, const char *name)
+{
+	return NULL;
+}
+
+int privileged_prepare(int fd, const char *name, unsigned int n_workers,
+	int ret_fds[DRIVER_FDS_MAX], unsigned int *ret_n_fds, struct error *err)
+{
+	return -EPIPE;
 }
 
 /* ---- the compiler ---- */
@@ -321,6 +337,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 	unsigned int fds_before = count_fds();
 	int fds[2];
 	struct client client = { .over = false };
+	struct user user = { .flows_max = UINT32_MAX, .memory_max_bytes = UINT64_MAX };
+	uint32_t last_flow_id = 0;
+	struct config none = { .n_devices = 0 };
+	struct registry_args registry_args = { .privileged_fd = -1, .config = &none };
+	struct session_env env = { .last_flow_id = &last_flow_id, .user = &user };
 	size_t at = 1;
 
 	if (n_bytes == 0)
@@ -329,7 +350,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 	check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0, "socketpair");
 	client.notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	check(wire_conn_new(&client.conn, fds[0]) == 0, "wire_conn_new");
-	check(session_new(&client.session, fds[1], client.notify_fd) == 0, "session_new");
+	registry_args.notify_fd = env.notify_fd = client.notify_fd;
+	check(registry_new(&env.registry, &registry_args) == 0, "registry_new");
+	check(session_new(&client.session, fds[1], &env) == 0, "session_new");
 	client_greet(&client, 1 + bytes[0] % 3);
 	for (unsigned int n = 0; n < CLIENT_STEPS_MAX && at + 3 <= n_bytes && !client.over; n++) {
 		size_t length = bytes[at + 1] | (size_t)bytes[at + 2] << 8;
@@ -340,7 +363,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 	}
 	if (bytes[0] & 8 && !client.over)
 		client_await(&client);
+	if (bytes[0] & 16) {
+		session_leave(client.session);
+		for (unsigned int n = 0; n < 1000 && !session_is_empty(client.session); n++)
+			(void)session_poll(client.session); /* a file may keep a worker */
+	}
 	session_free(client.session);
+	registry_free(env.registry);
+	check(user.n_flows == 0, "flows of the user are left");
 	wire_conn_free(client.conn);
 	close(client.notify_fd);
 	for (unsigned int i = 0; i < client.n_pipes; i++)

@@ -33,6 +33,13 @@
 		take_;                     \
 	})
 
+#define TAKE_FD(x)             \
+	({                     \
+		int fd_ = (x); \
+		(x) = -1;      \
+		fd_;           \
+	})
+
 static inline void cleanup_freep(void *object)
 {
 	free(*(void **)object);

@@ -42,7 +42,6 @@ int device_new(struct device **ret, const struct device_args *args, struct error
 	device->driver = driver;
 	device->seed = args->seed ? args->seed : DEVICE_SEED_DEFAULT;
 	device->notify_fd = args->notify_fd;
-	device->compiler = args->compiler;
 	device->n_workers = open.n_workers;
 	r = driver->open(&device->source, &open, err);
 	if (r < 0)
@@ -131,17 +130,9 @@ struct device *device_free(struct device *device)
 	return NULL;
 }
 
-static int device_compile(void *context, const char *expression, uint32_t linktype, bool may_wait,
-	struct filter_program **ret, struct error *err)
+const _Atomic bool *device_stop_flag(const struct device *device)
 {
-	struct device *device = context;
-	int r;
-
-	if (may_wait)
-		return compiler_wait(
-			device->compiler, expression, linktype, &device->stop, ret, err);
-	r = compiler_ask(device->compiler, expression, linktype, ret, err);
-	return r == COMPILER_E_AGAIN ? PLAN_E_AGAIN : r;
+	return &device->stop;
 }
 
 struct plan_device device_describe(struct device *device)
@@ -152,8 +143,7 @@ struct plan_device device_describe(struct device *device)
 	return (struct plan_device){ .name = device->name,
 		.lossless = device->driver->lossless,
 		.linktype = interface.linktype,
-		.seed = device->seed,
-		.compiler = { .compile = device_compile, .context = device } };
+		.seed = device->seed };
 }
 
 int device_interface(const struct device *device, unsigned int index, struct driver_interface *ret)

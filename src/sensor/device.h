@@ -14,7 +14,6 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "compiler.h"
 #include "driver/driver.h"
 #include "plan/plan.h"
 #include "wire/results.h"
@@ -51,13 +50,11 @@ struct device_flow {
  * @open:      what the driver is told; open.fd is consumed also on failure
  * @seed:      of everything random
  * @notify_fd: eventfd of the control thread; borrowed
- * @compiler:  of filter expressions; borrowed
  */
 struct device_args {
 	struct driver_open_args open;
 	uint64_t seed;
 	int notify_fd;
-	struct compiler *compiler;
 };
 
 /* Return: 0, -EINVAL with @err filled (3200, 1026, 9001 ...), -ENOMEM. */
@@ -67,8 +64,11 @@ int device_new(struct device **ret, const struct device_args *args, struct error
 struct device *device_free(struct device *device);
 DEFINE_CLEANUP(struct device *, device_free);
 
-/* What plan_flow_apply() needs to know; it refers to @device. */
+/* What plan_flow_apply() needs to know; it refers to @device. Who asks adds the compiler. */
 struct plan_device device_describe(struct device *device);
+
+/* Set when the workers shall stop; whoever waits on their behalf watches it. */
+const _Atomic bool *device_stop_flag(const struct device *device);
 
 /* A capture interface of the source. Return: 0, -ENOENT. */
 int device_interface(const struct device *device, unsigned int index, struct driver_interface *ret);

@@ -48,7 +48,6 @@ struct device {
 	char *name;
 	uint64_t seed;
 	int notify_fd;
-	struct compiler *compiler;
 	_Atomic bool stop;
 
 	struct device_worker *workers;

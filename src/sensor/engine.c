@@ -6,15 +6,40 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
+#include "privileged.h"
+#include "registry.h"
 #include "session.h"
+#include "users.h"
 
 #define ENGINE_SPIN_NS 50000u /* who has asked asks again soon: then do not sleep yet */
+#define ENGINE_ALIVE_S 1 /* how often the parent hears that the loop turns */
+#define ENGINE_FLOWS_BASE 1000000000u /* flow ids of a system daemon are above it */
+#define ENGINE_FLOWS_PER_LIFE 4000000u
+#define ENGINE_LIVES 256u
+
+/**
+ * struct engine_client - a connection
+ * @left: the client has gone, its flows are on their way out
+ */
+struct engine_client {
+	struct engine *engine;
+	struct engine_client *next;
+	struct session *session;
+	struct user *user;
+	struct event *readable;
+	struct event *writable;
+	bool left;
+};
 
 struct engine {
 	struct event_base *base;
@@ -22,9 +47,13 @@ struct engine {
 	struct event *notified;
 	struct event *timer;
 	uint64_t answered_ns; /* when a client was last heard */
-	struct session *session;
-	struct event *readable;
-	struct event *writable;
+	struct registry *registry;
+	struct users *users;
+	struct engine_client *clients;
+	unsigned int n_clients;
+	uint32_t last_flow_id;
+	const struct parent_engine *system; /* NULL: private, ends with its client */
+	struct event *others[4]; /* listening sockets, signal, heartbeat */
 };
 
 static void engine_end(struct engine *engine)
@@ -32,50 +61,106 @@ static void engine_end(struct engine *engine)
 	(void)event_base_loopbreak(engine->base); /* fails only without a base */
 }
 
-/* After anything happened: does the session want to write, or to be polled? */
+/* ---- clients ---- */
+
+static struct engine_client *engine_client_free(struct engine_client *client)
+{
+	if (!client)
+		return NULL;
+	if (client->readable)
+		event_free(client->readable);
+	if (client->writable)
+		event_free(client->writable);
+	session_free(client->session);
+	user_leave(client->user);
+	free(client);
+	return NULL;
+}
+DEFINE_CLEANUP(struct engine_client *, engine_client_free);
+
+/* After a session could not go on, or its client has gone. */
+static void engine_client_leave(struct engine_client *client)
+{
+	struct engine *engine = client->engine;
+
+	if (!engine->system) {
+		engine_end(engine);
+		return;
+	}
+	(void)event_del(client->readable);
+	(void)event_del(client->writable);
+	client->left = true;
+	session_leave(client->session);
+}
+
+static void engine_forget_left(struct engine *engine)
+{
+	for (struct engine_client **at = &engine->clients; *at;) {
+		struct engine_client *client = *at;
+
+		if (!client->left || !session_is_empty(client->session)) {
+			at = &client->next;
+			continue;
+		}
+		*at = client->next;
+		engine->n_clients--;
+		engine_client_free(client);
+	}
+}
+
+/* After anything happened: who wants to write, and when must somebody be polled? */
 static void engine_rearm(struct engine *engine)
 {
-	uint32_t poll_ms = session_poll_ms(engine->session);
-	struct timeval period = { .tv_sec = poll_ms / 1000,
-		.tv_usec = (suseconds_t)(poll_ms % 1000) * 1000 };
+	uint32_t poll_ms = 0;
 
-	if (session_wants_write(engine->session))
-		(void)event_add(engine->writable, NULL);
-	if (poll_ms)
+	engine_forget_left(engine);
+	for (struct engine_client *client = engine->clients; client; client = client->next) {
+		uint32_t ms = session_poll_ms(client->session);
+
+		if (ms && (!poll_ms || ms < poll_ms))
+			poll_ms = ms;
+		if (!client->left && session_wants_write(client->session))
+			(void)event_add(client->writable, NULL);
+	}
+	if (poll_ms) {
+		struct timeval period = { .tv_sec = poll_ms / 1000,
+			.tv_usec = (suseconds_t)(poll_ms % 1000) * 1000 };
+
 		(void)event_add(engine->timer, &period); /* one shot, from now */
-	else
+	} else {
 		(void)event_del(engine->timer);
+	}
 }
 
 static void engine_on_readable(evutil_socket_t fd, short what, void *argument)
 {
-	struct engine *engine = argument;
+	struct engine_client *client = argument;
+	struct engine *engine = client->engine;
 
-	if (session_read(engine->session) < 0)
-		engine_end(engine);
-	else
-		engine_rearm(engine);
+	if (session_read(client->session) < 0)
+		engine_client_leave(client);
+	engine_rearm(engine);
 	engine->answered_ns = clock_monotonic_ns();
 }
 
 static void engine_on_writable(evutil_socket_t fd, short what, void *argument)
 {
-	struct engine *engine = argument;
+	struct engine_client *client = argument;
+	struct engine *engine = client->engine;
 
-	if (session_write(engine->session) < 0)
-		engine_end(engine);
-	else
-		engine_rearm(engine);
+	if (session_write(client->session) < 0)
+		engine_client_leave(client);
+	engine_rearm(engine);
 }
 
 static void engine_on_timer(evutil_socket_t fd, short what, void *argument)
 {
 	struct engine *engine = argument;
 
-	if (session_poll(engine->session) < 0)
-		engine_end(engine);
-	else
-		engine_rearm(engine);
+	for (struct engine_client *client = engine->clients; client; client = client->next)
+		if (session_poll(client->session) < 0 && !client->left)
+			engine_client_leave(client);
+	engine_rearm(engine);
 }
 
 static void engine_on_notify(evutil_socket_t fd, short what, void *argument)
@@ -86,45 +171,87 @@ static void engine_on_notify(evutil_socket_t fd, short what, void *argument)
 	engine_on_timer(fd, what, argument);
 }
 
+/* Serve a connection; @fd is taken. */
+static int engine_add_client(struct engine *engine, int fd, struct user *user, bool read_only)
+{
+	const struct session_env env = { .notify_fd = engine->notify_fd,
+		.registry = engine->registry,
+		.is_system = engine->system != NULL,
+		.last_flow_id = &engine->last_flow_id,
+		.user = user,
+		.read_only = read_only };
+	_cleanup_(engine_client_freep) struct engine_client *client = calloc(1, sizeof(*client));
+	int r;
+
+	if (!client) {
+		user_leave(user);
+		(void)close(fd);
+		return -ENOMEM;
+	}
+	client->user = user;
+	client->engine = engine;
+	r = session_new(&client->session, fd, &env);
+	if (r < 0)
+		return r;
+	fd = session_fd(client->session);
+	client->readable =
+		event_new(engine->base, fd, EV_READ | EV_PERSIST, engine_on_readable, client);
+	client->writable = event_new(engine->base, fd, EV_WRITE, engine_on_writable, client);
+	if (!client->readable || !client->writable || event_add(client->readable, NULL) < 0)
+		return -ENOMEM;
+	client->next = engine->clients;
+	engine->clients = TAKE(client);
+	engine->n_clients++;
+	return 0;
+}
+
+/* ---- the loop ---- */
+
 static void engine_deinit(struct engine *engine)
 {
-	struct event *events[] = { engine->notified, engine->timer, engine->readable,
-		engine->writable };
+	while (engine->clients) {
+		struct engine_client *client = engine->clients;
 
-	engine->session = session_free(engine->session);
-	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
-		if (events[i])
-			event_free(events[i]);
+		engine->clients = client->next;
+		engine_client_free(client);
+	}
+	registry_free(engine->registry);
+	users_free(engine->users);
+	for (size_t i = 0; i < ARRAY_SIZE(engine->others); i++)
+		if (engine->others[i])
+			event_free(engine->others[i]);
+	if (engine->notified)
+		event_free(engine->notified);
+	if (engine->timer)
+		event_free(engine->timer);
 	if (engine->base)
 		event_base_free(engine->base);
 	cleanup_closep(&engine->notify_fd);
 }
 
-static int engine_init(struct engine *engine, int fd)
+static int engine_init(struct engine *engine, const struct parent_engine *system)
 {
+	struct registry_args args = { .privileged_fd = system ? system->privileged_fd : -1,
+		.config = system ? system->config : NULL };
 	int r;
 
-	*engine = (struct engine){ .notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
-	if (engine->notify_fd < 0) {
-		(void)close(fd);
+	*engine = (struct engine){ .notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		.system = system };
+	if (engine->notify_fd < 0)
 		return -errno;
-	}
-	r = session_new(&engine->session, fd, engine->notify_fd);
+	args.notify_fd = engine->notify_fd;
+	r = registry_new(&engine->registry, &args);
+	if (r == 0)
+		r = users_new(&engine->users, system ? &system->config->quota : NULL);
 	if (r < 0)
 		return r;
-	fd = session_fd(engine->session);
 	engine->base = event_base_new();
 	if (!engine->base)
 		return -ENOMEM;
 	engine->notified = event_new(
 		engine->base, engine->notify_fd, EV_READ | EV_PERSIST, engine_on_notify, engine);
 	engine->timer = event_new(engine->base, -1, 0, engine_on_timer, engine);
-	engine->readable =
-		event_new(engine->base, fd, EV_READ | EV_PERSIST, engine_on_readable, engine);
-	engine->writable = event_new(engine->base, fd, EV_WRITE, engine_on_writable, engine);
-	if (!engine->notified || !engine->timer || !engine->readable || !engine->writable)
-		return -ENOMEM;
-	if (event_add(engine->notified, NULL) < 0 || event_add(engine->readable, NULL) < 0)
+	if (!engine->notified || !engine->timer || event_add(engine->notified, NULL) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -145,10 +272,98 @@ static int engine_loop(struct engine *engine)
 int engine_run_private(int fd)
 {
 	struct engine engine;
-	int r = engine_init(&engine, fd);
+	struct user *user = NULL;
+	int r = engine_init(&engine, NULL);
 
+	if (r == 0)
+		r = users_enter(engine.users, getuid(), &user);
+	if (r < 0)
+		(void)close(fd);
+	else
+		r = engine_add_client(&engine, fd, user, false);
 	if (r == 0)
 		r = engine_loop(&engine);
 	engine_deinit(&engine);
 	return r;
+}
+
+/* ---- the system daemon ---- */
+
+static void engine_accept(struct engine *engine, int listening_fd, bool read_only)
+{
+	struct user *user;
+	struct ucred peer;
+	socklen_t peer_bytes = sizeof(peer);
+	int fd = accept4(listening_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return; /* it has gone again, or there are no descriptors: then it waits */
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) < 0 ||
+		users_enter(engine->users, peer.uid, &user) < 0) {
+		(void)close(fd);
+		return;
+	}
+	(void)engine_add_client(engine, fd, user, read_only); /* out of memory: it hears an end */
+}
+
+static void engine_on_connection(evutil_socket_t fd, short what, void *argument)
+{
+	engine_accept(argument, fd, false);
+}
+
+static void engine_on_read_only(evutil_socket_t fd, short what, void *argument)
+{
+	engine_accept(argument, fd, true);
+}
+
+static void engine_on_end(evutil_socket_t signo, short what, void *argument)
+{
+	engine_end(argument);
+}
+
+static void engine_on_heartbeat(evutil_socket_t fd, short what, void *argument)
+{
+	const struct engine *engine = argument;
+
+	privileged_tell(engine->system->privileged_fd, PRIVILEGED_ALIVE);
+}
+
+static int engine_watch(struct engine *engine)
+{
+	const struct parent_engine *system = engine->system;
+	const struct timeval period = { .tv_sec = ENGINE_ALIVE_S };
+
+	engine->others[0] = event_new(engine->base, system->socket_fd, EV_READ | EV_PERSIST,
+		engine_on_connection, engine);
+	engine->others[1] = evsignal_new(engine->base, SIGTERM, engine_on_end, engine);
+	engine->others[2] = event_new(engine->base, -1, EV_PERSIST, engine_on_heartbeat, engine);
+	if (system->read_only_fd >= 0)
+		engine->others[3] = event_new(engine->base, system->read_only_fd,
+			EV_READ | EV_PERSIST, engine_on_read_only, engine);
+	for (size_t i = 0; i < ARRAY_SIZE(engine->others); i++) {
+		if (!engine->others[i] && (i < 3 || system->read_only_fd >= 0))
+			return -ENOMEM;
+		if (engine->others[i] && event_add(engine->others[i], i == 2 ? &period : NULL) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int engine_run_system(const struct parent_engine *system)
+{
+	struct engine engine;
+	int r = engine_init(&engine, system);
+
+	engine.last_flow_id =
+		ENGINE_FLOWS_BASE + system->restarts % ENGINE_LIVES * ENGINE_FLOWS_PER_LIFE;
+	if (r == 0)
+		r = engine_watch(&engine);
+	if (r == 0) {
+		privileged_tell(system->privileged_fd, PRIVILEGED_READY);
+		r = engine_loop(&engine);
+	}
+	if (r < 0)
+		(void)log_errno(LOG_ERR, r, "the engine cannot run");
+	engine_deinit(&engine);
+	return r < 0;
 }

@@ -6,6 +6,8 @@
 #ifndef MAPI_SENSOR_ENGINE_H
 #define MAPI_SENSOR_ENGINE_H
 
+#include "parent.h"
+
 struct engine;
 
 /**
@@ -15,5 +17,13 @@ struct engine;
  * Return: 0 when the client has closed, negative errno if the engine cannot run.
  */
 int engine_run_private(int fd);
+
+/**
+ * engine_run_system() - serve all clients of the system daemon until SIGTERM
+ * @system: what the parent gives
+ *
+ * Return: an exit status: 0, 1 (a message was logged).
+ */
+int engine_run_system(const struct parent_engine *system);
 
 #endif

@@ -15,6 +15,7 @@
 #include "describe.h"
 #include "mapi.h"
 #include "mapi/errors.h"
+#include "registry.h"
 #include "requests_private.h"
 
 /* ---- replies ---- */
@@ -125,6 +126,7 @@ static int request_hello(struct session *session, uint64_t id, const Wire__Hello
 	session->n_workers = request_clamp(
 		hello->workers, n_cpus > 0 ? (unsigned int)n_cpus : 1, SESSION_WORKERS_MAX);
 	session->batch_pkts = request_clamp(hello->batch_pkts, PACKET_BATCH_MAX, PACKET_BATCH_MAX);
+	session->live_workers = MIN(hello->workers, SESSION_WORKERS_MAX);
 	session->seed = hello->has_seed ? hello->seed : 0;
 	body.version = WIRE_VERSION;
 	body.results_bytes = area_bytes(session->area);
@@ -152,30 +154,50 @@ static int request_describe(struct session *session, uint64_t id, const Wire__De
 
 /* ---- devices ---- */
 
+/* A device of the client's own: it has opened the capture file. */
+static int request_open_file(struct session *session, const char *name, int fd,
+	struct session_device *device, struct error *err)
+{
+	const struct device_args args = { .open = { .name = name,
+						  .fd = fd,
+						  .batch_pkts = session->batch_pkts,
+						  .n_workers = session->n_workers },
+		.seed = session->seed,
+		.notify_fd = session->env.notify_fd };
+
+	if (!session->env.is_system)
+		return device_new(&device->device, &args, err);
+	(void)close(fd);
+	return error_set(err, MAPID_NO_DRIVER,
+		"%s: capture files are read by a private daemon, never by that of the system",
+		name);
+}
+
+static int request_open_live(
+	struct session *session, const char *name, struct session_device *device, struct error *err)
+{
+	device->live = true;
+	return registry_get(session->env.registry, name, session->live_workers, session->batch_pkts,
+		session->seed, &device->device, err);
+}
+
 static int request_device_open(struct session *session, uint64_t id, const Wire__DeviceOpen *open)
 {
 	Wire__Reply reply = WIRE__REPLY__INIT;
 	Wire__DeviceReply body = WIRE__DEVICE_REPLY__INIT;
-	struct device_args args = { .open = { .name = open->name,
-					    .fd = -1,
-					    .batch_pkts = session->batch_pkts,
-					    .n_workers = session->n_workers },
-		.seed = session->seed,
-		.notify_fd = session->notify_fd,
-		.compiler = session->compiler };
-	struct session_device **grown, *device;
+	_cleanup_(cleanup_closep) int fd = -1;
+	_cleanup_(cleanup_freep) struct session_device *device = NULL;
+	struct session_device **grown;
 	struct error err = ERROR_INIT;
 	int r;
 
-	(void)wire_conn_take_fds(session->conn, &args.open.fd, 1); /* none: a live device */
+	(void)wire_conn_take_fds(session->conn, &fd, 1); /* none: a live device */
 	if (!wire_conn_has_spare_fds(session->conn)) {
-		cleanup_closep(&args.open.fd);
 		error_set(&err, MAPI_QUOTA_EXCEEDED,
 			"%s: the daemon has no descriptors left (ulimit -n)", open->name);
 		return request_refuse(session, id, &err);
 	}
 	if (session->n_devices >= SESSION_DEVICES_MAX) {
-		cleanup_closep(&args.open.fd);
 		error_set(&err, MAPI_QUOTA_EXCEEDED, "%s: a program may open %d devices at once",
 			open->name, SESSION_DEVICES_MAX);
 		return request_refuse(session, id, &err);
@@ -184,20 +206,17 @@ static int request_device_open(struct session *session, uint64_t id, const Wire_
 	device = calloc(1, sizeof(*device));
 	if (grown)
 		session->devices = grown;
-	if (!grown || !device) {
-		cleanup_closep(&args.open.fd);
-		free(device);
+	if (!grown || !device)
 		return request_fail(session, id, -ENOMEM, &err);
-	}
-	r = device_new(&device->device, &args, &err);
-	if (r < 0) {
-		free(device);
+	device->compiler = session->compiler;
+	r = fd >= 0 ? request_open_file(session, open->name, TAKE_FD(fd), device, &err)
+		    : request_open_live(session, open->name, device, &err);
+	if (r < 0)
 		return request_fail(session, id, r, &err);
-	}
 	device->id = ++session->last_device_id;
 	device->index = session->n_devices;
-	session->devices[session->n_devices++] = device;
 	body.device = device->id;
+	session->devices[session->n_devices++] = TAKE(device);
 	reply.result_case = WIRE__REPLY__RESULT_DEVICE;
 	reply.device = &body;
 	return request_reply(session, id, &reply, NULL, 0);
@@ -235,7 +254,8 @@ static int request_device_close(
 	if (!device)
 		return request_no_device(session, id);
 	device->closed = true;
-	device_stop(device->device);
+	if (!device->live)
+		device_stop(device->device);
 	session_device_release(session, device);
 	return request_done(session, id);
 }
@@ -259,6 +279,12 @@ static int request_flow_create(struct session *session, uint64_t id, const Wire_
 			SESSION_FLOWS_MAX);
 		return request_refuse(session, id, &err);
 	}
+	if (session->env.user->n_flows >= session->env.user->flows_max) {
+		error_set(&err, MAPI_QUOTA_EXCEEDED,
+			"this user's programs may have %u flows together (max_flows in mapi.conf)",
+			session->env.user->flows_max);
+		return request_refuse(session, id, &err);
+	}
 	grown = realloc(session->flows, (session->n_flows + 1) * sizeof(grown[0]));
 	if (grown)
 		session->flows = grown;
@@ -269,7 +295,7 @@ static int request_flow_create(struct session *session, uint64_t id, const Wire_
 	if (flow->shared_offset == AREA_NONE)
 		return request_fail(session, id, -ENOMEM, &err);
 	flow->device_flow.event_fd = -1;
-	flow->id = ++session->last_flow_id;
+	flow->id = ++*session->env.last_flow_id;
 	r = plan_flow_new(&flow->device_flow.plan, flow->id);
 	if (r < 0) {
 		area_put(session->area, flow->shared_offset, sizeof(struct results_flow));
@@ -280,6 +306,7 @@ static int request_flow_create(struct session *session, uint64_t id, const Wire_
 	flow->device_flow.shared = area_at(session->area, flow->shared_offset);
 	flow->index = session->n_flows;
 	device->n_flows++;
+	session->env.user->n_flows++;
 	body.flow = flow->id;
 	body.flow_offset_bytes = flow->shared_offset;
 	session->flows[session->n_flows++] = TAKE(flow);

@@ -97,6 +97,20 @@ static int request_apply_reply(
 	return request_reply(session, id, &reply, fds, ring ? RING_N_FDS : 0);
 }
 
+/* In the client's own helper, so that nobody waits for another user's expression. */
+static int request_compile(void *context, const char *expression, uint32_t linktype, bool may_wait,
+	struct filter_program **ret, struct error *err)
+{
+	struct session_device *device = context;
+	int r;
+
+	if (may_wait)
+		return compiler_wait(device->compiler, expression, linktype,
+			device_stop_flag(device->device), ret, err);
+	r = compiler_ask(device->compiler, expression, linktype, ret, err);
+	return r == COMPILER_E_AGAIN ? PLAN_E_AGAIN : r;
+}
+
 static int request_apply_checked(struct session *session, struct session_flow *flow,
 	const struct function *f, const Wire__FlowApply *apply, const int *fds,
 	struct plan_instance **ret, struct error *err)
@@ -109,6 +123,8 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 	unsigned int n_refs = 0;
 	int r = apply_check(&values, &f->desc, apply, fds, err);
 
+	device.compiler =
+		(struct plan_compiler){ .compile = request_compile, .context = flow->device };
 	/* First what can fail without a trace. */
 	if (r == 0 && result_bytes) {
 		offset = area_get(session->area, result_bytes);

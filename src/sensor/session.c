@@ -6,17 +6,20 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "mapi.h"
 #include "mapi/errors.h"
+#include "registry.h"
 #include "session_private.h"
 
 #define SESSION_SETTLE_POLL_MS 1
 #define SESSION_PUBLISH_POLL_MS 5
 #define SESSION_FLUSH_DEADLINE_NS 50000000u
+#define SESSION_BURST 64 /* requests that are answered in a row */
 
-int session_new(struct session **ret, int fd, int notify_fd)
+int session_new(struct session **ret, int fd, const struct session_env *env)
 {
 	_cleanup_(session_freep) struct session *session = calloc(1, sizeof(*session));
 	int r;
@@ -25,7 +28,7 @@ int session_new(struct session **ret, int fd, int notify_fd)
 		(void)close(fd);
 		return -ENOMEM;
 	}
-	session->notify_fd = notify_fd;
+	session->env = *env;
 	r = wire_conn_new(&session->conn, fd);
 	if (r < 0) {
 		(void)close(fd);
@@ -76,6 +79,7 @@ void session_flow_free(struct session *session, struct session_flow *flow)
 	session->flows[flow->index] = session->flows[--session->n_flows];
 	session->flows[flow->index]->index = flow->index;
 	free(flow);
+	session->env.user->n_flows--;
 	device->n_flows--;
 	session_device_release(session, device);
 }
@@ -97,7 +101,10 @@ static void session_free_released(struct session *session)
 		struct session_device *device = session->released;
 
 		session->released = device->next_released;
-		device_free(device->device);
+		if (device->live)
+			registry_put(session->env.registry, device->device);
+		else
+			device_free(device->device);
 		free(device);
 	}
 }
@@ -187,13 +194,18 @@ int session_read(struct session *session)
 {
 	if (session->pending.kind != SESSION_PENDING_NONE && session_client_gone(session))
 		return -ESHUTDOWN;
-	while (session->pending.kind == SESSION_PENDING_NONE) {
+	session->unread = false;
+	for (unsigned int n = 0; session->pending.kind == SESSION_PENDING_NONE; n++) {
 		struct wire_arena arena;
 		const uint8_t *frame;
 		Wire__Request *request;
 		size_t frame_bytes;
 		int r;
 
+		if (n == SESSION_BURST) { /* others want to be answered, too */
+			session->unread = true;
+			break;
+		}
 		r = wire_conn_next(session->conn, &frame, &frame_bytes);
 		if (r == WIRE_E_AGAIN)
 			break;
@@ -248,7 +260,7 @@ void session_flow_leave(struct session *session, struct session_flow *flow)
 	flow->closed = true;
 	flow->retiring = false;
 	flow->leaving = true;
-	if (flow->device->closed && flow->device->n_flows == 1)
+	if (flow->device->closed && flow->device->n_flows == 1 && !flow->device->live)
 		device_stop(flow->device->device); /* nobody else listens to it */
 	if (flow->connected)
 		device_remove(flow->device->device, &flow->device_flow);
@@ -341,6 +353,30 @@ void session_refresh_cells(struct session *session)
 	}
 }
 
+void session_leave(struct session *session)
+{
+	session->left = true;
+	(void)shutdown(wire_conn_fd(session->conn), SHUT_RDWR); /* it may have gone already */
+	session->pending.kind = SESSION_PENDING_NONE;
+	session->closing = (struct session_closing){ .flow_id = 0 };
+	request_apply_forget(session);
+	ring_group_await(session->rings, false);
+	for (unsigned int i = 0; i < session->n_devices; i++)
+		session->devices[i]->closed = true;
+	for (unsigned int i = session->n_flows; i-- > 0;)
+		if (!session->flows[i]->leaving)
+			session_flow_leave(session, session->flows[i]);
+	for (unsigned int i = session->n_devices; i-- > 0;)
+		session_device_release(session, session->devices[i]);
+	session_sweep(session);
+	session_free_released(session);
+}
+
+bool session_is_empty(const struct session *session)
+{
+	return session->n_flows == 0;
+}
+
 static void session_pump(struct session *session)
 {
 	session->spilled = false;
@@ -362,6 +398,10 @@ static void session_pump(struct session *session)
 int session_poll(struct session *session)
 {
 	session_sweep(session);
+	if (session->left) {
+		session_free_released(session);
+		return 0;
+	}
 	if (session_pending_done(session)) {
 		enum session_pending_kind kind = session->pending.kind;
 		uint64_t request_id = session->pending.request_id;
@@ -374,12 +414,16 @@ int session_poll(struct session *session)
 							: request_done(session, request_id);
 		if (r < 0)
 			return r;
-		r = session_read(session); /* what came meanwhile */
+		session->unread = true;
+	}
+	if (session->unread) {
+		int r = session_read(session); /* what came meanwhile */
+
 		if (r < 0)
 			return r;
 	}
 	for (unsigned int i = 0; i < session->n_devices; i++)
-		if (session->devices[i]->running) {
+		if (session->devices[i]->running && !session->devices[i]->live) {
 			(void)device_publish(session->devices[i]->device);
 			session->devices[i]->running = !device_ended(session->devices[i]->device);
 		}
@@ -390,12 +434,12 @@ int session_poll(struct session *session)
 
 uint32_t session_poll_ms(const struct session *session)
 {
-	if (session->pending.kind != SESSION_PENDING_NONE)
+	if (session->pending.kind != SESSION_PENDING_NONE || session->unread)
 		return SESSION_SETTLE_POLL_MS;
 	if (session->n_cells || session->spilled)
 		return 1;
 	for (unsigned int i = 0; i < session->n_devices; i++)
-		if (session->devices[i]->running)
+		if (session->devices[i]->running && !session->devices[i]->live)
 			return SESSION_PUBLISH_POLL_MS;
 	for (unsigned int i = 0; i < session->n_flows; i++)
 		if (session->flows[i]->leaving || session->flows[i]->retiring)

@@ -23,15 +23,38 @@ struct session;
 #define SESSION_SPILL_BYTES (64u << 20)
 #define SESSION_WORKERS_MAX 64
 
+struct registry;
+struct user;
+
+/**
+ * struct session_env - what all sessions of an engine share, and who this client is
+ * @notify_fd:    eventfd that workers poke; borrowed
+ * @registry:     live devices; borrowed
+ * @is_system:    the daemon serves many; else it is private to this client
+ * @last_flow_id: the engine's counter; flow ids are never used twice
+ * @user:         the client's; borrowed
+ * @read_only:    the client may only look
+ */
+struct session_env {
+	int notify_fd;
+	struct registry *registry;
+	bool is_system;
+	uint32_t *last_flow_id;
+	struct user *user;
+	bool read_only;
+};
+
 /**
  * session_new() - serve a client
- * @fd:        connected socket; taken, also on failure
- * @notify_fd: eventfd that workers poke; borrowed
+ * @fd:  connected socket; taken, also on failure
+ * @env: copied
  *
  * Return: 0, negative errno.
  */
-int session_new(struct session **ret, int fd, int notify_fd);
-struct session *session_free(struct session *session); /* stops all it has; takes NULL */
+int session_new(struct session **ret, int fd, const struct session_env *env);
+
+/* Stops all it has, also the live devices it uses: for an engine that ends. Takes NULL. */
+struct session *session_free(struct session *session);
 DEFINE_CLEANUP(struct session *, session_free);
 
 int session_fd(const struct session *session);
@@ -46,6 +69,11 @@ bool session_wants_write(const struct session *session);
 /* Something may have settled, or a millisecond has passed: answer what is pending, refresh cells,
  * publish, hand spilled records over. Return: as session_read(). */
 int session_poll(struct session *session);
+
+/* The client has gone: its flows begin to leave; others are not disturbed. From now on only
+ * session_poll(), until session_is_empty(); then session_free(). */
+void session_leave(struct session *session);
+bool session_is_empty(const struct session *session);
 
 /* How soon session_poll() must be called without any event; 0: not at all. */
 uint32_t session_poll_ms(const struct session *session);

@@ -4,9 +4,11 @@
 #define MAPI_SENSOR_SESSION_PRIVATE_H
 
 #include "area.h"
+#include "compiler.h"
 #include "device.h"
 #include "mapi.pb-c.h"
 #include "session.h"
+#include "users.h"
 #include "wire/ring.h"
 #include "wire/wire.h"
 
@@ -14,6 +16,8 @@
  * struct session_device - a device that the client has opened
  * @closed:  the client is done with it; it goes with its last flow
  * @running: results may change
+ * @live:    it is the registry's, shared with others; else its own
+ * @compiler: the session's, of filter expressions
  */
 struct session_device {
 	uint64_t id;
@@ -21,7 +25,9 @@ struct session_device {
 	unsigned int n_flows;
 	bool closed;
 	bool running;
+	bool live;
 	struct device *device;
+	struct compiler *compiler;
 	struct session_device *next_released;
 };
 
@@ -94,10 +100,13 @@ struct session_closing {
 
 struct session {
 	struct wire_conn *conn;
-	int notify_fd;
+	struct session_env env;
+	bool left; /* the client has gone */
+	bool unread; /* requests that have come are still to be answered */
 	struct compiler *compiler;
 	bool greeted;
-	unsigned int n_workers;
+	unsigned int n_workers; /* of its own devices */
+	unsigned int live_workers; /* of live devices; 0: as configured */
 	unsigned int batch_pkts;
 	uint64_t seed;
 	struct area *area;
@@ -109,7 +118,6 @@ struct session {
 	struct session_device *released; /* to be freed when no answer waits for it */
 	struct session_flow **flows;
 	unsigned int n_flows;
-	uint32_t last_flow_id;
 	struct session_cell *cells;
 	unsigned int n_cells;
 	struct session_pending pending;

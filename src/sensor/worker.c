@@ -57,7 +57,7 @@ static void worker_adopt(struct device_worker *worker, struct plan *plan, uint64
 }
 
 /* Reserve a chunk; take the plan that is current at this point of the packet order, so that no
- * later chunk runs under an earlier plan. Return: 0, DRIVER_E_END. */
+ * later chunk runs under an earlier plan. Return: 0, DRIVER_E_END, DRIVER_E_IDLE. */
 static int worker_claim(struct device_worker *worker, struct driver_chunk *chunk)
 {
 	struct device *device = worker->device;
@@ -224,17 +224,27 @@ static void worker_leave(struct device_worker *worker, int r)
 static bool worker_has_ended(struct device_worker *worker)
 {
 	struct device *device = worker->device;
-	bool ended;
+	bool ended, awaited;
 
 	(void)pthread_mutex_lock(&device->plan_lock);
 	worker->idle = true;
+	awaited = worker->epoch != device->epoch;
 	(void)pthread_mutex_unlock(&device->plan_lock);
-	worker_notify(device);
+	if (awaited) /* a change may be settled now */
+		worker_notify(device);
 
 	(void)pthread_mutex_lock(&device->commit_lock);
 	ended = device->ended;
 	(void)pthread_mutex_unlock(&device->commit_lock);
 	return ended;
+}
+
+/* No packet came: what was counted last becomes visible. */
+static void worker_idle(struct device *device)
+{
+	(void)pthread_mutex_lock(&device->commit_lock);
+	publish_due(device);
+	(void)pthread_mutex_unlock(&device->commit_lock);
 }
 
 void *worker_main(void *argument)
@@ -249,6 +259,10 @@ void *worker_main(void *argument)
 		uint64_t first_ts_ns = UINT64_MAX;
 
 		r = worker_claim(worker, &chunk);
+		if (r == DRIVER_E_IDLE) {
+			worker_idle(device);
+			continue;
+		}
 		if (r != 0)
 			break;
 		if (!worker->run)

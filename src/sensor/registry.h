@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The live devices of an engine, by name: however many flows of however many clients listen to an
+ * interface, it is captured once. Control thread only.
+ */
+#ifndef MAPI_SENSOR_REGISTRY_H
+#define MAPI_SENSOR_REGISTRY_H
+
+#include "config/config.h"
+#include "device.h"
+
+struct registry;
+
+/**
+ * struct registry_args - for all devices of an engine
+ * @config:        which devices there are; NULL: every interface
+ * @privileged_fd: who opens them; -1: the engine itself
+ * @notify_fd:     eventfd that workers poke; borrowed
+ */
+struct registry_args {
+	const struct config *config;
+	int privileged_fd;
+	int notify_fd;
+};
+
+int registry_new(struct registry **ret, const struct registry_args *args);
+struct registry *registry_free(struct registry *registry); /* nobody uses a device; takes NULL */
+DEFINE_CLEANUP(struct registry *, registry_free);
+
+/**
+ * registry_get() - use a device
+ * @name:       an interface, or what the configuration calls it
+ * @n_workers:  asked for; 0: as configured. Who comes first decides
+ * @batch_pkts: packets per batch, alike
+ * @seed:       of everything random, alike
+ *
+ * Return: 0 and a reference to the device in @ret; -EINVAL with @err filled (3200: no such device,
+ * or nobody may use it; 9007: no right to capture), -ENOMEM.
+ */
+int registry_get(struct registry *registry, const char *name, unsigned int n_workers,
+	unsigned int batch_pkts, uint64_t seed, struct device **ret, struct error *err);
+
+/* Give a reference back. The last one stops the device, which takes some milliseconds. */
+void registry_put(struct registry *registry, struct device *device);
+
+#endif
