@@ -50,6 +50,7 @@ void client_clear_error(void);
 struct engine {
 	struct wire_conn *conn;
 	int fd; /* of conn; for waiters to notice the end */
+	bool is_system; /* serves others, too; its flow numbers are its own */
 	int fd_base;
 	int fd_last;
 	_Atomic bool is_lost;
@@ -74,9 +75,17 @@ void client_unlock(struct client_lock *lock);
  * before a fork by a parent that still lives. */
 int client_enter(void);
 
-/* The current engine, started if there is none. Under the lock. Return: NULL with this thread's
+/* First thing where something is created: whose handles are these? Under the lock. Return: 0, or -1
+ * with this thread's error. */
+int client_begin(void);
+
+/* The private daemon, started if there is none. Under the lock. Return: NULL with this thread's
  * error. */
 struct engine *client_engine(void);
+
+/* Who captures: the system daemon if there is one that serves this program, else the private one.
+ * Under the lock. Return: NULL with this thread's error. */
+struct engine *client_live_engine(void);
 
 /* Whether the daemon is gone; asks the kernel. Any thread. */
 bool engine_is_lost(struct engine *engine);
@@ -95,6 +104,16 @@ int engine_take_fds(struct engine *engine, int ret_fds[], unsigned int n_fds);
 
 /* Checks an offset into the result area. Return: NULL if it does not lie within. */
 const void *engine_results(const struct engine *engine, uint64_t offset_bytes, uint64_t n_bytes);
+
+/**
+ * system_connect() - connect to the system daemon
+ * @ret_fd:       the connection
+ * @ret_explicit: the user wants this daemon and no other (MAPI_SOCKET)
+ *
+ * Return: 0; -ENOENT: there is none that this program could use, but a private daemon will do; -1
+ * with this thread's error.
+ */
+int system_connect(int *ret_fd, bool *ret_explicit);
 
 /* Start a private daemon. @ret_fd: our end. Return: 0, or -1 with this thread's error. */
 int private_start(int *ret_fd);

@@ -33,7 +33,8 @@ static struct client {
 	/* Not 0: the processes that must have exited for this one to own the handles. */
 	_Atomic pid_t fork_parent;
 	_Atomic pid_t fork_grandparent; /* CLIENT_NEVER: it does not own them, whatever happens */
-	struct engine *current;
+	struct engine *current; /* the private daemon */
+	struct engine *system;
 	struct engine *old; /* lost ones that flows still use */
 	void *arena_bytes;
 	struct wire_arena arena;
@@ -308,6 +309,7 @@ static int engine_hello(struct engine *engine)
 	const Wire__Reply *reply;
 	uint64_t workers = 0, batch_pkts = 0;
 	bool is_set = false, has_seed = false;
+	struct stat st;
 	int r;
 
 	if (engine_getenv("MAPI_WORKERS", 1, 64, &workers, &is_set) < 0 ||
@@ -318,6 +320,8 @@ static int engine_hello(struct engine *engine)
 	hello.workers = (uint32_t)workers;
 	hello.batch_pkts = (uint32_t)batch_pkts;
 	hello.has_seed = has_seed;
+	if (stat("/proc/self/ns/net", &st) == 0)
+		hello.netns_inode = st.st_ino;
 	request.call_case = WIRE__REQUEST__CALL_HELLO;
 	request.hello = &hello;
 	reply = engine_call_timed(engine, &request, NULL, 0, CLIENT_HELLO_TIMEOUT_MS);
@@ -339,21 +343,23 @@ static int engine_hello(struct engine *engine)
 	return 0;
 }
 
-static int engine_new(struct engine **ret)
+/* @fd: connected to a daemon; taken. */
+static int engine_new(struct engine **ret, int fd, bool is_system)
 {
 	_cleanup_(engine_freep) struct engine *engine = calloc(1, sizeof(*engine));
-	int fd, r;
+	int r;
 
-	if (!engine)
+	if (!engine) {
+		(void)close(fd);
 		return client_fail(MAPI_OUT_OF_MEMORY, "out of memory");
-	if (private_start(&fd) < 0)
-		return -1;
+	}
 	r = wire_conn_new(&engine->conn, fd);
 	if (r < 0) {
 		(void)close(fd);
 		return client_fail(MAPI_OUT_OF_MEMORY, "out of memory");
 	}
 	engine->fd = fd;
+	engine->is_system = is_system;
 	if (engine_hello(engine) < 0)
 		return -1;
 	*ret = TAKE(engine);
@@ -362,16 +368,25 @@ static int engine_new(struct engine **ret)
 
 /* ---- the library ---- */
 
+/* One that is lost stays until nobody uses it any more. */
+static void client_retire(struct engine **engine)
+{
+	if (!*engine)
+		return;
+	if (!(*engine)->is_system)
+		client.last_fd = MAX(client.last_fd, (*engine)->fd_last);
+	(*engine)->next = client.old;
+	client.old = *engine;
+	*engine = NULL;
+}
+
 /* In a child of fork() whose parent lives: begin anew. */
 static void client_forget(void)
 {
 	flow_forget_all();
 	device_forget_all();
-	if (client.current) {
-		client.current->next = client.old;
-		client.old = client.current;
-		client.current = NULL;
-	}
+	client_retire(&client.current);
+	client_retire(&client.system);
 	/* One may have users left, in a callback that has called fork(). */
 	for (struct engine *engine = client.old; engine; engine = engine->next) {
 		client.last_fd = MAX(client.last_fd, engine->fd_last);
@@ -397,36 +412,57 @@ static void client_reap(void)
 	}
 }
 
-struct engine *client_engine(void)
+int client_begin(void)
 {
-	struct engine *engine = NULL;
+	void *bytes;
 
 	atomic_store(&client.is_initialised, true);
 	if (!client_owns_handles())
 		client_forget();
-	if (!client.arena_bytes) {
-		void *bytes = mmap(NULL, CLIENT_ARENA_BYTES, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (client.arena_bytes)
+		return 0;
+	bytes = mmap(NULL, CLIENT_ARENA_BYTES, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (bytes == MAP_FAILED)
+		return client_fail(MAPI_OUT_OF_MEMORY, "out of memory");
+	client.arena_bytes = bytes;
+	return 0;
+}
 
-		if (bytes == MAP_FAILED) {
-			client_fail(MAPI_OUT_OF_MEMORY, "out of memory");
-			return NULL;
-		}
-		client.arena_bytes = bytes;
-	}
+struct engine *client_engine(void)
+{
+	int fd;
+
+	if (client_begin() < 0)
+		return NULL;
 	if (client.current && !engine_is_lost(client.current))
 		return client.current;
-	if (client.current) {
-		client.last_fd = MAX(client.last_fd, client.current->fd_last);
-		client.current->next = client.old;
-		client.old = client.current;
-		client.current = NULL;
-	}
+	client_retire(&client.current);
 	client_reap();
-	if (engine_new(&engine) < 0)
+	if (private_start(&fd) < 0 || engine_new(&client.current, fd, false) < 0)
 		return NULL;
 	/* Flow descriptors are never used again, though each daemon counts from the beginning. */
-	engine->fd_base = engine->fd_last = client.last_fd;
-	client.current = engine;
-	return engine;
+	client.current->fd_base = client.current->fd_last = client.last_fd;
+	return client.current;
+}
+
+struct engine *client_live_engine(void)
+{
+	bool is_explicit;
+	int fd, r;
+
+	if (client_begin() < 0)
+		return NULL;
+	if (client.system && !engine_is_lost(client.system))
+		return client.system;
+	client_retire(&client.system);
+	client_reap();
+	r = system_connect(&fd, &is_explicit);
+	if (r == 0 && engine_new(&client.system, fd, true) == 0)
+		return client.system;
+	/* One of another version, or of another network namespace, is as good as none. */
+	if (r == -1 || (r == 0 && is_explicit))
+		return NULL;
+	client_clear_error();
+	return client_engine();
 }

@@ -294,10 +294,9 @@ static int flow_open_device(
 	return 0;
 }
 
-/* Under the lock: a flow on a device of its own. */
-static int flow_create_on_new_device(const char *name, int format, int fd)
+/* Under the lock: a flow on a device of its own. @engine: NULL with this thread's error. */
+static int flow_create_on_new_device(struct engine *engine, const char *name, int format, int fd)
 {
-	struct engine *engine = client_engine();
 	uint64_t device = 0;
 	int flow_fd;
 
@@ -320,8 +319,7 @@ int mapi_create_flow(const char *dev)
 		return client_fail(MAPI_DEVICE_INFO_ERR, "the device is NULL");
 	client_lock(&lock);
 	/* First, because in a child of fork() it forgets the parent's devices. */
-	engine = client_engine();
-	if (!engine)
+	if (client_begin() < 0)
 		fd = -1;
 	else if (device_find(dev, &engine, &device, &number))
 		fd = flow_create(engine, device, number, false, dev);
@@ -329,7 +327,7 @@ int mapi_create_flow(const char *dev)
 		fd = client_fail(MAPID_NO_DRIVER,
 			"'%s': remote flows are not supported by this version", dev);
 	else
-		fd = flow_create_on_new_device(dev, 0, -1);
+		fd = flow_create_on_new_device(client_live_engine(), dev, 0, -1);
 	client_unlock(&lock);
 	return fd;
 }
@@ -346,7 +344,7 @@ int mapi_create_offline_flow(const char *path, int format)
 	if (file_fd < 0)
 		return -1;
 	client_lock(&lock);
-	fd = flow_create_on_new_device(path, format, file_fd);
+	fd = flow_create_on_new_device(client_engine(), path, format, file_fd);
 	client_unlock(&lock);
 	return fd;
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 
 #include "describe.h"
 #include "mapi.h"
@@ -106,6 +107,15 @@ static unsigned int request_clamp(uint32_t value, unsigned int fallback, unsigne
 	return value == 0 ? fallback : MIN(value, max);
 }
 
+/* The interfaces that the client sees are not those that the daemon does. */
+static bool request_is_elsewhere(const Wire__Hello *hello)
+{
+	struct stat st;
+
+	return hello->netns_inode && stat("/proc/self/ns/net", &st) == 0 &&
+		st.st_ino != hello->netns_inode;
+}
+
 static int request_hello(struct session *session, uint64_t id, const Wire__Hello *hello)
 {
 	Wire__Reply reply = WIRE__REPLY__INIT;
@@ -120,6 +130,13 @@ static int request_hello(struct session *session, uint64_t id, const Wire__Hello
 			"libmapi speaks version %u of the protocol, mapid version %u: install both "
 			"from one release",
 			hello->version, WIRE_VERSION);
+		return request_refuse(session, id, &err);
+	}
+	if (request_is_elsewhere(hello)) {
+		struct error err = ERROR_INIT;
+
+		error_set(&err, MCOM_INIT_SOCKET_ERROR,
+			"this daemon captures in another network namespace");
 		return request_refuse(session, id, &err);
 	}
 	session->greeted = true;
