@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define ARGUMENTS_FILTER_BYTES_MAX (1u << 20)
+#define ARGUMENTS_SECONDS_MAX (366 * 86400.0)
 
 /* Arguments of TO_FILE; mapi/schema.h lists them for every function, the numbers are public. */
 #define ARGUMENTS_FORMAT_PCAP "0"
@@ -82,6 +83,21 @@ int arguments_number(
 		return -EINVAL;
 	}
 	*ret = value;
+	return 0;
+}
+
+int arguments_seconds(const char *name, const char *text, uint64_t *ret_ms)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	/* strtod() also takes "inf", "nan" and hexadecimal. */
+	if (strspn(text, "0123456789.") != strlen(text) || end == text || *end || !(value > 0) ||
+		value > ARGUMENTS_SECONDS_MAX) {
+		fprintf(stderr, "mapi: %s must be a number of seconds, not \"%s\"\n", name, text);
+		return -EINVAL;
+	}
+	*ret_ms = value < 0.001 ? 1 : (uint64_t)(value * 1000 + 0.5);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #define MAPI_TOOL_ARGUMENTS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* The words with spaces between; the caller frees. NULL: out of memory. */
 char *arguments_join(char *const *words, int n_words);
@@ -15,6 +16,9 @@ char *arguments_read_filter(const char *path);
 /* A decimal number from 1 to @max for the option @name. Return: 0, -EINVAL (printed). */
 int arguments_number(
 	const char *name, const char *text, unsigned long long max, unsigned long long *ret);
+
+/* Seconds, a fraction is allowed, from a millisecond to a year. Return: 0, -EINVAL (printed). */
+int arguments_seconds(const char *name, const char *text, uint64_t *ret_ms);
 
 enum arguments_precision {
 	ARGUMENTS_PRECISION_AUTO,
@@ -28,7 +32,7 @@ int arguments_precision(const char *text, enum arguments_precision *ret);
 /**
  * arguments_output() - how an output file is to be written
  * @path:   "-" is standard output
- * @source: capture file that is read
+ * @source: capture file that is read; "" if it is a live device
  * @precision: of a pcap file. In automatic mode it has microseconds only if the source is a plain
  *         pcap file with microseconds, else nanoseconds: so nothing is lost, and files that need no
  *         more stay readable for every program

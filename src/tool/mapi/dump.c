@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mapi dump: the packets of a capture file that match a filter, printed one per line, as JSON, or
- * written to another capture file; with tcpdump's options.
+ * mapi dump: the packets of a capture file or a live device that match a filter, printed one per
+ * line, as JSON, or written to another capture file; with tcpdump's options.
  */
 #include "verbs.h"
 
@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "arguments.h"
@@ -37,6 +38,7 @@ struct dump_options {
 	const char *linktype;
 	const char *max_text;
 	unsigned long long max_pkts; /* ULLONG_MAX: all */
+	uint64_t duration_ms;
 	enum arguments_precision precision;
 	enum text_colour_mode colour;
 	struct print_options print;
@@ -65,15 +67,17 @@ struct dump {
 };
 
 static const char dump_help[] =
-	"usage: mapi dump -r FILE [options] [filter words ...]\n"
+	"usage: mapi dump -r FILE|-i DEVICE [options] [filter words ...]\n"
 	"\n"
-	"Prints the packets of a capture file that match a filter, or writes them to another.\n"
+	"Prints the packets of a capture file, or of a device until Ctrl-C, that match a filter,\n"
+	"or writes them to a capture file.\n"
 	"\n"
 	"  mapi dump -r f.pcap tcp port 80\n"
-	"  mapi dump -r f.pcap -c 10 -e -X udp port 53\n"
+	"  mapi dump -i eth0 -c 10 -e -X udp port 53\n"
 	"  mapi dump -r f.pcap.zst -w web.pcapng tcp port 443\n"
 	"\n"
 	"  -r FILE       pcap, pcapng or ERF, also compressed; - is standard input\n"
+	"  -i DEVICE     capture live (\"mapi devices\" lists them); --duration SECONDS ends it\n"
 	"  -F FILE       read the filter from a file\n"
 	"  -c N          stop after N packets\n"
 	"  -s N          keep the first N bytes of each packet\n"
@@ -97,7 +101,8 @@ enum dump_option {
 	DUMP_PRECISION,
 	DUMP_WORKERS,
 	DUMP_SEED,
-	DUMP_COLOUR
+	DUMP_COLOUR,
+	DUMP_DURATION
 };
 
 static const struct option dump_long_options[] = {
@@ -114,6 +119,7 @@ static const struct option dump_long_options[] = {
 	{ "workers", required_argument, NULL, DUMP_WORKERS },
 	{ "seed", required_argument, NULL, DUMP_SEED },
 	{ "color", required_argument, NULL, DUMP_COLOUR },
+	{ "duration", required_argument, NULL, DUMP_DURATION },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -182,7 +188,7 @@ static int dump_take_option(struct dump_options *o, int option, const char *valu
 	case 'r':
 	case 'i':
 		if (o->input)
-			return dump_usage("one capture file (-r) at a time");
+			return dump_usage("one capture file (-r) or device (-i) at a time");
 		o->input = value;
 		o->live = option == 'i';
 		break;
@@ -219,6 +225,9 @@ static int dump_take_option(struct dump_options *o, int option, const char *valu
 		if (text_colour_parse(value, &o->colour) < 0)
 			return dump_usage("--color is auto, always or never");
 		break;
+	case DUMP_DURATION:
+		r = arguments_seconds("--duration", value, &o->duration_ms);
+		break;
 	default:
 		return dump_usage("see above");
 	}
@@ -237,7 +246,9 @@ static int dump_parse_options(struct dump_options *o, int argc, char **argv)
 	if (code != EXIT_OK)
 		return code;
 	if (!o->input)
-		return dump_usage("a capture file is needed (-r FILE)");
+		return dump_usage("a capture file (-r FILE) or a device (-i DEVICE) is needed");
+	if (o->duration_ms && !o->live)
+		return dump_usage("--duration is for live devices (-i)");
 	if (o->output && (o->json || o->count))
 		return dump_usage("-w writes packets; --json and --count print: one or the other");
 	if (o->times >= _PRINT_TIME_N)
@@ -285,7 +296,8 @@ static int dump_build_pipeline(struct dump *d, const char *filter)
 	if (code == EXIT_OK && (o->count || o->output))
 		code = dump_add(d, "PKT_COUNTER", NULL, 0, NULL);
 	if (code == EXIT_OK && o->output) {
-		if (arguments_output(o->output, o->input, o->precision, &file[1], &file[0]) < 0)
+		if (arguments_output(o->output, o->live ? "" : o->input, o->precision, &file[1],
+			    &file[0]) < 0)
 			return EXIT_USAGE;
 		code = dump_add(d, "TO_FILE", file, o->max_text ? 3 : 2, NULL);
 	} else if (code == EXIT_OK && !o->count) {
@@ -359,31 +371,64 @@ static bool dump_wait(struct dump *d, const struct pipeline_step *step, bool *re
 	return fds[0].fd < 0 || fds[0].revents;
 }
 
+/* A live capture ends at a moment: packets from before that are printed, later ones are not. */
+struct dump_end {
+	uint64_t at_ms; /* of the clock of session_now_ms() */
+	uint64_t last_ns; /* time of the latest packet to be printed; 0: not ended */
+};
+
+static bool dump_ends(struct dump *d, struct dump_end *end, bool interrupted)
+{
+	struct timespec now;
+
+	if (end->last_ns || (!interrupted && session_now_ms() < end->at_ms))
+		return end->last_ns;
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	end->last_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	session_flush(&d->session);
+	return true;
+}
+
+/* Nothing there. Return: whether that is the end. */
+static bool dump_is_over(const struct pipeline_step *step, bool readable)
+{
+	char text[MAPI_ERRORSTR_LENGTH];
+	int code;
+
+	(void)mapi_read_error(&code, text);
+	return code || (readable && session_finished(step, NULL));
+}
+
 /* The packets have ended when the descriptor is readable, there is no packet, and the flow says
  * that it is over: a full buffer may have spilled packets that arrive after that. */
 static int dump_print_packets(struct dump *d)
 {
 	const struct pipeline_step *step = dump_last_step(d);
-	bool readable = false, interrupted = false;
-	char text[MAPI_ERRORSTR_LENGTH];
-	int code;
+	const struct dump_options *o = d->options;
+	struct dump_end end = { .at_ms = UINT64_MAX };
+	bool readable = false, interrupted = false, ended = false;
+	const struct mapipkt *pkt;
 
-	while (d->n_pkts < d->options->max_pkts && !interrupted) {
-		const struct mapipkt *pkt = mapi_get_next_pkt(step->fd, step->fid);
-
+	if (o->duration_ms)
+		end.at_ms = session_now_ms() + o->duration_ms;
+	while (d->n_pkts < o->max_pkts && (o->live || !interrupted)) {
+		pkt = mapi_get_next_pkt(step->fd, step->fid);
+		if (pkt && ended && text_ns_from_ts(pkt->ts) > end.last_ns)
+			break;
 		if (pkt) {
 			readable = false;
 			dump_print(d, pkt);
-			if (d->n_pkts % DUMP_PKTS_PER_SIGNAL_CHECK == 0)
-				interrupted = session_interrupted(&d->session);
-			continue;
-		}
-		(void)mapi_read_error(&code, text);
-		if (code || (readable && session_finished(step, NULL)))
+			if (d->n_pkts % DUMP_PKTS_PER_SIGNAL_CHECK)
+				continue;
+			interrupted |= session_interrupted(&d->session);
+		} else if (ended || dump_is_over(step, readable)) {
 			break;
-		readable = dump_wait(d, step, &interrupted);
+		} else {
+			readable = dump_wait(d, step, &interrupted);
+		}
+		ended = o->live && dump_ends(d, &end, interrupted);
 	}
-	return interrupted ? EXIT_INTERRUPTED : EXIT_OK;
+	return interrupted && !o->live ? EXIT_INTERRUPTED : EXIT_OK;
 }
 
 /* ---- counting and writing ---- */
@@ -401,6 +446,19 @@ static bool dump_has_enough(void *data)
 	return !value;
 }
 
+/* A live device has no end at which the count could be cut. */
+static bool dump_has_counted(void *data)
+{
+	const struct dump *d = data;
+	const struct pipeline_step *step = dump_last_step(d);
+	const mapi_results_t *count = mapi_read_results(step->fd, step->fid);
+	unsigned long long n = 0;
+
+	if (count && count->size >= (int)sizeof(n))
+		memcpy(&n, count->res, sizeof(n));
+	return n >= d->options->max_pkts;
+}
+
 static int dump_wait_for_end(struct dump *d)
 {
 	const struct pipeline *pipeline = &d->session.set.pipelines[0];
@@ -411,8 +469,12 @@ static int dump_wait_for_end(struct dump *d)
 	int code;
 
 	d->session.data = d;
-	d->session.enough = d->options->output && d->options->max_text ? dump_has_enough : NULL;
-	progress_begin(&progress, d->options->print.quick);
+	d->session.duration_ms = d->options->duration_ms;
+	if (d->options->output && d->options->max_text)
+		d->session.enough = dump_has_enough;
+	else if (d->options->live && d->options->max_text)
+		d->session.enough = dump_has_counted;
+	progress_begin(&progress, d->options->print.quick || d->options->live);
 	code = session_wait(&d->session, &progress);
 	progress_end(&progress);
 	result = mapi_read_results(counter->fd, counter->fid);
@@ -442,8 +504,10 @@ static void dump_summary(const struct dump *d)
 		d->options->output          ? status.error ? "to be written" : "written"
 			: d->options->count ? "counted"
 					    : "printed");
-	/* While the flow runs, the number is that of a moment ago, and nobody's concern. */
-	if (finished)
+	if (d->options->live)
+		fprintf(stderr, "%llu packet%s captured\n", status.pkts,
+			status.pkts == 1 ? "" : "s");
+	else if (finished) /* else the number is that of a moment ago, and nobody's concern */
 		fprintf(stderr, "%llu packet%s read\n", status.pkts, status.pkts == 1 ? "" : "s");
 	fprintf(stderr, "%s%s\n", *lost ? "packets " : "0 packets lost", lost);
 }
@@ -518,7 +582,7 @@ static int dump_run(int argc, char **argv)
 
 const struct verb verb_dump = {
 	.name = "dump",
-	.summary = "print packets, or write them to another capture file",
+	.summary = "print packets, or write them to a capture file",
 	.help = dump_help,
 	.run = dump_run,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mapi run: pipelines (or a filter) run over a capture file, results printed at the end, as aligned
- * lines or as JSON, one object per line.
+ * mapi run: pipelines (or a filter) run over a capture file or a live device, results printed at
+ * the end or every so often, as aligned lines or as JSON, one object per line.
  */
 #include "verbs.h"
 
@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "arguments.h"
@@ -27,6 +28,8 @@ struct run_options {
 	const char *max_pkts;
 	const char *workers;
 	const char *seed;
+	uint64_t duration_ms;
+	uint64_t interval_ms;
 	char **expressions;
 	unsigned int n_expressions;
 	enum arguments_precision precision;
@@ -41,20 +44,24 @@ struct run_printer {
 	const struct run_options *options;
 	const struct session *session;
 	struct result_table table;
+	uint64_t read_ns; /* when results are read, since the Unix epoch */
 	int code;
 };
 
 static const char run_help[] =
-	"usage: mapi run -r FILE [options] [PIPELINE ... | filter words ...]\n"
+	"usage: mapi run -r FILE|-i DEVICE [options] [PIPELINE ... | filter words ...]\n"
 	"\n"
-	"Reads a capture file and prints the results of functions: those of the pipelines,\n"
-	"or the number of packets and bytes that match a filter.\n"
+	"Reads a capture file, or captures until Ctrl-C, and prints the results of functions:\n"
+	"those of the pipelines, or the number of packets and bytes that match a filter.\n"
 	"\n"
 	"  mapi run -r f.pcap tcp port 80\n"
 	"  mapi run -r f.pcap 'BPF_FILTER(\"tcp\") | STR_SEARCH(\"www\") | PKT_COUNTER'\n"
-	"  mapi run -r f.pcap --json -e 'PKTINFO(size) @size | STATS(size)' ip6\n"
+	"  mapi run -i eth0 --duration 10 --json -e 'PKTINFO(size) @size | STATS(size)' ip6\n"
 	"\n"
 	"  -r FILE          pcap, pcapng or ERF, also compressed; - is standard input\n"
+	"  -i DEVICE        capture live (\"mapi devices\" lists them)\n"
+	"  --duration SEC   with -i: end after so long\n"
+	"  --interval SEC   with -i: print the results so far every so often\n"
 	"  -e PIPELINE      a pipeline; may be given several times, ';' separates several\n"
 	"  -F FILE          read the filter from a file\n"
 	"  -w FILE          also write the packets that pass (.pcapng or pcap)\n"
@@ -68,7 +75,15 @@ static const char run_help[] =
 	"\n"
 	"\"mapi functions\" lists the functions; mapi-run(1) has the language and exit codes.\n";
 
-enum run_option { RUN_JSON = 256, RUN_WORKERS, RUN_SEED, RUN_COLOUR, RUN_PRECISION };
+enum run_option {
+	RUN_JSON = 256,
+	RUN_WORKERS,
+	RUN_SEED,
+	RUN_COLOUR,
+	RUN_PRECISION,
+	RUN_DURATION,
+	RUN_INTERVAL
+};
 
 static const struct option run_long_options[] = {
 	{ "read", required_argument, NULL, 'r' },
@@ -80,6 +95,8 @@ static const struct option run_long_options[] = {
 	{ "seed", required_argument, NULL, RUN_SEED },
 	{ "color", required_argument, NULL, RUN_COLOUR },
 	{ "time-precision", required_argument, NULL, RUN_PRECISION },
+	{ "duration", required_argument, NULL, RUN_DURATION },
+	{ "interval", required_argument, NULL, RUN_INTERVAL },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ NULL, 0, NULL, 0 },
@@ -99,7 +116,7 @@ static int run_take_option(struct run_options *o, int option, const char *value)
 	case 'r':
 	case 'i':
 		if (o->input)
-			return run_usage("one capture file (-r) at a time");
+			return run_usage("one capture file (-r) or device (-i) at a time");
 		o->input = value;
 		o->live = option == 'i';
 		return EXIT_OK;
@@ -138,6 +155,12 @@ static int run_take_option(struct run_options *o, int option, const char *value)
 		if (text_colour_parse(value, &o->colour) < 0)
 			return run_usage("--color is auto, always or never");
 		return EXIT_OK;
+	case RUN_DURATION:
+		return arguments_seconds("--duration", value, &o->duration_ms) < 0 ? EXIT_USAGE
+										   : EXIT_OK;
+	case RUN_INTERVAL:
+		return arguments_seconds("--interval", value, &o->interval_ms) < 0 ? EXIT_USAGE
+										   : EXIT_OK;
 	case RUN_PRECISION:
 		return arguments_precision(value, &o->precision) < 0 ? EXIT_USAGE : EXIT_OK;
 	default:
@@ -155,7 +178,9 @@ static int run_parse_options(struct run_options *o, int argc, char **argv)
 	if (code != EXIT_OK)
 		return code;
 	if (!o->input)
-		return run_usage("a capture file is needed (-r FILE)");
+		return run_usage("a capture file (-r FILE) or a device (-i DEVICE) is needed");
+	if (!o->live && (o->duration_ms || o->interval_ms))
+		return run_usage("--duration and --interval are for live devices (-i)");
 	if (o->max_pkts && !o->output)
 		return run_usage("-c limits what -w writes; without -w it means nothing");
 	if (o->output && !strcmp(o->output, "-"))
@@ -226,7 +251,8 @@ static int run_add_implied_steps(
 		if (set->n_pipelines > 1)
 			return run_usage(
 				"-w writes the packets of one pipeline; use TO_FILE in each");
-		if (arguments_output(o->output, o->input, o->precision, &file[1], &file[0]) < 0)
+		if (arguments_output(o->output, o->live ? "" : o->input, o->precision, &file[1],
+			    &file[0]) < 0)
 			return EXIT_USAGE;
 		r = pipeline_add_step(set, 0, false, "TO_FILE", file, o->max_pkts ? 3 : 2, NULL,
 			mapi_describe_next_function, &error);
@@ -257,19 +283,31 @@ static int run_refuse_packets(const struct pipeline_set *set)
 	return EXIT_OK;
 }
 
+static uint64_t run_now_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail for this clock */
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static void run_print_json(const struct run_printer *printer, const struct pipeline_step *step,
 	const mapi_results_t *result, const struct mapi_result_status *status)
 {
 	struct json j = JSON_TO(stdout);
 	char ts[TEXT_TIME_BYTES];
 
-	text_rfc3339(ts, status->last_ts_ns);
 	json_object(&j, NULL);
 	json_string(&j, "device", printer->session->path);
+	if (printer->session->live) {
+		text_rfc3339(ts, printer->read_ns);
+		json_string(&j, "time", ts);
+	}
 	json_u64(&j, "flow", step->number + 1u);
 	json_string(&j, "function", step->desc->name);
 	json_string(&j, "label", step->label);
 	json_i64(&j, "fid", step->fid);
+	text_rfc3339(ts, status->last_ts_ns);
 	json_string(&j, "ts", status->last_ts_ns ? ts : NULL); /* no packet, no time */
 	result_value_json(&j, "value", step->desc, result->res);
 	result_loss_json(&j, "loss", status->lost_pkts);
@@ -313,6 +351,7 @@ static void run_on_record(
 {
 	struct run_printer *printer = data;
 
+	printer->read_ns = run_now_ns();
 	run_print_result(printer, step, record);
 	if (!printer->options->json) {
 		result_table_print(&printer->table, stdout,
@@ -326,6 +365,7 @@ static void run_print_results(struct run_printer *printer)
 	const struct pipeline_set *set = &printer->session->set;
 	unsigned int i, j;
 
+	printer->read_ns = run_now_ns();
 	for (i = 0; i < set->n_pipelines; i++)
 		for (j = 0; j < set->pipelines[i].n_steps; j++) {
 			const struct pipeline_step *step = set->pipelines[i].steps[j];
@@ -346,16 +386,35 @@ static void run_print_results(struct run_printer *printer)
 	result_table_deinit(&printer->table);
 }
 
+/* One moment of a live run. */
+static void run_on_interval(void *data)
+{
+	struct run_printer *printer = data;
+	char time[TEXT_TIME_BYTES];
+
+	if (!printer->options->json) {
+		text_rfc3339(time, run_now_ns());
+		printf("%.19sZ\n", time);
+	}
+	run_print_results(printer);
+	(void)fflush(stdout); /* a failure stays in the stream and is found at the end */
+}
+
+/* Of a live device the number of packets is known nowhere else, so it is always said. */
 static void run_print_account(const struct session *session, bool verbose)
 {
-	struct mapi_result_status status = { .sz = sizeof(status) };
+	struct mapi_result_status status;
 	char lost[256];
 	unsigned int i;
 
 	for (i = 0; i < session->set.n_pipelines; i++) {
+		status = (struct mapi_result_status){ .sz = sizeof(status) };
 		(void)session_finished(session->set.pipelines[i].steps[0], &status);
 		result_loss_text(lost, sizeof(lost), status.lost_pkts);
-		if (*lost)
+		if (session->live)
+			fprintf(stderr, "mapi: flow %u: %llu packets captured, %s\n", i + 1,
+				status.pkts, *lost ? lost : "0 lost");
+		else if (*lost)
 			fprintf(stderr, "mapi: flow %u: packets %s\n", i + 1, lost);
 		if (verbose)
 			fprintf(stderr,
@@ -373,8 +432,11 @@ static int run_session(const struct run_options *o, struct session *session)
 	if (code != EXIT_OK)
 		return code;
 	session->on_record = run_on_record;
+	session->on_interval = run_on_interval;
+	session->duration_ms = o->duration_ms;
+	session->interval_ms = o->interval_ms;
 	session->data = &printer;
-	progress_begin(&progress, o->quiet);
+	progress_begin(&progress, o->quiet || o->live);
 	code = session_wait(session, &progress);
 	progress_end(&progress);
 	run_print_results(&printer);
@@ -425,7 +487,7 @@ static int run_run(int argc, char **argv)
 
 const struct verb verb_run = {
 	.name = "run",
-	.summary = "run pipelines of functions, or a filter, over a capture file",
+	.summary = "run pipelines of functions, or a filter, over a capture or a device",
 	.help = run_help,
 	.run = run_run,
 };

@@ -20,6 +20,10 @@
 #define SESSION_SLEEP_MIN_MS 1u
 #define SESSION_SLEEP_MAX_MS 16u
 #define SESSION_SLEEP_PART 64u
+#define SESSION_SLEEP_LIVE_MS 50u
+
+/* How long records that were made before the end of a live session are waited for. */
+#define SESSION_DRAIN_MS 200u
 
 int session_environment(const char *workers, const char *seed)
 {
@@ -190,6 +194,7 @@ int session_start(struct session *session, const char *path, bool live)
 	int code;
 
 	session->path = path;
+	session->live = live;
 	if (!live) {
 		session->device = mapi_create_offline_device(path, MFF_PCAP);
 		if (!session->device)
@@ -312,7 +317,7 @@ static bool session_poll_records(const struct session_poll *p, const struct sess
 	return any;
 }
 
-static uint64_t session_now_ms(void)
+uint64_t session_now_ms(void)
 {
 	struct timespec now;
 
@@ -320,33 +325,77 @@ static uint64_t session_now_ms(void)
 	return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
 }
 
-/* The end is noticed late by at most a part of what the run has taken so far. */
-static int session_sleep_ms(uint64_t begin_ms)
+void session_flush(const struct session *session)
 {
-	uint64_t part_ms = (session_now_ms() - begin_ms) / SESSION_SLEEP_PART;
+	unsigned int i;
 
-	return (int)MIN(MAX(part_ms, SESSION_SLEEP_MIN_MS), SESSION_SLEEP_MAX_MS);
+	for (i = 0; i < session->set.n_pipelines; i++)
+		(void)mapi_flush(session->set.pipelines[i].steps[0]->fd);
+}
+
+/* The end of a file is noticed late by at most a part of what the run has taken so far. */
+static int session_sleep_ms(const struct session *session, uint64_t begin_ms, uint64_t next_ms)
+{
+	uint64_t now_ms = session_now_ms(), max_ms = SESSION_SLEEP_LIVE_MS;
+
+	if (!session->live)
+		max_ms = MIN(MAX((now_ms - begin_ms) / SESSION_SLEEP_PART, SESSION_SLEEP_MIN_MS),
+			SESSION_SLEEP_MAX_MS);
+	return (int)MIN(max_ms, next_ms > now_ms ? next_ms - now_ms : 0);
+}
+
+/* Take what stands ready when a session ends that could go on. More records may come all the time.
+ */
+static void session_end(struct session *session, struct session_poll *p)
+{
+	uint64_t end_ms = session_now_ms() + SESSION_DRAIN_MS;
+
+	session_flush(session);
+	while (session->live && p->n > 1 && session_now_ms() < end_ms &&
+		poll(p->fds + 1, p->n - 1, 0) > 0 && session_poll_records(p, session))
+		;
+}
+
+/* Call @on_interval if it is time. Return: when it is time again. */
+static uint64_t session_interval(struct session *session, uint64_t next_ms)
+{
+	uint64_t now_ms = session_now_ms();
+
+	if (!session->interval_ms)
+		return UINT64_MAX;
+	if (now_ms < next_ms)
+		return next_ms;
+	session->on_interval(session->data);
+	do {
+		next_ms += session->interval_ms;
+	} while (next_ms <= now_ms);
+	return next_ms;
 }
 
 static int session_poll_loop(
 	struct session *session, struct session_poll *p, struct progress *progress)
 {
-	uint64_t begin_ms = session_now_ms();
+	uint64_t begin_ms = session_now_ms(), next_ms = begin_ms + session->interval_ms;
+	uint64_t end_ms = session->duration_ms ? begin_ms + session->duration_ms : UINT64_MAX;
 	bool finished;
-	unsigned int i;
+	int sleep_ms;
 
 	for (;;) {
+		next_ms = session_interval(session, next_ms);
 		finished = session_all_finished(session, progress) ||
-			(session->enough && session->enough(session->data));
-		if (poll(p->fds, p->n, finished ? 0 : session_sleep_ms(begin_ms)) > 0) {
+			(session->enough && session->enough(session->data)) ||
+			session_now_ms() >= end_ms;
+		sleep_ms = session_sleep_ms(session, begin_ms, MIN(next_ms, end_ms));
+		if (poll(p->fds, p->n, finished ? 0 : sleep_ms) > 0) {
 			if ((p->fds[0].revents & POLLIN) && session_interrupted(session)) {
-				for (i = 0; i < session->set.n_pipelines; i++)
-					(void)mapi_flush(session->set.pipelines[i].steps[0]->fd);
-				return EXIT_INTERRUPTED;
+				session_end(session, p);
+				return session->live ? EXIT_OK : EXIT_INTERRUPTED;
 			}
-			if (session_poll_records(p, session))
+			if (session_poll_records(p, session) && !(finished && session->live))
 				continue;
 		}
+		if (finished && session->live)
+			session_end(session, p);
 		if (finished)
 			return EXIT_OK;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A capture file being read by the flows of a set of pipelines: the part that all verbs share.
+ * A capture file or a live device being read by the flows of a set of pipelines: the part that all
+ * verbs share.
  *
  * Failures are printed here, to standard error, with the place in the expression where it is known;
  * what is returned is an exit code of the program (enum exit_code).
@@ -9,6 +10,7 @@
 #define MAPI_TOOL_SESSION_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "mapi.h"
 
@@ -28,24 +30,31 @@ enum exit_code {
 };
 
 /**
- * struct session - flows on a capture file
+ * struct session - flows on a capture file or a live device
  * @path:   as the user gave it
- * @device: what libmapi made of it, NULL before session_start()
+ * @live:   @path is a device: it has no end, and ending it is no interruption
+ * @device: what libmapi made of a file, NULL before session_start()
  * @set:    its pipelines; each step holds its fd and fid
  * @signal_fd: SIGINT and SIGTERM, blocked from session_start() on; -1 before
  * @on_record: called by session_wait() for each record of a function that gives records; may be
  * NULL
  * @enough:    asked now and then by session_wait(): true ends the wait; may be NULL
- * @data:      for both
+ * @duration_ms: ends session_wait() of a live device; 0: nothing does but a signal
+ * @interval_ms: how often session_wait() calls @on_interval; 0: never
+ * @data:      for all of them
  */
 struct session {
 	const char *path;
+	bool live;
 	char *device;
 	struct pipeline_set set;
 	int signal_fd;
 	void (*on_record)(
 		const struct pipeline_step *step, const mapi_results_t *record, void *data);
 	bool (*enough)(void *data);
+	void (*on_interval)(void *data);
+	uint64_t duration_ms;
+	uint64_t interval_ms;
 	void *data;
 };
 
@@ -63,9 +72,16 @@ int session_start(struct session *session, const char *path, bool live);
  * session_wait() - wait until all flows have finished
  * @progress: shown meanwhile; may be NULL
  *
- * Return: EXIT_OK, or EXIT_INTERRUPTED: a signal came, the flows are flushed, the next one kills.
+ * Return: EXIT_OK (also: a signal or @duration_ms has ended a live session, results are flushed),
+ * or EXIT_INTERRUPTED: a signal came, the flows are flushed. In both cases the next signal kills.
  */
 int session_wait(struct session *session, struct progress *progress);
+
+/* Milliseconds of a clock that only goes forward. */
+uint64_t session_now_ms(void);
+
+/* Make results cover everything captured so far. */
+void session_flush(const struct session *session);
 
 /* Has a signal come? Then the next one kills. Does not wait. */
 bool session_interrupted(struct session *session);

@@ -19,5 +19,6 @@ struct verb {
 extern const struct verb verb_run;
 extern const struct verb verb_dump;
 extern const struct verb verb_functions;
+extern const struct verb verb_devices;
 
 #endif

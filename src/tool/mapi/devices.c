@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* mapi devices: what -i may name, and whether this user may capture there. */
+#include "verbs.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host.h"
+#include "json.h"
+#include "session.h"
+#include "text.h"
+
+static const char devices_help[] =
+	"usage: mapi devices [--json]\n"
+	"\n"
+	"Lists the network interfaces of this machine: what -i may name. The one of the\n"
+	"default route is marked with *.\n"
+	"\n"
+	"  mapi devices\n"
+	"  mapi devices --json\n"
+	"\n"
+	"  --json   one object per line and interface\n";
+
+/* The driver of mapid that takes network interfaces. */
+#define DEVICES_DRIVER "afpacket"
+
+/* Of all interfaces alike. */
+struct devices {
+	char default_name[IF_NAMESIZE];
+	struct host_rights rights;
+	char advice[256];
+};
+
+static void devices_speed(char *out, size_t out_bytes, unsigned int mbps)
+{
+	if (!mbps)
+		(void)snprintf(out, out_bytes, "-");
+	else if (mbps % 1000)
+		(void)snprintf(out, out_bytes, "%u Mb/s", mbps);
+	else
+		(void)snprintf(out, out_bytes, "%u Gb/s", mbps / 1000);
+}
+
+static void devices_print(const struct devices *d, const struct host_interface *interface)
+{
+	char speed[24];
+	unsigned int i;
+
+	devices_speed(speed, sizeof(speed), interface->speed_mbps);
+	printf("%5u %c ", interface->index,
+		strcmp(interface->name, d->default_name) != 0 ? ' ' : '*');
+	text_safe(stdout, interface->name);
+	printf("%*s  %-10s  %-8s  %5u  %-9s  %-9s %s",
+		IF_NAMESIZE - 1 - (int)strlen(interface->name), "", interface->state,
+		interface->kind, interface->mtu, speed, DEVICES_DRIVER, interface->link);
+	for (i = 0; i < interface->n_addresses && i < HOST_ADDRESSES_MAX; i++)
+		printf(" %s", interface->addresses[i]);
+	if (interface->n_addresses > HOST_ADDRESSES_MAX)
+		printf(" and %u more", interface->n_addresses - HOST_ADDRESSES_MAX);
+	if (interface->promiscuous)
+		fputs(" (promiscuous)", stdout);
+	fputc('\n', stdout);
+}
+
+static void devices_print_json(const struct devices *d, const struct host_interface *interface)
+{
+	struct json j = JSON_TO(stdout);
+	unsigned int i;
+
+	json_object(&j, NULL);
+	json_string(&j, "device", interface->name);
+	json_u64(&j, "index", interface->index);
+	json_string(&j, "state", interface->state);
+	json_string(&j, "kind", interface->kind);
+	json_u64(&j, "mtu", interface->mtu);
+	if (interface->speed_mbps)
+		json_u64(&j, "speed_mbps", interface->speed_mbps);
+	else
+		json_null(&j, "speed_mbps");
+	json_string(&j, "link_address", *interface->link ? interface->link : NULL);
+	json_array(&j, "addresses");
+	for (i = 0; i < interface->n_addresses && i < HOST_ADDRESSES_MAX; i++)
+		json_string(&j, NULL, interface->addresses[i]);
+	json_end_array(&j);
+	json_bool(&j, "promiscuous", interface->promiscuous);
+	json_bool(&j, "default", !strcmp(interface->name, d->default_name));
+	json_string(&j, "kernel_driver", *interface->driver ? interface->driver : NULL);
+	json_string(&j, "driver", DEVICES_DRIVER);
+	json_bool(&j, "may_capture", host_may_capture(&d->rights));
+	json_string(&j, "advice", *d->advice ? d->advice : NULL);
+	json_end_object(&j);
+	json_line(&j);
+}
+
+static int devices_list(bool json)
+{
+	struct devices d = { .default_name = "" };
+	struct host_interface *interfaces;
+	unsigned int n, i;
+	int r = host_interfaces(&interfaces, &n);
+
+	if (r < 0) {
+		fprintf(stderr, "mapi: the interfaces can't be listed: %s\n", strerror(-r));
+		return EXIT_DEVICE;
+	}
+	(void)host_default_device(d.default_name); /* there may be none */
+	host_rights(&d.rights);
+	host_advice(d.advice, sizeof(d.advice), &d.rights);
+	if (!json)
+		printf("%5s   %-15s  %-10s  %-8s  %5s  %-9s  %-9s %s\n", "INDEX", "DEVICE", "STATE",
+			"KIND", "MTU", "SPEED", "DRIVER", "ADDRESSES");
+	for (i = 0; i < n; i++)
+		(json ? devices_print_json : devices_print)(&d, &interfaces[i]);
+	free(interfaces);
+	if (*d.advice && !json)
+		fprintf(stderr, "You may not capture here: %s.\n", d.advice);
+	return EXIT_OK;
+}
+
+static int devices_run(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ NULL, 0, NULL, 0 },
+	};
+	bool json = false;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option != 'j')
+			break;
+		json = true;
+	}
+	if (option != -1 || optind < argc) {
+		fputs("mapi: \"mapi help devices\" shows how it is used\n", stderr);
+		return EXIT_USAGE;
+	}
+	return devices_list(json);
+}
+
+const struct verb verb_devices = {
+	.name = "devices",
+	.summary = "list the devices that can be captured from",
+	.help = devices_help,
+	.run = devices_run,
+};
