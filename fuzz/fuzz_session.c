@@ -341,7 +341,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 	uint32_t last_flow_id = 0;
 	struct config none = { .n_devices = 0 };
 	struct registry_args registry_args = { .privileged_fd = -1, .config = &none };
-	struct session_env env = { .last_flow_id = &last_flow_id, .user = &user };
+	struct session *sessions = NULL;
+	struct session_env env = {
+		.sessions = &sessions, .last_flow_id = &last_flow_id, .user = &user
+	};
 	size_t at = 1;
 
 	if (n_bytes == 0)

@@ -146,6 +146,11 @@ struct plan_device device_describe(struct device *device)
 		.seed = device->seed };
 }
 
+const char *device_name(const struct device *device)
+{
+	return device->name;
+}
+
 int device_interface(const struct device *device, unsigned int index, struct driver_interface *ret)
 {
 	return device->driver->interface(device->source, index, ret);

@@ -70,6 +70,8 @@ struct plan_device device_describe(struct device *device);
 /* Set when the workers shall stop; whoever waits on their behalf watches it. */
 const _Atomic bool *device_stop_flag(const struct device *device);
 
+const char *device_name(const struct device *device);
+
 /* A capture interface of the source. Return: 0, -ENOENT. */
 int device_interface(const struct device *device, unsigned int index, struct driver_interface *ret);
 

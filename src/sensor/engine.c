@@ -50,6 +50,7 @@ struct engine {
 	struct registry *registry;
 	struct users *users;
 	struct engine_client *clients;
+	struct session *sessions;
 	unsigned int n_clients;
 	uint32_t last_flow_id;
 	const struct parent_engine *system; /* NULL: private, ends with its client */
@@ -176,6 +177,7 @@ static int engine_add_client(struct engine *engine, int fd, struct user *user, b
 {
 	const struct session_env env = { .notify_fd = engine->notify_fd,
 		.registry = engine->registry,
+		.sessions = &engine->sessions,
 		.is_system = engine->system != NULL,
 		.last_flow_id = &engine->last_flow_id,
 		.user = user,

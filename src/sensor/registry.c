@@ -3,6 +3,8 @@
 #include "registry.h"
 
 #include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "mapi/errors.h"
@@ -19,6 +21,7 @@ struct registry_entry {
 struct registry {
 	struct registry_args args;
 	struct registry_entry *entries;
+	char listed_name[IF_NAMESIZE];
 };
 
 int registry_new(struct registry **ret, const struct registry_args *args)
@@ -131,6 +134,57 @@ int registry_get(struct registry *registry, const char *name, unsigned int n_wor
 	*ret = entry->device;
 	registry->entries = entry;
 	entry = NULL;
+	return 0;
+}
+
+/* ---- lists ---- */
+
+/* Interfaces of the system; their numbers are the ids where the configuration names no devices. */
+static int registry_list_interfaces(
+	struct registry *registry, int id, bool next, struct registry_listed *ret)
+{
+	struct if_nameindex *all = if_nameindex();
+	const struct if_nameindex *found = NULL;
+
+	for (const struct if_nameindex *one = all; one && one->if_name; one++) {
+		bool fits = next ? (int)one->if_index > id : (int)one->if_index == id;
+
+		if (fits && (!found || one->if_index < found->if_index))
+			found = one;
+	}
+	if (found) {
+		(void)snprintf(
+			registry->listed_name, sizeof(registry->listed_name), "%s", found->if_name);
+		*ret = (struct registry_listed){ .id = (int)found->if_index,
+			.device = registry->listed_name,
+			.driver = "afpacket",
+			.alias = "",
+			.description = "" };
+	}
+	if_freenameindex(all);
+	return found ? 0 : -ENOENT;
+}
+
+int registry_list(struct registry *registry, int id, bool next, struct registry_listed *ret)
+{
+	const struct config *config = registry->args.config;
+	const struct config_device *section;
+	unsigned int i;
+
+	if (!config || !config->n_devices)
+		return registry_list_interfaces(registry, id, next, ret);
+	i = next ? (unsigned int)MAX(id, 0) : (unsigned int)id - 1; /* ids begin at 1 */
+	if (i >= config->n_devices)
+		return -ENOENT;
+	section = &config->devices[i];
+	*ret = (struct registry_listed){ .id = (int)i + 1,
+		.device = section->device,
+		.driver = section->driver_name ? section->driver_name : "afpacket",
+		.alias = section->alias ? section->alias : "",
+		.description = section->description ? section->description : "",
+		.link_speed_mbps = section->link_speed_mbps,
+		.mpls = section->mpls,
+		.vlan = section->vlan };
 	return 0;
 }
 

@@ -40,6 +40,22 @@ DEFINE_CLEANUP(struct registry *, registry_free);
 int registry_get(struct registry *registry, const char *name, unsigned int n_workers,
 	unsigned int batch_pkts, uint64_t seed, struct device **ret, struct error *err);
 
+/* What registry_list() tells about a device. Texts are valid until the next call. */
+struct registry_listed {
+	int id;
+	const char *device;
+	const char *driver;
+	const char *alias;
+	const char *description;
+	uint32_t link_speed_mbps;
+	bool mpls;
+	bool vlan;
+};
+
+/* The devices that may be used: the one with @id, or (@next) the first with a greater one.
+ * Return: 0, -ENOENT. */
+int registry_list(struct registry *registry, int id, bool next, struct registry_listed *ret);
+
 /* Give a reference back. The last one stops the device, which takes some milliseconds. */
 void registry_put(struct registry *registry, struct device *device);
 

@@ -530,10 +530,31 @@ static int request_result_cell(
 	return request_reply(session, id, &reply, NULL, 0);
 }
 
+/* What a client of the read-only socket may ask. */
+static bool request_only_looks(const Wire__Request *request)
+{
+	return request->call_case == WIRE__REQUEST__CALL_HELLO ||
+		request->call_case == WIRE__REQUEST__CALL_DESCRIBE ||
+		request->call_case == WIRE__REQUEST__CALL_LIST_DEVICE ||
+		request->call_case == WIRE__REQUEST__CALL_LIST_FLOW;
+}
+
+static int request_may_not(struct session *session, uint64_t id)
+{
+	struct error err = ERROR_INIT;
+
+	error_set(&err, MAPI_NO_PERMISSION,
+		"this connection may only look: capturing needs the other socket, which is for "
+		"members of its group");
+	return request_refuse(session, id, &err);
+}
+
 int request_answer(struct session *session, const Wire__Request *request)
 {
 	if (!session->greeted && request->call_case != WIRE__REQUEST__CALL_HELLO)
 		return -EPROTO;
+	if (session->env.read_only && !request_only_looks(request))
+		return request_may_not(session, request->id);
 	switch (request->call_case) {
 	case WIRE__REQUEST__CALL_HELLO:
 		return request_hello(session, request->id, request->hello);
@@ -563,6 +584,10 @@ int request_answer(struct session *session, const Wire__Request *request)
 		return request_flow_events(session, request->id, request->flow_events);
 	case WIRE__REQUEST__CALL_FLOW_INTERFACE:
 		return request_flow_interface(session, request->id, request->flow_interface);
+	case WIRE__REQUEST__CALL_LIST_DEVICE:
+		return request_list_device(session, request->id, request->list_device);
+	case WIRE__REQUEST__CALL_LIST_FLOW:
+		return request_list_flow(session, request->id, request->list_flow);
 	case WIRE__REQUEST__CALL__NOT_SET:
 	case _WIRE__REQUEST__CALL__CASE_IS_INT_SIZE:
 		break;

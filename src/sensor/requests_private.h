@@ -17,6 +17,8 @@ int request_fail(struct session *session, uint64_t request_id, int r, struct err
 struct session_flow *request_flow(const struct session *session, uint32_t id);
 struct plan_instance *request_instance(const struct session_flow *flow, uint32_t fid);
 
+int request_list_device(struct session *session, uint64_t id, const Wire__ListDevice *list);
+int request_list_flow(struct session *session, uint64_t id, const Wire__ListFlow *list);
 int request_flow_apply(struct session *session, uint64_t id, const Wire__FlowApply *apply);
 
 #endif

@@ -42,6 +42,8 @@ int session_new(struct session **ret, int fd, const struct session_env *env)
 		r = ring_group_new(&session->rings, SESSION_SPILL_BYTES);
 	if (r < 0)
 		return r;
+	session->next_session = *env->sessions;
+	*env->sessions = session;
 	*ret = TAKE(session);
 	return 0;
 }
@@ -113,6 +115,11 @@ struct session *session_free(struct session *session)
 {
 	if (!session)
 		return NULL;
+	for (struct session **at = session->env.sessions; at && *at; at = &(*at)->next_session)
+		if (*at == session) {
+			*at = session->next_session;
+			break;
+		}
 	/* All stop at once, then each is waited for. */
 	for (unsigned int i = 0; i < session->n_devices; i++)
 		device_stop(session->devices[i]->device);

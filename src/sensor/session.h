@@ -30,6 +30,8 @@ struct user;
  * struct session_env - what all sessions of an engine share, and who this client is
  * @notify_fd:    eventfd that workers poke; borrowed
  * @registry:     live devices; borrowed
+ * @sessions:     the first of all sessions of the engine; kept up by session_new() and
+ *                session_free()
  * @is_system:    the daemon serves many; else it is private to this client
  * @last_flow_id: the engine's counter; flow ids are never used twice
  * @user:         the client's; borrowed
@@ -38,6 +40,7 @@ struct user;
 struct session_env {
 	int notify_fd;
 	struct registry *registry;
+	struct session **sessions;
 	bool is_system;
 	uint32_t *last_flow_id;
 	struct user *user;

@@ -101,6 +101,7 @@ struct session_closing {
 struct session {
 	struct wire_conn *conn;
 	struct session_env env;
+	struct session *next_session;
 	bool left; /* the client has gone */
 	bool unread; /* requests that have come are still to be answered */
 	struct compiler *compiler;
