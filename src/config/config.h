@@ -8,13 +8,21 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
 
-#define CONFIG_LINE_BYTES_MAX 1024
+#define CONFIG_FILE_BYTES_MAX (1u << 20)
+#define CONFIG_LINE_BYTES_MAX 1024 /* without its end */
 #define CONFIG_DEVICES_MAX 256
 #define CONFIG_CPUS_MAX 64
+
+/* Where nothing else is configured. */
+#define CONFIG_SOCKET "/run/mapi/mapid.sock"
+#define CONFIG_READ_ONLY_SOCKET "/run/mapi/mapid-read.sock"
+#define CONFIG_GROUP "mapi"
+#define CONFIG_USER "mapi"
 
 /**
  * struct config_device - a [driver] section: a device that programs may ask for
@@ -56,9 +64,13 @@ struct config_quota {
 
 /**
  * struct config - a whole file
- * @socket, @read_only_socket: paths; never NULL
+ * @path:          of the file; NULL: the built-in configuration
+ * @socket, @read_only_socket: paths that fit into a socket's address; never NULL
  * @group:         that may use @socket; never NULL
  * @user:          that the engine runs as; never NULL
+ * @logfile:       as written; NULL if not given. Nothing is written there
+ * @log_level:     0: events; 1, 2: also what helps to find faults
+ * @dimapi_port:   of remote access; 0 if not given
  * @any_interface: devices that no [driver] section names may be opened, too (no section at all)
  */
 struct config {
@@ -84,7 +96,7 @@ typedef void (*config_note)(void *context, unsigned int line, const char *text);
  * config_load() - read a configuration
  * @ret:  freed by config_free()
  * @path: of the file; NULL: the built-in configuration (no file: every interface, defaults)
- * @note: called for each note, in order of lines; NULL: nobody listens
+ * @note: called for each note, as they are found; NULL: nobody listens
  *
  * Return: 0; -ENOENT (no such file); -EINVAL with @err filled: "PATH:LINE: what is wrong and what
  * is possible"; other negative errno.
@@ -96,5 +108,17 @@ DEFINE_CLEANUP(struct config *, config_free);
 
 /* Return: the section of a device by name or alias, NULL if there is none. */
 const struct config_device *config_find(const struct config *config, const char *name);
+
+/* Where the file is when the command line names none: $sysconfdir/mapi/mapi.conf. */
+const char *config_default_path(void);
+
+/**
+ * config_check() - tell a person whether a configuration can be used (mapid --check-config)
+ * @path: NULL: the default path, where no file is the built-in configuration
+ * @out:  gets "PATH:LINE: note: ..." for each note, then what is wrong, or what would be served
+ *
+ * Return: 0 if it can be used, 1 if not: the exit status.
+ */
+int config_check(const char *path, FILE *out);
 
 #endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* mapid --check-config: a configuration, told to a person. */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct check {
+	const char *path;
+	FILE *out;
+	unsigned int n_notes;
+};
+
+static void check_note(void *context, unsigned int line, const char *text)
+{
+	struct check *check = context;
+
+	check->n_notes++;
+	(void)fprintf(check->out, "%s:%u: note: %s\n", check->path, line, text);
+}
+
+static const char *check_plural(unsigned int n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static void check_device(const struct config_device *device, FILE *out)
+{
+	unsigned int workers = device->n_cpus > 0 ? device->n_cpus : 1;
+
+	(void)fprintf(out, "  %s", device->device);
+	if (device->alias[0])
+		(void)fprintf(out, " (%s)", device->alias);
+	(void)fprintf(out, ": driver %s, %u worker%s",
+		device->driver_name ? device->driver_name : "any", workers, check_plural(workers));
+	for (unsigned int i = 0; i < device->n_cpus; i++)
+		(void)fprintf(out, "%s%u", i > 0 ? "," : " on processor ", device->cpus[i]);
+	(void)fputc('\n', out);
+}
+
+static void check_config(const struct check *check, const struct config *config)
+{
+	(void)fprintf(check->out, "%s: can be used: %u device%s, %u note%s\n", check->path,
+		config->n_devices, check_plural(config->n_devices), check->n_notes,
+		check_plural(check->n_notes));
+	for (unsigned int i = 0; i < config->n_devices; i++)
+		check_device(&config->devices[i], check->out);
+	if (config->any_interface)
+		(void)fprintf(check->out, "  %s other interface: driver any, 1 worker\n",
+			config->n_devices > 0 ? "every" : "no section [driver], so every");
+	(void)fprintf(check->out, "  programs of group %s connect to %s\n", config->group,
+		config->socket);
+}
+
+int config_check(const char *path, FILE *out)
+{
+	_cleanup_(config_freep) struct config *config = NULL;
+	struct check check = { .path = path ? path : config_default_path(), .out = out };
+	struct error err = ERROR_INIT;
+	int r = config_load(&config, check.path, check_note, &check, &err);
+
+	if (r == -ENOENT && !path) {
+		(void)fprintf(out, "%s: there is no such file; the built-in configuration:\n",
+			check.path);
+		err = ERROR_INIT;
+		r = config_load(&config, NULL, NULL, NULL, &err);
+	}
+	if (r < 0) {
+		(void)fprintf(out, "%s\n", err.code ? err.text : strerror(-r));
+		return 1;
+	}
+	check_config(&check, config);
+	return 0;
+}
