@@ -42,9 +42,11 @@ static int sample_write(struct capfile_writer *writer, struct error *err)
 		r = capfile_write(writer, &packet, err);
 	}
 	if (r == 0)
-		r = capfile_write_drops(writer, 0, SAMPLE_START_NS, 106, 100, err);
+		r = capfile_write_drops(writer, 0, 100, err);
 	if (r == 0)
-		r = capfile_write_drops(writer, 1, SAMPLE_START_NS, 13, 7, err);
+		r = capfile_write_drops(writer, 1, 7, err);
+	if (r == 0)
+		r = capfile_write_counts(writer, false, err);
 	return r;
 }
 

@@ -54,8 +54,14 @@ static void writer_cut(struct capfile_writer *writer, size_t n_bytes)
 	off_t end = writer->regular ? lseek(writer->fd, 0, SEEK_CUR) : -1;
 	size_t whole = 0;
 
-	for (unsigned int i = 0; i < writer->n_records && writer->record_ends[i] <= n_bytes; i++)
-		whole = writer->record_ends[i];
+	for (unsigned int i = 0; i < writer->n_records; i++) {
+		size_t record_end = writer->record_ends[i] & ~WRITER_RECORD_PACKET;
+
+		if (record_end <= n_bytes)
+			whole = record_end;
+		else
+			writer->lost_pkts += !!(writer->record_ends[i] & WRITER_RECORD_PACKET);
+	}
 	if (end < (off_t)(n_bytes - whole))
 		return;
 	end -= (off_t)(n_bytes - whole);
@@ -141,7 +147,7 @@ static int writer_empty(struct capfile_writer *writer, struct error *err)
 }
 
 int writer_put(struct capfile_writer *writer, const struct writer_part *parts, unsigned int n_parts,
-	struct error *err)
+	bool is_packet, struct error *err)
 {
 	struct iovec v[WRITER_PARTS_MAX];
 	size_t n_bytes = 0;
@@ -168,7 +174,8 @@ int writer_put(struct capfile_writer *writer, const struct writer_part *parts, u
 				parts[i].n_bytes);
 		writer->n_buffered += parts[i].n_bytes;
 	}
-	writer->record_ends[writer->n_records++] = (uint32_t)writer->n_buffered;
+	writer->record_ends[writer->n_records++] =
+		(uint32_t)writer->n_buffered | (is_packet ? WRITER_RECORD_PACKET : 0);
 	return 0;
 }
 
@@ -237,7 +244,8 @@ static int writer_begin(struct capfile_writer *writer, uint32_t linktype, struct
 	if (writer->format == CAPFILE_PCAPNG)
 		return writer_pcapng_begin(writer, err);
 	return writer_put(writer,
-		&(struct writer_part){ .bytes = &header, .n_bytes = sizeof(header) }, 1, err);
+		&(struct writer_part){ .bytes = &header, .n_bytes = sizeof(header) }, 1, false,
+		err);
 }
 
 static int writer_pcap_packet(
@@ -266,7 +274,7 @@ static int writer_pcap_packet(
 		return error_set(err, MAPI_OUTPUT_FAILED,
 			"%s: a packet of a time after 2106, which pcap cannot hold: write pcapng",
 			writer->path);
-	return writer_put(writer, parts, ARRAY_SIZE(parts), err);
+	return writer_put(writer, parts, ARRAY_SIZE(parts), true, err);
 }
 
 int capfile_write(
@@ -281,8 +289,8 @@ int capfile_write(
 	return writer_pcap_packet(writer, packet, err);
 }
 
-int capfile_write_drops(struct capfile_writer *writer, uint16_t ifindex, uint64_t ts_ns,
-	uint64_t received_pkts, uint64_t dropped_pkts, struct error *err)
+int capfile_write_drops(
+	struct capfile_writer *writer, uint16_t ifindex, uint64_t lost_pkts, struct error *err)
 {
 	int r;
 
@@ -291,7 +299,7 @@ int capfile_write_drops(struct capfile_writer *writer, uint16_t ifindex, uint64_
 	r = writer_begin(writer, WRITER_LINKTYPE_ETHERNET, err);
 	if (r < 0)
 		return r;
-	return writer_pcapng_drops(writer, ifindex, ts_ns, received_pkts, dropped_pkts, err);
+	return writer_pcapng_drops(writer, ifindex, lost_pkts, err);
 }
 
 int capfile_write_counts(struct capfile_writer *writer, bool lossless, struct error *err)
@@ -317,6 +325,11 @@ void capfile_writer_cancel(struct capfile_writer *writer)
 {
 	if (writer)
 		atomic_store(&writer->cancelled, true);
+}
+
+uint64_t capfile_writer_lost_pkts(const struct capfile_writer *writer)
+{
+	return writer->lost_pkts;
 }
 
 int capfile_writer_close(struct capfile_writer *writer, struct error *err)

@@ -45,7 +45,9 @@ int capfile_writer_new(
 
 /**
  * struct capfile_packet - one packet to be written
- * @comment: pcapng: of this packet; NULL: none
+ * @lost_pkts: pcapng: packets of this interface that are missing between its last one and this one
+ *             (epb_dropcount)
+ * @comment:   pcapng: of this packet; NULL: none
  */
 struct capfile_packet {
 	const uint8_t *data;
@@ -54,6 +56,7 @@ struct capfile_packet {
 	uint32_t linktype;
 	uint16_t ifindex;
 	uint64_t ts_ns;
+	uint64_t lost_pkts;
 	const char *comment;
 };
 
@@ -63,14 +66,16 @@ struct capfile_packet {
 int capfile_write(
 	struct capfile_writer *writer, const struct capfile_packet *packet, struct error *err);
 
-/* pcapng: packets that this interface lost up to now (interface statistics block, isb_ifdrop).
- * Other formats: nothing. */
-int capfile_write_drops(struct capfile_writer *writer, uint16_t ifindex, uint64_t ts_ns,
-	uint64_t received_pkts, uint64_t dropped_pkts, struct error *err);
+/* pcapng: @lost_pkts packets of this interface are missing after the last one that was written of
+ * it; capfile_write_counts() will tell. Other formats: nothing. Return: as capfile_write(). */
+int capfile_write_drops(
+	struct capfile_writer *writer, uint16_t ifindex, uint64_t lost_pkts, struct error *err);
 
 /* pcapng: complete the section with a statistics block for each interface that packets were written
- * of: how many, none dropped, time of the last one. @lossless: whether "none dropped" is known.
- * Other formats: nothing. To be called once, after the last packet. Return: as capfile_write(). */
+ * or are missing of: isb_ifrecv, both together; isb_ifdrop, the missing ones; time of the last one
+ * written. @lossless: whether "none is missing" is known; if not, isb_ifdrop is there only if some
+ * are. Other formats: nothing. To be called once, after the last packet. Return: as
+ * capfile_write(). */
 int capfile_write_counts(struct capfile_writer *writer, bool lossless, struct error *err);
 
 /* Hand everything to the kernel. */
@@ -79,6 +84,10 @@ int capfile_writer_flush(struct capfile_writer *writer, struct error *err);
 /* Any thread: a pipe whose reader does not read is waited for a moment only, now and ever after;
  * then writing fails. A reader that reads gets everything. Takes NULL. */
 void capfile_writer_cancel(struct capfile_writer *writer);
+
+/* After a failure: packets that capfile_write() had taken, and of which the file or pipe did not
+ * get all bytes. */
+uint64_t capfile_writer_lost_pkts(const struct capfile_writer *writer);
 
 /* Flush, close, free; takes NULL. Return: as capfile_write(). */
 int capfile_writer_close(struct capfile_writer *writer, struct error *err);

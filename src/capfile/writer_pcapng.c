@@ -18,6 +18,7 @@
 #define PCAPNG_MAGIC 0x1a2b3c4du
 #define PCAPNG_COMMENT 1u
 #define PCAPNG_SHB_USERAPPL 4u
+#define PCAPNG_EPB_DROPCOUNT 4u
 #define PCAPNG_IF_NAME 2u
 #define PCAPNG_IF_TSRESOL 9u
 #define PCAPNG_ISB_IFRECV 4u
@@ -60,7 +61,7 @@ static unsigned int writer_text(
 
 /* End of options and of the block. @length: of the block, filled here for its head and its tail. */
 static int writer_block(struct capfile_writer *writer, struct writer_part *parts,
-	unsigned int n_parts, bool options, uint32_t *length, struct error *err)
+	unsigned int n_parts, bool options, bool is_packet, uint32_t *length, struct error *err)
 {
 	struct {
 		struct writer_option end;
@@ -74,7 +75,7 @@ static int writer_block(struct capfile_writer *writer, struct writer_part *parts
 	parts[n_parts] = options
 		? (struct writer_part){ .bytes = &tail, .n_bytes = sizeof(tail) }
 		: (struct writer_part){ .bytes = &tail.length, .n_bytes = sizeof(tail.length) };
-	return writer_put(writer, parts, n_parts + 1, err);
+	return writer_put(writer, parts, n_parts + 1, is_packet, err);
 }
 
 int writer_pcapng_begin(struct capfile_writer *writer, struct error *err)
@@ -97,7 +98,7 @@ int writer_pcapng_begin(struct capfile_writer *writer, struct error *err)
 
 	n += writer_text(parts + n, &options[0], PCAPNG_SHB_USERAPPL, "mapi");
 	n += writer_text(parts + n, &options[1], PCAPNG_COMMENT, writer->comment);
-	return writer_block(writer, parts, n, true, &head.length, err);
+	return writer_block(writer, parts, n, true, false, &head.length, err);
 }
 
 static int writer_interface_add(
@@ -136,7 +137,7 @@ static int writer_interface_add(
 	(void)snprintf(name, sizeof(name), "%s%s%u", writer->device ? writer->device : "if",
 		writer->device ? ":" : "", ifindex);
 	r = writer_block(writer, parts, 1 + writer_text(parts + 1, &option, PCAPNG_IF_NAME, name),
-		true, &head.length, err);
+		true, false, &head.length, err);
 	if (r < 0)
 		return r;
 	grown[writer->n_interfaces] =
@@ -182,17 +183,23 @@ int writer_pcapng_packet(
 		{ .bytes = packet->data, .n_bytes = packet->cap_bytes },
 		{ .bytes = writer_padding, .n_bytes = writer_pad(packet->cap_bytes) } };
 	struct writer_option option;
-	unsigned int n_text;
+	struct writer_option_u64 lost = { .head = { .code = PCAPNG_EPB_DROPCOUNT, .n_bytes = 8 } };
+	unsigned int n = 3;
 	int r = writer_interface(writer, packet->ifindex, packet->linktype, false, err);
 
 	if (r < 0)
 		return r;
 	head.interface = writer->recent;
-	n_text = writer_text(parts + 3, &option, PCAPNG_COMMENT, packet->comment);
-	r = writer_block(writer, parts, 3 + n_text, n_text > 0, &head.length, err);
+	n += writer_text(parts + n, &option, PCAPNG_COMMENT, packet->comment);
+	if (packet->lost_pkts) {
+		memcpy(lost.value, &packet->lost_pkts, sizeof(lost.value));
+		parts[n++] = (struct writer_part){ .bytes = &lost, .n_bytes = sizeof(lost) };
+	}
+	r = writer_block(writer, parts, n, n > 3, true, &head.length, err);
 	if (r < 0)
 		return r;
 	writer->interfaces[writer->recent].n_pkts++;
+	writer->interfaces[writer->recent].lost_pkts += packet->lost_pkts;
 	writer->interfaces[writer->recent].ts_ns = packet->ts_ns;
 	return 0;
 }
@@ -223,30 +230,31 @@ static int writer_statistics(struct capfile_writer *writer, uint32_t interface, 
 		memcpy(dropped.value, dropped_pkts, sizeof(*dropped_pkts));
 		parts[n++] = (struct writer_part){ .bytes = &dropped, .n_bytes = sizeof(dropped) };
 	}
-	return writer_block(writer, parts, n, true, &head.length, err);
+	return writer_block(writer, parts, n, true, false, &head.length, err);
 }
 
-int writer_pcapng_drops(struct capfile_writer *writer, uint16_t ifindex, uint64_t ts_ns,
-	uint64_t received_pkts, uint64_t dropped_pkts, struct error *err)
+int writer_pcapng_drops(
+	struct capfile_writer *writer, uint16_t ifindex, uint64_t lost_pkts, struct error *err)
 {
 	int r = writer_interface(writer, ifindex, writer->linktype, true, err);
 
-	if (r < 0)
-		return r;
-	return writer_statistics(writer, writer->recent, ts_ns, received_pkts, &dropped_pkts, err);
+	if (r == 0)
+		writer->interfaces[writer->recent].lost_pkts += lost_pkts;
+	return r;
 }
 
 int writer_pcapng_counts(struct capfile_writer *writer, bool lossless, struct error *err)
 {
-	static const uint64_t none;
 	int r = 0;
 
 	for (unsigned int i = 0; i < writer->n_interfaces && r == 0; i++) {
 		const struct writer_interface *interface = &writer->interfaces[i];
+		uint64_t received_pkts = interface->n_pkts + interface->lost_pkts;
 
-		if (interface->n_pkts > 0)
-			r = writer_statistics(writer, i, interface->ts_ns, interface->n_pkts,
-				lossless ? &none : NULL, err);
+		if (received_pkts > 0)
+			r = writer_statistics(writer, i, interface->ts_ns, received_pkts,
+				lossless || interface->lost_pkts ? &interface->lost_pkts : NULL,
+				err);
 	}
 	return r;
 }

@@ -170,6 +170,16 @@ struct function {
 
 	/* The packet or record ring that clients of this instance read; NULL: none. */
 	struct ring *(*ring)(void *instance);
+
+	/* Packets that the instance itself lost because something after it was too slow (cause
+	 * MAPI_LOSS_QUEUE), beside those that its ring counts. A worker, or the control thread, while
+	 * the instance is open. NULL: it loses none. */
+	uint64_t (*dropped)(void *instance);
+
+	/* Control thread, between the last worker's leaving and complete(), any number of times: is
+	 * something still being handed on by a thread of the instance, so that complete() would wait
+	 * for it? Becomes false in bounded time. NULL: never. */
+	bool (*draining)(void *instance);
 };
 
 /* Ask the plan to reset the state of source number @ref, effective after the current packet. */

@@ -3,6 +3,11 @@
  * TO_FILE: writes packets to a capture file (capfile/writer.h). The client's process opens the
  * file, so it is created with that user's rights and in that program's directory.
  *
+ * On a file the worker writes itself: files wait for their readers (semantics L1). On a live device
+ * nothing may wait, so packets go through a queue to a thread that writes (to_file_private.h), in
+ * the order in which the device's packets were committed. The limit counts packets that the queue
+ * took: they are those that get into the file.
+ *
  * The historical format MFF_PCAP has microseconds: a nanosecond source loses digits in it.
  * MFF_PCAP_NS and MFF_PCAPNG keep them, and MFF_PCAPNG any mix of link types.
  */
@@ -17,6 +22,7 @@
 #include "mapi/to_file.h"
 #include "std.h"
 #include "std_private.h"
+#include "to_file_private.h"
 
 /* Of the historical enum mapi_file_formats (mapi.h); the rest of it is for cards. */
 #define STD_TO_FILE_MFF_PCAP 0
@@ -28,15 +34,15 @@
 #define STD_TO_FILE_COMMENT_BYTES 4200 /* the device may be a long path */
 
 struct std_to_file_instance {
-	struct capfile_writer *writer;
+	struct capfile_writer *writer; /* a file; NULL: the queue's */
+	struct std_file_queue *queue; /* a live device */
 	uint64_t max_pkts; /* 0: no limit */
-	bool lossless;
 	bool complete; /* what ends the file has been written */
 };
 
 struct std_to_file_state {
-	int32_t running; /* the result */
-	uint64_t written_pkts;
+	int32_t running; /* the result; live, whether packets are still taken */
+	uint64_t written_pkts; /* live: taken by the queue */
 };
 
 static int std_to_file_format(long long number, enum capfile_format *ret, struct error *err)
@@ -67,6 +73,7 @@ static int std_to_file_open(const struct function_open *open, struct error *err)
 	struct capfile_writer_args args = {
 		.path = path->text, .device = open->device, .comment = comment
 	};
+	struct capfile_writer *writer = NULL;
 	int r;
 
 	(void)snprintf(comment, sizeof(comment), "mapi TO_FILE of %s", open->device);
@@ -82,14 +89,28 @@ static int std_to_file_open(const struct function_open *open, struct error *err)
 		return error_set(err, MAPI_ERROR_FILE, "TO_FILE cannot keep '%.200s' open: %s",
 			path->text, strerror(errno));
 	instance->max_pkts = open->args[2].large;
-	instance->lossless = open->lossless;
-	return capfile_writer_new(&instance->writer, &args, err);
+	r = capfile_writer_new(&writer, &args, err);
+	if (r < 0)
+		return r;
+	if (open->lossless) {
+		instance->writer = writer;
+		return 0;
+	}
+	r = std_file_queue_new(&instance->queue, writer, path->text, STD_FILE_QUEUE_BYTES);
+	if (r == 0)
+		return 0;
+	capfile_writer_cancel(writer);
+	(void)capfile_writer_close(writer, NULL);
+	if (r == -ENOMEM)
+		return r;
+	return error_set(err, MFUNCT_COULD_NOT_INIT_FUNCT, "TO_FILE: no queue for '%.200s': %s",
+		path->text, strerror(-r));
 }
 
 /* All packets have been written: clients may read the file as soon as they know. */
 static void std_to_file_end(struct std_to_file_instance *self, struct error *err)
 {
-	if (!self->complete && capfile_write_counts(self->writer, self->lossless, err) < 0)
+	if (!self->complete && capfile_write_counts(self->writer, true, err) < 0)
 		return;
 	self->complete = true;
 	(void)capfile_writer_flush(self->writer, err);
@@ -99,6 +120,8 @@ static int std_to_file_complete(void *instance, struct error *err)
 {
 	struct std_to_file_instance *self = instance;
 
+	if (self->queue)
+		return std_file_queue_close(TAKE(self->queue), err);
 	/* What is still buffered must not make the daemon wait for the reader of a pipe. */
 	capfile_writer_cancel(self->writer);
 	std_to_file_end(self, err);
@@ -111,6 +134,7 @@ static void std_to_file_close(void *instance)
 {
 	struct std_to_file_instance *self = instance;
 
+	(void)std_file_queue_close(self->queue, NULL);
 	capfile_writer_cancel(self->writer);
 	(void)capfile_writer_close(self->writer, NULL);
 }
@@ -119,7 +143,27 @@ static void std_to_file_cancel(void *instance)
 {
 	struct std_to_file_instance *self = instance;
 
+	if (self->queue)
+		std_file_queue_hurry(self->queue);
 	capfile_writer_cancel(self->writer);
+}
+
+/* The workers have left: no packet will follow. */
+static bool std_to_file_draining(void *instance)
+{
+	struct std_to_file_instance *self = instance;
+
+	if (!self->queue)
+		return false;
+	std_file_queue_end(self->queue);
+	return std_file_queue_is_draining(self->queue);
+}
+
+static uint64_t std_to_file_dropped(void *instance)
+{
+	const struct std_to_file_instance *self = instance;
+
+	return self->queue ? std_file_queue_lost_pkts(self->queue) : 0;
 }
 
 static void std_to_file_init(const void *instance, void *state)
@@ -129,11 +173,9 @@ static void std_to_file_init(const void *instance, void *state)
 	s->running = STD_TO_FILE_RUNNING;
 }
 
-static int std_to_file_write(
-	const struct function_call *call, struct capfile_writer *writer, unsigned int i)
+static struct capfile_packet std_to_file_packet(const struct packet_batch *batch, unsigned int i)
 {
-	const struct packet_batch *batch = call->batch;
-	struct capfile_packet packet = {
+	return (struct capfile_packet){
 		.data = batch->data[i],
 		.cap_bytes = batch->cap_bytes[i],
 		.wire_bytes = batch->wire_bytes[i],
@@ -141,8 +183,32 @@ static int std_to_file_write(
 		.ifindex = batch->ifindex[i],
 		.ts_ns = batch->ts_ns[i],
 	};
+}
 
-	return capfile_write(writer, &packet, call->error);
+/* Live: hand over what there is room for. A failure of the thread ends the flow, also when no
+ * packet is taken any more. */
+static void std_to_file_queue_up(const struct function_call *call,
+	const struct std_to_file_instance *self, struct std_to_file_state *s,
+	const struct packet_mask *mine)
+{
+	if (std_file_queue_failed(self->queue, call->error)) {
+		s->running = 0;
+		return;
+	}
+	if (!s->running || packet_mask_empty(mine))
+		return;
+	packet_mask_for_each (i, mine) {
+		struct capfile_packet packet = std_to_file_packet(call->batch, i);
+
+		if (!std_file_queue_put(self->queue, &packet))
+			continue;
+		if (++s->written_pkts != self->max_pkts)
+			continue;
+		std_file_queue_end(self->queue);
+		s->running = 0;
+		return;
+	}
+	std_file_queue_publish(self->queue);
 }
 
 /* After a failed write the flow ends; until it has, nothing more is tried. */
@@ -153,10 +219,16 @@ static void std_to_file_process(const struct function_call *call, void *instance
 	struct std_to_file_state *s = state;
 	struct packet_mask mine = std_selected(call, selection);
 
+	if (self->queue) {
+		std_to_file_queue_up(call, self, s, &mine);
+		return;
+	}
 	if (!s->running)
 		return;
 	packet_mask_for_each (i, &mine) {
-		if (std_to_file_write(call, self->writer, i) < 0) {
+		struct capfile_packet packet = std_to_file_packet(call->batch, i);
+
+		if (capfile_write(self->writer, &packet, call->error) < 0) {
 			s->running = 0;
 			return;
 		}
@@ -172,7 +244,22 @@ static void std_to_file_finish(const struct function_call *call, void *instance,
 {
 	struct std_to_file_instance *self = instance;
 
-	std_to_file_end(self, call->error);
+	if (self->queue)
+		std_file_queue_end(self->queue); /* what still fails, who closes the flow hears */
+	else
+		std_to_file_end(self, call->error);
+}
+
+/* Live, the file is complete some time after the limit has been reached. */
+static void std_to_file_read(const void *instance, const void *state, void *ret_result)
+{
+	const struct std_to_file_instance *self = instance;
+	const struct std_to_file_state *s = state;
+	int32_t running = s->running;
+
+	if (self->queue && !running && !std_file_queue_is_done(self->queue))
+		running = STD_TO_FILE_RUNNING;
+	memcpy(ret_result, &running, sizeof(running));
 }
 
 static const struct mapi_choice std_to_file_choices[] = {
@@ -234,6 +321,7 @@ const struct function std_to_file = {
 		.result_bytes = sizeof(int32_t),
 	},
 	.order = FUNCTION_ORDER,
+	.follows_time = true, /* a failure is reported although nothing passes the filters */
 	.instance_bytes = sizeof(struct std_to_file_instance),
 	.state_bytes = sizeof(struct std_to_file_state),
 	.open = std_to_file_open,
@@ -242,5 +330,8 @@ const struct function std_to_file = {
 	.cancel = std_to_file_cancel,
 	.process = std_to_file_process,
 	.init = std_to_file_init,
+	.read = std_to_file_read,
 	.finish = std_to_file_finish,
+	.draining = std_to_file_draining,
+	.dropped = std_to_file_dropped,
 };
