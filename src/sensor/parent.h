@@ -12,8 +12,8 @@
 /* What the engine is given. Descriptors are its own; closed by it. */
 struct parent_engine {
 	const struct config *config;
-	int socket_fd; /* listening: programs that may capture */
-	int read_only_fd; /* listening: programs that may look; -1: none */
+	int socket_fd; /* listening, non-blocking: programs that may capture */
+	int read_only_fd; /* listening, non-blocking: programs that may look; -1: none */
 	int privileged_fd; /* to the parent */
 	unsigned int restarts; /* how often the engine was started before */
 };
@@ -22,15 +22,32 @@ struct parent_engine {
  * parent_run() - be the system daemon
  * @config: outlives the call
  * @serve:  runs in the engine's process, confined: no capability, the user of the configuration,
- *          a seccomp filter; returns an exit status
+ *          a seccomp filter; signals are as by default, but INT, QUIT, HUP, PIPE and XFSZ are
+ *          ignored. TERM tells it to end, and it is killed 5 seconds later. It should tell
+ *          PRIVILEGED_READY once, and PRIVILEGED_ALIVE every second or so: with a watchdog (of
+ *          the service manager), who has told so and falls silent is ended. Returns an exit status
+ *
+ * The first thread of the process calls it, before there are others. An engine that ends is started
+ * again: at once if it has served for a second, or was killed from outside while it served; else
+ * with growing pauses, up to 5 seconds.
  *
  * Returns when SIGTERM or SIGINT came and the engine has ended: 0; negative errno (a message was
- * logged) if it could not begin: the socket is in use by another daemon, no right ...
+ * logged) if it could not begin: -EADDRINUSE: the socket is in use by another daemon; -ECHILD: no
+ * engine came to serve; no right ...
  */
 int parent_run(const struct config *config, int (*serve)(const struct parent_engine *engine));
 
-/* Give up all rights for good: @user's, no capability, no new privileges, a filter of system calls
- * that serving needs. Return: 0, negative errno (a message was logged). */
+/**
+ * parent_confine() - give up all rights for good
+ * @user:  to become, if root calls: "nobody" if there is no such user. Not root
+ * @group: to become; NULL, or unknown: the user's own
+ *
+ * What remains: no capability, no new privileges, no supplementary group, and the system calls that
+ * serving needs (confine.c lists them): files are opened for reading only, new sockets are local
+ * ones and those of a resolver. Call it before there are threads.
+ *
+ * Return: 0, negative errno (a message was logged; rights may be half given up: end).
+ */
 int parent_confine(const char *user, const char *group);
 
 #endif

@@ -25,30 +25,52 @@ enum privileged_op {
 	_PRIVILEGED_N
 };
 
+/* For all but PRIVILEGED_PREPARE everything behind @op is zero. */
 struct privileged_request {
 	uint32_t op;
-	uint32_t n_workers;
+	uint32_t n_workers; /* 1 .. DRIVER_FDS_MAX */
+	uint64_t serial; /* comes back with the reply: who gave up waiting meets no old answer */
 	char name[PRIVILEGED_NAME_BYTES]; /* zero-terminated */
 };
 
 struct privileged_reply {
 	int32_t code; /* 0, or of mapi/errors.h: the device cannot be opened */
 	uint32_t n_fds;
+	uint64_t serial;
 	char text[ERROR_TEXT_BYTES]; /* zero-terminated */
 };
+
+/**
+ * privileged_find() - may this device be opened, and how? Both sides ask the same
+ * @config:      what is allowed
+ * @name:        as a program gave it; need not be printable
+ * @ret_args:    name (of the device, where @name is an alias), fd and options are set; borrows from
+ *               @config, @name and @ret_options
+ * @ret_options: from the device's section; defaults if it has none
+ * @err:         3200: no section names it, and it is not an interface that needs none
+ *
+ * Thread safety: any thread.
+ *
+ * Return: 0, -EINVAL with @err filled.
+ */
+int privileged_find(const struct config *config, const char *name,
+	struct driver_open_args *ret_args, struct driver_options *ret_options, struct error *err);
 
 /**
  * privileged_prepare() - the engine's side: have a device opened
  * @fd:   the engine's end of the socketpair
  * @name: of the device
  *
- * Waits for the answer, at most 5 seconds. Return: 0; -EINVAL with @err filled; -EPIPE: the parent
- * is gone.
+ * Waits for the answer, at most 5 seconds. The descriptors are the caller's.
+ *
+ * Thread safety: one thread.
+ *
+ * Return: 0; -EINVAL with @err filled; -EPIPE with @err filled: the parent is gone.
  */
 int privileged_prepare(int fd, const char *name, unsigned int n_workers,
 	int ret_fds[DRIVER_FDS_MAX], unsigned int *ret_n_fds, struct error *err);
 
-/* Tell the parent. Never waits. @op: PRIVILEGED_ALIVE, PRIVILEGED_READY. */
+/* Tell the parent. Never waits; any thread. @op: PRIVILEGED_ALIVE, PRIVILEGED_READY. */
 void privileged_tell(int fd, enum privileged_op op);
 
 /**

@@ -1,0 +1,671 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The parent of the system daemon, with engines of all kinds: those that serve, that are killed,
+ * that send nonsense, that hang. The daemon is a child of the test; its engines write their process
+ * numbers to a pipe when they serve, so nothing waits for time but what time is the matter of.
+ */
+#undef NDEBUG
+#include <assert.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "parent.h"
+#include "parent_private.h"
+#include "privileged.h"
+
+#define TEST_KILLS 200
+#define TEST_WAIT_MS 20000 /* for what comes at once, on any machine */
+#define TEST_FLOOD 10000
+
+/* struct test_note - an engine serves. */
+struct test_note {
+	pid_t pid;
+	unsigned int restarts;
+};
+
+static char test_directory[] = "/tmp/mapi-test-parent-XXXXXX";
+static char test_socket[64], test_read_only[64];
+static int test_pipe[2]; /* of struct test_note */
+static int test_kind;
+static struct config test_config = { .socket = test_socket,
+	.read_only_socket = test_read_only,
+	.group = (char[]){ "nogroup" },
+	.user = (char[]){ "nobody" } };
+
+/* ---- engines ---- */
+
+static void test_tell_ready(const struct parent_engine *engine)
+{
+	const struct test_note note = { .pid = getpid(), .restarts = engine->restarts };
+
+	privileged_tell(engine->privileged_fd, PRIVILEGED_READY);
+	assert_int_equal(write(test_pipe[1], &note, sizeof(note)), sizeof(note));
+}
+
+static int test_pause(void)
+{
+	while (pause() < 0) /* which it always does */
+		;
+	return 0;
+}
+
+static int test_serve(const struct parent_engine *engine)
+{
+	test_tell_ready(engine);
+	return test_pause();
+}
+
+/* Says its number to whoever connects. */
+static int test_serve_clients(const struct parent_engine *engine)
+{
+	struct pollfd p[] = { { .fd = engine->socket_fd, .events = POLLIN },
+		{ .fd = engine->read_only_fd, .events = POLLIN } };
+
+	test_tell_ready(engine);
+	for (;;) {
+		assert(poll(p, ARRAY_SIZE(p), -1) > 0);
+		for (unsigned int i = 0; i < ARRAY_SIZE(p); i++) {
+			char byte = (char)('0' + engine->restarts);
+			int fd = accept4(p[i].fd, NULL, NULL, SOCK_CLOEXEC);
+
+			if (fd < 0) {
+				assert(errno == EAGAIN);
+				continue;
+			}
+			(void)!write(fd, &byte, 1);
+			(void)close(fd);
+		}
+	}
+}
+
+static int test_serve_stubborn(const struct parent_engine *engine)
+{
+	(void)signal(SIGTERM, SIG_IGN);
+	return test_serve(engine);
+}
+
+static int test_serve_not(const struct parent_engine *engine)
+{
+	const struct test_note note = { .pid = getpid(), .restarts = engine->restarts };
+
+	return write(test_pipe[1], &note, sizeof(note)) == sizeof(note) ? 3 : 4;
+}
+
+static int test_serve_once_alive(const struct parent_engine *engine)
+{
+	test_tell_ready(engine);
+	privileged_tell(engine->privileged_fd, PRIVILEGED_ALIVE);
+	return test_pause();
+}
+
+static int test_serve_closing(const struct parent_engine *engine)
+{
+	test_tell_ready(engine);
+	(void)close(engine->privileged_fd);
+	return test_pause();
+}
+
+enum test_nonsense {
+	TEST_EMPTY,
+	TEST_SHORT,
+	TEST_LONG,
+	TEST_HUGE,
+	TEST_NO_NUL,
+	TEST_OP_ZERO,
+	TEST_OP_UNKNOWN,
+	TEST_OP_LARGE,
+	TEST_WORKERS_NONE,
+	TEST_WORKERS_MANY,
+	TEST_READY_WITH_NAME,
+	TEST_ALIVE_WITH_SERIAL,
+	TEST_DESCRIPTORS,
+	TEST_DESCRIPTOR_ALONE,
+	TEST_NEVER_READS,
+	_TEST_NONSENSE_N
+};
+
+static void test_send_fds(int fd, const void *bytes, size_t n_bytes, unsigned int n_fds)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int) * 8)];
+	} control = { .bytes = { 0 } };
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = n_bytes };
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	*c = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
+		.cmsg_type = SCM_RIGHTS,
+		.cmsg_len = CMSG_LEN(sizeof(int) * n_fds) };
+	for (unsigned int i = 0; i < n_fds; i++)
+		memcpy(CMSG_DATA(c) + i * sizeof(int), &fd, sizeof(int));
+	assert(sendmsg(fd, &msg, MSG_NOSIGNAL) == (ssize_t)n_bytes);
+}
+
+static void test_send_nonsense(int fd, enum test_nonsense kind)
+{
+	static struct {
+		struct privileged_request request;
+		char rest[65536];
+	} huge;
+	struct privileged_request request = {
+		.op = PRIVILEGED_PREPARE, .n_workers = 1, .name = "lo"
+	};
+	size_t n_bytes = sizeof(request);
+
+	switch (kind) {
+	case TEST_EMPTY:
+		n_bytes = 0;
+		break;
+	case TEST_SHORT:
+		n_bytes--;
+		break;
+	case TEST_LONG:
+	case TEST_HUGE:
+		huge.request = request;
+		n_bytes = kind == TEST_LONG ? sizeof(request) + 1 : sizeof(huge);
+		assert(send(fd, &huge, n_bytes, MSG_NOSIGNAL) == (ssize_t)n_bytes);
+		return;
+	case TEST_NO_NUL:
+		memset(request.name, 'x', sizeof(request.name));
+		break;
+	case TEST_OP_ZERO:
+		request.op = 0;
+		break;
+	case TEST_OP_UNKNOWN:
+		request.op = _PRIVILEGED_N;
+		break;
+	case TEST_OP_LARGE:
+		request.op = ~0u;
+		break;
+	case TEST_WORKERS_NONE:
+		request.n_workers = 0;
+		break;
+	case TEST_WORKERS_MANY:
+		request.n_workers = DRIVER_FDS_MAX + 1;
+		break;
+	case TEST_READY_WITH_NAME:
+		request = (struct privileged_request){ .op = PRIVILEGED_READY, .name = "lo" };
+		break;
+	case TEST_ALIVE_WITH_SERIAL:
+		request = (struct privileged_request){ .op = PRIVILEGED_ALIVE, .serial = 1 };
+		break;
+	case TEST_DESCRIPTORS:
+		test_send_fds(fd, &request, sizeof(request), 8);
+		return;
+	case TEST_DESCRIPTOR_ALONE:
+		test_send_fds(fd, "", 1, 1);
+		return;
+	case TEST_NEVER_READS:
+		for (unsigned int i = 0; i < TEST_FLOOD; i++)
+			if (send(fd, &request, sizeof(request), MSG_NOSIGNAL) < 0)
+				return;
+		return;
+	case _TEST_NONSENSE_N:
+		abort();
+	}
+	assert(send(fd, &request, n_bytes, MSG_NOSIGNAL) == (ssize_t)n_bytes);
+}
+
+/* Nonsense at first; the next engine is a good one. */
+static int test_serve_nonsense(const struct parent_engine *engine)
+{
+	if (engine->restarts > 0)
+		return test_serve(engine);
+	test_tell_ready(engine);
+	test_send_nonsense(engine->privileged_fd, test_kind);
+	return test_pause();
+}
+
+static int test_serve_flood(const struct parent_engine *engine)
+{
+	int fds[DRIVER_FDS_MAX];
+	unsigned int n_fds;
+
+	for (unsigned int i = 0; i < TEST_FLOOD; i++) {
+		struct error err = ERROR_INIT;
+
+		privileged_tell(engine->privileged_fd, PRIVILEGED_ALIVE);
+		assert(privileged_prepare(engine->privileged_fd, "no such device", 1, fds, &n_fds,
+			       &err) == -EINVAL);
+		assert(strstr(err.text, "'no such device'"));
+	}
+	return test_serve(engine);
+}
+
+/* ---- the daemon ---- */
+
+static pid_t test_start(int (*serve)(const struct parent_engine *engine))
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		log_open("test", getenv("TEST_LOG") ? LOG_DEBUG : LOG_EMERG);
+		_exit(-parent_run(&test_config, serve));
+	}
+	assert_true(pid > 0);
+	return pid;
+}
+
+/* Return: the next engine that serves. */
+static struct test_note test_next(void)
+{
+	struct pollfd p = { .fd = test_pipe[0], .events = POLLIN };
+	struct test_note note = { 0 };
+
+	assert_int_equal(poll(&p, 1, TEST_WAIT_MS), 1);
+	assert_int_equal(read(test_pipe[0], &note, sizeof(note)), sizeof(note));
+	return note;
+}
+
+static int test_status(pid_t daemon)
+{
+	int status;
+
+	assert_int_equal(waitpid(daemon, &status, 0), daemon);
+	return status;
+}
+
+static void test_stop(pid_t daemon)
+{
+	assert_int_equal(kill(daemon, SIGTERM), 0);
+	assert_int_equal(test_status(daemon), 0);
+	assert_int_equal(access(test_socket, F_OK), -1);
+	assert_int_equal(access(test_read_only, F_OK), -1);
+}
+
+static int test_connect(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static void test_await_end(int pidfd)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	assert_int_equal(poll(&p, 1, TEST_WAIT_MS), 1);
+	(void)close(pidfd);
+}
+
+/* A datagram socket in the place of the service manager, abstract or not. */
+static int test_manager(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	size_t len = strlen(path);
+
+	assert_true(fd >= 0);
+	memcpy(address.sun_path, path, len);
+	if (*path == '@')
+		address.sun_path[0] = '\0';
+	assert_int_equal(bind(fd, (struct sockaddr *)&address,
+				 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)),
+		0);
+	assert_int_equal(setenv("NOTIFY_SOCKET", path, 1), 0);
+	return fd;
+}
+
+static void test_told(int manager, const char *text)
+{
+	struct pollfd p = { .fd = manager, .events = POLLIN };
+	char got[512] = "";
+
+	assert_int_equal(poll(&p, 1, TEST_WAIT_MS), 1);
+	assert_true(recv(manager, got, sizeof(got) - 1, 0) > 0);
+	assert_string_equal(got, text);
+}
+
+/* ---- tests ---- */
+
+static void test_sockets(void **state)
+{
+	pid_t daemon = test_start(test_serve_clients);
+	const struct group *gr = getgrnam(test_config.group);
+	struct stat st;
+	char byte = 0;
+	int fd;
+
+	(void)test_next();
+	assert_int_equal(stat(test_socket, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0660);
+	if (gr && geteuid() == 0)
+		assert_int_equal(st.st_gid, gr->gr_gid);
+	assert_int_equal(stat(test_read_only, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0666);
+	for (unsigned int i = 0; i < 2; i++) {
+		fd = test_connect(i ? test_read_only : test_socket);
+		assert_int_equal(read(fd, &byte, 1), 1);
+		assert_int_equal(byte, '0');
+		(void)close(fd);
+	}
+	assert_int_equal(kill(daemon, SIGHUP), 0);
+	test_stop(daemon);
+}
+
+static void test_no_group(void **state)
+{
+	char *group = test_config.group;
+	pid_t daemon;
+	struct stat st;
+
+	test_config.group = (char[]){ "no-such-group" };
+	daemon = test_start(test_serve);
+	(void)test_next();
+	assert_int_equal(stat(test_socket, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	test_stop(daemon);
+	test_config.group = group;
+}
+
+static void test_killed_engine(void **state)
+{
+	pid_t daemon = test_start(test_serve_clients);
+	uint64_t begin_ns = clock_monotonic_ns();
+
+	for (unsigned int i = 0; i < TEST_KILLS; i++) {
+		struct test_note note = test_next();
+		int fd;
+		char byte;
+
+		assert_int_equal(note.restarts, i);
+		assert_int_equal(kill(note.pid, SIGKILL), 0);
+		/* Connects while there is no engine, or one that is dying. */
+		fd = test_connect(test_socket);
+		if (i % 10 == 0)
+			(void)!read(fd, &byte, 1);
+		(void)close(fd);
+	}
+	(void)test_next();
+	print_message("%d engines in %u ms\n", TEST_KILLS,
+		(unsigned int)((clock_monotonic_ns() - begin_ns) / 1000000));
+	test_stop(daemon);
+}
+
+static void test_killed_parent(void **state)
+{
+	struct test_note note;
+	pid_t daemon;
+	int pidfd;
+
+	for (unsigned int i = 0; i < 20; i++) {
+		daemon = test_start(i % 2 ? test_serve_stubborn : test_serve);
+		note = test_next();
+		pidfd = (int)syscall(SYS_pidfd_open, note.pid, 0);
+
+		assert_true(pidfd >= 0);
+		assert_int_equal(note.restarts, 0);
+		assert_int_equal(kill(daemon, SIGKILL), 0);
+		assert_true(WIFSIGNALED(test_status(daemon)));
+		if (i % 4 < 2) /* else the next starts while the old engine ends */
+			test_await_end(pidfd);
+		else
+			(void)close(pidfd);
+		assert_int_equal(access(test_socket, F_OK), 0);
+	}
+	daemon = test_start(test_serve);
+	(void)test_next();
+	test_stop(daemon);
+}
+
+static int test_refusal(void)
+{
+	return WEXITSTATUS(test_status(test_start(test_serve)));
+}
+
+static void test_only_one(void **state)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	pid_t daemon = test_start(test_serve_clients);
+	char byte = 0;
+	int fd;
+
+	(void)test_next();
+	assert_int_equal(test_refusal(), EADDRINUSE);
+	fd = test_connect(test_socket);
+	assert_int_equal(read(fd, &byte, 1), 1);
+	(void)close(fd);
+	test_stop(daemon);
+
+	/* Another program, which knows nothing of our lock. */
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", test_socket);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 0), 0);
+	assert_int_equal(test_refusal(), EADDRINUSE);
+	/* It is gone; its file is not. */
+	(void)close(fd);
+	assert_int_equal(access(test_socket, F_OK), 0);
+	daemon = test_start(test_serve);
+	(void)test_next();
+	test_stop(daemon);
+
+	fd = open(test_socket, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	(void)close(fd);
+	assert_int_equal(test_refusal(), EEXIST);
+	assert_int_equal(unlink(test_socket), 0);
+}
+
+static void test_stubborn_engine(void **state)
+{
+	pid_t daemon = test_start(test_serve_stubborn);
+
+	(void)test_next();
+	assert_int_equal(kill(daemon, SIGTERM), 0);
+	/* Asked again, it does not wait for the engine any more. Both may come as one. */
+	while (kill(daemon, SIGINT) == 0 && waitpid(daemon, NULL, WNOHANG) == 0)
+		(void)usleep(1000);
+	assert_int_equal(access(test_socket, F_OK), -1);
+}
+
+static void test_quick_engines(void **state)
+{
+	pid_t daemon = test_start(test_serve_not);
+	uint64_t begin_ns = clock_monotonic_ns();
+
+	for (unsigned int i = 0; i < 6; i++)
+		assert_int_equal(test_next().restarts, i);
+	assert_int_equal(WEXITSTATUS(test_status(daemon)), ECHILD);
+	/* 0, 0.1, 0.2, 0.4, 0.8 s */
+	assert_true(clock_monotonic_ns() - begin_ns >= UINT64_C(1500000000));
+	assert_int_equal(access(test_socket, F_OK), -1);
+}
+
+static void test_nonsense(void **state)
+{
+	for (test_kind = 0; test_kind < _TEST_NONSENSE_N; test_kind++) {
+		pid_t daemon = test_start(test_serve_nonsense);
+
+		assert_int_equal(test_next().restarts, 0);
+		assert_int_equal(test_next().restarts, 1);
+		test_stop(daemon);
+	}
+}
+
+static void test_flood(void **state)
+{
+	pid_t daemon = test_start(test_serve_flood);
+
+	assert_int_equal(test_next().restarts, 0);
+	test_stop(daemon);
+}
+
+static void test_lost_engine(void **state)
+{
+	pid_t daemon = test_start(test_serve_closing);
+
+	assert_int_equal(test_next().restarts, 0);
+	assert_int_equal(test_next().restarts, 1);
+	test_stop(daemon);
+}
+
+static void test_notify(void **state)
+{
+	char path[96];
+
+	for (unsigned int i = 0; i < 2; i++) {
+		int manager;
+		pid_t daemon;
+
+		(void)snprintf(path, sizeof(path), "%s%s/notify", i ? "@" : "", test_directory);
+		manager = test_manager(path);
+		daemon = test_start(test_serve);
+		test_told(manager, "READY=1\nSTATUS=Serving");
+		assert_int_equal(kill(test_next().pid, SIGKILL), 0);
+		test_told(manager, "STATUS=Serving; the engine was started 2 times");
+		(void)test_next();
+		test_stop(daemon);
+		test_told(manager, "STOPPING=1\nSTATUS=Ending");
+		(void)close(manager);
+		(void)unlink(path);
+	}
+	assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
+}
+
+static void test_watchdog(void **state)
+{
+	char path[96];
+	int manager;
+	pid_t daemon;
+
+	(void)snprintf(path, sizeof(path), "@%s/watchdog", test_directory);
+	manager = test_manager(path);
+	assert_int_equal(setenv("WATCHDOG_USEC", "400000", 1), 0);
+	daemon = test_start(test_serve_once_alive);
+	(void)test_next();
+	test_told(manager, "READY=1\nSTATUS=Serving");
+	test_told(manager, "WATCHDOG=1");
+	/* It says no more: it is ended, and the next one begins. */
+	assert_int_equal(test_next().restarts, 1);
+	test_told(manager, "STATUS=Serving; the engine was started 2 times");
+	test_told(manager, "WATCHDOG=1");
+	test_stop(daemon);
+	(void)close(manager);
+	assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
+	assert_int_equal(unsetenv("WATCHDOG_USEC"), 0);
+}
+
+/* In the place of the service manager: sockets on 3 and 4, the first told by its name, the second
+ * by its path. */
+static void test_activate(const char *first, const char *second)
+{
+	const char *paths[] = { first, second };
+	char pid[16];
+
+	for (int i = 0; i < 2; i++) {
+		struct sockaddr_un address = { .sun_family = AF_UNIX };
+		int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+		(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", paths[i]);
+		assert(bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+		assert(listen(fd, 5) == 0);
+		assert(dup2(fd, 100 + i) >= 0);
+		(void)close(fd);
+	}
+	assert(dup2(100, 3) >= 0 && dup2(101, 4) >= 0);
+	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	(void)setenv("LISTEN_PID", pid, 1);
+	(void)setenv("LISTEN_FDS", "2", 1);
+	(void)setenv("LISTEN_FDNAMES", PARENT_SOCKET_NAME ":mapid.socket", 1);
+}
+
+static void test_activation(void **state)
+{
+	char elsewhere[96];
+	char byte;
+	pid_t daemon;
+	int fd;
+
+	(void)snprintf(elsewhere, sizeof(elsewhere), "%s/elsewhere", test_directory);
+	daemon = fork();
+	if (daemon == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		log_open("test", LOG_EMERG);
+		/* The pipe may be where the sockets must go. */
+		assert(dup2(test_pipe[1], 110) >= 0);
+		test_pipe[1] = 110;
+		test_activate(elsewhere, test_read_only);
+		_exit(-parent_run(&test_config, test_serve_clients));
+	}
+	(void)test_next();
+	assert_int_equal(access(test_socket, F_OK), -1);
+	fd = test_connect(elsewhere);
+	assert_int_equal(read(fd, &byte, 1), 1);
+	(void)close(fd);
+	fd = test_connect(test_read_only);
+	assert_int_equal(read(fd, &byte, 1), 1);
+	(void)close(fd);
+	assert_int_equal(kill(daemon, SIGTERM), 0);
+	assert_int_equal(test_status(daemon), 0);
+	/* They are the manager's. */
+	assert_int_equal(unlink(elsewhere), 0);
+	assert_int_equal(unlink(test_read_only), 0);
+}
+
+static int test_setup(void **state)
+{
+	assert_non_null(mkdtemp(test_directory));
+	/* A directory that is made. */
+	(void)snprintf(test_socket, sizeof(test_socket), "%s/run/mapid.sock", test_directory);
+	(void)snprintf(test_read_only, sizeof(test_read_only), "%s/run/read.sock", test_directory);
+	return pipe2(test_pipe, O_CLOEXEC);
+}
+
+static int test_teardown(void **state)
+{
+	char path[96];
+
+	(void)snprintf(path, sizeof(path), "%s/run", test_directory);
+	assert_int_equal(rmdir(path), 0); /* nothing is left there */
+	return rmdir(test_directory);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sockets),
+		cmocka_unit_test(test_no_group),
+		cmocka_unit_test(test_killed_engine),
+		cmocka_unit_test(test_killed_parent),
+		cmocka_unit_test(test_only_one),
+		cmocka_unit_test(test_stubborn_engine),
+		cmocka_unit_test(test_quick_engines),
+		cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_flood),
+		cmocka_unit_test(test_lost_engine),
+		cmocka_unit_test(test_notify),
+		cmocka_unit_test(test_watchdog),
+		cmocka_unit_test(test_activation),
+	};
+
+	return cmocka_run_group_tests(tests, test_setup, test_teardown);
+}
