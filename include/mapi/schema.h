@@ -55,7 +55,9 @@ enum mapi_field_type {
 	MAPI_FIELD_F64, /* double */
 	MAPI_FIELD_F80, /* long double */
 	MAPI_FIELD_TS, /* uint64_t, 32.32 fixed point seconds since the Unix epoch */
-	MAPI_FIELD_IPV4 /* uint32_t, host byte order */
+	MAPI_FIELD_IPV4, /* uint32_t, host byte order */
+	MAPI_FIELD_KEY /* value, addr6 and family of struct topx_result (mapi/topx.h): by family an
+			* IPv4 address, an IPv6 address or a number */
 };
 
 /* How the values of several workers or sensors become one. */
@@ -69,7 +71,7 @@ enum mapi_merge {
 struct mapi_field {
 	const char *name; /* lower case, snake_case */
 	enum mapi_field_type type;
-	unsigned int offset_bytes; /* in the result struct */
+	unsigned int offset_bytes; /* in the result struct; of a list, in its first record */
 	enum mapi_merge merge;
 	const char *unit; /* "packets", "bytes", "" ... */
 	const char *help; /* one sentence */
@@ -91,6 +93,8 @@ struct mapi_field {
  * @fields:       @n_fields fields of the result; none: the function has no result
  * @result_bytes: size of the result struct that mapi_read_results() returns
  * @flags:        MAPI_FUNCTION_*
+ * @record_bytes: 0: the result is one struct. Else it is a list: an unsigned int at offset 0 says how
+ *                many records there are, of this size each, the first at offset 4, unaligned
  */
 struct mapi_function_desc {
 	const char *name;
@@ -102,6 +106,7 @@ struct mapi_function_desc {
 	unsigned int n_fields;
 	unsigned int result_bytes;
 	unsigned int flags;
+	unsigned int record_bytes;
 };
 
 /**

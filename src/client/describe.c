@@ -67,6 +67,7 @@ static bool describe_field(
 		[MAPI_FIELD_F80] = sizeof(long double),
 		[MAPI_FIELD_TS] = 8,
 		[MAPI_FIELD_IPV4] = 4,
+		[MAPI_FIELD_KEY] = 22,
 	};
 	bool failed = false;
 
@@ -89,7 +90,7 @@ static bool describe_copy(struct mapi_function_desc *desc, const Wire__FunctionD
 	struct mapi_arg *args = calloc(m->n_args + 1, sizeof(*args));
 	struct mapi_field *fields = calloc(m->n_fields + 1, sizeof(*fields));
 	bool failed = !args || !fields || m->n_args > CLIENT_ARGS_MAX ||
-		m->result_bytes > RING_RECORD_BYTES_MAX;
+		m->result_bytes > RING_RECORD_BYTES_MAX || m->record_bytes > m->result_bytes;
 
 	for (size_t i = 0; i < m->n_args && !failed; i++)
 		failed = !describe_arg(&args[i], m->args[i]);
@@ -105,6 +106,7 @@ static bool describe_copy(struct mapi_function_desc *desc, const Wire__FunctionD
 		.n_fields = (unsigned int)m->n_fields,
 		.result_bytes = m->result_bytes,
 		.flags = m->flags,
+		.record_bytes = m->record_bytes,
 	};
 	return !failed;
 }

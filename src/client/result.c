@@ -86,12 +86,14 @@ static void result_merge(const struct mapi_function_desc *desc, unsigned char *t
 		[MAPI_FIELD_F80] = result_merge_long_double,
 		[MAPI_FIELD_TS] = result_merge_uint64_t,
 		[MAPI_FIELD_IPV4] = result_merge_uint32_t,
+		[MAPI_FIELD_KEY] = NULL, /* lists have one writer */
 	};
 
 	for (unsigned int i = 0; i < desc->n_fields; i++) {
 		const struct mapi_field *f = &desc->fields[i];
 
-		merges[f->type](f->merge, to + f->offset_bytes, from + f->offset_bytes, is_later);
+		if (merges[f->type])
+			merges[f->type](f->merge, to + f->offset_bytes, from + f->offset_bytes, is_later);
 	}
 }
 

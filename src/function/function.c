@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "dag/dag.h"
+#include "extra/extra.h"
 #include "std/std.h"
 
 static const struct function_library {
@@ -14,6 +16,8 @@ static const struct function_library {
 } function_libraries[] = {
 	/* In order of look-up. */
 	{ std_functions, &std_n_functions },
+	{ extra_functions, &extra_n_functions },
+	{ dag_functions, &dag_n_functions },
 };
 
 const struct function *function_at(unsigned int index)

@@ -171,6 +171,10 @@ struct function {
 	/* The packet or record ring that clients of this instance read; NULL: none. */
 	struct ring *(*ring)(void *instance);
 
+	/* A worker, in turn. Add to @lost_pkts[cause] (enum mapi_loss) what the instance could not do
+	 * justice to since it was opened, e.g. because a table was full. NULL: that cannot be. */
+	void (*lost)(const void *instance, const void *state, uint64_t lost_pkts[]);
+
 	/* Packets that the instance itself lost because something after it was too slow (cause
 	 * MAPI_LOSS_QUEUE), beside those that its ring counts. A worker, or the control thread, while
 	 * the instance is open. NULL: it loses none. */

@@ -17,7 +17,7 @@
 #define F_SEAL_FUTURE_WRITE 0x0010 /* Linux 5.1; glibc 2.36 hides it behind kernel headers */
 #endif
 
-#define AREA_CLASSES 256 /* blocks up to 16 KiB are reused; larger ones do not occur */
+#define AREA_CLASSES 1024 /* blocks up to 64 KiB are reused; larger ones do not occur */
 
 struct area {
 	int fd;

@@ -65,6 +65,7 @@ static int describe_function(Wire__FunctionDesc *ret, const struct mapi_function
 	ret->help = describe_text(desc->help);
 	ret->result_bytes = desc->result_bytes;
 	ret->flags = desc->flags;
+	ret->record_bytes = desc->record_bytes;
 	if (DESCRIBE_ARRAY(Wire__ArgDesc, desc->n_args, ret->args) < 0)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < desc->n_args && r == 0; i++) {

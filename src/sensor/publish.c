@@ -85,15 +85,28 @@ static uint64_t publish_dropped(const struct plan_flow *flow)
 	return dropped;
 }
 
+/* What the functions themselves could not do justice to. */
+static void publish_lost(const struct plan_flow *flow, uint64_t lost_pkts[])
+{
+	for (unsigned int i = 0; i < flow->n_instances; i++) {
+		const struct plan_instance *instance = flow->instances[i];
+
+		if (instance->function->lost && !instance->closed)
+			instance->function->lost(instance->memory, instance->state, lost_pkts);
+	}
+}
+
 static void publish_flow(
 	struct device *device, struct device_flow *flow, const struct driver_stats *stats)
 {
 	struct results_flow *shared = flow->shared;
+	uint64_t lost_pkts[RESULTS_N_LOSS] = { 0 };
 	bool had_ended = flow->ended;
 
 	for (unsigned int i = 0; i < flow->plan->n_instances; i++)
 		publish_instance(flow->plan->instances[i], device->clock.pkts);
 	publish_failure(device, flow);
+	publish_lost(flow->plan, lost_pkts);
 	results_write_begin(&shared->seq);
 	shared->status = flow->ended ? FLOW_FINISHED : FLOW_ACTIVE;
 	shared->error_code = flow->error.code;
@@ -102,9 +115,11 @@ static void publish_flow(
 	shared->end_ns = flow->end_ns;
 	shared->pkts = device->clock.pkts - flow->base_pkts;
 	shared->late_pkts = device->clock.late_pkts - flow->base_late_pkts;
-	shared->lost_pkts[MAPI_LOSS_NIC] = stats->nic_lost_pkts - flow->base_stats.nic_lost_pkts;
-	shared->lost_pkts[MAPI_LOSS_RING] = stats->ring_lost_pkts - flow->base_stats.ring_lost_pkts;
-	shared->lost_pkts[MAPI_LOSS_QUEUE] = publish_dropped(flow->plan);
+	memcpy(shared->lost_pkts, lost_pkts, sizeof(lost_pkts));
+	shared->lost_pkts[MAPI_LOSS_NIC] += stats->nic_lost_pkts - flow->base_stats.nic_lost_pkts;
+	shared->lost_pkts[MAPI_LOSS_RING] +=
+		stats->ring_lost_pkts - flow->base_stats.ring_lost_pkts;
+	shared->lost_pkts[MAPI_LOSS_QUEUE] += publish_dropped(flow->plan);
 	shared->done_bytes = stats->done_bytes;
 	shared->total_bytes = stats->total_bytes;
 	shared->last_ts_ns = device->clock.watermark_ns;

@@ -482,6 +482,7 @@ static unsigned int request_field_bytes(enum mapi_field_type type)
 	case MAPI_FIELD_U32:
 	case MAPI_FIELD_I32:
 	case MAPI_FIELD_IPV4:
+	case MAPI_FIELD_KEY: /* its number */
 		return 4;
 	case MAPI_FIELD_U64:
 	case MAPI_FIELD_I64:

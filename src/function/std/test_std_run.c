@@ -231,6 +231,8 @@ static size_t test_field_bytes(enum mapi_field_type type)
 	case MAPI_FIELD_F64:
 	case MAPI_FIELD_TS:
 		return 8;
+	case MAPI_FIELD_KEY:
+		return 22;
 	case MAPI_FIELD_F80:
 		return 10; /* the rest of a long double is padding */
 	}

@@ -62,6 +62,8 @@ static const char *functions_field_type(const struct mapi_field *field)
 		return "time";
 	case MAPI_FIELD_IPV4:
 		return "ipv4";
+	case MAPI_FIELD_KEY:
+		return "key";
 	}
 	return "?";
 }

@@ -2,11 +2,14 @@
 /* See result.h. */
 #include "result.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "mapi/topx.h"
 #include "text.h"
 
 #define RESULT_TEXT_BYTES 64
@@ -16,7 +19,7 @@ struct result_row {
 	char name[128];
 	char field[40];
 	char value[RESULT_TEXT_BYTES];
-	char unit[24];
+	char unit[64];
 };
 
 static const char *const result_loss_names[MAPI_N_LOSS] = { "nic", "ring", "queue", "table",
@@ -50,6 +53,7 @@ static void result_get(const struct mapi_field *field, const void *result, union
 		break;
 	case MAPI_FIELD_U32:
 	case MAPI_FIELD_IPV4:
+	case MAPI_FIELD_KEY: /* as a number */
 		RESULT_GET(u, uint32_t);
 		break;
 	case MAPI_FIELD_U64:
@@ -70,6 +74,29 @@ static void result_get(const struct mapi_field *field, const void *result, union
 		break;
 	}
 #undef RESULT_GET
+}
+
+static sa_family_t result_key_family(const struct mapi_field *field, const void *result)
+{
+	struct topx_result key;
+
+	memcpy(&key, (const char *)result + field->offset_bytes,
+		offsetof(struct topx_result, family) + sizeof(key.family));
+	return key.family;
+}
+
+static void result_key_text(
+	char *out, size_t out_bytes, const struct mapi_field *field, const void *result)
+{
+	const char *at = (const char *)result + field->offset_bytes;
+	struct topx_result key;
+
+	memcpy(&key, at, offsetof(struct topx_result, family) + sizeof(key.family));
+	if ((key.family == AF_INET && inet_ntop(AF_INET, &key.value, out, (socklen_t)out_bytes)) ||
+		(key.family == AF_INET6 &&
+			inet_ntop(AF_INET6, &key.addr6, out, (socklen_t)out_bytes)))
+		return;
+	(void)snprintf(out, out_bytes, "%u", key.value);
 }
 
 void result_field_text(
@@ -104,6 +131,9 @@ void result_field_text(
 			(unsigned int)(n.u >> 16 & 255), (unsigned int)(n.u >> 8 & 255),
 			(unsigned int)(n.u & 255));
 		break;
+	case MAPI_FIELD_KEY:
+		result_key_text(out, out_bytes, field, result);
+		break;
 	}
 }
 
@@ -130,6 +160,12 @@ static void result_field_json(
 	case MAPI_FIELD_F80:
 		json_f80(j, key, n.f80);
 		break;
+	case MAPI_FIELD_KEY:
+		if (result_key_family(field, result) == 0) {
+			json_u64(j, key, n.u);
+			break;
+		}
+		/* fall through */
 	case MAPI_FIELD_TS:
 	case MAPI_FIELD_IPV4:
 		result_field_text(text, sizeof(text), field, result);
@@ -138,19 +174,40 @@ static void result_field_json(
 	}
 }
 
+/* How many records a list has, whatever it says itself. */
+static unsigned int result_n_records(const struct mapi_function_desc *desc, const void *result)
+{
+	unsigned int n;
+
+	memcpy(&n, result, sizeof(n));
+	return MIN(n, (desc->result_bytes - (unsigned int)sizeof(n)) / desc->record_bytes);
+}
+
+static void result_fields_json(
+	struct json *j, const char *key, const struct mapi_function_desc *desc, const void *result)
+{
+	json_object(j, key);
+	for (unsigned int i = 0; i < desc->n_fields; i++)
+		result_field_json(j, desc->fields[i].name, &desc->fields[i], result);
+	json_end_object(j);
+}
+
 void result_value_json(
 	struct json *j, const char *key, const struct mapi_function_desc *desc, const void *result)
 {
-	unsigned int i;
+	if (desc->record_bytes) {
+		unsigned int n = result_n_records(desc, result);
 
-	if (desc->n_fields == 1) {
+		json_array(j, key);
+		for (unsigned int i = 0; i < n; i++)
+			result_fields_json(j, NULL, desc,
+				(const char *)result + (size_t)i * desc->record_bytes);
+		json_end_array(j);
+	} else if (desc->n_fields == 1) {
 		result_field_json(j, key, &desc->fields[0], result);
-		return;
+	} else {
+		result_fields_json(j, key, desc, result);
 	}
-	json_object(j, key);
-	for (i = 0; i < desc->n_fields; i++)
-		result_field_json(j, desc->fields[i].name, &desc->fields[i], result);
-	json_end_object(j);
 }
 
 void result_loss_json(struct json *j, const char *key, const unsigned long long *lost_pkts)
@@ -175,17 +232,38 @@ void result_loss_text(char *out, size_t out_bytes, const unsigned long long *los
 				lost_pkts[i], result_loss_texts[i]);
 }
 
+/* A line per record: its first field instead of a name, its second as the value, then the rest. */
+static void result_table_add_record(struct result_row *row, const char *name,
+	const struct mapi_function_desc *desc, const void *record)
+{
+	size_t used = 0;
+
+	*row = (struct result_row){ .name = "" };
+	(void)snprintf(row->name, sizeof(row->name), "%s", name);
+	result_field_text(row->field, sizeof(row->field), &desc->fields[0], record);
+	for (unsigned int i = 1; i < desc->n_fields && used < sizeof(row->unit); i++) {
+		const struct mapi_field *field = &desc->fields[i];
+		char text[RESULT_TEXT_BYTES] = "";
+
+		result_field_text(i > 1 ? text : row->value, sizeof(text), field, record);
+		used += (size_t)snprintf(row->unit + used, sizeof(row->unit) - used, "%s%s%s%s",
+			i > 1 ? ", " : "", text, *text ? " " : "", field->unit ? field->unit : "");
+	}
+}
+
 int result_table_add(struct result_table *table, const char *name,
 	const struct mapi_function_desc *desc, const void *result)
 {
-	struct result_row *rows =
-		reallocarray(table->rows, table->n_rows + desc->n_fields + 1u, sizeof(*rows));
-	unsigned int i;
+	unsigned int i, n = desc->record_bytes ? result_n_records(desc, result) : desc->n_fields;
+	struct result_row *rows = reallocarray(table->rows, table->n_rows + n + 1u, sizeof(*rows));
 
 	if (!rows)
 		return -ENOMEM;
 	table->rows = rows;
-	for (i = 0; i < desc->n_fields; i++) {
+	for (i = 0; desc->record_bytes && i < n; i++)
+		result_table_add_record(&rows[table->n_rows++], i ? "" : name, desc,
+			(const char *)result + (size_t)i * desc->record_bytes);
+	for (i = 0; !desc->record_bytes && i < n; i++) {
 		const struct mapi_field *field = &desc->fields[i];
 		struct result_row *row = &rows[table->n_rows++];
 

@@ -15,7 +15,7 @@ void result_field_text(
 	char *out, size_t out_bytes, const struct mapi_field *field, const void *result);
 
 /* Write the value: a number (or string) if there is one field, an object of the fields if there are
- * more. */
+ * more, an array of such objects for a list. */
 void result_value_json(
 	struct json *j, const char *key, const struct mapi_function_desc *desc, const void *result);
 
