@@ -18,7 +18,7 @@
 #include <pwd.h>
 #include <sched.h>
 #include <seccomp.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -33,6 +33,7 @@
 
 #define CONFINE_NOBODY 65534
 #define CONFINE_CAPS_MAX 64 /* a capability is a bit of 64 */
+#define CONFINE_NAME_BYTES 32 /* of a system call */
 #define CONFINE_CLONE_NEW                                                              \
 	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
 		CLONE_NEWPID | CLONE_NEWNET)
@@ -121,223 +122,44 @@ static int confine_become(const char *user, const char *group)
 /* ---- system calls ---- */
 
 /* What serving needs, with any arguments. Of architectures that lack one, it is skipped. */
-static const char *const confine_allowed[] = {
+static const char confine_allowed[] =
 	/* memory */
-	"brk",
-	"mmap",
-	"mmap2",
-	"munmap",
-	"mprotect",
-	"mremap",
-	"madvise",
-	"mincore",
-	"msync",
-	"memfd_create",
-	"membarrier",
-	"mlock",
-	"munlock",
-	"mlock2",
-	"get_mempolicy",
-	"mbind",
-	"set_mempolicy",
+	"brk mmap mmap2 munmap mprotect mremap madvise mincore msync memfd_create membarrier "
+	"mlock munlock mlock2 get_mempolicy mbind set_mempolicy "
 	/* descriptors and files */
-	"read",
-	"write",
-	"readv",
-	"writev",
-	"pread64",
-	"pwrite64",
-	"preadv",
-	"pwritev",
-	"preadv2",
-	"pwritev2",
-	"lseek",
-	"_llseek",
-	"close",
-	"close_range",
-	"dup",
-	"dup2",
-	"dup3",
-	"fcntl",
-	"fcntl64",
-	"fstat",
-	"fstat64",
-	"fstatat64",
-	"newfstatat",
-	"stat",
-	"stat64",
-	"lstat",
-	"lstat64",
-	"statx",
-	"statfs",
-	"statfs64",
-	"fstatfs",
-	"fstatfs64",
-	"ftruncate",
-	"ftruncate64",
-	"fallocate",
-	"fsync",
-	"fdatasync",
-	"sync_file_range",
-	"sync_file_range2",
-	"fadvise64",
-	"fadvise64_64",
-	"readahead",
-	"access",
-	"faccessat",
-	"faccessat2",
-	"readlink",
-	"readlinkat",
-	"getdents64",
-	"getcwd",
-	"copy_file_range",
-	"sendfile",
-	"sendfile64",
-	"splice",
-	"tee",
-	"pipe",
-	"pipe2",
-	"eventfd",
-	"eventfd2",
-	"timerfd_create",
-	"timerfd_settime",
-	"timerfd_gettime",
-	"inotify_init1",
-	"inotify_add_watch",
-	"inotify_rm_watch",
+	"read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek "
+	"_llseek close close_range dup dup2 dup3 fcntl fcntl64 fstat fstat64 fstatat64 "
+	"newfstatat stat stat64 lstat lstat64 statx statfs statfs64 fstatfs fstatfs64 "
+	"ftruncate ftruncate64 fallocate fsync fdatasync sync_file_range sync_file_range2 "
+	"fadvise64 fadvise64_64 readahead access faccessat faccessat2 readlink readlinkat "
+	"getdents64 getcwd copy_file_range sendfile sendfile64 splice tee pipe pipe2 eventfd "
+	"eventfd2 timerfd_create timerfd_settime timerfd_gettime inotify_init1 "
+	"inotify_add_watch inotify_rm_watch "
 	/* waiting */
-	"poll",
-	"ppoll",
-	"ppoll_time64",
-	"select",
-	"_newselect",
-	"pselect6",
-	"pselect6_time64",
-	"epoll_create",
-	"epoll_create1",
-	"epoll_ctl",
-	"epoll_wait",
-	"epoll_pwait",
-	"epoll_pwait2",
-	/* sockets that exist; new ones: confine_filter_arguments() */
-	"socketpair",
-	"bind",
-	"connect",
-	"accept",
-	"accept4",
-	"shutdown",
-	"send",
-	"sendto",
-	"sendmsg",
-	"sendmmsg",
-	"recv",
-	"recvfrom",
-	"recvmsg",
-	"recvmmsg",
-	"recvmmsg_time64",
-	"getsockname",
-	"getpeername",
-	"getsockopt",
-	"setsockopt",
+	"poll ppoll ppoll_time64 select _newselect pselect6 pselect6_time64 epoll_create "
+	"epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 "
+	/* sockets that exist; new ones: confine_add_sockets() */
+	"socketpair bind connect accept accept4 shutdown send sendto sendmsg sendmmsg recv "
+	"recvfrom recvmsg recvmmsg recvmmsg_time64 getsockname getpeername getsockopt "
+	"setsockopt "
 	/* threads, processes of our own, scheduling */
-	"futex",
-	"futex_time64",
-	"futex_waitv",
-	"set_robust_list",
-	"get_robust_list",
-	"set_tid_address",
-	"rseq",
-	"arch_prctl",
-	"gettid",
-	"getpid",
-	"getppid",
-	"getpgid",
-	"getpgrp",
-	"getsid",
-	"fork",
-	"vfork",
-	"wait4",
-	"waitid",
-	"waitpid",
-	"exit",
-	"exit_group",
-	"kill",
-	"tgkill",
-	"pidfd_open",
-	"pidfd_send_signal",
-	"sched_yield",
-	"sched_getaffinity",
-	"sched_setaffinity",
-	"sched_getparam",
-	"sched_getscheduler",
-	"sched_setscheduler",
-	"sched_getattr",
-	"sched_setattr",
-	"sched_get_priority_max",
-	"sched_get_priority_min",
-	"getcpu",
-	"getpriority",
-	"setpriority",
-	"getrlimit",
-	"ugetrlimit",
-	"setrlimit",
-	"prlimit64",
-	"getrusage",
-	"times",
-	"sysinfo",
-	"uname",
-	"umask",
-	"capget",
-	"getuid",
-	"getuid32",
-	"geteuid",
-	"geteuid32",
-	"getgid",
-	"getgid32",
-	"getegid",
-	"getegid32",
-	"getresuid",
-	"getresuid32",
-	"getresgid",
-	"getresgid32",
-	"getgroups",
-	"getgroups32",
+	"futex futex_time64 futex_waitv set_robust_list get_robust_list set_tid_address rseq "
+	"arch_prctl gettid getpid getppid getpgid getpgrp getsid fork vfork wait4 waitid "
+	"waitpid exit exit_group kill tgkill pidfd_open pidfd_send_signal sched_yield "
+	"sched_getaffinity sched_setaffinity sched_getparam sched_getscheduler "
+	"sched_setscheduler sched_getattr sched_setattr sched_get_priority_max "
+	"sched_get_priority_min getcpu getpriority setpriority getrlimit ugetrlimit setrlimit "
+	"prlimit64 getrusage times sysinfo uname umask capget getuid getuid32 geteuid "
+	"geteuid32 getgid getgid32 getegid getegid32 getresuid getresuid32 getresgid "
+	"getresgid32 getgroups getgroups32 "
 	/* signals */
-	"rt_sigaction",
-	"rt_sigprocmask",
-	"rt_sigpending",
-	"rt_sigqueueinfo",
-	"rt_sigreturn",
-	"rt_sigsuspend",
-	"rt_sigtimedwait",
-	"rt_sigtimedwait_time64",
-	"rt_tgsigqueueinfo",
-	"sigreturn",
-	"sigaltstack",
-	"signalfd",
-	"signalfd4",
-	"pause",
-	"restart_syscall",
+	"rt_sigaction rt_sigprocmask rt_sigpending rt_sigqueueinfo rt_sigreturn rt_sigsuspend "
+	"rt_sigtimedwait rt_sigtimedwait_time64 rt_tgsigqueueinfo sigreturn sigaltstack "
+	"signalfd signalfd4 pause restart_syscall "
 	/* time, chance */
-	"clock_gettime",
-	"clock_gettime64",
-	"clock_getres",
-	"clock_getres_time64",
-	"clock_nanosleep",
-	"clock_nanosleep_time64",
-	"nanosleep",
-	"gettimeofday",
-	"time",
-	"getitimer",
-	"setitimer",
-	"timer_create",
-	"timer_settime",
-	"timer_gettime",
-	"timer_getoverrun",
-	"timer_delete",
-	"alarm",
-	"getrandom",
-};
+	"clock_gettime clock_gettime64 clock_getres clock_getres_time64 clock_nanosleep "
+	"clock_nanosleep_time64 nanosleep gettimeofday time getitimer setitimer timer_create "
+	"timer_settime timer_gettime timer_getoverrun timer_delete alarm getrandom ";
 
 /* The same by number, unknown to older libraries: numbers since 424 are those of all
  * architectures. */
@@ -351,129 +173,26 @@ static const int confine_allowed_numbers[] = {
 };
 
 /* An ordinary program never makes these, and nothing of ours does: who does has broken in. */
-static const char *const confine_hostile[] = {
-	"ptrace",
-	"process_vm_readv",
-	"process_vm_writev",
-	"process_madvise",
-	"kcmp",
-	"pidfd_getfd",
-	"mount",
-	"umount",
-	"umount2",
-	"mount_setattr",
-	"move_mount",
-	"open_tree",
-	"fsopen",
-	"fsconfig",
-	"fsmount",
-	"fspick",
-	"pivot_root",
-	"chroot",
-	"setns",
-	"unshare",
-	"bpf",
-	"perf_event_open",
-	"userfaultfd",
-	"io_uring_setup",
-	"io_uring_enter",
-	"io_uring_register",
-	"init_module",
-	"finit_module",
-	"create_module",
-	"delete_module",
-	"kexec_load",
-	"kexec_file_load",
-	"reboot",
-	"swapon",
-	"swapoff",
-	"acct",
-	"quotactl",
-	"quotactl_fd",
-	"settimeofday",
-	"clock_settime",
-	"clock_settime64",
-	"stime",
-	"adjtimex",
-	"clock_adjtime",
-	"clock_adjtime64",
-	"sethostname",
-	"setdomainname",
-	"vhangup",
-	"iopl",
-	"ioperm",
-	"modify_ldt",
-	"vm86",
-	"vm86old",
-	"personality",
-	"syslog",
-	"nfsservctl",
-	"lookup_dcookie",
-	"name_to_handle_at",
-	"open_by_handle_at",
-	"fanotify_init",
-	"add_key",
-	"request_key",
-	"keyctl",
-	"execve",
-	"execveat",
-	"mknod",
-	"mknodat",
-};
+static const char confine_hostile[] =
+	"ptrace process_vm_readv process_vm_writev process_madvise kcmp pidfd_getfd mount "
+	"umount umount2 mount_setattr move_mount open_tree fsopen fsconfig fsmount fspick "
+	"pivot_root chroot setns unshare bpf perf_event_open userfaultfd io_uring_setup "
+	"io_uring_enter io_uring_register init_module finit_module create_module "
+	"delete_module kexec_load kexec_file_load reboot swapon swapoff acct quotactl "
+	"quotactl_fd settimeofday clock_settime clock_settime64 stime adjtimex clock_adjtime "
+	"clock_adjtime64 sethostname setdomainname vhangup iopl ioperm modify_ldt vm86 "
+	"vm86old personality syslog nfsservctl lookup_dcookie name_to_handle_at "
+	"open_by_handle_at fanotify_init add_key request_key keyctl execve execveat mknod "
+	"mknodat ";
 
 /* Refused as if rights were missing: libraries try some of these and live without. */
-static const char *const confine_refused[] = {
-	"setuid",
-	"setuid32",
-	"setgid",
-	"setgid32",
-	"setreuid",
-	"setreuid32",
-	"setregid",
-	"setregid32",
-	"setresuid",
-	"setresuid32",
-	"setresgid",
-	"setresgid32",
-	"setfsuid",
-	"setfsuid32",
-	"setfsgid",
-	"setfsgid32",
-	"setgroups",
-	"setgroups32",
-	"capset",
-	"listen",
-	"chmod",
-	"fchmod",
-	"fchmodat",
-	"chown",
-	"chown32",
-	"fchown",
-	"fchown32",
-	"fchownat",
-	"lchown",
-	"lchown32",
-	"link",
-	"linkat",
-	"symlink",
-	"symlinkat",
-	"rename",
-	"renameat",
-	"renameat2",
-	"unlink",
-	"unlinkat",
-	"mkdir",
-	"mkdirat",
-	"rmdir",
-	"truncate",
-	"truncate64",
-	"creat",
-	"setxattr",
-	"lsetxattr",
-	"fsetxattr",
-	"setsid",
-	"setpgid",
-};
+static const char confine_refused[] =
+	"setuid setuid32 setgid setgid32 setreuid setreuid32 setregid setregid32 setresuid "
+	"setresuid32 setresgid setresgid32 setfsuid setfsuid32 setfsgid setfsgid32 setgroups "
+	"setgroups32 capset listen chmod fchmod fchmodat chown chown32 fchown fchown32 "
+	"fchownat lchown lchown32 link linkat symlink symlinkat rename renameat renameat2 "
+	"unlink unlinkat mkdir mkdirat rmdir truncate truncate64 creat setxattr lsetxattr "
+	"fsetxattr setsid setpgid ";
 
 static const int confine_sockets[][2] = { { AF_UNIX, SOCK_STREAM }, { AF_UNIX, SOCK_DGRAM },
 	{ AF_UNIX, SOCK_SEQPACKET }, { AF_INET, SOCK_STREAM }, { AF_INET, SOCK_DGRAM },
@@ -489,13 +208,16 @@ static const int confine_prctls[] = { PR_SET_NAME, PR_GET_NAME, PR_SET_PDEATHSIG
 	PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS, PR_GET_DUMPABLE, PR_SET_TIMERSLACK,
 	PR_GET_SECCOMP, PR_CAPBSET_READ, PR_SET_VMA };
 
-static int confine_add_names(
-	scmp_filter_ctx filter, uint32_t action, const char *const *names, size_t n_names)
+/* @names: with a space behind each. */
+static int confine_add_names(scmp_filter_ctx filter, uint32_t action, const char *names)
 {
-	for (size_t i = 0; i < n_names; i++) {
-		int number = seccomp_syscall_resolve_name(names[i]);
-		int r = 0;
+	char name[CONFINE_NAME_BYTES];
 
+	for (const char *at = names; *at; at += strlen(name) + 1) {
+		int number, r = 0;
+
+		(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(at, " "), at);
+		number = seccomp_syscall_resolve_name(name);
 		if (number >= 0) /* others: not of this architecture, or too new for the library */
 			r = seccomp_rule_add(filter, action, number, 0);
 		if (r < 0 && r != -EEXIST)
@@ -536,7 +258,7 @@ static int confine_add_opens(scmp_filter_ctx filter)
 
 static int confine_add_sockets(scmp_filter_ctx filter)
 {
-	const scmp_datum_t kind = 0xff; /* the rest are SOCK_CLOEXEC and SOCK_NONBLOCK */
+	const scmp_datum_t kind = 0xf; /* the rest are SOCK_CLOEXEC and SOCK_NONBLOCK */
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(confine_sockets); i++)
@@ -582,14 +304,11 @@ static int confine_build(scmp_filter_ctx filter)
 	(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
 	if (r == 0)
-		r = confine_add_names(
-			filter, SCMP_ACT_ALLOW, confine_allowed, ARRAY_SIZE(confine_allowed));
+		r = confine_add_names(filter, SCMP_ACT_ALLOW, confine_allowed);
 	if (r == 0)
-		r = confine_add_names(
-			filter, hostile, confine_hostile, ARRAY_SIZE(confine_hostile));
+		r = confine_add_names(filter, hostile, confine_hostile);
 	if (r == 0)
-		r = confine_add_names(filter, SCMP_ACT_ERRNO(EPERM), confine_refused,
-			ARRAY_SIZE(confine_refused));
+		r = confine_add_names(filter, SCMP_ACT_ERRNO(EPERM), confine_refused);
 	if (r == 0)
 		r = confine_add_numbers(filter);
 	if (r == 0)
