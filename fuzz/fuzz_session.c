@@ -90,6 +90,12 @@ const struct config_device *config_find(const struct config *config, const char 
 	return NULL;
 }
 
+int privileged_find(const struct config *config, const char *name,
+	struct driver_open_args *ret_args, struct driver_options *ret_options, struct error *err)
+{
+	return error_set(err, MAPID_NO_DRIVER, "there are no live devices");
+}
+
 int privileged_prepare(int fd, const char *name, unsigned int n_workers,
 	int ret_fds[DRIVER_FDS_MAX], unsigned int *ret_n_fds, struct error *err)
 {

@@ -17,24 +17,33 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
+#include "config/config.h"
 #include "engine.h"
+#include "parent.h"
 
 #define MAPID_CLIENT_FD 3
 
 static void mapid_usage(FILE *to)
 {
-	(void)fputs("usage: mapid --private\n"
-		    "       mapid --help | --version\n"
-		    "\n"
-		    "The daemon that runs network flows for libmapi.\n"
-		    "\n"
-		    "  --private   serve the program that has started it, on descriptor 3;\n"
-		    "              libmapi does this by itself\n"
-		    "\n"
-		    "Exit status: 0 when the client has gone, 1 on failure, 2 on wrong usage.\n"
-		    "See mapid(8).\n",
-		to);
+	(void)fprintf(to,
+		"usage: mapid [-f FILE] [-d]\n"
+		"       mapid --check-config [FILE]\n"
+		"       mapid --private\n"
+		"       mapid --help | --version\n"
+		"\n"
+		"The daemon that runs network flows for libmapi.\n"
+		"\n"
+		"  -f, --config FILE      instead of %s\n"
+		"  -d, --daemon           go to the background when the sockets are there\n"
+		"  --check-config [FILE]  say what is wrong with a configuration, and end\n"
+		"  --private              serve the program that has started it, on descriptor 3;\n"
+		"                         libmapi does this by itself\n"
+		"\n"
+		"Exit status: 0 after an orderly end, 1 on failure, 2 on wrong usage.\n"
+		"See mapid(8) and mapi.conf(5).\n",
+		config_default_path());
 }
 
 /* Each ring, file and device of a client takes descriptors: as many as the administrator allows,
@@ -47,6 +56,14 @@ static void mapid_raise_limit(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &limit); /* or it stays as it is */
+}
+
+/* What a client or a terminal does is no reason to end. */
+static void mapid_ignore_signals(void)
+{
+	(void)signal(SIGPIPE, SIG_IGN); /* these cannot fail for valid numbers */
+	(void)signal(SIGHUP, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of write() */
 }
 
 static int mapid_private(void)
@@ -62,11 +79,9 @@ static int mapid_private(void)
 			"by itself");
 		return 2;
 	}
-	(void)signal(SIGPIPE, SIG_IGN); /* these cannot fail for valid numbers */
+	mapid_ignore_signals();
 	(void)signal(SIGINT, SIG_IGN);
 	(void)signal(SIGQUIT, SIG_IGN);
-	(void)signal(SIGHUP, SIG_IGN);
-	(void)signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of write() */
 	mapid_raise_limit();
 	r = engine_run_private(MAPID_CLIENT_FD);
 	if (r < 0) {
@@ -76,28 +91,77 @@ static int mapid_private(void)
 	return 0;
 }
 
+static void mapid_note(void *context, unsigned int line, const char *text)
+{
+	log_event(LOG_NOTICE, "%s:%u: %s", (const char *)context, line, text);
+}
+
+/* @path: NULL: the usual file, or, if there is none, the built-in configuration. */
+static int mapid_system(const char *path)
+{
+	_cleanup_(config_freep) struct config *config = NULL;
+	const char *usual = config_default_path();
+	struct error err = ERROR_INIT;
+	int r = config_load(&config, path ? path : usual, mapid_note,
+		(void *)(uintptr_t)(path ? path : usual), &err);
+
+	if (r == -ENOENT && !path)
+		r = config_load(&config, NULL, NULL, NULL, &err);
+	if (r < 0) {
+		log_event(LOG_ERR, "%s", err.code ? err.text : strerror(-r));
+		return 1;
+	}
+	mapid_raise_limit();
+	return parent_run(config, engine_run_system) < 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'f' },
+		{ "daemon", no_argument, NULL, 'd' },
+		{ "check-config", optional_argument, NULL, 'c' },
 		{ "private", no_argument, NULL, 'p' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
-	int option = getopt_long(argc, argv, "h", options, NULL);
+	const char *path = NULL;
+	bool background = false;
+	int option;
 
 	log_open("mapid", LOG_INFO);
-	switch (option) {
-	case 'p':
-		return mapid_private();
-	case 'h':
-		mapid_usage(stdout);
-		return 0;
-	case 'V':
-		(void)puts("mapid " MAPI_VERSION);
-		return 0;
-	default:
+	while ((option = getopt_long(argc, argv, "f:dh", options, NULL)) != -1)
+		switch (option) {
+		case 'f':
+			path = optarg;
+			break;
+		case 'd':
+			background = true;
+			break;
+		case 'c':
+			if (!optarg && optind < argc)
+				optarg = argv[optind];
+			return config_check(optarg ? optarg
+					: path     ? path
+						   : config_default_path(),
+				stdout);
+		case 'p':
+			return mapid_private();
+		case 'h':
+			mapid_usage(stdout);
+			return 0;
+		case 'V':
+			(void)puts("mapid " MAPI_VERSION);
+			return 0;
+		default:
+			mapid_usage(stderr);
+			return 2;
+		}
+	if (optind < argc) {
 		mapid_usage(stderr);
 		return 2;
 	}
+	(void)background;
+	return mapid_system(path);
 }

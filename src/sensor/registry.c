@@ -56,36 +56,13 @@ struct registry *registry_free(struct registry *registry)
 	return NULL;
 }
 
-/* Which device is meant, and whether it may be used. Return: 0, -EINVAL with @err filled. */
-static int registry_resolve(const struct registry *registry, const char *name,
-	const struct config_device **ret, struct error *err)
+/* @open: what the driver is told; a device is named, nothing is opened yet. */
+static int registry_open(const struct registry *registry, struct device_args *args,
+	struct device **ret, struct error *err)
 {
-	const struct config *config = registry->args.config;
-
-	*ret = config ? config_find(config, name) : NULL;
-	if (*ret || !config || config->any_interface)
-		return 0;
-	return error_set(err, MAPID_NO_DRIVER,
-		"%s: this daemon serves no such device; its configuration names those it does "
-		"(mapi "
-		"devices)",
-		name);
-}
-
-static int registry_open(const struct registry *registry, const struct config_device *section,
-	struct device_args *args, struct device **ret, struct error *err)
-{
-	struct driver_options options = { .driver = NULL };
 	int fds[DRIVER_FDS_MAX];
 	int r;
 
-	if (section)
-		options = (struct driver_options){ .driver = section->driver_name,
-			.trace_dir = section->trace_dir,
-			.snaplen_bytes = section->snaplen_bytes,
-			.ring_bytes = section->ring_bytes,
-			.no_promisc = section->no_promisc };
-	args->open.options = &options;
 	if (registry->args.privileged_fd >= 0) {
 		r = privileged_prepare(registry->args.privileged_fd, args->open.name,
 			args->open.n_workers, fds, &args->open.n_fds, err);
@@ -96,44 +73,52 @@ static int registry_open(const struct registry *registry, const struct config_de
 	return device_new(ret, args, err);
 }
 
+/* The device of that name that runs already, NULL if none does. */
+static struct registry_entry *registry_find(const struct registry *registry, const char *name)
+{
+	/* One that has ended, for want of memory, is of no use to those who come now. */
+	for (struct registry_entry *entry = registry->entries; entry; entry = entry->next)
+		if (strcmp(entry->name, name) == 0 && !device_ended(entry->device))
+			return entry;
+	return NULL;
+}
+
 int registry_get(struct registry *registry, const char *name, unsigned int n_workers,
 	unsigned int batch_pkts, uint64_t seed, struct device **ret, struct error *err)
 {
+	const struct config *config = registry->args.config;
+	const struct config_device *section = config ? config_find(config, name) : NULL;
 	_cleanup_(registry_entry_freep) struct registry_entry *entry = NULL;
-	const struct config_device *section;
-	struct device_args args = { .seed = seed, .notify_fd = registry->args.notify_fd };
-	int r = registry_resolve(registry, name, &section, err);
+	struct device_args args = { .open = { .name = name, .fd = -1 },
+		.seed = seed,
+		.notify_fd = registry->args.notify_fd };
+	struct driver_options options;
+	int r = config ? privileged_find(config, name, &args.open, &options, err) : 0;
 
 	if (r < 0)
 		return r;
-	if (section)
-		name = section->device;
-	for (struct registry_entry *known = registry->entries; known; known = known->next) {
-		/* One that has ended, for want of memory, is of no use to those who come now. */
-		if (strcmp(known->name, name) != 0 || device_ended(known->device))
-			continue;
-		known->users++;
-		*ret = known->device;
+	name = args.open.name;
+	entry = registry_find(registry, name);
+	if (entry) {
+		entry->users++;
+		*ret = TAKE(entry)->device;
 		return 0;
 	}
-	if (n_workers == 0)
-		n_workers = section ? section->n_cpus : 0;
 	entry = calloc(1, sizeof(*entry) + strlen(name) + 1);
 	if (!entry)
 		return -ENOMEM;
 	memcpy(entry->name, name, strlen(name));
-	args.open = (struct driver_open_args){ .name = entry->name,
-		.fd = -1,
-		.batch_pkts = batch_pkts,
-		.n_workers = MAX(n_workers, 1u) };
-	r = registry_open(registry, section, &args, &entry->device, err);
+	if (n_workers == 0 && section)
+		n_workers = section->n_cpus;
+	args.open.batch_pkts = batch_pkts;
+	args.open.n_workers = MAX(n_workers, 1u);
+	r = registry_open(registry, &args, &entry->device, err);
 	if (r < 0)
 		return r;
 	entry->users = 1;
 	entry->next = registry->entries;
 	*ret = entry->device;
-	registry->entries = entry;
-	entry = NULL;
+	registry->entries = TAKE(entry);
 	return 0;
 }
 
