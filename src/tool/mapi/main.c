@@ -14,7 +14,7 @@
 #include "text.h"
 #include "verbs.h"
 
-static const struct verb *const main_verbs[] = { &verb_run, &verb_dump, &verb_functions,
+static const struct verb *const main_verbs[] = { &verb_top, &verb_run, &verb_dump, &verb_functions,
 	&verb_devices };
 
 #define MAIN_N_VERBS (sizeof(main_verbs) / sizeof(main_verbs[0]))

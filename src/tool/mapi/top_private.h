@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Between top.c, which runs everything, and top_screen.c, which runs a terminal. */
+#ifndef MAPI_TOOL_TOP_PRIVATE_H
+#define MAPI_TOOL_TOP_PRIVATE_H
+
+#include <net/if.h>
+#include <signal.h>
+
+#include "base/cleanup.h"
+#include "text.h"
+#include "top.h"
+
+/* What the command line says. */
+struct top_options {
+	const char *input;
+	bool live;
+	char default_name[IF_NAMESIZE];
+	const char *filter_file;
+	unsigned int max_rows;
+	enum top_sort sort;
+	enum text_colour_mode colour;
+	uint64_t interval_ms;
+	uint64_t duration_ms;
+	bool json;
+	bool plain;
+	bool screen; /* there is a terminal, and nobody wants lines */
+};
+
+/* @filter: of the flows; owned */
+struct top {
+	const struct top_options *options;
+	char *filter;
+	struct top_flows *flows;
+	struct top_sample sample;
+	bool has_sample;
+	struct top_screen screen;
+	sigset_t signals; /* blocked, and read from @signal_fd */
+	int signal_fd;
+};
+
+/* Open @flows with a filter. Return: 0, -EINVAL (mapi_read_error()), -ENOMEM. */
+int top_open_flows(struct top *t, const char *filter);
+
+/* Read @sample anew, with rates since the one before. Return: as top_open_flows(). */
+int top_take_sample(struct top *t);
+
+/* Print this thread's error of the library, which may be about the filter. Return: enum exit_code.
+ */
+int top_fail(const char *filter);
+
+/* The number of a signal that has come, 0 if none has. Does not wait. */
+int top_signal(struct top *t);
+
+/* Show the screen until the user or the flows end it. The terminal is given back. Return: enum
+ * exit_code; if it is EXIT_OK or EXIT_INTERRUPTED the result is worth printing. */
+int top_run_screen(struct top *t);
+
+#endif
