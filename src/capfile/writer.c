@@ -207,6 +207,7 @@ int capfile_writer_new(
 	}
 	writer->fd = fd;
 	writer->format = args->format;
+	writer->keep_ifindex = args->keep_ifindex;
 	writer->snaplen_bytes = args->snaplen_bytes ? args->snaplen_bytes : PACKET_CAP_BYTES_MAX;
 	if (!writer_copy(&writer->path, args->path) ||
 		!writer_copy(&writer->device, args->device) ||

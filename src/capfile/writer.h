@@ -27,6 +27,9 @@ struct capfile_writer;
  * @snaplen_bytes: of the header; 0: PACKET_CAP_BYTES_MAX
  * @device:        pcapng: prefix of interface names; may be NULL
  * @comment:       pcapng: comment of the section; may be NULL
+ * @keep_ifindex:  pcapng: number the interfaces as the packets do, describing unused ones before
+ *                 them; else in the order of their first packets. Where one interface has several
+ *                 link types, only the first gets its number
  */
 struct capfile_writer_args {
 	int fd;
@@ -35,6 +38,7 @@ struct capfile_writer_args {
 	uint32_t snaplen_bytes;
 	const char *device;
 	const char *comment;
+	bool keep_ifindex;
 };
 
 /* The file header of pcap is written with the first packet, which decides the link type; a file

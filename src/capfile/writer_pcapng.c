@@ -160,6 +160,12 @@ static int writer_interface(struct capfile_writer *writer, uint16_t ifindex, uin
 			return 0;
 		}
 	}
+	while (writer->keep_ifindex && writer->n_interfaces < ifindex) {
+		int r = writer_interface_add(writer, (uint16_t)writer->n_interfaces, linktype, err);
+
+		if (r < 0)
+			return r;
+	}
 	return writer_interface_add(writer, ifindex, linktype, err);
 }
 

@@ -55,6 +55,7 @@ struct capfile_writer {
 	uint32_t snaplen_bytes;
 	uint32_t linktype;
 	bool regular;
+	bool keep_ifindex;
 	bool begun;
 	_Atomic bool cancelled;
 	uint64_t deadline_ns;

@@ -175,11 +175,6 @@ struct function {
 	 * justice to since it was opened, e.g. because a table was full. NULL: that cannot be. */
 	void (*lost)(const void *instance, const void *state, uint64_t lost_pkts[]);
 
-	/* Packets that the instance itself lost because something after it was too slow (cause
-	 * MAPI_LOSS_QUEUE), beside those that its ring counts. A worker, or the control thread, while
-	 * the instance is open. NULL: it loses none. */
-	uint64_t (*dropped)(void *instance);
-
 	/* Control thread, between the last worker's leaving and complete(), any number of times: is
 	 * something still being handed on by a thread of the instance, so that complete() would wait
 	 * for it? Becomes false in bounded time. NULL: never. */

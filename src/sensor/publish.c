@@ -75,11 +75,8 @@ static uint64_t publish_dropped(const struct plan_flow *flow)
 	for (unsigned int i = 0; i < flow->n_instances; i++) {
 		const struct plan_instance *instance = flow->instances[i];
 
-		if (instance->closed)
-			continue;
-		if (instance->function->dropped)
-			dropped += instance->function->dropped(instance->memory);
-		if (instance->function->ring && instance->function->ring(instance->memory))
+		if (instance->function->ring && !instance->closed &&
+			instance->function->ring(instance->memory))
 			dropped += ring_dropped(instance->function->ring(instance->memory));
 	}
 	return dropped;

@@ -19,6 +19,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "mapi.h"
 #include "mapi/errors.h"
 #include "mapi/to_file.h"
 #include "std.h"
@@ -49,6 +50,14 @@ static int test_open_live(
 	return r;
 }
 
+static uint64_t test_lost(const struct test_run *run)
+{
+	uint64_t lost_pkts[MAPI_LOSS_MEMORY + 1] = { 0 };
+
+	std_to_file.lost(run->instance, run->state, lost_pkts);
+	return lost_pkts[MAPI_LOSS_QUEUE];
+}
+
 static int32_t test_running(struct test_run *run)
 {
 	int32_t running;
@@ -61,7 +70,7 @@ static int32_t test_running(struct test_run *run)
 /* One batch of one packet, whose number is its time and its length on the wire. */
 static bool test_offer(struct test_run *run, struct test_traffic *t, uint32_t no)
 {
-	uint64_t dropped = std_to_file.dropped(run->instance);
+	uint64_t dropped = test_lost(run);
 
 	t->batch[0].n = 1;
 	t->batch[0].data[0] = test_bytes;
@@ -70,7 +79,7 @@ static bool test_offer(struct test_run *run, struct test_traffic *t, uint32_t no
 	t->batch[0].ts_ns[0] = no;
 	run->passed[0] = packet_mask_first(1);
 	test_process(run, t, 0, 0, 1, false);
-	return std_to_file.dropped(run->instance) == dropped;
+	return test_lost(run) == dropped;
 }
 
 /* Reads a descriptor to its end. */
@@ -176,7 +185,7 @@ static void test_a_pipe_that_nobody_reads_is_given_up(void **state)
 		accepted += test_offer(&run, t, no);
 	assert_int_equal(run.error.code, 0);
 	assert_in_range(accepted, STD_FILE_QUEUE_BYTES / TEST_LARGE_BYTES - 2, offered - 1);
-	assert_int_equal(std_to_file.dropped(run.instance), offered - accepted);
+	assert_int_equal(test_lost(&run), offered - accepted);
 
 	start_ns = clock_monotonic_ns();
 	std_to_file.cancel(run.instance);
@@ -273,7 +282,7 @@ static void test_a_live_file_is_that_of_a_file(void **state)
 			}
 			while (k % 2 && test_running(&run) != 0)
 				(void)sched_yield();
-			assert_int_equal(std_to_file.dropped(run.instance), 0);
+			assert_int_equal(test_lost(&run), 0);
 			if (k % 2 == 0) {
 				assert_int_equal(test_running(&run), 11);
 				assert_int_equal(0, std_to_file.complete(run.instance, &run.error));
@@ -315,7 +324,7 @@ static void test_a_full_disk_ends_the_flow(void **state)
 		assert_non_null(strstr(run.error.text, strerror(ENOSPC)));
 		if (round < 2) {
 			assert_int_equal(test_running(&run), 0);
-			assert_int_equal(std_to_file.dropped(run.instance), 1);
+			assert_int_equal(test_lost(&run), 1);
 		}
 		test_close(&run);
 	}
@@ -327,7 +336,9 @@ static void test_a_full_disk_ends_the_flow(void **state)
 
 static struct std_file_queue *test_queue(int fd, enum capfile_format format)
 {
-	struct capfile_writer_args args = { .fd = fd, .path = "out", .format = format };
+	struct capfile_writer_args args = {
+		.fd = fd, .path = "out", .format = format, .keep_ifindex = true
+	};
 	struct capfile_writer *writer = NULL;
 	struct std_file_queue *queue = NULL;
 
@@ -388,7 +399,7 @@ static void test_the_queue_keeps_order_and_contents(void **state)
 static void test_a_pcapng_file_tells_its_gaps(void **state)
 {
 	uint64_t lost[3] = { 0 }, taken[3] = { 0 }, gaps[3] = { 0 };
-	unsigned int n_statistics = 0, n_gaps = 0;
+	unsigned int n_statistics = 0, n_gaps = 0, n_interfaces = 0;
 	struct std_file_queue *queue;
 	struct test_reader file;
 	int in, out;
@@ -413,7 +424,11 @@ static void test_a_pcapng_file_tells_its_gaps(void **state)
 	test_reader_join(&file);
 	for (size_t at = 0; at < file.n_bytes; at += test_u32(file.bytes + at + 4)) {
 		const uint8_t *block = file.bytes + at;
-		uint32_t interface = test_u32(block + 8);
+		uint32_t interface = test_u32(block + 8) / 7;
+
+		n_interfaces += test_u32(block) == 1;
+		if (test_u32(block) == 5 || test_u32(block) == 6)
+			assert_int_equal(test_u32(block + 8) % 7, 0);
 
 		if (test_u32(block) == 6 && test_u32(block + 4) > 32 + 10000) {
 			assert_int_equal(test_u32(block + 28 + 10000), 4 | 8 << 16);
@@ -429,6 +444,7 @@ static void test_a_pcapng_file_tells_its_gaps(void **state)
 		n_statistics++;
 	}
 	assert_int_equal(n_statistics, 3);
+	assert_int_equal(n_interfaces, 15); /* numbered as they are, up to 14 */
 	assert_true(n_gaps >= 1);
 	free(file.bytes);
 }

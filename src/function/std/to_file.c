@@ -8,6 +8,10 @@
  * the order in which the device's packets were committed. The limit counts packets that the queue
  * took: they are those that get into the file.
  *
+ * So that functions say of the file what they said live (semantics T2), MFF_PCAPNG then numbers its
+ * interfaces as the device does. In no file are the direction of a packet and how many packets on
+ * the wire it stands for.
+ *
  * The historical format MFF_PCAP has microseconds: a nanosecond source loses digits in it.
  * MFF_PCAP_NS and MFF_PCAPNG keep them, and MFF_PCAPNG any mix of link types.
  */
@@ -18,6 +22,7 @@
 
 #include "base/cleanup.h"
 #include "capfile/writer.h"
+#include "mapi.h"
 #include "mapi/errors.h"
 #include "mapi/to_file.h"
 #include "std.h"
@@ -88,6 +93,7 @@ static int std_to_file_open(const struct function_open *open, struct error *err)
 	if (args.fd < 0)
 		return error_set(err, MAPI_ERROR_FILE, "TO_FILE cannot keep '%.200s' open: %s",
 			path->text, strerror(errno));
+	args.keep_ifindex = !open->lossless;
 	instance->max_pkts = open->args[2].large;
 	r = capfile_writer_new(&writer, &args, err);
 	if (r < 0)
@@ -159,11 +165,12 @@ static bool std_to_file_draining(void *instance)
 	return std_file_queue_is_draining(self->queue);
 }
 
-static uint64_t std_to_file_dropped(void *instance)
+static void std_to_file_lost(const void *instance, const void *state, uint64_t lost_pkts[])
 {
 	const struct std_to_file_instance *self = instance;
 
-	return self->queue ? std_file_queue_lost_pkts(self->queue) : 0;
+	if (self->queue)
+		lost_pkts[MAPI_LOSS_QUEUE] += std_file_queue_lost_pkts(self->queue);
 }
 
 static void std_to_file_init(const void *instance, void *state)
@@ -333,5 +340,5 @@ const struct function std_to_file = {
 	.read = std_to_file_read,
 	.finish = std_to_file_finish,
 	.draining = std_to_file_draining,
-	.dropped = std_to_file_dropped,
+	.lost = std_to_file_lost,
 };
