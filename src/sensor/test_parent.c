@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The parent of the system daemon, with engines of all kinds: those that serve, that are killed,
- * that send nonsense, that hang. The daemon is a child of the test; its engines write their process
- * numbers to a pipe when they serve, so nothing waits for time but what time is the matter of.
+ * that send nonsense, that hang.
  */
 #undef NDEBUG
 #include <assert.h>
@@ -19,8 +18,6 @@
 #include <grp.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -28,75 +25,15 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
-#include "base/log.h"
-#include "parent.h"
-#include "parent_private.h"
 #include "privileged.h"
+#include "test_daemon.h"
 
 #define TEST_KILLS 200
-#define TEST_WAIT_MS 20000 /* for what comes at once, on any machine */
 #define TEST_FLOOD 10000
 
-/* struct test_note - an engine serves. */
-struct test_note {
-	pid_t pid;
-	unsigned int restarts;
-};
-
-static char test_directory[] = "/tmp/mapi-test-parent-XXXXXX";
-static char test_socket[64], test_read_only[64];
-static int test_pipe[2]; /* of struct test_note */
 static int test_kind;
-static struct config test_config = { .socket = test_socket,
-	.read_only_socket = test_read_only,
-	.group = (char[]){ "nogroup" },
-	.user = (char[]){ "nobody" } };
 
 /* ---- engines ---- */
-
-static void test_tell_ready(const struct parent_engine *engine)
-{
-	const struct test_note note = { .pid = getpid(), .restarts = engine->restarts };
-
-	privileged_tell(engine->privileged_fd, PRIVILEGED_READY);
-	assert_int_equal(write(test_pipe[1], &note, sizeof(note)), sizeof(note));
-}
-
-static int test_pause(void)
-{
-	while (pause() < 0) /* which it always does */
-		;
-	return 0;
-}
-
-static int test_serve(const struct parent_engine *engine)
-{
-	test_tell_ready(engine);
-	return test_pause();
-}
-
-/* Says its number to whoever connects. */
-static int test_serve_clients(const struct parent_engine *engine)
-{
-	struct pollfd p[] = { { .fd = engine->socket_fd, .events = POLLIN },
-		{ .fd = engine->read_only_fd, .events = POLLIN } };
-
-	test_tell_ready(engine);
-	for (;;) {
-		assert(poll(p, ARRAY_SIZE(p), -1) > 0);
-		for (unsigned int i = 0; i < ARRAY_SIZE(p); i++) {
-			char byte = (char)('0' + engine->restarts);
-			int fd = accept4(p[i].fd, NULL, NULL, SOCK_CLOEXEC);
-
-			if (fd < 0) {
-				assert(errno == EAGAIN);
-				continue;
-			}
-			(void)!write(fd, &byte, 1);
-			(void)close(fd);
-		}
-	}
-}
 
 static int test_serve_stubborn(const struct parent_engine *engine)
 {
@@ -108,14 +45,7 @@ static int test_serve_not(const struct parent_engine *engine)
 {
 	const struct test_note note = { .pid = getpid(), .restarts = engine->restarts };
 
-	return write(test_pipe[1], &note, sizeof(note)) == sizeof(note) ? 3 : 4;
-}
-
-static int test_serve_once_alive(const struct parent_engine *engine)
-{
-	test_tell_ready(engine);
-	privileged_tell(engine->privileged_fd, PRIVILEGED_ALIVE);
-	return test_pause();
+	return write(test_daemon.pipe[1], &note, sizeof(note)) == sizeof(note) ? 3 : 4;
 }
 
 static int test_serve_closing(const struct parent_engine *engine)
@@ -258,57 +188,6 @@ static int test_serve_flood(const struct parent_engine *engine)
 
 /* ---- the daemon ---- */
 
-static pid_t test_start(int (*serve)(const struct parent_engine *engine))
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		log_open("test", getenv("TEST_LOG") ? LOG_DEBUG : LOG_EMERG);
-		_exit(-parent_run(&test_config, serve));
-	}
-	assert_true(pid > 0);
-	return pid;
-}
-
-/* Return: the next engine that serves. */
-static struct test_note test_next(void)
-{
-	struct pollfd p = { .fd = test_pipe[0], .events = POLLIN };
-	struct test_note note = { 0 };
-
-	assert_int_equal(poll(&p, 1, TEST_WAIT_MS), 1);
-	assert_int_equal(read(test_pipe[0], &note, sizeof(note)), sizeof(note));
-	return note;
-}
-
-static int test_status(pid_t daemon)
-{
-	int status;
-
-	assert_int_equal(waitpid(daemon, &status, 0), daemon);
-	return status;
-}
-
-static void test_stop(pid_t daemon)
-{
-	assert_int_equal(kill(daemon, SIGTERM), 0);
-	assert_int_equal(test_status(daemon), 0);
-	assert_int_equal(access(test_socket, F_OK), -1);
-	assert_int_equal(access(test_read_only, F_OK), -1);
-}
-
-static int test_connect(const char *path)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_true(fd >= 0);
-	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	return fd;
-}
-
 static void test_await_end(int pidfd)
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
@@ -317,53 +196,25 @@ static void test_await_end(int pidfd)
 	(void)close(pidfd);
 }
 
-/* A datagram socket in the place of the service manager, abstract or not. */
-static int test_manager(const char *path)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	size_t len = strlen(path);
-
-	assert_true(fd >= 0);
-	memcpy(address.sun_path, path, len);
-	if (*path == '@')
-		address.sun_path[0] = '\0';
-	assert_int_equal(bind(fd, (struct sockaddr *)&address,
-				 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)),
-		0);
-	assert_int_equal(setenv("NOTIFY_SOCKET", path, 1), 0);
-	return fd;
-}
-
-static void test_told(int manager, const char *text)
-{
-	struct pollfd p = { .fd = manager, .events = POLLIN };
-	char got[512] = "";
-
-	assert_int_equal(poll(&p, 1, TEST_WAIT_MS), 1);
-	assert_true(recv(manager, got, sizeof(got) - 1, 0) > 0);
-	assert_string_equal(got, text);
-}
-
 /* ---- tests ---- */
 
 static void test_sockets(void **state)
 {
 	pid_t daemon = test_start(test_serve_clients);
-	const struct group *gr = getgrnam(test_config.group);
+	const struct group *gr = getgrnam(test_daemon.config.group);
 	struct stat st;
 	char byte = 0;
 	int fd;
 
 	(void)test_next();
-	assert_int_equal(stat(test_socket, &st), 0);
+	assert_int_equal(stat(test_daemon.socket, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0660);
 	if (gr && geteuid() == 0)
 		assert_int_equal(st.st_gid, gr->gr_gid);
-	assert_int_equal(stat(test_read_only, &st), 0);
+	assert_int_equal(stat(test_daemon.read_only, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0666);
 	for (unsigned int i = 0; i < 2; i++) {
-		fd = test_connect(i ? test_read_only : test_socket);
+		fd = test_connect(i ? test_daemon.read_only : test_daemon.socket);
 		assert_int_equal(read(fd, &byte, 1), 1);
 		assert_int_equal(byte, '0');
 		(void)close(fd);
@@ -374,17 +225,17 @@ static void test_sockets(void **state)
 
 static void test_no_group(void **state)
 {
-	char *group = test_config.group;
+	char *group = test_daemon.config.group;
 	pid_t daemon;
 	struct stat st;
 
-	test_config.group = (char[]){ "no-such-group" };
+	test_daemon.config.group = (char[]){ "no-such-group" };
 	daemon = test_start(test_serve);
 	(void)test_next();
-	assert_int_equal(stat(test_socket, &st), 0);
+	assert_int_equal(stat(test_daemon.socket, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
 	test_stop(daemon);
-	test_config.group = group;
+	test_daemon.config.group = group;
 }
 
 static void test_killed_engine(void **state)
@@ -400,7 +251,7 @@ static void test_killed_engine(void **state)
 		assert_int_equal(note.restarts, i);
 		assert_int_equal(kill(note.pid, SIGKILL), 0);
 		/* Connects while there is no engine, or one that is dying. */
-		fd = test_connect(test_socket);
+		fd = test_connect(test_daemon.socket);
 		if (i % 10 == 0)
 			(void)!read(fd, &byte, 1);
 		(void)close(fd);
@@ -430,7 +281,7 @@ static void test_killed_parent(void **state)
 			test_await_end(pidfd);
 		else
 			(void)close(pidfd);
-		assert_int_equal(access(test_socket, F_OK), 0);
+		assert_int_equal(access(test_daemon.socket, F_OK), 0);
 	}
 	daemon = test_start(test_serve);
 	(void)test_next();
@@ -451,28 +302,28 @@ static void test_only_one(void **state)
 
 	(void)test_next();
 	assert_int_equal(test_refusal(), EADDRINUSE);
-	fd = test_connect(test_socket);
+	fd = test_connect(test_daemon.socket);
 	assert_int_equal(read(fd, &byte, 1), 1);
 	(void)close(fd);
 	test_stop(daemon);
 
 	/* Another program, which knows nothing of our lock. */
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", test_socket);
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", test_daemon.socket);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	assert_int_equal(listen(fd, 0), 0);
 	assert_int_equal(test_refusal(), EADDRINUSE);
 	/* It is gone; its file is not. */
 	(void)close(fd);
-	assert_int_equal(access(test_socket, F_OK), 0);
+	assert_int_equal(access(test_daemon.socket, F_OK), 0);
 	daemon = test_start(test_serve);
 	(void)test_next();
 	test_stop(daemon);
 
-	fd = open(test_socket, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	fd = open(test_daemon.socket, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 	(void)close(fd);
 	assert_int_equal(test_refusal(), EEXIST);
-	assert_int_equal(unlink(test_socket), 0);
+	assert_int_equal(unlink(test_daemon.socket), 0);
 }
 
 static void test_stubborn_engine(void **state)
@@ -484,7 +335,7 @@ static void test_stubborn_engine(void **state)
 	/* Asked again, it does not wait for the engine any more. Both may come as one. */
 	while (kill(daemon, SIGINT) == 0 && waitpid(daemon, NULL, WNOHANG) == 0)
 		(void)usleep(1000);
-	assert_int_equal(access(test_socket, F_OK), -1);
+	assert_int_equal(access(test_daemon.socket, F_OK), -1);
 }
 
 static void test_quick_engines(void **state)
@@ -497,7 +348,7 @@ static void test_quick_engines(void **state)
 	assert_int_equal(WEXITSTATUS(test_status(daemon)), ECHILD);
 	/* 0, 0.1, 0.2, 0.4, 0.8 s */
 	assert_true(clock_monotonic_ns() - begin_ns >= UINT64_C(1500000000));
-	assert_int_equal(access(test_socket, F_OK), -1);
+	assert_int_equal(access(test_daemon.socket, F_OK), -1);
 }
 
 static void test_nonsense(void **state)
@@ -528,127 +379,6 @@ static void test_lost_engine(void **state)
 	test_stop(daemon);
 }
 
-static void test_notify(void **state)
-{
-	char path[96];
-
-	for (unsigned int i = 0; i < 2; i++) {
-		int manager;
-		pid_t daemon;
-
-		(void)snprintf(path, sizeof(path), "%s%s/notify", i ? "@" : "", test_directory);
-		manager = test_manager(path);
-		daemon = test_start(test_serve);
-		test_told(manager, "READY=1\nSTATUS=Serving");
-		assert_int_equal(kill(test_next().pid, SIGKILL), 0);
-		test_told(manager, "STATUS=Serving; the engine was started 2 times");
-		(void)test_next();
-		test_stop(daemon);
-		test_told(manager, "STOPPING=1\nSTATUS=Ending");
-		(void)close(manager);
-		(void)unlink(path);
-	}
-	assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
-}
-
-static void test_watchdog(void **state)
-{
-	char path[96];
-	int manager;
-	pid_t daemon;
-
-	(void)snprintf(path, sizeof(path), "@%s/watchdog", test_directory);
-	manager = test_manager(path);
-	assert_int_equal(setenv("WATCHDOG_USEC", "400000", 1), 0);
-	daemon = test_start(test_serve_once_alive);
-	(void)test_next();
-	test_told(manager, "READY=1\nSTATUS=Serving");
-	test_told(manager, "WATCHDOG=1");
-	/* It says no more: it is ended, and the next one begins. */
-	assert_int_equal(test_next().restarts, 1);
-	test_told(manager, "STATUS=Serving; the engine was started 2 times");
-	test_told(manager, "WATCHDOG=1");
-	test_stop(daemon);
-	(void)close(manager);
-	assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
-	assert_int_equal(unsetenv("WATCHDOG_USEC"), 0);
-}
-
-/* In the place of the service manager: sockets on 3 and 4, the first told by its name, the second
- * by its path. */
-static void test_activate(const char *first, const char *second)
-{
-	const char *paths[] = { first, second };
-	char pid[16];
-
-	for (int i = 0; i < 2; i++) {
-		struct sockaddr_un address = { .sun_family = AF_UNIX };
-		int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-		(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", paths[i]);
-		assert(bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
-		assert(listen(fd, 5) == 0);
-		assert(dup2(fd, 100 + i) >= 0);
-		(void)close(fd);
-	}
-	assert(dup2(100, 3) >= 0 && dup2(101, 4) >= 0);
-	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	(void)setenv("LISTEN_PID", pid, 1);
-	(void)setenv("LISTEN_FDS", "2", 1);
-	(void)setenv("LISTEN_FDNAMES", PARENT_SOCKET_NAME ":mapid.socket", 1);
-}
-
-static void test_activation(void **state)
-{
-	char elsewhere[96];
-	char byte;
-	pid_t daemon;
-	int fd;
-
-	(void)snprintf(elsewhere, sizeof(elsewhere), "%s/elsewhere", test_directory);
-	daemon = fork();
-	if (daemon == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		log_open("test", LOG_EMERG);
-		/* The pipe may be where the sockets must go. */
-		assert(dup2(test_pipe[1], 110) >= 0);
-		test_pipe[1] = 110;
-		test_activate(elsewhere, test_read_only);
-		_exit(-parent_run(&test_config, test_serve_clients));
-	}
-	(void)test_next();
-	assert_int_equal(access(test_socket, F_OK), -1);
-	fd = test_connect(elsewhere);
-	assert_int_equal(read(fd, &byte, 1), 1);
-	(void)close(fd);
-	fd = test_connect(test_read_only);
-	assert_int_equal(read(fd, &byte, 1), 1);
-	(void)close(fd);
-	assert_int_equal(kill(daemon, SIGTERM), 0);
-	assert_int_equal(test_status(daemon), 0);
-	/* They are the manager's. */
-	assert_int_equal(unlink(elsewhere), 0);
-	assert_int_equal(unlink(test_read_only), 0);
-}
-
-static int test_setup(void **state)
-{
-	assert_non_null(mkdtemp(test_directory));
-	/* A directory that is made. */
-	(void)snprintf(test_socket, sizeof(test_socket), "%s/run/mapid.sock", test_directory);
-	(void)snprintf(test_read_only, sizeof(test_read_only), "%s/run/read.sock", test_directory);
-	return pipe2(test_pipe, O_CLOEXEC);
-}
-
-static int test_teardown(void **state)
-{
-	char path[96];
-
-	(void)snprintf(path, sizeof(path), "%s/run", test_directory);
-	assert_int_equal(rmdir(path), 0); /* nothing is left there */
-	return rmdir(test_directory);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -662,10 +392,7 @@ int main(void)
 		cmocka_unit_test(test_nonsense),
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_lost_engine),
-		cmocka_unit_test(test_notify),
-		cmocka_unit_test(test_watchdog),
-		cmocka_unit_test(test_activation),
 	};
 
-	return cmocka_run_group_tests(tests, test_setup, test_teardown);
+	return cmocka_run_group_tests(tests, test_daemon_setup, test_daemon_teardown);
 }
