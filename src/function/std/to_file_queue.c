@@ -3,9 +3,9 @@
  * The queue between a worker and the thread that writes its packets: see to_file_private.h.
  *
  * Records lie in one piece of memory: a head, the captured bytes, padding to 8. Positions only
- * grow; a record begins at its position modulo the size. One that begins before the end of the
- * memory may run beyond it, into a margin that is as long as the longest record; the next one then
- * begins at the beginning. So records are contiguous, and there are no fillers.
+ * grow; a record begins at its position modulo the size. The last one before the end runs beyond
+ * it, into a margin that is as long as the longest record, and not to the beginning: so every
+ * record is contiguous, and what it leaves unused there is no more than it uses of the margin.
  *
  * Whether the thread sleeps and whether the producer has published are a store and a load on each
  * side, all sequentially consistent, so that at least one sees the other and no wake-up is lost.
@@ -83,14 +83,12 @@ struct std_file_queue {
 	_Atomic unsigned int refs; /* the control thread and the thread */
 };
 
-static uint64_t std_file_queue_advance(
-	const struct std_file_queue *queue, uint64_t at, uint32_t cap_bytes)
+/* The position after a record. */
+static uint64_t std_file_queue_after(uint64_t at, uint32_t cap_bytes)
 {
-	uint64_t n = (sizeof(struct std_file_record) + cap_bytes + STD_FILE_QUEUE_ALIGN - 1) &
-		~(uint64_t)(STD_FILE_QUEUE_ALIGN - 1);
-	uint64_t to_end = queue->mask + 1 - (at & queue->mask);
-
-	return at + MIN(n, to_end);
+	return at +
+		((sizeof(struct std_file_record) + cap_bytes + STD_FILE_QUEUE_ALIGN - 1) &
+			~(uint64_t)(STD_FILE_QUEUE_ALIGN - 1));
 }
 
 /* ---- the producer ---- */
@@ -98,7 +96,7 @@ static uint64_t std_file_queue_advance(
 bool std_file_queue_put(struct std_file_queue *queue, const struct capfile_packet *packet)
 {
 	uint64_t *gap = &queue->gaps[packet->ifindex];
-	uint64_t next = std_file_queue_advance(queue, queue->head, packet->cap_bytes);
+	uint64_t next = std_file_queue_after(queue->head, packet->cap_bytes);
 	struct std_file_record *record;
 
 	/* Pairs with the release in std_file_queue_write(): the memory is no longer read. */
@@ -184,7 +182,7 @@ static int std_file_queue_write(struct std_file_queue *queue, uint64_t end)
 		if (r < 0)
 			return r;
 		atomic_fetch_add_explicit(&queue->written_pkts, 1, memory_order_relaxed);
-		at = std_file_queue_advance(queue, at, packet.cap_bytes);
+		at = std_file_queue_after(at, packet.cap_bytes);
 		/* Pairs with the acquire in std_file_queue_put(). */
 		atomic_store_explicit(&queue->tail, at, memory_order_release);
 	}
