@@ -232,8 +232,9 @@ static void extra_top_read(const void *instance, const void *state, void *ret_re
 	memcpy(at, &n, sizeof(n));
 	at += EXTRA_TOP_FIRST;
 	for (uint32_t i = 0; i < self->x; i++, at += sizeof(struct topx_result)) {
-		struct topx_result record = { .value = 0 };
+		struct topx_result record;
 
+		memset(&record, 0, sizeof(record)); /* also what lies between the members */
 		if (i < n) {
 			record.family = (sa_family_t)counts[i].key.family;
 			record.count = (unsigned int)MIN(counts[i].pkts, UINT32_MAX);
