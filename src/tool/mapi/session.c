@@ -61,7 +61,7 @@ int session_exit_code(int code, const char *text)
 	}
 }
 
-static int session_print_error(int code, const char *text, const struct pipeline_step *step)
+int session_fail_text(int code, const char *text, const struct pipeline_step *step)
 {
 	struct pipeline_place place = { .source = NULL };
 	const char *keyword = NULL;
@@ -87,7 +87,7 @@ int session_fail(const struct pipeline_step *step)
 	int code = 0;
 
 	(void)mapi_read_error(&code, text);
-	return session_print_error(code, text, step);
+	return session_fail_text(code, text, step);
 }
 
 /* The value of an argument as mapi_apply_function_array() wants it. Caller frees. */
@@ -130,7 +130,7 @@ static int session_apply(struct pipeline_step *step)
 	for (i = 0; i < n && code == EXIT_OK; i++) {
 		args[i] = session_arg_text(&step->desc->args[i], &step->args[i]);
 		if (!args[i])
-			code = session_print_error(MAPI_OUT_OF_MEMORY, "Out of memory", NULL);
+			code = session_fail_text(MAPI_OUT_OF_MEMORY, "Out of memory", NULL);
 	}
 	if (code == EXIT_OK) {
 		step->fid = mapi_apply_function_array(step->fd, name, args, n);
@@ -184,7 +184,7 @@ static int session_block_signals(struct session *session)
 	sigaddset(&set, SIGTERM);
 	session->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (session->signal_fd < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return session_print_error(errno, strerror(errno), NULL);
+		return session_fail_text(errno, strerror(errno), NULL);
 	return EXIT_OK;
 }
 
@@ -407,7 +407,7 @@ int session_wait(struct session *session, struct progress *progress)
 	int code;
 
 	if (session_poll_init(&p, session) < 0)
-		code = session_print_error(MAPI_OUT_OF_MEMORY, "Out of memory", NULL);
+		code = session_fail_text(MAPI_OUT_OF_MEMORY, "Out of memory", NULL);
 	else
 		code = session_poll_loop(session, &p, progress);
 	free(p.fds);
@@ -423,7 +423,7 @@ static int session_report_one(
 	int exit_code = session_exit_code(status->error, status->error_text);
 
 	if (strcmp(previous, status->error_text) != 0)
-		(void)session_print_error(status->error, status->error_text, NULL);
+		(void)session_fail_text(status->error, status->error_text, NULL);
 	(void)snprintf(previous, MAPI_ERRORSTR_LENGTH, "%s", status->error_text);
 	return exit_code > code ? exit_code : code;
 }

@@ -106,6 +106,10 @@ int session_exit_code(int code, const char *text);
 /* Print this thread's error of the library. Return: enum exit_code. */
 int session_fail(const struct pipeline_step *step);
 
+/* Print an error of the library; @step, which may be NULL, is what it is about. Return: enum
+ * exit_code. */
+int session_fail_text(int code, const char *text, const struct pipeline_step *step);
+
 /* Is the flow of this step over? @ret_status may be NULL. */
 bool session_finished(const struct pipeline_step *step, struct mapi_result_status *ret_status);
 

@@ -148,11 +148,6 @@ static int top_parse_options(struct top_options *o, int argc, char **argv)
 
 /* ---- what screen and lines have in common ---- */
 
-int top_open_flows(struct top *t, const char *filter)
-{
-	return top_flows_open(&t->flows, t->options->input, t->options->live, filter);
-}
-
 int top_take_sample(struct top *t)
 {
 	struct top_sample sample;
@@ -169,13 +164,14 @@ int top_take_sample(struct top *t)
 	return 0;
 }
 
-int top_fail(const char *filter)
+/* An error that may be about the filter. Return: enum exit_code. */
+static int top_fail(const struct top_error *error, const char *filter)
 {
 	struct pipeline_arg arg = { .place = { .source = filter,
 					    .len = filter ? strlen(filter) : 0 } };
 	struct pipeline_step step = { .args = &arg, .n_args = 1, .fd = -1, .fid = -1 };
 
-	return session_fail(filter && *filter ? &step : NULL);
+	return session_fail_text(error->code, error->text, filter && *filter ? &step : NULL);
 }
 
 static void top_block_signals(struct top *t)
@@ -230,7 +226,7 @@ static int top_run_lines(struct top *t)
 	if (!t->options->live)
 		next_ms = UINT64_MAX;
 	else if (top_take_sample(t) < 0) /* from which the first rates are */
-		return top_fail(NULL);
+		return session_fail(NULL);
 	while (session_now_ms() < end_ms && !top_flows_finished(t->flows)) {
 		if (poll(&fd, 1, top_sleep_ms(t, next_ms, end_ms)) > 0 && top_signal(t)) {
 			(void)sigprocmask(SIG_UNBLOCK, &t->signals, NULL);
@@ -239,7 +235,7 @@ static int top_run_lines(struct top *t)
 		if (session_now_ms() < next_ms)
 			continue;
 		if (top_take_sample(t) < 0)
-			return top_fail(NULL);
+			return session_fail(NULL);
 		top_print(t);
 		next_ms += t->options->interval_ms;
 	}
@@ -254,7 +250,7 @@ static int top_finish(struct top *t, int code)
 
 	top_flows_flush(t->flows);
 	if (top_take_sample(t) < 0)
-		return top_fail(NULL);
+		return session_fail(NULL);
 	sample->total.pps = sample->total.bps = -1;
 	for (i = 0; i < _TOP_VIEW_N; i++)
 		for (j = 0; j < sample->tables[i].n_rows; j++)
@@ -273,13 +269,14 @@ static int top_finish(struct top *t, int code)
 
 static int top_session(struct top *t)
 {
+	struct top_error error;
 	int code;
 
-	if (top_open_flows(t, t->filter) < 0)
-		return top_fail(t->filter);
+	if (top_flows_open(&t->flows, t->options->input, t->options->live, t->filter, &error) < 0)
+		return top_fail(&error, t->filter);
 	top_block_signals(t);
 	if (top_flows_start(t->flows) < 0)
-		return top_fail(NULL);
+		return session_fail(NULL);
 	t->screen.since_ns = session_now_ms() * 1000000u;
 	code = t->options->screen ? top_run_screen(t) : top_run_lines(t);
 	if (code == EXIT_OK || code == EXIT_INTERRUPTED)

@@ -88,14 +88,22 @@ void top_sort(struct top_sample *sample, enum top_sort sort);
 
 struct top_flows;
 
+/* An error of the library: mapi_read_error(). */
+struct top_error {
+	int code;
+	char text[MAPI_ERRORSTR_LENGTH];
+};
+
 /**
  * top_flows_open() - create the flows, connected; files are not started yet
  * @path:   device, or capture file
  * @filter: NULL or empty: everything
+ * @ret_error: always written
  *
- * On failure the error is left for mapi_read_error(). Return: 0, -EINVAL, -ENOMEM.
+ * Return: 0; -EINVAL, -ENOMEM with @ret_error saying why.
  */
-int top_flows_open(struct top_flows **ret, const char *path, bool live, const char *filter);
+int top_flows_open(struct top_flows **ret, const char *path, bool live, const char *filter,
+	struct top_error *ret_error);
 
 int top_flows_start(struct top_flows *flows); /* of files. Return: 0, -EINVAL */
 struct top_flows *top_flows_close(struct top_flows *flows);

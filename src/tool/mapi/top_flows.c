@@ -19,32 +19,48 @@
  * many rows; everything beyond is still in the totals. */
 #define TOP_LIST_MAX 100
 
+#define TOP_TAGGED(filter) "vlan and (" filter " or (vlan and (" filter ")))"
+
 /**
- * struct top_protocol - a row of the table of protocols
- * @filter: of tagged packets, too
- * @simple: of link types that have no tags; NULL: such packets are never of this protocol
+ * struct top_protocol - a row of the table of protocols: what passes either filter
+ * @network: one of the network protocols; what is none of them has a row of its own
+ *
+ * Two flows, because there are link types without tags, where the second is no filter at all.
  */
 struct top_protocol {
 	const char *name;
 	const char *filter;
-	const char *simple;
+	const char *tagged;
+	bool network;
 };
 
+#define TOP_PROTOCOL(row_name, expression)                                               \
+	{                                                                                \
+		.name = row_name, .filter = expression, .tagged = TOP_TAGGED(expression) \
+	}
+
+#define TOP_NETWORK(row_name, expression)                                                 \
+	{                                                                                 \
+		.name = row_name, .filter = expression, .tagged = TOP_TAGGED(expression), \
+		.network = true                                                           \
+	}
+
 static const struct top_protocol top_protocols[] = {
-	{ "IPv4", "ip or (vlan and ip)", "ip" },
-	{ "IPv6", "ip6 or (vlan and ip6)", "ip6" },
-	{ "ARP", "arp or (vlan and arp)", NULL },
-	{ "not IP or ARP", "not (ip or ip6 or arp) and not (vlan and (ip or ip6 or arp))",
-		"not (ip or ip6)" },
-	{ "TCP", "tcp or (vlan and tcp)", "tcp" },
-	{ "UDP", "udp or (vlan and udp)", "udp" },
-	{ "ICMP", "icmp or icmp6 or (vlan and (icmp or icmp6))", "icmp or icmp6" },
-	{ "DNS", "port 53 or (vlan and port 53)", "port 53" },
-	{ "HTTP", "tcp port 80 or (vlan and tcp port 80)", "tcp port 80" },
-	{ "HTTPS", "tcp port 443 or (vlan and tcp port 443)", "tcp port 443" },
-	{ "QUIC", "udp port 443 or (vlan and udp port 443)", "udp port 443" },
-	{ "SSH", "tcp port 22 or (vlan and tcp port 22)", "tcp port 22" },
+	TOP_NETWORK("IPv4", "ip"),
+	TOP_NETWORK("IPv6", "ip6"),
+	TOP_NETWORK("ARP", "arp"),
+	TOP_PROTOCOL("TCP", "tcp"),
+	TOP_PROTOCOL("UDP", "udp"),
+	TOP_PROTOCOL("ICMP", "(icmp or icmp6)"),
+	TOP_PROTOCOL("DNS", "port 53"),
+	TOP_PROTOCOL("HTTP", "tcp port 80"),
+	TOP_PROTOCOL("HTTPS", "tcp port 443"),
+	TOP_PROTOCOL("QUIC", "udp port 443"),
+	TOP_PROTOCOL("SSH", "tcp port 22"),
 };
+
+#define TOP_OTHER "other" /* than the network protocols */
+#define TOP_N_PARTS 2
 
 static const struct top_flows_list {
 	enum top_view view;
@@ -71,7 +87,7 @@ struct top_counter {
 struct top_flows {
 	char *device; /* of a file, else NULL */
 	struct top_counter total;
-	struct top_counter protocols[ARRAY_SIZE(top_protocols)];
+	struct top_counter protocols[ARRAY_SIZE(top_protocols)][TOP_N_PARTS];
 	int lists[ARRAY_SIZE(top_flows_lists)]; /* function ids in the flow of @total; -1: none */
 };
 
@@ -121,47 +137,50 @@ static int top_flows_total(struct top_flows *flows, const char *path, const char
 }
 
 /* Link types differ in what a filter may ask for. What none of them knows is not there. */
-static int top_flows_protocol(
-	struct top_flows *flows, unsigned int i, const char *path, const char *filter)
+static int top_flows_protocol(struct top_flows *flows, unsigned int i, const char *path,
+	const char *filter, struct top_error *ret_error)
 {
-	struct top_counter *counter = &flows->protocols[i];
-	const char *const filters[] = { top_protocols[i].filter, top_protocols[i].simple };
-	char text[MAPI_ERRORSTR_LENGTH];
+	const char *const filters[TOP_N_PARTS] = { top_protocols[i].filter,
+		top_protocols[i].tagged };
 	unsigned int j;
-	int code;
 
-	for (j = 0; j < ARRAY_SIZE(filters) && filters[j]; j++) {
-		if (top_counter_open(counter, flows, path, filter, filters[j]) < 0)
-			return -EINVAL;
-		if (mapi_connect(counter->fd) == 0)
-			return 0;
-		(void)mapi_read_error(&code, text);
+	for (j = 0; j < TOP_N_PARTS; j++) {
+		struct top_counter *counter = &flows->protocols[i][j];
+
+		if (top_counter_open(counter, flows, path, filter, filters[j]) == 0 &&
+			mapi_connect(counter->fd) == 0)
+			continue;
+		(void)mapi_read_error(&ret_error->code, ret_error->text);
 		top_counter_close(counter);
-		if (code != PCAP_BPF_ERR)
+		if (ret_error->code != PCAP_BPF_ERR)
 			return -EINVAL;
 	}
 	return 0;
 }
 
-int top_flows_open(struct top_flows **ret, const char *path, bool live, const char *filter)
+int top_flows_open(struct top_flows **ret, const char *path, bool live, const char *filter,
+	struct top_error *ret_error)
 {
 	struct top_flows *flows = calloc(1, sizeof(*flows));
 	unsigned int i;
 	int r = 0;
 
+	*ret_error = (struct top_error){ .code = MAPI_OUT_OF_MEMORY, .text = "Out of memory" };
 	if (!flows)
 		return -ENOMEM;
 	flows->total.fd = -1;
 	for (i = 0; i < ARRAY_SIZE(top_protocols); i++)
-		flows->protocols[i].fd = -1;
+		flows->protocols[i][0].fd = flows->protocols[i][1].fd = -1;
 	if (!live) {
 		flows->device = mapi_create_offline_device(path, MFF_PCAP);
 		r = flows->device ? 0 : -EINVAL;
 	}
 	if (r == 0)
 		r = top_flows_total(flows, path, filter);
+	if (r < 0)
+		(void)mapi_read_error(&ret_error->code, ret_error->text);
 	for (i = 0; i < ARRAY_SIZE(top_protocols) && r == 0; i++)
-		r = top_flows_protocol(flows, i, path, filter);
+		r = top_flows_protocol(flows, i, path, filter, ret_error);
 	if (r < 0) {
 		top_flows_close(flows);
 		return r;
@@ -177,13 +196,14 @@ int top_flows_start(struct top_flows *flows)
 
 struct top_flows *top_flows_close(struct top_flows *flows)
 {
-	unsigned int i;
+	unsigned int i, j;
 
 	if (!flows)
 		return NULL;
 	top_counter_close(&flows->total);
 	for (i = 0; i < ARRAY_SIZE(top_protocols); i++)
-		top_counter_close(&flows->protocols[i]);
+		for (j = 0; j < TOP_N_PARTS; j++)
+			top_counter_close(&flows->protocols[i][j]);
 	if (flows->device && mapi_delete_offline_device(flows->device) < 0)
 		free(flows->device);
 	free(flows);
@@ -192,12 +212,13 @@ struct top_flows *top_flows_close(struct top_flows *flows)
 
 void top_flows_flush(const struct top_flows *flows)
 {
-	unsigned int i;
+	unsigned int i, j;
 
 	(void)mapi_flush(flows->total.fd);
 	for (i = 0; i < ARRAY_SIZE(top_protocols); i++)
-		if (flows->protocols[i].fd >= 0)
-			(void)mapi_flush(flows->protocols[i].fd);
+		for (j = 0; j < TOP_N_PARTS; j++)
+			if (flows->protocols[i][j].fd >= 0)
+				(void)mapi_flush(flows->protocols[i][j].fd);
 }
 
 static bool top_counter_finished(const struct top_counter *counter)
@@ -212,11 +233,12 @@ static bool top_counter_finished(const struct top_counter *counter)
 
 bool top_flows_finished(const struct top_flows *flows)
 {
-	unsigned int i;
+	unsigned int i, j;
 
 	for (i = 0; i < ARRAY_SIZE(top_protocols); i++)
-		if (!top_counter_finished(&flows->protocols[i]))
-			return false;
+		for (j = 0; j < TOP_N_PARTS; j++)
+			if (!top_counter_finished(&flows->protocols[i][j]))
+				return false;
 	return top_counter_finished(&flows->total);
 }
 
@@ -244,27 +266,50 @@ static void top_flows_loss(int fd, int fid, struct mapi_result_status *status)
 		status->lost_pkts[i] = MAX(status->lost_pkts[i], one.lost_pkts[i]);
 }
 
-static int top_flows_read_protocols(const struct top_flows *flows, struct top_sample *sample)
+static int top_flows_read_protocol(
+	const struct top_flows *flows, unsigned int i, struct top_sample *sample)
 {
 	uint64_t pkts, bytes;
+	unsigned int j;
+	int r = top_table_add(&sample->tables[TOP_VIEW_PROTOCOLS], top_protocols[i].name, 0, 0, 0);
+
+	for (j = 0; j < TOP_N_PARTS && r == 0; j++) {
+		const struct top_counter *counter = &flows->protocols[i][j];
+
+		if (counter->fd < 0)
+			continue;
+		r = top_flows_number(counter->fd, counter->pkts_fid, &pkts);
+		if (r == 0)
+			r = top_flows_number(counter->fd, counter->bytes_fid, &bytes);
+		if (r == 0)
+			r = top_table_add(&sample->tables[TOP_VIEW_PROTOCOLS],
+				top_protocols[i].name, 0, pkts, bytes);
+		top_flows_loss(counter->fd, counter->bytes_fid, &sample->status);
+	}
+	return r;
+}
+
+/* Flows of a live device are not read at one moment, so the rest may seem to be less than nothing.
+ */
+static int top_flows_read_protocols(const struct top_flows *flows, struct top_sample *sample)
+{
+	struct top_table *table = &sample->tables[TOP_VIEW_PROTOCOLS];
+	uint64_t pkts = 0, bytes = 0;
 	unsigned int i;
 	int r = 0;
 
 	for (i = 0; i < ARRAY_SIZE(top_protocols) && r == 0; i++) {
-		const struct top_counter *counter = &flows->protocols[i];
-
-		pkts = bytes = 0;
-		if (counter->fd >= 0) {
-			r = top_flows_number(counter->fd, counter->pkts_fid, &pkts);
-			if (r == 0)
-				r = top_flows_number(counter->fd, counter->bytes_fid, &bytes);
-			top_flows_loss(counter->fd, counter->bytes_fid, &sample->status);
-		}
-		if (r == 0)
-			r = top_table_add(&sample->tables[TOP_VIEW_PROTOCOLS],
-				top_protocols[i].name, 0, pkts, bytes);
+		r = top_flows_read_protocol(flows, i, sample);
+		if (r < 0 || !top_protocols[i].network)
+			continue;
+		pkts += table->rows[i].pkts[0];
+		bytes += table->rows[i].bytes[0];
 	}
-	return r;
+	if (r < 0)
+		return r;
+	return top_table_add(table, TOP_OTHER, 0,
+		sample->total.pkts[0] - MIN(pkts, sample->total.pkts[0]),
+		sample->total.bytes[0] - MIN(bytes, sample->total.bytes[0]));
 }
 
 static int top_flows_read_lists(const struct top_flows *flows, struct top_sample *sample)

@@ -38,15 +38,9 @@ struct top {
 	int signal_fd;
 };
 
-/* Open @flows with a filter. Return: 0, -EINVAL (mapi_read_error()), -ENOMEM. */
-int top_open_flows(struct top *t, const char *filter);
-
-/* Read @sample anew, with rates since the one before. Return: as top_open_flows(). */
+/* Read @sample anew, with rates since the one before. Return: 0, -EINVAL (mapi_read_error()),
+ * -ENOMEM. */
 int top_take_sample(struct top *t);
-
-/* Print this thread's error of the library, which may be about the filter. Return: enum exit_code.
- */
-int top_fail(const char *filter);
 
 /* The number of a signal that has come, 0 if none has. Does not wait. */
 int top_signal(struct top *t);

@@ -59,20 +59,18 @@ static void top_ui_say(struct top_ui *ui, const char *text)
 static void top_ui_filter(struct top_ui *ui)
 {
 	struct top *t = ui->top;
-	struct top_flows *before = t->flows;
+	struct top_flows *flows;
+	struct top_error error;
 	char *filter = strdup(ui->edit);
-	char text[MAPI_ERRORSTR_LENGTH] = "out of memory";
 
 	t->screen.edit = NULL;
-	if (!filter || top_open_flows(t, filter) < 0) {
-		if (filter)
-			(void)mapi_read_error(NULL, text);
-		t->flows = before;
+	if (!filter || top_flows_open(&flows, t->options->input, true, filter, &error) < 0) {
+		top_ui_say(ui, filter ? error.text : "out of memory");
 		free(filter);
-		top_ui_say(ui, text);
 		return;
 	}
-	top_flows_close(before);
+	top_flows_close(t->flows);
+	t->flows = flows;
 	free(t->filter);
 	t->filter = filter;
 	t->has_sample = false;
@@ -264,6 +262,6 @@ int top_run_screen(struct top *t)
 	(void)sigprocmask(SIG_UNBLOCK, &t->signals, NULL);
 	t->screen.edit = t->screen.message = NULL;
 	if (r < 0)
-		return top_fail(NULL);
+		return session_fail(NULL);
 	return !t->options->live && (ui.quit || ui.interrupted) ? EXIT_INTERRUPTED : EXIT_OK;
 }

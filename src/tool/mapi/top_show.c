@@ -287,7 +287,7 @@ void top_show_lines(FILE *out, const struct top_screen *screen, const struct top
 		fprintf(out, "%s\n", plain);
 		if (i == TOP_VIEW_PROTOCOLS)
 			top_show_line(out, &sample->total, "all", rates);
-		for (j = 0; j < table->n_rows && j < max_rows; j++)
+		for (j = 0; j < table->n_rows && (j < max_rows || i == TOP_VIEW_PROTOCOLS); j++)
 			if (i != TOP_VIEW_PROTOCOLS || table->rows[j].pkts[0])
 				top_show_line(out, &table->rows[j], table->rows[j].name, rates);
 	}
