@@ -338,9 +338,45 @@ MAPI_API int mapi_close_flow(int fd);
  */
 MAPI_API int mapi_read_error(int *err_no, char *errorstr);
 
-/* Describe a flow of this process; finished flows too. Return: 0, or -1: 7002 (@info is NULL), 6145
- * (no such flow). */
+/**
+ * mapi_get_flow_info() - describe a flow
+ * @fd: of this process, also a finished one; or the number of a flow that another program of this
+ *      user (of anybody, for an administrator) has at the system daemon
+ *
+ * The flow of another program has no @devid: it is 0.
+ *
+ * Return: 0, or -1: 7002 (@info is NULL), 6145 (no such flow), 9005 (the daemon of a flow of this
+ * process is gone; @info is filled).
+ */
 MAPI_API int mapi_get_flow_info(int fd, mapi_flow_info_t *info);
+
+/**
+ * mapi_get_next_flow_info() - go through flows: those of this process, and those that other
+ * programs of this user (of anybody, for an administrator) have at the system daemon
+ * @fd: the flow with the smallest number above this one is described; begin with 0
+ *
+ * Needs no flow of its own and no right to capture. Flows may come and go meanwhile.
+ *
+ * Return: 0, or -1: 7002 (@info is NULL), 6149 (there is none).
+ */
+MAPI_API int mapi_get_next_flow_info(int fd, mapi_flow_info_t *info);
+
+/**
+ * mapi_get_device_info() - describe a live device
+ * @devid: a number that mapi_get_next_device_info() gave
+ * @info:  filled; name is that of the driver, link_speed is in Mbit/s (0: unknown), alias and
+ *         description are those of the configuration, or empty
+ *
+ * The devices are those of the system daemon, or without one those of this machine. Needs no flow
+ * and no right to capture.
+ *
+ * Return: 0, or -1: 7002 (@info is NULL), 6157 (no such device), 5124 (no daemon).
+ */
+MAPI_API int mapi_get_device_info(int devid, mapi_device_info_t *info);
+
+/* The same for the device with the smallest number above @devid; begin with 0. Return: 0, or -1:
+ * 7002 (@info is NULL), 6157 (there is none), 5124 (no daemon). */
+MAPI_API int mapi_get_next_device_info(int devid, mapi_device_info_t *info);
 
 /* Elements that mapi_read_results() gives; 1 for local flows. -1: 6145. */
 MAPI_API int mapi_get_scope_size(int fd);

@@ -43,6 +43,7 @@
 int client_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int client_fail_error(const struct error *err); /* the same; 6142 if @err is empty */
 void client_clear_error(void);
+int client_error_code(void); /* 0: none */
 
 /* ---- the engine behind the socket (engine.c, start.c) ---- */
 
@@ -75,6 +76,9 @@ void client_unlock(struct client_lock *lock);
  * before a fork by a parent that still lives. */
 int client_enter(void);
 
+/* The same in calls that need nothing to be created before. */
+int client_enter_freely(void);
+
 /* First thing where something is created: whose handles are these? Under the lock. Return: 0, or -1
  * with this thread's error. */
 int client_begin(void);
@@ -86,6 +90,11 @@ struct engine *client_engine(void);
 /* Who captures: the system daemon if there is one that serves this program, else the private one.
  * Under the lock. Return: NULL with this thread's error. */
 struct engine *client_live_engine(void);
+
+/* Who knows what is captured: as client_live_engine(), and if that does not serve this user, by the
+ * socket for those who look. @needs_system: NULL without an error if there is only a private one,
+ * which is not started. Under the lock. Return: NULL with this thread's error. */
+struct engine *client_list_engine(bool needs_system);
 
 /* Whether the daemon is gone; asks the kernel. Any thread. */
 bool engine_is_lost(struct engine *engine);
@@ -109,11 +118,12 @@ const void *engine_results(const struct engine *engine, uint64_t offset_bytes, u
  * system_connect() - connect to the system daemon
  * @ret_fd:       the connection
  * @ret_explicit: the user wants this daemon and no other (MAPI_SOCKET)
+ * @only_looks:   by the socket for those who look, which every user may use
  *
- * Return: 0; -ENOENT: there is none that this program could use, but a private daemon will do; -1
- * with this thread's error.
+ * Return: 0; -ENOENT: there is none that this program could use, but a private daemon will do;
+ * -EACCES with this thread's error: there is one, for others; -1 with this thread's error.
  */
-int system_connect(int *ret_fd, bool *ret_explicit);
+int system_connect(int *ret_fd, bool *ret_explicit, bool only_looks);
 
 /* Start a private daemon. @ret_fd: our end. Return: 0, or -1 with this thread's error. */
 int private_start(int *ret_fd);
@@ -225,6 +235,17 @@ enum client_outcome {
 };
 int client_next_record(struct flow *flow, struct applied *applied, bool no_wait,
 	const void **ret_record, size_t *ret_bytes);
+
+/* The flow of this program with the smallest descriptor above @fd. Return: 0: there is none. */
+int flow_next(int fd);
+
+/* Whether number @id of the engine is a flow of this program. */
+bool flow_is_own(const struct engine *engine, uint32_t id);
+
+/* ---- lists (list.c) ---- */
+
+/* A flow of another program. Return: 0, or -1 with this thread's error. */
+int list_flow_info(int fd, mapi_flow_info_t *ret);
 
 /* After fork: the child's copies of all flows are dismantled. Under the lock. */
 void flow_forget_all(void);

@@ -35,6 +35,11 @@ void client_clear_error(void)
 	client_last_error.text[0] = '\0';
 }
 
+int client_error_code(void)
+{
+	return client_last_error.code;
+}
+
 int mapi_read_error(int *err_no, char *errorstr)
 {
 	if (!err_no && !errorstr)

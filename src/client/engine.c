@@ -35,6 +35,7 @@ static struct client {
 	_Atomic pid_t fork_grandparent; /* CLIENT_NEVER: it does not own them, whatever happens */
 	struct engine *current; /* the private daemon */
 	struct engine *system;
+	struct engine *looking; /* at the system daemon, which does not serve this user */
 	struct engine *old; /* lost ones that flows still use */
 	void *arena_bytes;
 	struct wire_arena arena;
@@ -129,6 +130,11 @@ int client_enter(void)
 		return client_fail(MAPI_INIT_ERROR,
 			"flows belong to the process that created them, not to its child");
 	return 0;
+}
+
+int client_enter_freely(void)
+{
+	return atomic_load(&client.is_initialised) ? client_enter() : 0;
 }
 
 /* ---- one engine ---- */
@@ -387,6 +393,7 @@ static void client_forget(void)
 	device_forget_all();
 	client_retire(&client.current);
 	client_retire(&client.system);
+	client_retire(&client.looking);
 	/* One may have users left, in a callback that has called fork(). */
 	for (struct engine *engine = client.old; engine; engine = engine->next) {
 		client.last_fd = MAX(client.last_fd, engine->fd_last);
@@ -446,23 +453,61 @@ struct engine *client_engine(void)
 	return client.current;
 }
 
-struct engine *client_live_engine(void)
+/* @ret: the system daemon. Return: 0, -ENOENT: a private one will do, -EACCES or -1 with this
+ * thread's error. */
+static int client_find_system(struct engine **ret)
 {
 	bool is_explicit;
 	int fd, r;
 
 	if (client_begin() < 0)
-		return NULL;
-	if (client.system && !engine_is_lost(client.system))
-		return client.system;
-	client_retire(&client.system);
-	client_reap();
-	r = system_connect(&fd, &is_explicit);
-	if (r == 0 && engine_new(&client.system, fd, true) == 0)
-		return client.system;
-	/* One of another version, or of another network namespace, is as good as none. */
-	if (r == -1 || (r == 0 && is_explicit))
-		return NULL;
+		return -1;
+	if (!client.system || engine_is_lost(client.system)) {
+		client_retire(&client.system);
+		client_reap();
+		r = system_connect(&fd, &is_explicit, false);
+		if (r < 0)
+			return r;
+		if (engine_new(&client.system, fd, true) < 0) {
+			if (is_explicit)
+				return -1;
+			/* One of another version, or of another network namespace, is as good as
+			 * none. */
+			client_clear_error();
+			return -ENOENT;
+		}
+	}
+	*ret = client.system;
+	return 0;
+}
+
+struct engine *client_live_engine(void)
+{
+	struct engine *engine = NULL;
+
+	return client_find_system(&engine) == -ENOENT ? client_engine() : engine;
+}
+
+struct engine *client_list_engine(bool needs_system)
+{
+	struct engine *engine = NULL;
+	bool is_explicit;
+	int fd, r = client_find_system(&engine);
+
+	if (r == -ENOENT && !needs_system)
+		return client_engine();
+	if (r != -EACCES)
+		return engine;
+	if (!client.looking || engine_is_lost(client.looking)) {
+		client_retire(&client.looking);
+		client_reap();
+		/* Without such a socket the other one's error says what is missing. */
+		if (system_connect(&fd, &is_explicit, true) < 0)
+			return NULL;
+		client_clear_error();
+		if (engine_new(&client.looking, fd, true) < 0)
+			return NULL;
+	}
 	client_clear_error();
-	return client_engine();
+	return client.looking;
 }

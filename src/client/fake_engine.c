@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #define FAKE_AREA_BYTES (1u << 20)
 
@@ -18,12 +19,14 @@ struct fake_apply fake_last_apply;
 _Atomic unsigned int fake_n_engines, fake_n_closed;
 uint64_t fake_hello_seed, fake_hello_workers, fake_hello_batch_pkts;
 bool fake_start_fails;
+const struct fake_listed *fake_devices, *fake_flows;
 
 static struct fake {
 	struct wire_conn *conn;
 	pthread_t thread;
 	bool is_running;
 	int kill_fd;
+	int listening_fd; /* -1: private */
 	unsigned char *area;
 	int area_fd;
 	size_t area_used;
@@ -262,11 +265,12 @@ static void fake_device_open(const Wire__Request *request)
 	Wire__DeviceReply body = WIRE__DEVICE_REPLY__INIT;
 	int fd;
 
-	if (wire_conn_take_fds(fake.conn, &fd, 1) < 0) {
+	if (wire_conn_take_fds(fake.conn, &fd, 1) == 0) {
+		close(fd);
+	} else if (strncmp(request->device_open->name, "fake", 4) != 0) {
 		fake_reply_error(request->id, 3200, "");
 		return;
 	}
-	close(fd);
 	reply.id = request->id;
 	reply.result_case = WIRE__REPLY__RESULT_DEVICE;
 	reply.device = &body;
@@ -379,6 +383,61 @@ static void fake_flow_error(const Wire__Request *request)
 	fake_reply(&reply, NULL, 0);
 }
 
+/* Return: NULL with an error reply. */
+static const struct fake_listed *fake_find_listed(
+	uint64_t request_id, const struct fake_listed *list, int id, bool next, int code)
+{
+	for (; list && list->id; list++)
+		if (next ? list->id > id : list->id == id)
+			return list;
+	fake_reply_error(request_id, code, "not in the list");
+	return NULL;
+}
+
+static void fake_list_device(const Wire__Request *request)
+{
+	const struct fake_listed *found = fake_find_listed(request->id, fake_devices,
+		request->list_device->id, request->list_device->next, MAPI_DEVICE_INFO_ERR);
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__ListedDevice body = WIRE__LISTED_DEVICE__INIT;
+
+	if (!found)
+		return;
+	body.id = found->id;
+	body.device = (char *)(uintptr_t)found->device;
+	body.driver = (char *)(uintptr_t) "fake";
+	body.alias = (char *)(uintptr_t)found->alias;
+	body.description = (char *)(uintptr_t) "a device";
+	body.link_speed_mbps = found->functions;
+	body.vlan = true;
+	reply.id = request->id;
+	reply.result_case = WIRE__REPLY__RESULT_LISTED_DEVICE;
+	reply.listed_device = &body;
+	fake_reply(&reply, NULL, 0);
+}
+
+static void fake_list_flow(const Wire__Request *request)
+{
+	const Wire__ListFlow *list = request->list_flow;
+	const struct fake_listed *found = fake_find_listed(request->id, fake_flows, (int)list->id,
+		list->next, list->next ? MAPI_FLOW_INFO_ERR : MAPI_INVALID_FLOW);
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__ListedFlow body = WIRE__LISTED_FLOW__INIT;
+
+	if (!found)
+		return;
+	body.id = (uint32_t)found->id;
+	body.uid = 4711;
+	body.device = (char *)(uintptr_t)found->device;
+	body.functions = found->functions;
+	body.start_ns = 7000000000u;
+	body.status = FLOW_ACTIVE;
+	reply.id = request->id;
+	reply.result_case = WIRE__REPLY__RESULT_LISTED_FLOW;
+	reply.listed_flow = &body;
+	fake_reply(&reply, NULL, 0);
+}
+
 /* Return: false to end. */
 static bool fake_misbehave(Wire__Request *request, enum fake_fault fault)
 {
@@ -436,6 +495,12 @@ static bool fake_answer(Wire__Request *request)
 	case WIRE__REQUEST__CALL_FLOW_ERROR:
 		fake_flow_error(request);
 		return true;
+	case WIRE__REQUEST__CALL_LIST_DEVICE:
+		fake_list_device(request);
+		return true;
+	case WIRE__REQUEST__CALL_LIST_FLOW:
+		fake_list_flow(request);
+		return true;
 	case WIRE__REQUEST__CALL_FLOW_CLOSE:
 		atomic_fetch_add(&fake_n_closed, 1);
 		fake_reply_done(request->id);
@@ -446,11 +511,12 @@ static bool fake_answer(Wire__Request *request)
 	}
 }
 
-static void *fake_run(void *data)
+/* One connection. Return: false: the engine is to end. */
+static bool fake_serve(void)
 {
 	struct pollfd pollfds[] = { { .fd = wire_conn_fd(fake.conn), .events = POLLIN },
 		{ .fd = fake.kill_fd, .events = POLLIN } };
-	bool goes_on = true;
+	bool goes_on = true, is_killed = false;
 
 	while (goes_on) {
 		const uint8_t *frame;
@@ -459,7 +525,8 @@ static void *fake_run(void *data)
 
 		if (r == WIRE_E_AGAIN) {
 			(void)poll(pollfds, 2, -1);
-			goes_on = !pollfds[1].revents;
+			is_killed = pollfds[1].revents != 0;
+			goes_on = !is_killed;
 		} else if (r == 0) {
 			Wire__Request *request = wire__request__unpack(NULL, n_bytes, frame);
 
@@ -471,6 +538,27 @@ static void *fake_run(void *data)
 		}
 	}
 	(void)shutdown(wire_conn_fd(fake.conn), SHUT_RDWR);
+	return !is_killed;
+}
+
+static void *fake_run(void *data)
+{
+	struct pollfd pollfds[] = { { .fd = fake.listening_fd, .events = POLLIN },
+		{ .fd = fake.kill_fd, .events = POLLIN } };
+
+	if (fake.listening_fd < 0) {
+		(void)fake_serve();
+		return data;
+	}
+	do {
+		fake.conn = wire_conn_free(fake.conn);
+		(void)poll(pollfds, 2, -1);
+		if (pollfds[1].revents)
+			break;
+		assert(wire_conn_new(&fake.conn,
+			       accept4(fake.listening_fd, NULL, NULL, SOCK_CLOEXEC)) == 0);
+	} while (fake_serve());
+	/* First the socket, then the connection: who notices its end finds nobody. */
 	return data;
 }
 
@@ -480,7 +568,9 @@ void fake_engine_kill(void)
 
 	if (!fake.is_running)
 		return;
-	(void)!write(fake.kill_fd + 1, &one, sizeof(one)); /* see private_start() */
+	if (fake.listening_fd >= 0)
+		(void)shutdown(fake.listening_fd, SHUT_RDWR);
+	(void)!write(fake.kill_fd + 1, &one, sizeof(one)); /* see fake_start() */
 	pthread_join(fake.thread, NULL);
 	fake.is_running = false;
 	for (unsigned int i = 0; i < fake.n_rings; i++)
@@ -490,6 +580,8 @@ void fake_engine_kill(void)
 	close(fake.area_fd);
 	close(fake.kill_fd);
 	close(fake.kill_fd + 1);
+	if (fake.listening_fd >= 0)
+		close(fake.listening_fd);
 	fake = (struct fake){ .fault_call = fake.fault_call, .fault = fake.fault };
 }
 
@@ -498,22 +590,17 @@ void fake_engine_forget(void)
 	fake = (struct fake){ .n_rings = 0 };
 }
 
-/* Instead of start.c. */
-int private_start(int *ret_fd)
+static void fake_start(struct wire_conn *conn, int listening_fd)
 {
-	int sockets[2], pipes[2];
+	int pipes[2];
 
-	if (fake_start_fails)
-		return client_fail(MCOM_INIT_SOCKET_ERROR, "not today");
-	fake_engine_kill(); /* a dead one still has its memory */
-	atomic_fetch_add(&fake_n_engines, 1);
-	assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) == 0);
 	assert(pipe2(pipes, O_CLOEXEC) == 0);
 	fake.kill_fd = fcntl(pipes[0], F_DUPFD_CLOEXEC, 500);
 	assert(dup3(pipes[1], fake.kill_fd + 1, O_CLOEXEC) >= 0);
 	close(pipes[0]);
 	close(pipes[1]);
-	assert(wire_conn_new(&fake.conn, sockets[1]) == 0);
+	fake.conn = conn;
+	fake.listening_fd = listening_fd;
 	fake.area_fd = memfd_create("results", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	assert(ftruncate(fake.area_fd, FAKE_AREA_BYTES) == 0);
 	assert(fcntl(fake.area_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0);
@@ -522,8 +609,37 @@ int private_start(int *ret_fd)
 	assert(fake.area != MAP_FAILED);
 	assert(pthread_create(&fake.thread, NULL, fake_run, NULL) == 0);
 	fake.is_running = true;
+}
+
+/* Instead of start.c. */
+int private_start(int *ret_fd)
+{
+	struct wire_conn *conn;
+	int sockets[2];
+
+	if (fake_start_fails)
+		return client_fail(MCOM_INIT_SOCKET_ERROR, "not today");
+	fake_engine_kill(); /* a dead one still has its memory */
+	atomic_fetch_add(&fake_n_engines, 1);
+	assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) == 0);
+	assert(wire_conn_new(&conn, sockets[1]) == 0);
+	fake_start(conn, -1);
 	*ret_fd = sockets[0];
 	return 0;
+}
+
+void fake_system_start(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	fake_engine_kill();
+	atomic_fetch_add(&fake_n_engines, 1);
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	(void)unlink(path);
+	assert(bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0);
+	assert(listen(fd, 8) == 0);
+	fake_start(NULL, fd);
 }
 
 /* ---- what tests do to it, while it waits for a request ---- */

@@ -49,6 +49,23 @@ extern _Atomic unsigned int fake_n_closed; /* flows closed so far */
 extern uint64_t fake_hello_seed, fake_hello_workers, fake_hello_batch_pkts;
 extern bool fake_start_fails;
 
+/**
+ * fake_system_start() - be the system daemon
+ * @path: of the socket to listen on; MAPI_SOCKET says it to the library. One connection at a time
+ *
+ * Live devices exist if their name begins with "fake".
+ */
+void fake_system_start(const char *path);
+
+/* What it lists. */
+struct fake_listed {
+	int id;
+	const char *device;
+	const char *alias;
+	unsigned int functions;
+};
+extern const struct fake_listed *fake_devices, *fake_flows; /* to an id of 0; NULL: none */
+
 /* End the current engine as a crash would, and wait for its thread. */
 void fake_engine_kill(void);
 

@@ -46,6 +46,31 @@ struct flow *flow_get(int fd)
 	return NULL;
 }
 
+int flow_next(int fd)
+{
+	int next_fd = 0;
+
+	for (unsigned int i = 0; i < CLIENT_FLOWS_MAX; i++) {
+		const struct flow *flow = atomic_load(&flow_table.slots[i]);
+		int other_fd = flow ? atomic_load(&flow->fd) : 0;
+
+		if (other_fd > 0 && other_fd > fd && (next_fd == 0 || other_fd < next_fd))
+			next_fd = other_fd;
+	}
+	return next_fd;
+}
+
+bool flow_is_own(const struct engine *engine, uint32_t id)
+{
+	for (unsigned int i = 0; i < CLIENT_FLOWS_MAX; i++) {
+		const struct flow *flow = atomic_load(&flow_table.slots[i]);
+
+		if (flow && flow->engine == engine && flow->id == id)
+			return true;
+	}
+	return false;
+}
+
 static void flow_close_events(struct flow *flow)
 {
 	int event_fd = atomic_exchange(&flow->event_fd, -1);

@@ -92,20 +92,13 @@ bool flow_finished(struct flow *flow)
 	return status_copy(flow, &head) && head.status == FLOW_FINISHED;
 }
 
-int mapi_get_flow_info(int fd, mapi_flow_info_t *info)
+static int status_flow_info(struct flow *flow, mapi_flow_info_t *info)
 {
-	_cleanup_(flow_putp) struct flow *flow = NULL;
 	struct results_flow head = { .seq = 0 };
 
-	if (!info)
-		return client_fail(
-			MFUNCT_INVALID_ARGUMENT_2, "the place for the information is NULL");
-	flow = status_flow(fd);
-	if (!flow)
-		return -1;
 	*info = (mapi_flow_info_t){
 		.uid = getuid(),
-		.fd = fd,
+		.fd = atomic_load(&flow->fd),
 		.devid = flow->device_number,
 		.num_functions = atomic_load(&flow->n_functions),
 	};
@@ -119,6 +112,19 @@ int mapi_get_flow_info(int fd, mapi_flow_info_t *info)
 	info->end = (time_t)(head.end_ns / 1000000000u);
 	info->status = status_of(&head);
 	return 0;
+}
+
+int mapi_get_flow_info(int fd, mapi_flow_info_t *info)
+{
+	_cleanup_(flow_putp) struct flow *flow = NULL;
+
+	if (!info)
+		return client_fail(
+			MFUNCT_INVALID_ARGUMENT_2, "the place for the information is NULL");
+	if (client_enter_freely() < 0)
+		return -1;
+	flow = flow_get(fd);
+	return flow ? status_flow_info(flow, info) : list_flow_info(fd, info);
 }
 
 int mapi_get_scope_size(int fd)

@@ -2,6 +2,8 @@
 /*
  * Finding the system daemon. MAPI_SOCKET names its socket, and then no other will do; if it is set
  * but empty, there is no system daemon for this program.
+ *
+ * Beside it the daemon has a socket for programs that only look, which every user may use.
  */
 #include <fcntl.h>
 #include <grp.h>
@@ -27,6 +29,7 @@ static bool system_may_capture(void)
 	return data[CAP_TO_INDEX(CAP_NET_RAW)].effective & CAP_TO_MASK(CAP_NET_RAW);
 }
 
+/* Return: -EACCES with this thread's error. */
 static int system_refused(const char *path)
 {
 	char bytes[4096], number[32];
@@ -34,22 +37,42 @@ static int system_refused(const char *path)
 	const char *name = number;
 	struct stat st;
 
-	if (stat(path, &st) < 0)
-		return client_fail(MAPI_NO_PERMISSION,
+	if (stat(path, &st) < 0) {
+		client_fail(MAPI_NO_PERMISSION,
 			"you may neither capture nor use the system daemon (%s): ask its "
 			"administrator",
 			path);
+		return -EACCES;
+	}
 	(void)snprintf(number, sizeof(number), "%u", st.st_gid);
 	if (getgrgid_r(st.st_gid, &group, bytes, sizeof(bytes), &found) == 0 && found)
 		name = found->gr_name;
-	return client_fail(MAPI_NO_PERMISSION,
+	client_fail(MAPI_NO_PERMISSION,
 		"only members of the group '%s' may use the system daemon: usermod -aG %s USER, "
-		"then "
-		"log in again",
+		"then log in again",
 		name, name);
+	return -EACCES;
 }
 
-int system_connect(int *ret_fd, bool *ret_explicit)
+/* The path of the daemon's socket. @set: MAPI_SOCKET, or NULL. Return: false: it is too long. */
+static bool system_path(char *ret, size_t ret_bytes, const char *set, bool only_looks)
+{
+	size_t len = set ? strlen(set) : 0;
+	int n;
+
+	if (!set)
+		n = snprintf(ret, ret_bytes, "%s",
+			only_looks ? MAPI_READ_ONLY_SOCKET_PATH : MAPI_SOCKET_PATH);
+	else if (!only_looks)
+		n = snprintf(ret, ret_bytes, "%s", set);
+	else if (len > 5 && strcmp(set + len - 5, ".sock") == 0)
+		n = snprintf(ret, ret_bytes, "%.*s-read.sock", (int)(len - 5), set);
+	else
+		n = snprintf(ret, ret_bytes, "%s-read", set);
+	return n < (int)ret_bytes;
+}
+
+int system_connect(int *ret_fd, bool *ret_explicit, bool only_looks)
 {
 	const char *set = secure_getenv("MAPI_SOCKET");
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -59,8 +82,7 @@ int system_connect(int *ret_fd, bool *ret_explicit)
 	*ret_explicit = set && *set;
 	if (set && !*set)
 		return -ENOENT;
-	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s",
-		    *ret_explicit ? set : MAPI_SOCKET_PATH) >= (int)sizeof(address.sun_path))
+	if (!system_path(address.sun_path, sizeof(address.sun_path), set, only_looks))
 		return client_fail(MCOM_INIT_SOCKET_ERROR,
 			"MAPI_SOCKET is longer than the path of a socket can be (%zu)",
 			sizeof(address.sun_path) - 1);
@@ -76,7 +98,7 @@ int system_connect(int *ret_fd, bool *ret_explicit)
 		fd = -1;
 		return 0;
 	}
-	if (errno == EACCES && (*ret_explicit || !system_may_capture()))
+	if (errno == EACCES && (*ret_explicit || only_looks || !system_may_capture()))
 		return system_refused(address.sun_path);
 	if (*ret_explicit)
 		return client_fail(MCOM_INIT_SOCKET_ERROR,

@@ -33,6 +33,7 @@ int main(int argc, char **argv)
 	const char *expression = "tcp";
 	char path[8] = "/tmp/x";
 	mapi_flow_info_t info;
+	mapi_device_info_t device;
 	mapi_results_t *result;
 	struct mapi_result_status status;
 	struct mapipkt *pkt;
@@ -60,6 +61,8 @@ int main(int argc, char **argv)
 	value = (unsigned long long *)mapi_read_results(fd, fid, MAPI_COPY);
 	value = (unsigned long long *)mapi_read_results(fd, fid, MAPI_REF);
 	code += mapi_get_flow_info(fd, &info) + mapi_get_scope_size(fd) + mapi_is_remote(fd);
+	code += mapi_get_next_flow_info(fd, &info) + mapi_get_device_info(0, &device);
+	code += mapi_get_next_device_info(-1, &device) + device.id;
 	status.sz = sizeof(status);
 	code += mapi_result_status(fd, fid, 0, &status) + mapi_flush(fd) + mapi_fileno(fd, fid);
 	code += mapi_describe_next_function(mapi_describe_function("X")) != NULL;

@@ -66,7 +66,7 @@ static void test_calls_before_any_creation(void **state)
 	assert_error(MAPI_INIT_ERROR);
 	assert_int_equal(mapi_close_flow(1), -1);
 	assert_error(MAPI_INIT_ERROR);
-	assert_int_equal(mapi_get_flow_info(1, &info), -1);
+	assert_int_equal(mapi_result_status(1, 1, 0, NULL), -1);
 	assert_error(MAPI_INIT_ERROR);
 	assert_int_equal(mapi_start_offline_device("x"), -1);
 	assert_error(MAPI_INIT_ERROR);
@@ -77,6 +77,9 @@ static void test_calls_before_any_creation(void **state)
 	assert_int_equal(mapi_create_offline_flow(path, MFF_PCAP), -1);
 	assert_error(MCOM_INIT_SOCKET_ERROR);
 	fake_start_fails = false;
+	/* It needs no flow: there is none of another program. */
+	assert_int_equal(mapi_get_flow_info(1, &info), -1);
+	assert_error(MAPI_INVALID_FLOW);
 }
 
 static void test_environment(void **state)
