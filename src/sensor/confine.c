@@ -14,10 +14,12 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <pwd.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -194,19 +196,19 @@ static const char confine_refused[] =
 	"unlink unlinkat mkdir mkdirat rmdir truncate truncate64 creat setxattr lsetxattr "
 	"fsetxattr setsid setpgid ";
 
-static const int confine_sockets[][2] = { { AF_UNIX, SOCK_STREAM }, { AF_UNIX, SOCK_DGRAM },
+static const uint32_t confine_sockets[][2] = { { AF_UNIX, SOCK_STREAM }, { AF_UNIX, SOCK_DGRAM },
 	{ AF_UNIX, SOCK_SEQPACKET }, { AF_INET, SOCK_STREAM }, { AF_INET, SOCK_DGRAM },
 	{ AF_INET6, SOCK_STREAM }, { AF_INET6, SOCK_DGRAM } };
 
 /* Questions about terminals, descriptors and interfaces; nothing that types into a terminal. */
-static const unsigned long confine_ioctls[] = { TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX,
-	FIONCLEX, SIOCOUTQ, SIOCGSTAMP, SIOCGSTAMPNS, SIOCGIFNAME, SIOCGIFINDEX, SIOCGIFCONF,
-	SIOCGIFFLAGS, SIOCGIFADDR, SIOCGIFNETMASK, SIOCGIFBRDADDR, SIOCGIFDSTADDR, SIOCGIFMTU,
-	SIOCGIFHWADDR, SIOCGIFTXQLEN, SIOCETHTOOL, SIOCGIFVLAN };
+static const uint32_t confine_ioctls[] = { TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX, FIONCLEX,
+	SIOCOUTQ, SIOCGSTAMP, SIOCGSTAMPNS, SIOCGIFNAME, SIOCGIFINDEX, SIOCGIFCONF, SIOCGIFFLAGS,
+	SIOCGIFADDR, SIOCGIFNETMASK, SIOCGIFBRDADDR, SIOCGIFDSTADDR, SIOCGIFMTU, SIOCGIFHWADDR,
+	SIOCGIFTXQLEN, SIOCETHTOOL, SIOCGIFVLAN };
 
-static const int confine_prctls[] = { PR_SET_NAME, PR_GET_NAME, PR_SET_PDEATHSIG, PR_GET_PDEATHSIG,
-	PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS, PR_GET_DUMPABLE, PR_SET_TIMERSLACK,
-	PR_GET_SECCOMP, PR_CAPBSET_READ, PR_SET_VMA };
+static const uint32_t confine_prctls[] = { PR_SET_NAME, PR_GET_NAME, PR_SET_PDEATHSIG,
+	PR_GET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS, PR_GET_DUMPABLE,
+	PR_SET_TIMERSLACK, PR_GET_SECCOMP, PR_CAPBSET_READ, PR_SET_VMA };
 
 /* @names: with a space behind each. */
 static int confine_add_names(scmp_filter_ctx filter, uint32_t action, const char *names)
@@ -237,41 +239,54 @@ static int confine_add_numbers(scmp_filter_ctx filter)
 	return 0;
 }
 
+/* Of argument @arg the low 32 bits that @mask selects are @value; the kernel looks at no more. */
+static struct scmp_arg_cmp confine_bits(unsigned int arg, uint32_t mask, uint32_t value)
+{
+	return (struct scmp_arg_cmp){
+		.arg = arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value
+	};
+}
+
+static struct scmp_arg_cmp confine_is(unsigned int arg, uint32_t value)
+{
+	return confine_bits(arg, UINT32_MAX, value);
+}
+
 /* Files are only read; descriptors to write to come from clients. */
 static int confine_add_opens(scmp_filter_ctx filter)
 {
-	const scmp_datum_t writing = O_ACCMODE | O_CREAT | O_TRUNC;
-	int r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
-		SCMP_A2_32(SCMP_CMP_MASKED_EQ, writing, O_RDONLY));
+	const uint32_t writing = O_ACCMODE | O_CREAT | O_TRUNC, refused = SCMP_ACT_ERRNO(EACCES);
+	int r = seccomp_rule_add(
+		filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, confine_bits(2, writing, O_RDONLY));
 
 	if (r == 0)
-		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(openat), 1,
-			SCMP_A2_32(SCMP_CMP_MASKED_EQ, O_WRONLY, O_WRONLY));
+		r = seccomp_rule_add(
+			filter, refused, SCMP_SYS(openat), 1, confine_bits(2, O_WRONLY, O_WRONLY));
 	if (r == 0)
-		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(openat), 1,
-			SCMP_A2_32(SCMP_CMP_MASKED_EQ, O_RDWR, O_RDWR));
+		r = seccomp_rule_add(
+			filter, refused, SCMP_SYS(openat), 1, confine_bits(2, O_RDWR, O_RDWR));
 	if (r == 0)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(open), 1,
-			SCMP_A1_32(SCMP_CMP_MASKED_EQ, writing, O_RDONLY));
+			confine_bits(1, writing, O_RDONLY));
 	return r;
 }
 
 static int confine_add_sockets(scmp_filter_ctx filter)
 {
-	const scmp_datum_t kind = 0xf; /* the rest are SOCK_CLOEXEC and SOCK_NONBLOCK */
+	const uint32_t kind = 0xf; /* the rest are SOCK_CLOEXEC and SOCK_NONBLOCK */
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(confine_sockets); i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-			SCMP_A0_32(SCMP_CMP_EQ, (scmp_datum_t)confine_sockets[i][0]),
-			SCMP_A1_32(SCMP_CMP_MASKED_EQ, kind, (scmp_datum_t)confine_sockets[i][1]));
+			confine_is(0, confine_sockets[i][0]),
+			confine_bits(1, kind, confine_sockets[i][1]));
 	/* The resolver and if_nametoindex() ask the kernel for addresses and interfaces. */
 	if (r == 0)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-			SCMP_A0_32(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2_32(SCMP_CMP_EQ, 0));
+			confine_is(0, AF_NETLINK), confine_is(2, NETLINK_ROUTE));
 	if (r == 0)
 		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
-			SCMP_A0_32(SCMP_CMP_EQ, AF_PACKET));
+			confine_is(0, AF_PACKET));
 	return r;
 }
 
@@ -281,15 +296,15 @@ static int confine_add_arguments(scmp_filter_ctx filter)
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(confine_ioctls); i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-			SCMP_A1_32(SCMP_CMP_EQ, confine_ioctls[i]));
+			confine_is(1, confine_ioctls[i]));
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(confine_prctls); i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-			SCMP_A0_32(SCMP_CMP_EQ, (scmp_datum_t)confine_prctls[i]));
+			confine_is(0, confine_prctls[i]));
 	/* Threads and processes, but no namespaces. clone3() keeps its flags in memory, where no
 	 * filter sees them: it does not exist, and the C library takes clone(). */
 	if (r == 0)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-			SCMP_A0_32(SCMP_CMP_MASKED_EQ, CONFINE_CLONE_NEW, 0));
+			confine_bits(0, CONFINE_CLONE_NEW, 0));
 	return r;
 }
 

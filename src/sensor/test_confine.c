@@ -393,6 +393,7 @@ static int try_compile(void)
 	struct compiler *compiler;
 	struct filter_program *program;
 	struct error err = ERROR_INIT;
+	_Atomic bool cancel = false;
 	int r;
 
 	assert(compiler_new(&compiler) == 0);
@@ -403,8 +404,7 @@ static int try_compile(void)
 		(void)fprintf(stderr, "%s\n", err.text);
 	assert(r == 0);
 	filter_program_free(program);
-	r = compiler_wait(
-		compiler, "ip6 and port ssh", 1, &(_Atomic bool){ false }, &program, &err);
+	r = compiler_wait(compiler, "ip6 and port ssh", 1, &cancel, &program, &err);
 	assert(r == 0);
 	filter_program_free(program);
 	compiler_free(compiler);

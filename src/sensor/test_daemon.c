@@ -143,6 +143,7 @@ int test_daemon_teardown(void **state)
 	char path[96];
 
 	(void)snprintf(path, sizeof(path), "%s/run", test_daemon.directory);
-	assert_int_equal(rmdir(path), 0); /* nothing is left there */
+	/* Nothing is left there; it is not there if all tests were skipped. */
+	assert_true(rmdir(path) == 0 || errno == ENOENT);
 	return rmdir(test_daemon.directory);
 }
