@@ -6,10 +6,17 @@
 #ifndef MAPI_BASE_LOG_H
 #define MAPI_BASE_LOG_H
 
+#include <stdbool.h>
 #include <syslog.h>
 
 /* Set once at start, before threads exist: messages above @level are dropped. */
 void log_open(const char *program, int level);
+
+/* From now on append to a file. Return: 0, negative errno. */
+int log_to_file(const char *path);
+
+/* From now on to the system's log (syslog(3)), unless a file is in use. Return: whether it is. */
+bool log_to_system(void);
 
 void log_event(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "background.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "config/config.h"
@@ -97,7 +98,7 @@ static void mapid_note(void *context, unsigned int line, const char *text)
 }
 
 /* @path: NULL: the usual file, or, if there is none, the built-in configuration. */
-static int mapid_system(const char *path)
+static int mapid_system(const char *path, bool background)
 {
 	_cleanup_(config_freep) struct config *config = NULL;
 	const char *usual = config_default_path();
@@ -111,6 +112,13 @@ static int mapid_system(const char *path)
 		log_event(LOG_ERR, "%s", err.code ? err.text : strerror(-r));
 		return 1;
 	}
+	if (config->logfile) {
+		r = log_to_file(config->logfile);
+		if (r < 0)
+			return log_errno(LOG_ERR, r, "%s", config->logfile) < 0;
+	}
+	if (background && background_enter() < 0)
+		return 1;
 	mapid_raise_limit();
 	return parent_run(config, engine_run_system) < 0;
 }
@@ -162,6 +170,5 @@ int main(int argc, char **argv)
 		mapid_usage(stderr);
 		return 2;
 	}
-	(void)background;
-	return mapid_system(path);
+	return mapid_system(path, background);
 }
