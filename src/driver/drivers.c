@@ -6,6 +6,7 @@
 
 static const struct driver *const drivers[] = {
 	&driver_file,
+	&driver_afpacket,
 };
 
 const struct driver *driver_find(const struct driver_open_args *args)

@@ -36,6 +36,7 @@ enum packet_flag {
  * @ifindex:    capture interface: its number within the capture file, or the kernel's
  * @is_live:    @flags, @wire_pkts and @all_wire_bytes are valid; else each packet is one packet on
  *              the wire, of wire_bytes, and nothing more is known of it
+ * @has_super:  ... and some of @wire_pkts are more than 1
  * @flags:      PACKET_*
  * @wire_pkts:  packets on the wire that packet i stands for (semantics P3), at least 1
  * @all_wire_bytes: their bytes together, the headers of each counted
@@ -50,6 +51,7 @@ struct packet_batch {
 	uint64_t ts_ns[PACKET_BATCH_MAX];
 	uint16_t ifindex[PACKET_BATCH_MAX];
 	bool is_live;
+	bool has_super;
 	uint8_t flags[PACKET_BATCH_MAX];
 	uint16_t wire_pkts[PACKET_BATCH_MAX];
 	uint32_t all_wire_bytes[PACKET_BATCH_MAX];

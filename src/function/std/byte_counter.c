@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * BYTE_COUNTER: adds up the length of packets on the wire, not what was captured of them
- * (semantics N3).
+ * (semantics N3). A super-packet counts for all packets on the wire that it stands for (P3).
  */
 #include "base/cleanup.h"
 #include "std.h"
@@ -11,12 +11,19 @@ struct std_byte_counter_state {
 	uint64_t bytes;
 };
 
+static const uint32_t *std_byte_counter_lengths(const struct packet_batch *batch)
+{
+	return batch->is_live ? batch->all_wire_bytes : batch->wire_bytes;
+}
+
 static void std_byte_counter_fill(
 	const struct function_call *call, uint64_t bytes, const struct packet_mask *selection)
 {
+	const uint32_t *wire_bytes = std_byte_counter_lengths(call->batch);
+
 	for (unsigned int i = call->first; i < call->first + call->n; i++) {
 		if (packet_mask_test(selection, i))
-			bytes += call->batch->wire_bytes[i];
+			bytes += wire_bytes[i];
 		call->column[i] = bytes;
 	}
 }
@@ -56,12 +63,13 @@ static void std_byte_counter_process(const struct function_call *call, void *ins
 {
 	struct std_byte_counter_state *s = state;
 	struct packet_mask mine = std_selected(call, selection);
+	const uint32_t *all_bytes = std_byte_counter_lengths(call->batch);
 	unsigned int n = call->batch->n;
 
 	if (call->column)
 		std_byte_counter_fill(call, s->bytes, selection);
 	for (unsigned int w = 0; w * 64 < n; w++) {
-		const uint32_t *wire_bytes = call->batch->wire_bytes + 64 * w;
+		const uint32_t *wire_bytes = all_bytes + 64 * w;
 
 		if (w * 64 + 64 <= n)
 			s->bytes += std_byte_counter_sum(wire_bytes, mine.word[w]);

@@ -41,6 +41,14 @@ static void std_cut_transform(const struct function_call *call, const void *inst
 	memcpy(ret->ifindex, batch->ifindex, batch->n * sizeof(batch->ifindex[0]));
 	for (unsigned int i = 0; i < batch->n; i++)
 		ret->cap_bytes[i] = MIN(batch->cap_bytes[i], self->bytes);
+	ret->is_live = batch->is_live;
+	ret->has_super = batch->has_super;
+	if (!batch->is_live)
+		return;
+	memcpy(ret->flags, batch->flags, batch->n * sizeof(batch->flags[0]));
+	memcpy(ret->wire_pkts, batch->wire_pkts, batch->n * sizeof(batch->wire_pkts[0]));
+	memcpy(ret->all_wire_bytes, batch->all_wire_bytes,
+		batch->n * sizeof(batch->all_wire_bytes[0]));
 }
 
 static const struct mapi_arg std_cut_args[] = {

@@ -42,19 +42,34 @@ static uint64_t std_pkt_counter_bits(const struct packet_mask *mask)
 	return total * 0x0001000100010001u >> 48;
 }
 
-/* A part of a batch, or a value column, which wants a number for every packet, selected or not.
- * Kept apart for the sake of the common case: no stack to set up and guard. */
+/* What super-packets stand for beyond themselves (semantics P3). */
+static uint64_t std_pkt_counter_extra(
+	const struct packet_batch *batch, const struct packet_mask *mask)
+{
+	uint64_t pkts = 0;
+
+	packet_mask_for_each (i, mask)
+		pkts += batch->wire_pkts[i] - 1u;
+	return pkts;
+}
+
+/* A part of a batch, super-packets, or a value column, which wants a number for every packet,
+ * selected or not. Kept apart for the sake of the common case: no stack to set up and guard. */
 static __attribute__((noinline)) void std_pkt_counter_part(const struct function_call *call,
 	struct std_pkt_counter_state *s, const struct packet_mask *selection)
 {
 	struct packet_mask mine = std_selected(call, selection);
+	const struct packet_batch *batch = call->batch;
 	uint64_t pkts = s->pkts;
 
 	s->pkts += std_pkt_counter_bits(&mine);
+	if (batch->has_super)
+		s->pkts += std_pkt_counter_extra(batch, &mine);
 	if (!call->column)
 		return;
 	for (unsigned int i = call->first; i < call->first + call->n; i++) {
-		pkts += packet_mask_test(selection, i);
+		if (packet_mask_test(selection, i))
+			pkts += batch->has_super ? batch->wire_pkts[i] : 1u;
 		call->column[i] = pkts;
 	}
 }
@@ -64,7 +79,7 @@ static void std_pkt_counter_process(const struct function_call *call, void *inst
 {
 	struct std_pkt_counter_state *s = state;
 
-	if (std_whole_batch(call) && !call->column)
+	if (std_whole_batch(call) && !call->column && !call->batch->has_super)
 		s->pkts += std_pkt_counter_bits(selection);
 	else
 		std_pkt_counter_part(call, s, selection);

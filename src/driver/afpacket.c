@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The driver of Linux interfaces: packet sockets (AF_PACKET) whose packets come through memory that
+ * is shared with the kernel. What this file and its neighbours do:
+ *
+ * Rights. prepare() makes one socket per worker, bound to the interface but deaf, and two rtnetlink
+ * sockets; that is all that takes CAP_NET_RAW. open() gives each socket a program and a ring and
+ * lets packets in. Binding again, later, takes no right either: an interface that is removed and
+ * made again is captured again by a process that could not have begun to (afpacket_watch.c).
+ *
+ * Chunks are blocks of the rings. claim() takes the next block that the kernel has handed over; of
+ * several rings the one whose first packet is the earliest, so that chunks are as good as in order
+ * of time. The packets stay in the block until release(). Who claims waits in poll() for at most
+ * DRIVER_IDLE_MS; no other call of a worker enters the kernel.
+ *
+ * Several workers have a ring each. Every socket sees all packets, and its program keeps those of
+ * its share (afpacket_filter.c, also on why not PACKET_FANOUT); both directions of a flow are in
+ * one share. Any worker may claim from any ring.
+ *
+ * The view (semantics P1) is that of the wire: the tag that the kernel keeps beside a packet is put
+ * back in place; outgoing packets are seen, except on loopback, where each would be seen twice. A
+ * super-packet (P3) says what it stands for. Times are the kernel's, in nanoseconds
+ * (afpacket_frame.c).
+ *
+ * Losses (L2): the kernel counts packets for which a ring had no room; so, by name, it does SCTP
+ * super-packets, which its virtio_net_hdr cannot express. What the interface itself lost is read
+ * from its own counters, ten times a second at most.
+ *
+ * Connections that deliver results to other machines over a captured interface must not be
+ * captured: each result would make packets that make results. When there are such connections,
+ * afpacket_filter_make() is where their packets are left out, before they take room in the ring.
+ */
+#include "afpacket_private.h"
+
+#include <errno.h>
+#include <linux/if_arp.h>
+#include <linux/if_ether.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "mapi/errors.h"
+
+/* While a worker holds a ring's block, the ring cannot be waited for: look that often. */
+#define AFPACKET_OUT_MS 1
+
+/**
+ * struct driver_source - an open interface
+ * @rings:  n_rings, one per worker
+ * @polls:  for claim(): the rings' sockets, then events, then @wake_fd
+ */
+struct driver_source {
+	struct afpacket_watch *watch;
+	struct afpacket_ring *rings;
+	unsigned int n_rings;
+	struct pollfd *polls;
+	int wake_fd;
+	_Atomic bool woken;
+	uint64_t next_seq;
+	struct afpacket_frames frames;
+	uint32_t snaplen_bytes; /* as asked for; 0: whole packets */
+};
+
+/* Return: 0, -ENODEV if it is no interface or none for this driver, -errno. */
+static int afpacket_find(const char *name, struct afpacket_link *ret, uint32_t *ret_linktype)
+{
+	_cleanup_(cleanup_closep) int fd = -1;
+	int r;
+
+	if (name[0] == '\0' || strlen(name) >= IFNAMSIZ || strchr(name, '/'))
+		return -ENODEV;
+	fd = afpacket_link_open(false);
+	if (fd < 0)
+		return fd;
+	r = afpacket_link_get(fd, 0, name, ret);
+	if (r < 0)
+		return r;
+	return afpacket_linktype(ret->type, ret_linktype) < 0 ? -EAFNOSUPPORT : 0;
+}
+
+static bool afpacket_match(const struct driver_open_args *args)
+{
+	struct afpacket_link link;
+	uint32_t linktype;
+
+	if (args->fd >= 0)
+		return false;
+	if (args->options && args->options->driver)
+		return strcmp(args->options->driver, "afpacket") == 0;
+	return afpacket_find(args->name, &link, &linktype) == 0;
+}
+
+static unsigned int afpacket_n_rings(const struct driver_open_args *args)
+{
+	return MIN(MAX(args->n_workers, 1u), AFPACKET_RINGS_MAX + 0u);
+}
+
+static int afpacket_refuse(const char *name, int r, struct error *err)
+{
+	if (r == -ENODEV)
+		return error_set(err, MAPID_NO_DRIVER,
+			"%s: no such interface; mapi devices lists those that there are", name);
+	if (r == -EAFNOSUPPORT)
+		return error_set(err, MAPID_NO_DRIVER,
+			"%s: packets of this kind of interface are not for the driver afpacket",
+			name);
+	if (r == -EPERM || r == -EACCES)
+		return error_set(err, MAPI_NO_PERMISSION,
+			"%s: you may not capture; be in the group that the system daemon serves "
+			"(group= in mapi.conf), or have CAP_NET_RAW (be root)",
+			name);
+	return error_set(err, MAPID_NO_DRIVER, "%s: cannot be captured: %s", name, strerror(-r));
+}
+
+/* Return: a deaf socket that is bound to the interface, -errno. */
+static int afpacket_socket(int ifindex, bool promisc)
+{
+	_cleanup_(cleanup_closep) int fd =
+		socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int r, ret;
+
+	if (fd < 0)
+		return -errno;
+	r = afpacket_bind(fd, ifindex, 0);
+	if (r == 0 && promisc)
+		r = afpacket_promisc(fd, ifindex);
+	if (r < 0)
+		return r;
+	ret = fd;
+	fd = -1;
+	return ret;
+}
+
+static int afpacket_prepare(const struct driver_open_args *args, int ret_fds[DRIVER_FDS_MAX],
+	unsigned int *ret_n_fds, struct error *err)
+{
+	bool promisc = !args->options || !args->options->no_promisc;
+	unsigned int n_rings = afpacket_n_rings(args);
+	unsigned int n = 0;
+	struct afpacket_link link;
+	uint32_t linktype;
+	int r = afpacket_find(args->name, &link, &linktype);
+
+	while (r >= 0 && n < n_rings + AFPACKET_FDS_EXTRA) {
+		if (n < n_rings)
+			r = afpacket_socket(link.ifindex, promisc);
+		else
+			r = afpacket_link_open(n == n_rings);
+		if (r >= 0)
+			ret_fds[n++] = r;
+	}
+	if (r < 0) {
+		while (n > 0)
+			(void)close(ret_fds[--n]);
+		return afpacket_refuse(args->name, r, err);
+	}
+	*ret_n_fds = n;
+	return 0;
+}
+
+static struct driver_source *afpacket_close(struct driver_source *source)
+{
+	if (!source)
+		return NULL;
+	for (unsigned int i = 0; i < source->n_rings; i++)
+		afpacket_ring_deinit(&source->rings[i]);
+	source->watch = afpacket_watch_free(source->watch);
+	cleanup_closep(&source->wake_fd);
+	free(source->rings);
+	free(source->polls);
+	free(source);
+	return NULL;
+}
+DEFINE_CLEANUP(struct driver_source *, afpacket_close);
+
+static int afpacket_new(struct driver_source **ret, struct afpacket_watch *watch)
+{
+	_cleanup_(afpacket_closep) struct driver_source *source = calloc(1, sizeof(*source));
+	unsigned int n = watch->n_fds;
+
+	if (!source) {
+		(void)afpacket_watch_free(watch);
+		return -ENOMEM;
+	}
+	source->watch = watch;
+	source->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	source->rings = calloc(n, sizeof(source->rings[0]));
+	source->polls = calloc(n + 2, sizeof(source->polls[0]));
+	if (source->wake_fd < 0 || !source->rings || !source->polls)
+		return -ENOMEM;
+	source->polls[n] = (struct pollfd){ .fd = watch->events_fd, .events = POLLIN };
+	source->polls[n + 1] = (struct pollfd){ .fd = source->wake_fd, .events = POLLIN };
+	*ret = TAKE(source);
+	return 0;
+}
+
+static int afpacket_start(struct driver_source *source, const struct driver_open_args *args,
+	const struct afpacket_link *link, struct error *err)
+{
+	const struct driver_options *options = args->options;
+	struct afpacket_watch *watch = source->watch;
+	struct afpacket_filter filter = {
+		.linktype = watch->linktype,
+		.snaplen_bytes = PACKET_CAP_BYTES_MAX,
+		.skip_outgoing = link->type == ARPHRD_LOOPBACK,
+		.n_shares = watch->n_fds,
+	};
+	int r = 0;
+
+	if (options && options->snaplen_bytes > 0) {
+		filter.snaplen_bytes = MIN(options->snaplen_bytes, PACKET_CAP_BYTES_MAX);
+		source->snaplen_bytes = filter.snaplen_bytes;
+	}
+	watch->promisc = !options || !options->no_promisc;
+	source->frames = (struct afpacket_frames){ .linktype = watch->linktype,
+		.snaplen_bytes = filter.snaplen_bytes,
+		.batch_pkts = args->batch_pkts };
+	for (unsigned int i = 0; r == 0 && i < watch->n_fds; i++) {
+		filter.share = i;
+		r = afpacket_ring_init(&source->rings[i], watch->fds[i], &filter,
+			options ? options->ring_bytes : 0, args->name, err);
+		if (r == 0)
+			source->n_rings++;
+	}
+	if (r < 0)
+		return r;
+	r = afpacket_watch_start(watch);
+	return r < 0 ? afpacket_refuse(args->name, r, err) : 0;
+}
+
+static int afpacket_open(
+	struct driver_source **ret, const struct driver_open_args *args, struct error *err)
+{
+	_cleanup_(afpacket_closep) struct driver_source *source = NULL;
+	struct afpacket_watch *watch;
+	struct afpacket_link link;
+	int fds[DRIVER_FDS_MAX];
+	unsigned int n_fds = MIN(args->n_fds, (unsigned int)DRIVER_FDS_MAX);
+	int r = 0;
+
+	if (n_fds > 0)
+		memcpy(fds, args->fds, n_fds * sizeof(fds[0]));
+	else
+		r = afpacket_prepare(args, fds, &n_fds, err);
+	if (r < 0)
+		return r;
+	if (n_fds <= AFPACKET_FDS_EXTRA) {
+		while (n_fds > 0)
+			(void)close(fds[--n_fds]);
+		return afpacket_refuse(args->name, -EBADF, err);
+	}
+	r = afpacket_watch_new(&watch, fds, n_fds, args->name, &link, err);
+	if (r == 0)
+		r = afpacket_new(&source, watch);
+	if (r == 0)
+		r = afpacket_start(source, args, &link, err);
+	if (r < 0)
+		return r;
+	*ret = TAKE(source);
+	return 0;
+}
+
+/* Return: the ring whose next block is the earliest, NULL if no block is ready. */
+static struct afpacket_ring *afpacket_earliest(struct driver_source *source)
+{
+	struct afpacket_ring *ret = NULL;
+	uint64_t ts_ns, ret_ts_ns = 0;
+
+	for (unsigned int i = 0; i < source->n_rings; i++) {
+		struct afpacket_ring *ring = &source->rings[i];
+
+		if (afpacket_ring_ready(ring, &ts_ns) && (!ret || ts_ns < ret_ts_ns)) {
+			ret = ring;
+			ret_ts_ns = ts_ns;
+		}
+	}
+	return ret;
+}
+
+/* Sleep until there may be a block, or @timeout_ms have passed; follow the interface. */
+static void afpacket_wait(struct driver_source *source, int timeout_ms)
+{
+	struct pollfd *polls = source->polls;
+	unsigned int n = source->n_rings;
+	bool changed;
+
+	for (unsigned int i = 0; i < n; i++) {
+		bool is_out = afpacket_ring_is_out(&source->rings[i]);
+
+		polls[i] = (struct pollfd){ .fd = source->rings[i].fd,
+			.events = is_out ? 0 : POLLIN }; /* errors are told always */
+		if (is_out)
+			timeout_ms = MIN(timeout_ms, AFPACKET_OUT_MS);
+	}
+	if (poll(polls, n + 2, timeout_ms) <= 0) {
+		afpacket_watch_idle(source->watch);
+		return;
+	}
+	changed = polls[n].revents != 0;
+	for (unsigned int i = 0; i < n; i++)
+		changed = changed || polls[i].revents & (POLLERR | POLLHUP | POLLNVAL);
+	if (changed)
+		afpacket_watch_drain(source->watch);
+}
+
+static int afpacket_claim(struct driver_source *source, struct driver_chunk *chunk)
+{
+	const uint64_t limit_ns = DRIVER_IDLE_MS * 1000000ull;
+	struct afpacket_ring *ring = afpacket_earliest(source);
+	uint64_t start_ns, passed_ns = 0;
+
+	if (!ring)
+		start_ns = clock_monotonic_ns();
+	while (!ring && passed_ns < limit_ns) {
+		if (atomic_load_explicit(&source->woken, memory_order_relaxed))
+			return DRIVER_E_END;
+		afpacket_wait(source, (int)((limit_ns - passed_ns + 999999) / 1000000));
+		ring = afpacket_earliest(source);
+		passed_ns = clock_monotonic_ns() - start_ns;
+	}
+	if (atomic_load_explicit(&source->woken, memory_order_relaxed))
+		return DRIVER_E_END;
+	if (!ring)
+		return DRIVER_E_IDLE;
+	*chunk = (struct driver_chunk){ .seq = source->next_seq++,
+		.impl = afpacket_ring_claim(ring) };
+	return 0;
+}
+
+static int afpacket_next_batch(
+	struct driver_source *source, struct driver_chunk *chunk, struct packet_batch *batch)
+{
+	struct afpacket_frames frames = source->frames;
+
+	frames.mtu_bytes = atomic_load_explicit(&source->watch->mtu_bytes, memory_order_relaxed);
+	return afpacket_chunk_next(chunk->impl, &frames, batch);
+}
+
+static void afpacket_rewind(struct driver_source *source, struct driver_chunk *chunk)
+{
+	afpacket_chunk_start(chunk->impl);
+}
+
+static int afpacket_verify(struct driver_source *source, struct driver_chunk *chunk)
+{
+	return 0;
+}
+
+static void afpacket_release(struct driver_source *source, struct driver_chunk *chunk)
+{
+	struct afpacket_chunk *mine = chunk->impl;
+
+	afpacket_ring_release(mine->ring, mine);
+}
+
+static void afpacket_wake(struct driver_source *source)
+{
+	const uint64_t one = 1;
+
+	atomic_store_explicit(&source->woken, true, memory_order_relaxed);
+	(void)!write(source->wake_fd, &one, sizeof(one)); /* full means it is readable already */
+}
+
+static void afpacket_stats(const struct driver_source *source, struct driver_stats *ret)
+{
+	afpacket_watch_stats(source->watch, ret);
+}
+
+static int afpacket_interface(
+	const struct driver_source *source, unsigned int index, struct driver_interface *ret)
+{
+	if (index > 0)
+		return -ENOENT;
+	*ret = (struct driver_interface){ .linktype = source->frames.linktype,
+		.snaplen_bytes = source->snaplen_bytes,
+		.ts_units_per_s = 1000000000 };
+	afpacket_watch_name(source->watch, ret->name, sizeof(ret->name));
+	return 0;
+}
+
+const struct driver driver_afpacket = {
+	.name = "afpacket",
+	.lossless = false,
+	.match = afpacket_match,
+	.prepare = afpacket_prepare,
+	.open = afpacket_open,
+	.claim = afpacket_claim,
+	.next_batch = afpacket_next_batch,
+	.rewind = afpacket_rewind,
+	.verify = afpacket_verify,
+	.release = afpacket_release,
+	.wake = afpacket_wake,
+	.stats = afpacket_stats,
+	.interface = afpacket_interface,
+	.close = afpacket_close,
+};

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From frames in a block to batches. Nothing is copied: a batch points into the block. What a frame
+ * is - a tag to be put back, a super-packet to be counted - is found out when it is first met, and
+ * written into the padding of the frame's own header, which the kernel has zeroed: so a chunk can
+ *be walked again, and a tag is put back once.
+ *
+ *	| tpacket3_hdr | sockaddr_ll | ... reserved ... | virtio_net_hdr | packet ... |
+ *	               ^ tp_padding: struct afpacket_note                ^ tp_mac
+ */
+#include "afpacket_private.h"
+
+#include <linux/if_ether.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4 /* headers before 6.2 */
+#define VIRTIO_NET_HDR_GSO_UDP_L4 5
+#endif
+
+#define AFPACKET_TAG_BYTES 4u
+#define AFPACKET_TAG_AT 12u /* behind the two Ethernet addresses */
+/* A packet longer than what the interface transmits, by more than tags, is a super-packet. */
+#define AFPACKET_MTU_SLACK_BYTES 8u
+
+/* What is known of a frame once it has been met. */
+struct afpacket_note {
+	uint32_t all_wire_bytes;
+	uint16_t wire_pkts;
+	uint8_t flags;
+	uint8_t met;
+};
+_Static_assert(sizeof(struct afpacket_note) == sizeof(((struct tpacket3_hdr *)0)->tp_padding),
+	"the note fits");
+
+/* struct afpacket_super - how a super-packet divides. */
+struct afpacket_super {
+	uint32_t segment_bytes; /* payload of each packet on the wire; 0: it is one packet */
+	uint32_t header_bytes; /* before the payload, repeated in each */
+};
+
+static const uint8_t *afpacket_frame_data(const struct tpacket3_hdr *frame)
+{
+	return (const uint8_t *)frame + frame->tp_mac;
+}
+
+/* What stands before the network header, as the kernel has it. */
+static uint32_t afpacket_link_bytes(const struct tpacket3_hdr *frame)
+{
+	return frame->tp_net > frame->tp_mac ? (uint32_t)(frame->tp_net - frame->tp_mac) : 0;
+}
+
+static uint32_t afpacket_tcp_bytes(const struct tpacket3_hdr *frame, uint32_t at)
+{
+	uint32_t n_bytes;
+
+	if (at + 13 > frame->tp_snaplen)
+		return 20;
+	n_bytes = (afpacket_frame_data(frame)[at + 12] >> 4) * 4u;
+	return MAX(n_bytes, 20u);
+}
+
+/* Where the transport header of a plain TCP or UDP packet begins. @ret_proto: its protocol.
+ * Return: 0 if it is none. */
+static uint32_t afpacket_transport_at(const struct tpacket3_hdr *frame, uint8_t *ret_proto)
+{
+	uint32_t at = afpacket_link_bytes(frame);
+	const uint8_t *ip = afpacket_frame_data(frame) + at;
+
+	if (at + 20 > frame->tp_snaplen)
+		return 0;
+	if (ip[0] >> 4 == 4) {
+		*ret_proto = ip[9];
+		return at + (ip[0] & 15) * 4u;
+	}
+	*ret_proto = ip[6];
+	return ip[0] >> 4 == 6 ? at + 40 : 0;
+}
+
+/* The kernel tells of the segments, and where the innermost checksum begins: so tunnels divide
+ * rightly too. */
+static void afpacket_super_told(const struct tpacket3_hdr *frame, struct afpacket_super *ret)
+{
+	struct virtio_net_hdr vnet;
+	bool is_udp;
+	uint8_t proto;
+	uint32_t at;
+
+	memcpy(&vnet, afpacket_frame_data(frame) - sizeof(vnet), sizeof(vnet));
+	switch (vnet.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
+	case VIRTIO_NET_HDR_GSO_TCPV4:
+	case VIRTIO_NET_HDR_GSO_TCPV6:
+		is_udp = false;
+		break;
+	case VIRTIO_NET_HDR_GSO_UDP_L4:
+		is_udp = true;
+		break;
+	default:
+		return;
+	}
+	at = vnet.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM ? vnet.csum_start
+						      : afpacket_transport_at(frame, &proto);
+	if (at == 0)
+		return;
+	ret->segment_bytes = vnet.gso_size;
+	ret->header_bytes = at + (is_udp ? 8u : afpacket_tcp_bytes(frame, at));
+}
+
+/* The kernel does not tell: TCP that is longer than can be sent was full segments, mostly. */
+static void afpacket_super_guessed(
+	const struct tpacket3_hdr *frame, uint32_t mtu_bytes, struct afpacket_super *ret)
+{
+	uint32_t link_bytes = afpacket_link_bytes(frame);
+	uint32_t at;
+	uint8_t proto;
+
+	if (mtu_bytes == 0 || frame->tp_len <= link_bytes + mtu_bytes + AFPACKET_MTU_SLACK_BYTES)
+		return;
+	at = afpacket_transport_at(frame, &proto);
+	if (at == 0 || proto != IPPROTO_TCP)
+		return;
+	ret->header_bytes = at + afpacket_tcp_bytes(frame, at);
+	if (ret->header_bytes < link_bytes + mtu_bytes)
+		ret->segment_bytes = link_bytes + mtu_bytes - ret->header_bytes;
+}
+
+/* The kernel keeps the outermost tag beside the packet; on the wire it stood in it. The addresses
+ * move into the room before the packet. */
+static void afpacket_restore_tag(struct tpacket3_hdr *frame)
+{
+	uint16_t tpid = frame->tp_status & TP_STATUS_VLAN_TPID_VALID ? frame->hv1.tp_vlan_tpid
+								     : ETH_P_8021Q;
+	uint16_t tag[2] = { htons(tpid), htons((uint16_t)frame->hv1.tp_vlan_tci) };
+	uint8_t *data = (uint8_t *)frame + frame->tp_mac - AFPACKET_TAG_BYTES;
+	uint32_t moved_bytes = MIN(frame->tp_snaplen, AFPACKET_TAG_AT);
+
+	_Static_assert(sizeof(tag) == AFPACKET_TAG_BYTES, "a tag");
+	memmove(data, data + AFPACKET_TAG_BYTES, moved_bytes);
+	frame->tp_mac = (uint16_t)(frame->tp_mac - AFPACKET_TAG_BYTES);
+	frame->tp_len += AFPACKET_TAG_BYTES;
+	if (moved_bytes < AFPACKET_TAG_AT)
+		return;
+	memcpy(data + AFPACKET_TAG_AT, tag, sizeof(tag));
+	frame->tp_snaplen += AFPACKET_TAG_BYTES;
+}
+
+static struct afpacket_note afpacket_meet(
+	struct tpacket3_hdr *frame, bool vnet, const struct afpacket_frames *frames)
+{
+	const struct sockaddr_ll *address =
+		(void *)((uint8_t *)frame + TPACKET_ALIGN(sizeof(*frame)));
+	struct afpacket_note note = { .wire_pkts = 1, .met = 1 };
+	struct afpacket_super super = { .segment_bytes = 0 };
+
+	if (address->sll_pkttype == PACKET_OUTGOING)
+		note.flags |= PACKET_OUTBOUND;
+	if (frame->tp_status & TP_STATUS_CSUMNOTREADY)
+		note.flags |= PACKET_CHECKSUM_OPEN;
+	if (vnet)
+		afpacket_super_told(frame, &super);
+	else
+		afpacket_super_guessed(frame, frames->mtu_bytes, &super);
+	if (frame->tp_status & TP_STATUS_VLAN_VALID &&
+		frames->linktype == AFPACKET_LINKTYPE_ETHERNET) {
+		afpacket_restore_tag(frame);
+		super.header_bytes += AFPACKET_TAG_BYTES;
+		note.flags |= PACKET_TAG_RESTORED;
+	}
+	frame->tp_snaplen = MIN(frame->tp_snaplen, frames->snaplen_bytes);
+	note.all_wire_bytes = frame->tp_len;
+	if (super.segment_bytes > 0 && frame->tp_len > super.header_bytes + super.segment_bytes) {
+		uint32_t payload_bytes = frame->tp_len - super.header_bytes;
+		uint32_t n = payload_bytes / super.segment_bytes +
+			(payload_bytes % super.segment_bytes != 0);
+
+		note.wire_pkts = (uint16_t)MIN(n, (uint32_t)UINT16_MAX);
+		note.all_wire_bytes += (note.wire_pkts - 1u) * super.header_bytes;
+		note.flags |= PACKET_SUPER;
+	}
+	memcpy(frame->tp_padding, &note, sizeof(note));
+	return note;
+}
+
+void afpacket_chunk_start(struct afpacket_chunk *chunk)
+{
+	const struct tpacket_hdr_v1 *head = &chunk->block->hdr.bh1;
+
+	chunk->at = (uint8_t *)chunk->block + head->offset_to_first_pkt;
+	chunk->n_left = head->num_pkts;
+}
+
+int afpacket_chunk_next(struct afpacket_chunk *chunk, const struct afpacket_frames *frames,
+	struct packet_batch *ret)
+{
+	unsigned int n = MIN(chunk->n_left, frames->batch_pkts);
+
+	if (n == 0)
+		return DRIVER_E_END;
+	ret->n = n;
+	ret->linktype = frames->linktype;
+	ret->is_live = true;
+	ret->has_super = false;
+	for (unsigned int i = 0; i < n; i++) {
+		struct tpacket3_hdr *frame = (void *)chunk->at; /* aligned by the kernel */
+		struct afpacket_note note;
+
+		__builtin_prefetch(chunk->at + frame->tp_next_offset);
+		memcpy(&note, frame->tp_padding, sizeof(note));
+		if (!note.met)
+			note = afpacket_meet(frame, chunk->ring->vnet, frames);
+		ret->data[i] = afpacket_frame_data(frame);
+		ret->cap_bytes[i] = frame->tp_snaplen;
+		ret->wire_bytes[i] = frame->tp_len;
+		ret->ts_ns[i] = frame->tp_sec * 1000000000ull + frame->tp_nsec;
+		ret->ifindex[i] = 0;
+		ret->flags[i] = note.flags;
+		ret->has_super = ret->has_super || note.wire_pkts > 1;
+		ret->wire_pkts[i] = note.wire_pkts;
+		ret->all_wire_bytes[i] = note.all_wire_bytes;
+		chunk->at += frame->tp_next_offset;
+	}
+	chunk->n_left -= n;
+	return 0;
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The AF_PACKET driver's parts. afpacket.c: the driver's table, opening, claiming, and the essay on
+ * the design. afpacket_ring.c: a socket with its ring. afpacket_frame.c: from the ring's frames to
+ * batches. afpacket_filter.c: the program that the kernel runs for each packet. afpacket_watch.c:
+ * what becomes of the interface, and what it lost. afpacket_link.c: questions to the kernel about
+ * interfaces.
+ */
+#ifndef MAPI_DRIVER_AFPACKET_PRIVATE_H
+#define MAPI_DRIVER_AFPACKET_PRIVATE_H
+
+#include <linux/filter.h>
+#include <linux/if_packet.h>
+#include <linux/virtio_net.h>
+#include <net/if.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "driver.h"
+
+#define AFPACKET_RING_BYTES (32u << 20)
+#define AFPACKET_RING_BYTES_MIN (512u << 10)
+#define AFPACKET_RING_BYTES_MAX (1u << 30)
+/* At least the longest super-packet with what stands before it. A block is also what a ring loses
+ * of its room when a single packet waits in it. */
+#define AFPACKET_BLOCK_BYTES (256u << 10)
+#define AFPACKET_BLOCK_BYTES_SMALL (128u << 10) /* of rings with few blocks */
+#define AFPACKET_BLOCK_MS 4 /* after that a block is handed over however little it holds */
+
+#define AFPACKET_LINKTYPE_ETHERNET 1u
+#define AFPACKET_LINKTYPE_RAW 101u
+
+/* Descriptors of prepare(): one socket per ring, then these two. */
+#define AFPACKET_FDS_EXTRA 2
+#define AFPACKET_RINGS_MAX (DRIVER_FDS_MAX - AFPACKET_FDS_EXTRA)
+
+/* -- afpacket_link.c -- */
+
+/**
+ * struct afpacket_link - what the kernel says of an interface
+ * @type:      ARPHRD_
+ * @flags:     IFF_
+ * @lost_pkts: received by the card and lost before anybody could see them, since it exists
+ */
+struct afpacket_link {
+	int ifindex;
+	uint16_t type;
+	unsigned int flags;
+	uint32_t mtu_bytes;
+	uint64_t lost_pkts;
+	char name[IFNAMSIZ];
+};
+
+/**
+ * afpacket_link_get() - ask about one interface
+ * @fd:      of afpacket_link_open(); one caller at a time
+ * @ifindex: of the interface; 0: the one called @name
+ *
+ * Return: 0, -ENODEV if there is none, -errno.
+ */
+int afpacket_link_get(int fd, int ifindex, const char *name, struct afpacket_link *ret);
+
+/* A socket for questions, or (@events) one that becomes readable when some interface changes.
+ * Return: a descriptor that the caller owns, -errno. */
+int afpacket_link_open(bool events);
+
+/* The link type of packets of such an interface. Return: 0, -ENOENT: another driver's business. */
+int afpacket_linktype(uint16_t type, uint32_t *ret);
+
+/* -- afpacket_filter.c -- */
+
+#define AFPACKET_FILTER_MAX 256
+
+/**
+ * struct afpacket_filter - what a socket's program does
+ * @snaplen_bytes: how much of a packet is kept
+ * @skip_outgoing: on loopback, where everything comes back
+ * @share, @n_shares: of @n_shares sockets on one interface each keeps the packets whose hash says
+ *                so. The hash is that of semantics O6: symmetric, fragments by addresses
+ */
+struct afpacket_filter {
+	uint32_t linktype;
+	uint32_t snaplen_bytes;
+	bool skip_outgoing;
+	unsigned int share;
+	unsigned int n_shares;
+};
+
+/* Return: the number of instructions written. */
+unsigned int afpacket_filter_make(
+	const struct afpacket_filter *filter, struct sock_filter ret[AFPACKET_FILTER_MAX]);
+
+/* -- afpacket_ring.c -- */
+
+/**
+ * struct afpacket_chunk - one block of a ring
+ * @at:     the frame to be given next
+ * @n_left: frames from @at on
+ */
+struct afpacket_chunk {
+	struct afpacket_ring *ring;
+	struct tpacket_block_desc *block;
+	uint8_t *at;
+	unsigned int n_left;
+};
+
+/**
+ * struct afpacket_ring - a socket and the memory that it shares with the kernel
+ * @fd:         borrowed from the watch
+ * @vnet:       a struct virtio_net_hdr stands before each packet
+ * @chunks:     one per block
+ * @n_claimed:  blocks taken so far; the next is number n_claimed % n_blocks
+ * @n_released: blocks given back so far; pairs with the acquire in afpacket_ring_ready()
+ */
+struct afpacket_ring {
+	int fd;
+	bool vnet;
+	uint8_t *map;
+	size_t block_bytes;
+	unsigned int n_blocks;
+	struct afpacket_chunk *chunks;
+	uint64_t n_claimed;
+	_Atomic uint64_t n_released;
+};
+
+/* Give the socket its program and its ring. Return: 0, -EINVAL with @err filled, -ENOMEM. */
+int afpacket_ring_init(struct afpacket_ring *ring, int fd, const struct afpacket_filter *filter,
+	uint64_t ring_bytes, const char *name, struct error *err);
+void afpacket_ring_deinit(struct afpacket_ring *ring);
+
+/* Whether a block can be claimed. @ret_ts_ns: time of its first packet. */
+bool afpacket_ring_ready(const struct afpacket_ring *ring, uint64_t *ret_ts_ns);
+struct afpacket_chunk *afpacket_ring_claim(struct afpacket_ring *ring);
+void afpacket_ring_release(struct afpacket_ring *ring, struct afpacket_chunk *chunk);
+
+/* Whether claimed blocks are still out: then poll() on the socket returns at once, always. */
+bool afpacket_ring_is_out(const struct afpacket_ring *ring);
+
+/* -- afpacket_frame.c -- */
+
+void afpacket_chunk_start(struct afpacket_chunk *chunk);
+
+/* struct afpacket_frames - what must be known to read frames; @mtu_bytes of the interface now. */
+struct afpacket_frames {
+	uint32_t linktype;
+	uint32_t snaplen_bytes;
+	uint32_t mtu_bytes;
+	unsigned int batch_pkts;
+};
+
+/* Return: 0, DRIVER_E_END. */
+int afpacket_chunk_next(struct afpacket_chunk *chunk, const struct afpacket_frames *frames,
+	struct packet_batch *ret);
+
+/* -- afpacket_watch.c -- */
+
+/**
+ * struct afpacket_watch - the sockets, and what becomes of their interface
+ * @fds:        owned; the sockets of the rings
+ * @events_fd:  readable when some interface has changed; used by claim() alone
+ * @mtu_bytes:  read by workers
+ * @state:      read by claim()
+ * @lock:       guards what follows, and all changes; never taken on the way of a packet
+ * @name:       of the interface now
+ * @first_name: as the user gave it
+ * @link_lost:  the interface's own count when last asked; @nic_lost goes by its increments
+ * @asked_ns:   when, monotonic
+ */
+struct afpacket_watch {
+	int *fds;
+	unsigned int n_fds;
+	int events_fd;
+	int query_fd;
+	bool promisc;
+	_Atomic uint32_t mtu_bytes;
+	_Atomic int state; /* enum driver_state */
+	pthread_mutex_t lock;
+	int ifindex;
+	uint32_t linktype;
+	char name[IFNAMSIZ];
+	char first_name[IFNAMSIZ];
+	uint64_t link_lost;
+	uint64_t asked_ns;
+	uint64_t nic_lost;
+	uint64_t ring_lost;
+	uint64_t outages;
+};
+
+/**
+ * afpacket_watch_new() - take the descriptors of prepare()
+ * @fds, @n_fds: consumed, also on failure
+ * @ret_link:    the interface that the sockets are bound to
+ *
+ * Return: 0, -EINVAL with @err filled, -ENOMEM.
+ */
+int afpacket_watch_new(struct afpacket_watch **ret, const int fds[], unsigned int n_fds,
+	const char *name, struct afpacket_link *ret_link, struct error *err);
+struct afpacket_watch *afpacket_watch_free(struct afpacket_watch *watch);
+
+/* Packets begin to arrive. Return: 0, -errno. */
+int afpacket_watch_start(struct afpacket_watch *watch);
+
+/* The interface may have changed: look, and follow. Any thread. */
+void afpacket_watch_look(struct afpacket_watch *watch);
+
+/* The same, and events are forgotten; the caller of claim(). */
+void afpacket_watch_drain(struct afpacket_watch *watch);
+
+/* If it is time to look again without being told: the caller of claim(). */
+void afpacket_watch_idle(struct afpacket_watch *watch);
+
+/* Any thread. */
+void afpacket_watch_stats(struct afpacket_watch *watch, struct driver_stats *ret);
+void afpacket_watch_name(struct afpacket_watch *watch, char *ret, size_t ret_bytes);
+
+/* Bind a socket. @protocol: 0: no packets yet. Return: 0, -errno. */
+int afpacket_bind(int fd, int ifindex, uint16_t protocol);
+int afpacket_promisc(int fd, int ifindex);
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A packet socket with its ring (TPACKET_V3; Documentation/networking/packet_mmap.rst). The ring is
+ * a circle of blocks. The kernel fills a block with frames of any length and hands it over when it
+ * is full or AFPACKET_BLOCK_MS have passed since its first packet; we hand it back. Both do so in
+ * order, by one word per block; when the kernel meets a block that is still ours, it counts what it
+ * has no room for.
+ *
+ * Who claims and who releases may be different threads: claims go by n_claimed, which the device's
+ * claim lock guards, releases by n_released.
+ */
+#include "afpacket_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/utsname.h>
+
+#include "base/cleanup.h"
+#include "mapi/errors.h"
+
+/* The kernel wants to hear of frames of a fixed size, and ignores it. */
+#define AFPACKET_FRAME_BYTES 2048u
+
+/*
+ * Kernels before 6.2 have no word for super-packets of UDP in a virtio_net_hdr and drop such a
+ * packet instead of giving it to a socket that wants that header (virtio_net_hdr_from_skb()). They
+ * count it, but a monitor had better see it. Nothing that a socket can be asked tells the
+ * difference.
+ */
+static bool afpacket_vnet_is_whole(void)
+{
+	unsigned int major, minor;
+	struct utsname name;
+
+	if (uname(&name) < 0 || sscanf(name.release, "%u.%u", &major, &minor) != 2)
+		return false;
+	return major > 6 || (major == 6 && minor >= 2);
+}
+
+/* Room before each packet, for a tag of 4 bytes that the kernel gives beside it; IP headers come to
+ * stand at multiples of 16. */
+static int afpacket_ring_reserve(struct afpacket_ring *ring)
+{
+	const int version = TPACKET_V3, one = 1;
+	unsigned int reserve_bytes = 16;
+
+	if (setsockopt(ring->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) < 0)
+		return -errno;
+	ring->vnet = afpacket_vnet_is_whole() &&
+		setsockopt(ring->fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) == 0;
+	if (ring->vnet)
+		reserve_bytes -= sizeof(struct virtio_net_hdr);
+	if (setsockopt(ring->fd, SOL_PACKET, PACKET_RESERVE, &reserve_bytes,
+		    sizeof(reserve_bytes)) < 0)
+		return -errno;
+	return 0;
+}
+
+static int afpacket_ring_filter(
+	const struct afpacket_ring *ring, const struct afpacket_filter *filter)
+{
+	struct sock_filter code[AFPACKET_FILTER_MAX];
+	struct sock_fprog program = { .filter = code,
+		.len = (unsigned short)afpacket_filter_make(filter, code) };
+
+	if (setsockopt(ring->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
+		return -errno;
+	return 0;
+}
+
+static int afpacket_ring_map(struct afpacket_ring *ring, uint64_t ring_bytes)
+{
+	struct tpacket_req3 request = { .tp_retire_blk_tov = AFPACKET_BLOCK_MS };
+
+	ring_bytes = ring_bytes ? ring_bytes : AFPACKET_RING_BYTES;
+	ring_bytes = MIN(MAX(ring_bytes, AFPACKET_RING_BYTES_MIN), AFPACKET_RING_BYTES_MAX);
+	ring->block_bytes = ring_bytes < 16 * AFPACKET_BLOCK_BYTES ? AFPACKET_BLOCK_BYTES_SMALL
+								   : AFPACKET_BLOCK_BYTES;
+	ring->n_blocks = (unsigned int)(ring_bytes / ring->block_bytes);
+	request.tp_block_size = (unsigned int)ring->block_bytes;
+	request.tp_block_nr = ring->n_blocks;
+	request.tp_frame_size = AFPACKET_FRAME_BYTES;
+	request.tp_frame_nr =
+		(unsigned int)(ring->block_bytes / AFPACKET_FRAME_BYTES) * ring->n_blocks;
+	if (setsockopt(ring->fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof(request)) < 0)
+		return -errno;
+	ring->map = mmap(NULL, ring->block_bytes * ring->n_blocks, PROT_READ | PROT_WRITE,
+		MAP_SHARED, ring->fd, 0);
+	if (ring->map == MAP_FAILED) {
+		ring->map = NULL;
+		return -errno;
+	}
+	ring->chunks = calloc(ring->n_blocks, sizeof(ring->chunks[0]));
+	return ring->chunks ? 0 : -ENOMEM;
+}
+
+int afpacket_ring_init(struct afpacket_ring *ring, int fd, const struct afpacket_filter *filter,
+	uint64_t ring_bytes, const char *name, struct error *err)
+{
+	int r;
+
+	*ring = (struct afpacket_ring){ .fd = fd };
+	r = afpacket_ring_reserve(ring);
+	if (r == 0)
+		r = afpacket_ring_filter(ring, filter);
+	if (r == 0)
+		r = afpacket_ring_map(ring, ring_bytes);
+	if (r == 0)
+		return 0;
+	afpacket_ring_deinit(ring);
+	if (r == -ENOMEM)
+		return error_set(err, MAPI_OUT_OF_MEMORY,
+			"%s: no memory for a capture ring of %llu KiB; configure a smaller one",
+			name,
+			(unsigned long long)(ring_bytes ? ring_bytes : AFPACKET_RING_BYTES) >> 10);
+	return error_set(err, MAPID_NO_DRIVER, "%s: the kernel refuses a capture ring: %s", name,
+		strerror(-r));
+}
+
+void afpacket_ring_deinit(struct afpacket_ring *ring)
+{
+	if (ring->map)
+		(void)munmap(ring->map, ring->block_bytes * ring->n_blocks);
+	free(ring->chunks);
+	*ring = (struct afpacket_ring){ .fd = -1 };
+}
+
+static struct tpacket_block_desc *afpacket_ring_next(const struct afpacket_ring *ring)
+{
+	return (void *)(ring->map + ring->n_claimed % ring->n_blocks * ring->block_bytes);
+}
+
+bool afpacket_ring_ready(const struct afpacket_ring *ring, uint64_t *ret_ts_ns)
+{
+	const struct tpacket_block_desc *block = afpacket_ring_next(ring);
+	const struct tpacket_hdr_v1 *head = &block->hdr.bh1;
+
+	/* All blocks are out: the word below is that of a block that has not come back. */
+	if (ring->n_claimed - atomic_load_explicit(&ring->n_released, memory_order_acquire) ==
+		ring->n_blocks)
+		return false;
+	/* Pairs with the barrier in the kernel's prb_flush_block(). */
+	if (!(__atomic_load_n(&head->block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER))
+		return false;
+	*ret_ts_ns = head->ts_first_pkt.ts_sec * 1000000000ull + head->ts_first_pkt.ts_nsec;
+	return true;
+}
+
+struct afpacket_chunk *afpacket_ring_claim(struct afpacket_ring *ring)
+{
+	struct afpacket_chunk *chunk = &ring->chunks[ring->n_claimed % ring->n_blocks];
+
+	*chunk = (struct afpacket_chunk){ .ring = ring, .block = afpacket_ring_next(ring) };
+	afpacket_chunk_start(chunk);
+	ring->n_claimed++;
+	return chunk;
+}
+
+void afpacket_ring_release(struct afpacket_ring *ring, struct afpacket_chunk *chunk)
+{
+	/* Pairs with the kernel's reading of the status before it writes to the block. */
+	__atomic_store_n(&chunk->block->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+	atomic_fetch_add_explicit(&ring->n_released, 1, memory_order_release);
+}
+
+bool afpacket_ring_is_out(const struct afpacket_ring *ring)
+{
+	return ring->n_claimed != atomic_load_explicit(&ring->n_released, memory_order_relaxed);
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What becomes of the interface. The kernel tells a packet socket by ENETDOWN that its interface
+ * went down or away, and takes it up again by itself when the same interface comes up. What
+ * remains:
+ *
+ *   renamed      the socket is bound to the index, so nothing is lost; the new name is noted
+ *   removed      the socket is bound to nothing. When there is an interface of the last name, or
+ *                of the name that was asked for, it is bound to that; this takes no right
+ *   promiscuous  belongs to the interface: asked for again after binding
+ *
+ * To know, we ask the kernel about the interface when a socket reports an error, when rtnetlink
+ * reports a change of whatever interface (what it says is not read), every 100 ms while the
+ * interface is not up, and with the statistics. Never per packet, and never while packets keep
+ * claim() from idling.
+ */
+#include "afpacket_private.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "mapi/errors.h"
+
+#define AFPACKET_ASK_NS 100000000u
+
+int afpacket_bind(int fd, int ifindex, uint16_t protocol)
+{
+	struct sockaddr_ll address = {
+		.sll_family = AF_PACKET, .sll_protocol = htons(protocol), .sll_ifindex = ifindex
+	};
+
+	return bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+}
+
+int afpacket_promisc(int fd, int ifindex)
+{
+	struct packet_mreq request = { .mr_ifindex = ifindex, .mr_type = PACKET_MR_PROMISC };
+
+	if (setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof(request)) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Index of the interface that the socket is bound to, at most 0 if it is none. */
+static int afpacket_bound_to(int fd)
+{
+	struct sockaddr_ll address = { .sll_ifindex = 0 };
+	socklen_t n_bytes = sizeof(address);
+
+	if (getsockname(fd, (struct sockaddr *)&address, &n_bytes) < 0)
+		return 0;
+	return address.sll_ifindex;
+}
+
+/* Whether the socket's interface went down or away since the last call. */
+static bool afpacket_watch_went(const struct afpacket_watch *watch)
+{
+	bool went = false;
+
+	for (unsigned int i = 0; i < watch->n_fds; i++) {
+		socklen_t n_bytes = sizeof(int);
+		int error = 0;
+
+		if (getsockopt(watch->fds[i], SOL_SOCKET, SO_ERROR, &error, &n_bytes) == 0)
+			went = went || error == ENETDOWN;
+	}
+	return went;
+}
+
+static enum driver_state afpacket_state_of(const struct afpacket_link *link)
+{
+	return link->flags & IFF_UP ? DRIVER_UP : DRIVER_DOWN;
+}
+
+static void afpacket_watch_note(struct afpacket_watch *watch, const struct afpacket_link *link)
+{
+	if (link->lost_pkts > watch->link_lost)
+		watch->nic_lost += link->lost_pkts - watch->link_lost;
+	watch->link_lost = link->lost_pkts;
+	memcpy(watch->name, link->name, sizeof(watch->name));
+	atomic_store_explicit(&watch->mtu_bytes, link->mtu_bytes, memory_order_relaxed);
+}
+
+static bool afpacket_watch_is_bound(const struct afpacket_watch *watch)
+{
+	for (unsigned int i = 0; i < watch->n_fds; i++)
+		if (afpacket_bound_to(watch->fds[i]) != watch->ifindex)
+			return false;
+	return true;
+}
+
+/* Find the interface that takes the place of the one that is gone. */
+static int afpacket_watch_find(struct afpacket_watch *watch, struct afpacket_link *ret)
+{
+	uint32_t linktype;
+	int r = afpacket_link_get(watch->query_fd, 0, watch->name, ret);
+
+	if (r == -ENODEV)
+		r = afpacket_link_get(watch->query_fd, 0, watch->first_name, ret);
+	if (r < 0)
+		return r;
+	/* Filters are compiled for the link type. */
+	if (afpacket_linktype(ret->type, &linktype) < 0 || linktype != watch->linktype)
+		return -ENODEV;
+	return 0;
+}
+
+static int afpacket_watch_rebind(struct afpacket_watch *watch, struct afpacket_link *ret)
+{
+	int r = afpacket_watch_find(watch, ret);
+
+	for (unsigned int i = 0; r == 0 && i < watch->n_fds; i++) {
+		if (afpacket_bound_to(watch->fds[i]) == ret->ifindex)
+			continue;
+		r = afpacket_bind(watch->fds[i], ret->ifindex, ETH_P_ALL);
+		if (r == 0 && watch->promisc)
+			r = afpacket_promisc(watch->fds[i], ret->ifindex);
+	}
+	if (r < 0)
+		return r;
+	(void)afpacket_watch_went(watch); /* binding to one that is down says so, too */
+	watch->ifindex = ret->ifindex;
+	watch->link_lost = ret->lost_pkts;
+	return 0;
+}
+
+static void afpacket_watch_look_locked(struct afpacket_watch *watch)
+{
+	enum driver_state before =
+		(enum driver_state)atomic_load_explicit(&watch->state, memory_order_relaxed);
+	enum driver_state now = DRIVER_GONE;
+	struct afpacket_link link;
+	bool went = afpacket_watch_went(watch);
+	int r = -ENODEV;
+
+	watch->asked_ns = clock_monotonic_ns();
+	if (afpacket_watch_is_bound(watch))
+		r = afpacket_link_get(watch->query_fd, watch->ifindex, NULL, &link);
+	if (r == -ENODEV) {
+		went = true;
+		r = afpacket_watch_rebind(watch, &link);
+	}
+	if (r == 0) {
+		now = afpacket_state_of(&link);
+		afpacket_watch_note(watch, &link);
+	} else if (r != -ENODEV) {
+		now = before; /* there was no answer: ask again later */
+	}
+	/* It may have been away and be back already. */
+	if (before == DRIVER_UP && (went || now != DRIVER_UP))
+		watch->outages++;
+	atomic_store_explicit(&watch->state, (int)now, memory_order_relaxed);
+}
+
+void afpacket_watch_look(struct afpacket_watch *watch)
+{
+	(void)pthread_mutex_lock(&watch->lock);
+	afpacket_watch_look_locked(watch);
+	(void)pthread_mutex_unlock(&watch->lock);
+}
+
+void afpacket_watch_drain(struct afpacket_watch *watch)
+{
+	char ignored[256];
+
+	/* An overrun is reported once, as ENOBUFS, and means as much as an event. */
+	while (recv(watch->events_fd, ignored, sizeof(ignored), MSG_DONTWAIT) > 0 ||
+		errno == ENOBUFS)
+		;
+	afpacket_watch_look(watch);
+}
+
+void afpacket_watch_idle(struct afpacket_watch *watch)
+{
+	bool due = false;
+
+	if (atomic_load_explicit(&watch->state, memory_order_relaxed) == DRIVER_UP)
+		return;
+	(void)pthread_mutex_lock(&watch->lock);
+	due = clock_monotonic_ns() - watch->asked_ns >= AFPACKET_ASK_NS;
+	if (due)
+		afpacket_watch_look_locked(watch);
+	(void)pthread_mutex_unlock(&watch->lock);
+}
+
+void afpacket_watch_stats(struct afpacket_watch *watch, struct driver_stats *ret)
+{
+	(void)pthread_mutex_lock(&watch->lock);
+	for (unsigned int i = 0; i < watch->n_fds; i++) {
+		struct tpacket_stats_v3 stats = { .tp_drops = 0 };
+		socklen_t n_bytes = sizeof(stats);
+
+		/* Reading sets the kernel's counts back to 0. */
+		if (getsockopt(watch->fds[i], SOL_PACKET, PACKET_STATISTICS, &stats, &n_bytes) == 0)
+			watch->ring_lost += stats.tp_drops;
+	}
+	if (clock_monotonic_ns() - watch->asked_ns >= AFPACKET_ASK_NS)
+		afpacket_watch_look_locked(watch);
+	*ret = (struct driver_stats){
+		.nic_lost_pkts = watch->nic_lost,
+		.ring_lost_pkts = watch->ring_lost,
+		.n_interfaces = 1,
+		.state = (enum driver_state)atomic_load_explicit(
+			&watch->state, memory_order_relaxed),
+		.outages = watch->outages,
+	};
+	(void)pthread_mutex_unlock(&watch->lock);
+}
+
+void afpacket_watch_name(struct afpacket_watch *watch, char *ret, size_t ret_bytes)
+{
+	(void)pthread_mutex_lock(&watch->lock);
+	memcpy(ret, watch->name, MIN(ret_bytes, sizeof(watch->name)));
+	(void)pthread_mutex_unlock(&watch->lock);
+}
+
+struct afpacket_watch *afpacket_watch_free(struct afpacket_watch *watch)
+{
+	if (!watch)
+		return NULL;
+	for (unsigned int i = 0; i < watch->n_fds; i++)
+		cleanup_closep(&watch->fds[i]);
+	cleanup_closep(&watch->events_fd);
+	cleanup_closep(&watch->query_fd);
+	(void)pthread_mutex_destroy(&watch->lock);
+	free(watch->fds);
+	free(watch);
+	return NULL;
+}
+DEFINE_CLEANUP(struct afpacket_watch *, afpacket_watch_free);
+
+/* Return: NULL without memory; then @fds are closed. */
+static struct afpacket_watch *afpacket_watch_take(const int fds[], unsigned int n_fds)
+{
+	struct afpacket_watch *watch = calloc(1, sizeof(*watch));
+	int *copy = calloc(n_fds, sizeof(copy[0]));
+
+	if (!watch || !copy) {
+		for (unsigned int i = 0; i < n_fds; i++)
+			(void)close(fds[i]);
+		free(watch);
+		free(copy);
+		return NULL;
+	}
+	memcpy(copy, fds, n_fds * sizeof(copy[0]));
+	watch->n_fds = n_fds - AFPACKET_FDS_EXTRA;
+	watch->fds = copy;
+	watch->events_fd = fds[n_fds - 2];
+	watch->query_fd = fds[n_fds - 1];
+	(void)pthread_mutex_init(&watch->lock, NULL); /* cannot fail on Linux */
+	return watch;
+}
+
+int afpacket_watch_new(struct afpacket_watch **ret, const int fds[], unsigned int n_fds,
+	const char *name, struct afpacket_link *ret_link, struct error *err)
+{
+	_cleanup_(afpacket_watch_freep) struct afpacket_watch *watch = NULL;
+	struct afpacket_link link;
+
+	watch = afpacket_watch_take(fds, n_fds);
+	if (!watch)
+		return -ENOMEM;
+	watch->ifindex = afpacket_bound_to(watch->fds[0]);
+	if (watch->ifindex <= 0 ||
+		afpacket_link_get(watch->query_fd, watch->ifindex, NULL, &link) < 0 ||
+		afpacket_linktype(link.type, &watch->linktype) < 0)
+		return error_set(err, MAPID_NO_DRIVER,
+			"%s: the interface has gone away while it was opened", name);
+	watch->link_lost = link.lost_pkts;
+	afpacket_watch_note(watch, &link);
+	memcpy(watch->first_name, name, MIN(strlen(name), sizeof(watch->first_name) - 1));
+	atomic_store_explicit(&watch->state, (int)afpacket_state_of(&link), memory_order_relaxed);
+	*ret_link = link;
+	*ret = TAKE(watch);
+	return 0;
+}
+
+int afpacket_watch_start(struct afpacket_watch *watch)
+{
+	for (unsigned int i = 0; i < watch->n_fds; i++) {
+		int r = afpacket_bind(watch->fds[i], watch->ifindex, ETH_P_ALL);
+
+		if (r < 0)
+			return r;
+	}
+	(void)afpacket_watch_went(watch); /* it may be down from the start: that is no outage */
+	return 0;
+}
