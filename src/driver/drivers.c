@@ -7,6 +7,8 @@
 static const struct driver *const drivers[] = {
 	&driver_file,
 	&driver_afpacket,
+	&driver_tracedir,
+	&driver_pcap, /* last: it takes every name */
 };
 
 const struct driver *driver_find(const struct driver_open_args *args)
