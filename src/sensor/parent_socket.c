@@ -25,6 +25,7 @@
 #include "parent_private.h"
 
 #define PARENT_PATH_BYTES (sizeof(((struct sockaddr_un *)NULL)->sun_path) + 8)
+#define PARENT_MODE_DIRECTORY 0755
 #define PARENT_MODE_GROUP 0660
 #define PARENT_MODE_ROOT 0600
 #define PARENT_MODE_ALL 0666
@@ -51,8 +52,12 @@ static int parent_make_directory(const char *path)
 
 	(void)snprintf(copy, sizeof(copy), "%s", path); /* fits: parent_address() */
 	directory = dirname(copy);
-	if (mkdir(directory, 0755) < 0 && errno != EEXIST)
-		return log_errno(LOG_ERR, -errno, "cannot make directory %s", directory);
+	if (mkdir(directory, PARENT_MODE_DIRECTORY) < 0)
+		return errno == EEXIST
+			? 0
+			: log_errno(LOG_ERR, -errno, "cannot make directory %s", directory);
+	if (chmod(directory, PARENT_MODE_DIRECTORY) < 0) /* whatever the umask */
+		return log_errno(LOG_ERR, -errno, "cannot set the rights of %s", directory);
 	return 0;
 }
 
