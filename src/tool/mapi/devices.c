@@ -10,6 +10,7 @@
 
 #include "host.h"
 #include "json.h"
+#include "mapi.h"
 #include "session.h"
 #include "text.h"
 
@@ -27,12 +28,49 @@ static const char devices_help[] =
 /* The driver of mapid that takes network interfaces. */
 #define DEVICES_DRIVER "afpacket"
 
-/* Of all interfaces alike. */
+/* More devices than that have no names from the daemon. */
+#define DEVICES_NAMED_MAX 256u
+
+/**
+ * struct devices - what is known of all devices
+ * @named: what the daemon, the system's or one of our own, says about @n_named of them
+ */
 struct devices {
 	char default_name[IF_NAMESIZE];
+	mapi_device_info_t *named;
+	unsigned int n_named;
 	struct host_rights rights;
 	char advice[256];
 };
+
+/* The daemon knows which driver takes a device, and what the configuration calls it. Without a
+ * daemon there is still the list of interfaces. */
+static void devices_ask(struct devices *d)
+{
+	mapi_device_info_t info = { .id = 0 };
+
+	d->named = calloc(DEVICES_NAMED_MAX, sizeof(*d->named));
+	while (d->named && d->n_named < DEVICES_NAMED_MAX &&
+		mapi_get_next_device_info(info.id, &info) == 0)
+		d->named[d->n_named++] = info;
+	(void)mapi_read_error(&(int){ 0 }, NULL);
+}
+
+static const mapi_device_info_t *devices_named(const struct devices *d, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->n_named; i++)
+		if (!strcmp(d->named[i].device, name))
+			return &d->named[i];
+	return NULL;
+}
+
+/* NULL if it has none. */
+static const char *devices_word(const char *word)
+{
+	return word && *word ? word : NULL;
+}
 
 static void devices_speed(char *out, size_t out_bytes, unsigned int mbps)
 {
@@ -46,6 +84,7 @@ static void devices_speed(char *out, size_t out_bytes, unsigned int mbps)
 
 static void devices_print(const struct devices *d, const struct host_interface *interface)
 {
+	const mapi_device_info_t *named = devices_named(d, interface->name);
 	char speed[24];
 	unsigned int i;
 
@@ -55,18 +94,27 @@ static void devices_print(const struct devices *d, const struct host_interface *
 	text_safe(stdout, interface->name);
 	printf("%*s  %-10s  %-8s  %5u  %-9s  %-9s %s",
 		IF_NAMESIZE - 1 - (int)strlen(interface->name), "", interface->state,
-		interface->kind, interface->mtu, speed, DEVICES_DRIVER, interface->link);
+		interface->kind, interface->mtu, speed,
+		named && *named->name ? named->name : DEVICES_DRIVER, interface->link);
 	for (i = 0; i < interface->n_addresses && i < HOST_ADDRESSES_MAX; i++)
 		printf(" %s", interface->addresses[i]);
 	if (interface->n_addresses > HOST_ADDRESSES_MAX)
 		printf(" and %u more", interface->n_addresses - HOST_ADDRESSES_MAX);
 	if (interface->promiscuous)
 		fputs(" (promiscuous)", stdout);
+	if (named && (*named->alias || *named->description)) {
+		fputs(" (", stdout);
+		text_safe(stdout, *named->alias ? named->alias : "");
+		fputs(*named->alias && *named->description ? ": " : "", stdout);
+		text_safe(stdout, named->description);
+		fputc(')', stdout);
+	}
 	fputc('\n', stdout);
 }
 
 static void devices_print_json(const struct devices *d, const struct host_interface *interface)
 {
+	const mapi_device_info_t *named = devices_named(d, interface->name);
 	struct json j = JSON_TO(stdout);
 	unsigned int i;
 
@@ -88,11 +136,33 @@ static void devices_print_json(const struct devices *d, const struct host_interf
 	json_bool(&j, "promiscuous", interface->promiscuous);
 	json_bool(&j, "default", !strcmp(interface->name, d->default_name));
 	json_string(&j, "kernel_driver", *interface->driver ? interface->driver : NULL);
-	json_string(&j, "driver", DEVICES_DRIVER);
+	json_string(&j, "driver", named && *named->name ? named->name : DEVICES_DRIVER);
+	json_string(&j, "alias", devices_word(named ? named->alias : NULL));
+	json_string(&j, "description", devices_word(named ? named->description : NULL));
 	json_bool(&j, "may_capture", host_may_capture(&d->rights));
 	json_string(&j, "advice", *d->advice ? d->advice : NULL);
 	json_end_object(&j);
 	json_line(&j);
+}
+
+/* Devices of the daemon that are no interfaces: cards, directories of captures. */
+static void devices_print_others(const struct devices *d, const struct host_interface *interfaces,
+	unsigned int n_interfaces, bool json)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < d->n_named; i++) {
+		struct host_interface other = { .kind = "other", .state = "-" };
+
+		for (j = 0; j < n_interfaces; j++)
+			if (!strcmp(interfaces[j].name, d->named[i].device))
+				break;
+		if (j < n_interfaces || strlen(d->named[i].device) >= sizeof(other.name))
+			continue;
+		(void)snprintf(other.name, sizeof(other.name), "%.*s", (int)sizeof(other.name) - 1,
+			d->named[i].device);
+		(json ? devices_print_json : devices_print)(d, &other);
+	}
 }
 
 static int devices_list(bool json)
@@ -107,6 +177,7 @@ static int devices_list(bool json)
 		return EXIT_DEVICE;
 	}
 	(void)host_default_device(d.default_name); /* there may be none */
+	devices_ask(&d);
 	host_rights(&d.rights);
 	host_advice(d.advice, sizeof(d.advice), &d.rights);
 	if (!json)
@@ -114,7 +185,9 @@ static int devices_list(bool json)
 			"KIND", "MTU", "SPEED", "DRIVER", "ADDRESSES");
 	for (i = 0; i < n; i++)
 		(json ? devices_print_json : devices_print)(&d, &interfaces[i]);
+	devices_print_others(&d, interfaces, n, json);
 	free(interfaces);
+	free(d.named);
 	if (*d.advice && !json)
 		fprintf(stderr, "You may not capture here: %s.\n", d.advice);
 	return EXIT_OK;

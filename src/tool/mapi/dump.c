@@ -498,7 +498,7 @@ static void dump_summary(const struct dump *d)
 	bool finished = session_finished(dump_last_step(d), &status);
 
 	result_loss_text(lost, sizeof(lost), status.lost_pkts);
-	if (d->options->count && !*lost)
+	if (d->options->count && !d->options->live && !*lost)
 		return; /* it has been said */
 	fprintf(stderr, "%llu packet%s %s\n", d->n_pkts, d->n_pkts == 1 ? "" : "s",
 		d->options->output          ? status.error ? "to be written" : "written"

@@ -15,7 +15,7 @@
 #include "verbs.h"
 
 static const struct verb *const main_verbs[] = { &verb_top, &verb_run, &verb_dump, &verb_functions,
-	&verb_devices, &verb_flows };
+	&verb_devices, &verb_flows, &verb_doctor };
 
 #define MAIN_N_VERBS (sizeof(main_verbs) / sizeof(main_verbs[0]))
 

@@ -263,5 +263,5 @@ int top_run_screen(struct top *t)
 	t->screen.edit = t->screen.message = NULL;
 	if (r < 0)
 		return session_fail(NULL);
-	return !t->options->live && (ui.quit || ui.interrupted) ? EXIT_INTERRUPTED : EXIT_OK;
+	return !t->options->live && ui.interrupted ? EXIT_INTERRUPTED : EXIT_OK;
 }

@@ -275,7 +275,8 @@ void top_show_lines(FILE *out, const struct top_screen *screen, const struct top
 	if (screen->live)
 		fprintf(out, "%.19sZ  ", time);
 	text_safe(out, screen->device);
-	fprintf(out, "  %llu packets read, %s%s\n", sample->status.pkts, loss, plain);
+	fprintf(out, "  %llu packets %s, %s%s\n", sample->status.pkts,
+		screen->live ? "captured" : "read", loss, plain);
 	for (i = 0; i < _TOP_VIEW_N; i++) {
 		const struct top_table *table = &sample->tables[i];
 

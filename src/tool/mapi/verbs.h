@@ -20,6 +20,7 @@ extern const struct verb verb_run;
 extern const struct verb verb_dump;
 extern const struct verb verb_functions;
 extern const struct verb verb_devices;
+extern const struct verb verb_doctor;
 extern const struct verb verb_flows;
 extern const struct verb verb_top;
 

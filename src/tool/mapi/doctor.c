@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* mapi doctor: would capture work here, how well, and what to do about it. */
+#include "doctor.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "json.h"
+#include "mapi.h"
+#include "mapi/schema.h"
+#include "session.h"
+#include "text.h"
+#include "verbs.h"
+
+static const char doctor_help[] =
+	"usage: mapi doctor [-i DEVICE] [--json]\n"
+	"\n"
+	"Looks at everything that capturing depends on: kernel, rights, daemon, device, clock.\n"
+	"Says what is missing, what that costs, and how to mend it. Changes nothing.\n"
+	"\n"
+	"  mapi doctor\n"
+	"  mapi doctor -i eth1\n"
+	"  mapi doctor --json\n"
+	"\n"
+	"  -i DEVICE     look at this one (default: that of the default route)\n"
+	"  --json        one object per line and finding\n"
+	"  --color WHEN  auto, always, never\n"
+	"\n"
+	"The exit code is 0 if capture would work, 3 if a permission is missing, 4 if the\n"
+	"device is.\n";
+
+static const char *const doctor_state_names[] = { "ok", "note", "missing" };
+static const char *const doctor_state_colours[] = { "32", "33", "31" };
+
+struct doctor_finding *doctor_add(struct doctor *d, const char *name, enum doctor_state state,
+	const char *cost, const char *fix, const char *format, ...)
+{
+	static struct doctor_finding surplus;
+	struct doctor_finding *f =
+		d->n_findings < ARRAY_SIZE(d->findings) ? &d->findings[d->n_findings++] : &surplus;
+	va_list args;
+
+	*f = (struct doctor_finding){ .name = name, .state = state };
+	(void)snprintf(f->cost, sizeof(f->cost), "%s", cost ? cost : "");
+	(void)snprintf(f->fix, sizeof(f->fix), "%s", fix ? fix : "");
+	va_start(args, format);
+	(void)vsnprintf(f->text, sizeof(f->text), format, args);
+	va_end(args);
+	return f;
+}
+
+static void doctor_print(const struct doctor *d, int colour)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->n_findings; i++) {
+		const struct doctor_finding *f = &d->findings[i];
+
+		printf("%s%s%s%-7s%s  %-16s  ", colour ? "\033[" : "",
+			colour ? doctor_state_colours[f->state] : "", colour ? "m" : "",
+			doctor_state_names[f->state], colour ? "\033[0m" : "", f->name);
+		text_safe(stdout, f->text);
+		fputc('\n', stdout);
+		if (*f->cost)
+			printf("%27s%s\n", "", f->cost);
+		if (*f->fix)
+			printf("%27s-> %s\n", "", f->fix);
+	}
+}
+
+static void doctor_print_json(const struct doctor *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->n_findings; i++) {
+		const struct doctor_finding *f = &d->findings[i];
+		struct json j = JSON_TO(stdout);
+
+		json_object(&j, NULL);
+		json_string(&j, "check", f->name);
+		json_string(&j, "state", doctor_state_names[f->state]);
+		json_string(&j, "text", f->text);
+		json_string(&j, "cost", *f->cost ? f->cost : NULL);
+		json_string(&j, "fix", *f->fix ? f->fix : NULL);
+		json_end_object(&j);
+		json_line(&j);
+	}
+}
+
+/* Both a program's own daemon and its functions come from here. */
+static void doctor_library(struct doctor *d)
+{
+	const struct mapi_function_desc *desc = NULL;
+	char text[MAPI_ERRORSTR_LENGTH] = "";
+	unsigned int n = 0;
+
+	while ((desc = mapi_describe_next_function(desc)))
+		n++;
+	if (n) {
+		doctor_add(d, "daemon answers", DOCTOR_OK, NULL, NULL, "%u functions", n);
+		return;
+	}
+	(void)mapi_read_error(NULL, text);
+	doctor_add(d, "daemon answers", DOCTOR_MISSING, "Nothing works without a daemon.",
+		"install mapid beside this program, or set MAPI_MAPID to its path", "%s", text);
+}
+
+/* What the exit code says, in words. */
+static int doctor_verdict(struct doctor *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->n_findings; i++) {
+		if (d->findings[i].state != DOCTOR_MISSING)
+			continue;
+		if (!strcmp(d->findings[i].name, "device")) {
+			doctor_add(d, "capture", DOCTOR_MISSING, NULL, NULL,
+				"would not work: no such device");
+			return EXIT_DEVICE;
+		}
+		if (!strcmp(d->findings[i].name, "daemon answers")) {
+			doctor_add(d, "capture", DOCTOR_MISSING, NULL, NULL,
+				"would not work: no daemon");
+			return EXIT_DAEMON;
+		}
+	}
+	if (!host_may_capture(&d->rights)) {
+		doctor_add(d, "capture", DOCTOR_MISSING,
+			"Capture files can still be read: mapi run -r FILE.", NULL,
+			"would not work: a permission is missing");
+		return EXIT_PERMISSION;
+	}
+	doctor_add(d, "capture", DOCTOR_OK, NULL, NULL, "would work%s%s", d->device ? " on " : "",
+		d->device ? d->device : "");
+	return EXIT_OK;
+}
+
+static int doctor_run(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "interface", required_argument, NULL, 'i' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "color", required_argument, NULL, 'C' },
+		{ NULL, 0, NULL, 0 },
+	};
+	enum text_colour_mode colour = TEXT_COLOUR_AUTO;
+	struct doctor d = { .device = NULL };
+	bool json = false, wrong = false;
+	int option, code;
+
+	while ((option = getopt_long(argc, argv, "i:", options, NULL)) != -1) {
+		if (option == 'i')
+			d.device = optarg;
+		else if (option == 'j')
+			json = true;
+		else if (option != 'C' || text_colour_parse(optarg, &colour) < 0)
+			wrong = true;
+	}
+	if (wrong || optind < argc) {
+		fputs("mapi: \"mapi help doctor\" shows how it is used\n", stderr);
+		return EXIT_USAGE;
+	}
+	if (!d.device && host_default_device(d.default_name) == 0)
+		d.device = d.default_name;
+	d.capabilities = host_capabilities();
+	host_rights(&d.rights);
+	doctor_kernel(&d);
+	doctor_rights(&d);
+	doctor_library(&d);
+	doctor_device(&d);
+	code = doctor_verdict(&d);
+	if (json)
+		doctor_print_json(&d);
+	else
+		doctor_print(&d, text_colour_wanted(colour, STDOUT_FILENO));
+	return code;
+}
+
+const struct verb verb_doctor = {
+	.name = "doctor",
+	.summary = "say whether capture would work here, and what would make it better",
+	.help = doctor_help,
+	.run = doctor_run,
+};
