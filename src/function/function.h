@@ -108,6 +108,8 @@ struct function_call {
  * @follows_time: periods follow the domain's watermark: process() is called for every batch, also
  * when nothing is selected (semantics T1)
  * @resets_refs:  process() may call reset_ref(): the function and its sources run packet by packet
+ * @live_bytes:   memory that an instance on a live device takes beside its state; it is charged to
+ *                the user
  * @order_of, @resets_refs_of: the same for one open instance, where it is less demanding than the
  *                descriptor must be; NULL: as the descriptor says
  */
@@ -123,6 +125,7 @@ struct function {
 	bool (*resets_refs_of)(const void *instance);
 	size_t instance_bytes;
 	size_t state_bytes; /* 0: the function keeps no state */
+	size_t live_bytes;
 
 	/* Control thread. Check what bounds cannot say, allocate, open. NULL: nothing to do.
 	 * Return: 0, -EINVAL with @err filled, -ENOMEM; after failure close() is not called. */
@@ -171,13 +174,14 @@ struct function {
 	/* The packet or record ring that clients of this instance read; NULL: none. */
 	struct ring *(*ring)(void *instance);
 
-	/* A worker, in turn. Add to @lost_pkts[cause] (enum mapi_loss) what the instance could not do
-	 * justice to since it was opened, e.g. because a table was full. NULL: that cannot be. */
+	/* A worker, in turn. Add to @lost_pkts[cause] (enum mapi_loss) what the instance could not
+	 * do justice to since it was opened, e.g. because a table was full. NULL: that cannot be.
+	 */
 	void (*lost)(const void *instance, const void *state, uint64_t lost_pkts[]);
 
 	/* Control thread, between the last worker's leaving and complete(), any number of times: is
-	 * something still being handed on by a thread of the instance, so that complete() would wait
-	 * for it? Becomes false in bounded time. NULL: never. */
+	 * something still being handed on by a thread of the instance, so that complete() would
+	 * wait for it? Becomes false in bounded time. NULL: never. */
 	bool (*draining)(void *instance);
 };
 

@@ -65,6 +65,18 @@ static void plan_instance_close(struct plan_instance *instance, struct error *er
 		instance->function->close(instance->memory);
 }
 
+bool plan_flow_is_draining(const struct plan_flow *flow)
+{
+	for (unsigned int i = 0; i < flow->n_instances; i++) {
+		const struct plan_instance *instance = flow->instances[i];
+
+		if (!instance->closed && instance->function->draining &&
+			instance->function->draining(instance->memory))
+			return true;
+	}
+	return false;
+}
+
 void plan_flow_retire(struct plan_flow *flow)
 {
 	for (unsigned int i = 0; i < flow->n_instances; i++) {

@@ -111,6 +111,21 @@ static int request_compile(void *context, const char *expression, uint32_t linkt
 	return r == COMPILER_E_AGAIN ? PLAN_E_AGAIN : r;
 }
 
+/* May this user have another instance? Return: 0, -EINVAL with @err filled. */
+static int request_charge(const struct session *session, const struct session_flow *flow,
+	const struct function *f, struct error *err)
+{
+	const struct user *user = session->env.user;
+
+	if (!flow->device->live || f->live_bytes <= user->memory_max_bytes - user->memory_bytes)
+		return 0;
+	return error_set(err, MAPI_QUOTA_EXCEEDED,
+		"%s: this user's programs have %llu MiB of packet memory, and may have %llu "
+		"(max_memory_mb in mapi.conf)",
+		f->desc.name, (unsigned long long)(user->memory_bytes >> 20),
+		(unsigned long long)(user->memory_max_bytes >> 20));
+}
+
 static int request_apply_checked(struct session *session, struct session_flow *flow,
 	const struct function *f, const Wire__FlowApply *apply, const int *fds,
 	struct plan_instance **ret, struct error *err)
@@ -125,6 +140,8 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 
 	device.compiler =
 		(struct plan_compiler){ .compile = request_compile, .context = flow->device };
+	if (r == 0)
+		r = request_charge(session, flow, f, err);
 	/* First what can fail without a trace. */
 	if (r == 0 && result_bytes) {
 		offset = area_get(session->area, result_bytes);
@@ -141,6 +158,10 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 	if (r != 0) {
 		area_put(session->area, offset, result_bytes);
 		return r;
+	}
+	if (flow->device->live) {
+		flow->charged_bytes += f->live_bytes;
+		session->env.user->memory_bytes += f->live_bytes;
 	}
 	if (f->ring && f->ring((*ret)->memory))
 		(void)ring_join(f->ring((*ret)->memory), session->rings);

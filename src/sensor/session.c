@@ -80,8 +80,9 @@ void session_flow_free(struct session *session, struct session_flow *flow)
 	plan_flow_free(flow->device_flow.plan);
 	session->flows[flow->index] = session->flows[--session->n_flows];
 	session->flows[flow->index]->index = flow->index;
-	free(flow);
 	session->env.user->n_flows--;
+	session->env.user->memory_bytes -= flow->charged_bytes;
+	free(flow);
 	device->n_flows--;
 	session_device_release(session, device);
 }
@@ -281,14 +282,18 @@ void session_sweep(struct session *session)
 
 		if (!flow->closed)
 			continue;
-		if (flow->retiring && device_settled(flow->device->device)) {
+		if (flow->retiring && device_settled(flow->device->device) &&
+			!plan_flow_is_draining(flow->device_flow.plan)) {
 			device_close_retired(flow->device->device, &flow->device_flow,
 				session_close_error(session, flow));
 			flow->retiring = false;
 		}
 		if (!flow->leaving)
 			session_flow_leave(session, flow);
-		if (!flow->leaving || (flow->connected && !device_settled(flow->device->device)))
+		if (!flow->leaving ||
+			(flow->connected &&
+				(!device_settled(flow->device->device) ||
+					plan_flow_is_draining(flow->device_flow.plan))))
 			continue;
 		if (flow->connected)
 			device_forget(flow->device->device, &flow->device_flow);

@@ -36,6 +36,7 @@ struct session_device {
  * @start:   its device starts when it is connected
  * @closed:  the client is done with it
  * @retiring: closed, but others refer to it: what does not serve them is on its way out
+ * @charged_bytes: memory of its functions that its user is charged for
  * @leaving: it is on its way out of the plan, and is freed when that has settled
  */
 struct session_flow {
@@ -44,6 +45,7 @@ struct session_flow {
 	struct session_device *device;
 	struct device_flow device_flow;
 	uint64_t shared_offset;
+	uint64_t charged_bytes;
 	bool start;
 	bool connected;
 	bool closed;

@@ -374,6 +374,7 @@ const struct function extra_top = {
 	.order = FUNCTION_ORDER,
 	.wants_decode = true,
 	.follows_time = true,
+	.live_bytes = TOP_LIVE_BYTES,
 	.instance_bytes = sizeof(struct extra_top_instance),
 	.state_bytes = sizeof(struct extra_top_state),
 	.open = extra_top_open,

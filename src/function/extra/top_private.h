@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #define TOP_CAPACITY 65536u /* every value of 16 bits has room */
+#define TOP_LIVE_BYTES (7u << 20) /* its table, when it is full */
 
 /* @bytes: big-endian and left-aligned, the rest 0, so that comparing bytes compares values.
  * @family: AF_INET, AF_INET6 or 0 for a number */

@@ -222,6 +222,7 @@ const struct function std_hashsamp = {
 	.order = FUNCTION_ORDER,
 	.wants_decode = true,
 	.order_of = std_hashsamp_order_of,
+	.live_bytes = STD_HASHSAMP_RING_BYTES,
 	.instance_bytes = sizeof(struct std_hashsamp_instance),
 	.open = std_hashsamp_open,
 	.close = std_hashsamp_close,

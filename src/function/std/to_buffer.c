@@ -137,6 +137,7 @@ const struct function std_to_buffer = {
 		.flags = MAPI_FUNCTION_PACKETS,
 	},
 	.order = FUNCTION_ORDER,
+	.live_bytes = STD_TO_BUFFER_RING_BYTES,
 	.instance_bytes = sizeof(struct std_to_buffer_instance),
 	.open = std_to_buffer_open,
 	.close = std_to_buffer_close,

@@ -329,6 +329,7 @@ const struct function std_to_file = {
 	},
 	.order = FUNCTION_ORDER,
 	.follows_time = true, /* a failure is reported although nothing passes the filters */
+	.live_bytes = STD_FILE_QUEUE_BYTES,
 	.instance_bytes = sizeof(struct std_to_file_instance),
 	.state_bytes = sizeof(struct std_to_file_state),
 	.open = std_to_file_open,
