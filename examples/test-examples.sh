@@ -40,6 +40,8 @@ fi
 "$bin/link_utilisation" "$trace" 0 | grep -q '^283464 bytes' || { echo "FAILED: link_utilisation"; exit 1; }
 "$bin/link_utilisation_ref" "$trace" | grep -q 'in the end: tcp [1-9]' ||
 	{ echo "FAILED: link_utilisation_ref"; exit 1; }
+[ "$("$bin/top_talkers" "$trace" 1 | tr -s ' ')" = "195.207.46.2 115 packets 136388 bytes" ] ||
+	{ echo "FAILED: top_talkers"; exit 1; }
 # The relative path is the program's.
 cd "$(dirname "$trace")"
 expect "893 packets" packet_count ./tracefile

@@ -45,6 +45,23 @@ links() { # FILE
 }
 equal "link types" "$(links "$OWN/dns-two-links.pcapng")" "1 101"
 equal "link types through a pipe" "$(gzip -c "$OWN/dns-two-links.pcapng" | links -)" "1 101"
+# Packets of an interface: pcapng, and ERF, which has ports.
+for link in 0 1; do
+	want=$(tshark -nr "$OWN/dns-two-links.pcapng" -T fields -e frame.interface_id 2> /dev/null | grep -cx $link)
+	equal "interface $link of a pcapng" "$(value "$OWN/dns-two-links.pcapng" \
+		"INTERFACE($link) | PKT_COUNTER" PKT_COUNTER)" "$want"
+done
+# Type Ethernet; the port stands in the flags: 5 records, of ports 0, 1, 2, 1, 3.
+python3 -c '
+import struct, sys
+for n, port in enumerate([0, 1, 2, 1, 3]):
+    frame = bytes(60)
+    sys.stdout.buffer.write(struct.pack("<Q", (1000 + n) << 32))
+    sys.stdout.buffer.write(struct.pack(">BBHHH", 2, 4 | port, 18 + 60, 0, 60) + bytes(2) + frame)
+' > ports.erf
+equal "ports of an ERF file" "$(for port in 0 1 2 3 4; do
+	value ports.erf "INTERFACE($port) | PKT_COUNTER" PKT_COUNTER
+done | tr '\n' ' ')" "1 2 1 1 0 "
 
 need_captures
 trace=$MAPI_PCAPS/mapi/tracefile
@@ -53,6 +70,11 @@ equal bytes "$(value "$trace" BYTE_COUNTER BYTE_COUNTER)" 283464
 equal tcp "$(value "$trace" 'BPF_FILTER("tcp") | PKT_COUNTER' PKT_COUNTER)" 596
 equal www "$(value "$trace" 'STR_SEARCH("www", 0, 1500) | PKT_COUNTER' PKT_COUNTER)" 2
 equal sample "$(value "$trace" 'SAMPLE(20, PERIODIC) | PKT_COUNTER' PKT_COUNTER)" 44
+equal regexp "$(value "$trace" 'REGEXP("HTTP.*OK") | PKT_COUNTER' PKT_COUNTER)" 4
+top=$(run "$trace" 'TOP(5, TOPX_TCP, TOPX_TCP_DSTPORT)' | sed -n 's/^TOP\t//p')
+equal "TOP ports" "$(python3 -c 'import json, sys
+print(*["%d:%d" % (v["value"], v["pkts"]) for v in json.loads(sys.argv[1])])' "$top")" \
+	"80:250 1484:52 1486:52 1492:32 443:24"
 stats=$(value "$trace" 'PKTINFO(1) @size | STATS(size, "0")' STATS)
 equal "STATS count" "$(field "$stats" count)" 893
 equal "STATS sum" "$(field "$stats" sum)" 283464

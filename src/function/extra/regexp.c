@@ -6,15 +6,16 @@
  * Backtracking takes time that can grow exponentially with the packet, and both pattern and packet
  * may be hostile. So three things are bounded:
  *   - the pattern, by its length and depth; PCRE2 refuses what compiles to more than 64 KiB;
- *   - the steps from one position at which a match may begin: PCRE2's match limit counts from each
- *     position anew, so it is chosen by the number of positions. Long packets are searched in
- *     spans, so that this number is bounded, too;
+ *   - the steps: PCRE2's match limit counts from each position anew at which a match may begin, so
+ *     it is chosen by the number of positions. Long packets are searched in spans, of which a few
+ *     may have more;
  *   - on live devices, the time per packet on average: who uses more is in debt, and its packets
  *     are not looked at until it has paid.
  * A packet that is given up does not pass, and is counted as lost.
  *
- * Nothing is allocated while packets flow: what PCRE2 asks for lies on the worker's stack. JIT code
- * uses the machine stack; when that does not suffice, or there is no JIT, the interpreter does it.
+ * PCRE2's JIT code is not used: it does not count all steps, so that no limit holds it, and memory
+ * would have to be executable. Nothing is allocated while packets flow: what PCRE2 asks for lies on
+ * the worker's stack.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <errno.h>
@@ -31,14 +32,16 @@
 #define EXTRA_REGEXP_PATTERN_BYTES_MAX 1024
 #define EXTRA_REGEXP_NEST_MAX 64
 #define EXTRA_REGEXP_SPAN_BYTES 2048u
-#define EXTRA_REGEXP_STEPS_MAX 8000000u /* about 20 ms by JIT code, 80 ms by the interpreter */
+#define EXTRA_REGEXP_STEPS_MAX 4000000u /* shared by the places where a match may begin */
+#define EXTRA_REGEXP_AGAIN_MAX                                            \
+	2 /* parts of a long packet that get as many steps for themselves \
+	   */
 #define EXTRA_REGEXP_STEPS_PER_POSITION_MAX 100000u
 #define EXTRA_REGEXP_HEAP_BYTES (256u << 10)
 #define EXTRA_REGEXP_LIVE_NS_PER_PKT 16000
 
 struct extra_regexp_instance {
 	pcre2_code *code;
-	bool has_jit;
 	bool is_live;
 	_Atomic int64_t debt_ns;
 };
@@ -106,19 +109,22 @@ static bool extra_regexp_prepare(struct extra_regexp_scratch *ret)
 
 /* ---- matching ---- */
 
-static void extra_regexp_limit(
-	pcre2_match_context *context, uint32_t n_bytes, uint32_t start, uint32_t end)
-{
-	uint32_t steps = EXTRA_REGEXP_STEPS_MAX / MIN(n_bytes + 1, EXTRA_REGEXP_SPAN_BYTES);
+/* Where a match may begin, and in how many steps from each such place it must be decided. */
+struct extra_regexp_span {
+	uint32_t start;
+	uint32_t end;
+	uint32_t steps;
+};
 
-	(void)pcre2_set_match_limit(context, MIN(steps, EXTRA_REGEXP_STEPS_PER_POSITION_MAX));
-	(void)pcre2_set_offset_limit(context, end);
+static void extra_regexp_limit(pcre2_match_context *context, const struct extra_regexp_span *span)
+{
+	(void)pcre2_set_match_limit(context, MIN(span->steps, EXTRA_REGEXP_STEPS_PER_POSITION_MAX));
+	(void)pcre2_set_offset_limit(context, span->end);
 }
 
-/* Its frames are large: not inlined, so that JIT code has the stack to itself. */
-static __attribute__((noinline)) int extra_regexp_interpret(
-	const struct extra_regexp_instance *self, const uint8_t *data, uint32_t n_bytes,
-	uint32_t start, uint32_t end)
+/* Return: as pcre2_match(). */
+static int extra_regexp_match_span(const struct extra_regexp_instance *self, const uint8_t *data,
+	uint32_t n_bytes, const struct extra_regexp_span *span)
 {
 	_Alignas(16) unsigned char frames[2][EXTRA_REGEXP_HEAP_BYTES];
 	struct extra_regexp_scratch s;
@@ -130,27 +136,32 @@ static __attribute__((noinline)) int extra_regexp_interpret(
 	}
 	if (!extra_regexp_prepare(&s))
 		return PCRE2_ERROR_NOMEMORY;
-	extra_regexp_limit(s.context, n_bytes, start, end);
+	extra_regexp_limit(s.context, span);
 	(void)pcre2_set_heap_limit(s.context, EXTRA_REGEXP_HEAP_BYTES >> 10);
-	return pcre2_match(self->code, data, n_bytes, start, PCRE2_NO_JIT, s.match, s.context);
+	return pcre2_match(
+		self->code, data, n_bytes, span->start, PCRE2_NO_JIT, s.match, s.context);
 }
 
 /* Return: 1 found, 0 not found, negative: given up. */
-static int extra_regexp_match(const struct extra_regexp_instance *self,
-	struct extra_regexp_scratch *s, const uint8_t *data, uint32_t n_bytes)
+static int extra_regexp_match(
+	const struct extra_regexp_instance *self, const uint8_t *data, uint32_t n_bytes)
 {
-	int r = PCRE2_ERROR_JIT_STACKLIMIT;
+	const uint32_t fair_steps = EXTRA_REGEXP_STEPS_MAX / (n_bytes + 1);
+	const uint32_t most_steps = EXTRA_REGEXP_STEPS_MAX / EXTRA_REGEXP_SPAN_BYTES;
+	unsigned int n_again = 0;
 
 	for (uint32_t start = 0; start <= n_bytes; start += EXTRA_REGEXP_SPAN_BYTES) {
-		uint32_t end = MIN(start + EXTRA_REGEXP_SPAN_BYTES - 1, n_bytes);
+		struct extra_regexp_span span = { .start = start,
+			.end = MIN(start + EXTRA_REGEXP_SPAN_BYTES - 1, n_bytes),
+			.steps = fair_steps };
+		int r = extra_regexp_match_span(self, data, n_bytes, &span);
 
-		if (s->match) {
-			extra_regexp_limit(s->context, n_bytes, start, end);
-			r = pcre2_jit_match(
-				self->code, data, n_bytes, start, 0, s->match, s->context);
+		/* A long packet has too little for each place, but a few parts may have more. */
+		if (r == PCRE2_ERROR_MATCHLIMIT && fair_steps < most_steps &&
+			n_again++ < EXTRA_REGEXP_AGAIN_MAX) {
+			span.steps = most_steps;
+			r = extra_regexp_match_span(self, data, n_bytes, &span);
 		}
-		if (r == PCRE2_ERROR_JIT_STACKLIMIT || !s->match)
-			r = extra_regexp_interpret(self, data, n_bytes, start, end);
 		if (r >= 0)
 			return 1;
 		if (r != PCRE2_ERROR_NOMATCH)
@@ -160,8 +171,8 @@ static int extra_regexp_match(const struct extra_regexp_instance *self,
 }
 
 /* As extra_regexp_match(), within the means of a live device. */
-static int extra_regexp_match_live(struct extra_regexp_instance *self,
-	struct extra_regexp_scratch *s, const uint8_t *data, uint32_t n_bytes)
+static int extra_regexp_match_live(
+	struct extra_regexp_instance *self, const uint8_t *data, uint32_t n_bytes)
 {
 	int64_t debt_ns = atomic_load_explicit(&self->debt_ns, memory_order_relaxed);
 	uint64_t begin_ns;
@@ -173,7 +184,7 @@ static int extra_regexp_match_live(struct extra_regexp_instance *self,
 		return PCRE2_ERROR_MATCHLIMIT;
 	}
 	begin_ns = clock_monotonic_ns();
-	r = extra_regexp_match(self, s, data, n_bytes);
+	r = extra_regexp_match(self, data, n_bytes);
 	/* Nothing is saved for later: credit is limited to a batch's. */
 	debt_ns += (int64_t)(clock_monotonic_ns() - begin_ns) - EXTRA_REGEXP_LIVE_NS_PER_PKT;
 	atomic_store_explicit(&self->debt_ns,
@@ -188,13 +199,7 @@ static void extra_regexp_process(const struct function_call *call, void *instanc
 	static const uint8_t nothing[1];
 	struct extra_regexp_instance *self = instance;
 	struct extra_regexp_state *s = state;
-	struct extra_regexp_scratch scratch;
 
-	scratch.match = NULL;
-	memset(&scratch.memory.large, 0, sizeof(scratch.memory.large));
-	scratch.memory.used_bytes = 0;
-	if (self->has_jit && !extra_regexp_prepare(&scratch))
-		scratch.match = NULL;
 	for (unsigned int i = call->first; i < call->first + call->n; i++) {
 		uint32_t n_bytes = call->batch->cap_bytes[i];
 		const uint8_t *data = n_bytes ? call->batch->data[i] : nothing;
@@ -202,8 +207,8 @@ static void extra_regexp_process(const struct function_call *call, void *instanc
 
 		if (!packet_mask_test(selection, i))
 			continue;
-		r = self->is_live ? extra_regexp_match_live(self, &scratch, data, n_bytes)
-				  : extra_regexp_match(self, &scratch, data, n_bytes);
+		r = self->is_live ? extra_regexp_match_live(self, data, n_bytes)
+				  : extra_regexp_match(self, data, n_bytes);
 		if (r <= 0)
 			packet_mask_clear(selection, i);
 		s->given_up_pkts += r < 0;
@@ -288,8 +293,6 @@ static int extra_regexp_open(const struct function_open *open, struct error *err
 	r = extra_regexp_compile(instance, pattern, err);
 	if (r < 0)
 		return r;
-	/* Not everywhere is there JIT, or may memory be made executable. */
-	instance->has_jit = pcre2_jit_compile(instance->code, PCRE2_JIT_COMPLETE) == 0;
 	instance->is_live = !open->lossless;
 	return 0;
 }
