@@ -72,7 +72,8 @@ static struct config *load(const char *text)
 
 static void refused_bytes(const char *bytes, size_t n_bytes, unsigned int line, const char *words)
 {
-	struct config *const untouched = (struct config *)&notes;
+	static struct config other;
+	struct config *const untouched = &other;
 	struct config *config = untouched;
 	struct error err = ERROR_INIT;
 	char where[96];

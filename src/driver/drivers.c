@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The drivers, in order of preference. A new driver is one file and one line here. */
+/* The drivers, in order of preference. A new driver is one file and one line here. The last one
+ * takes every name. */
 #include "driver.h"
 
 #include "base/cleanup.h"
@@ -8,7 +9,7 @@ static const struct driver *const drivers[] = {
 	&driver_file,
 	&driver_afpacket,
 	&driver_tracedir,
-	&driver_pcap, /* last: it takes every name */
+	&driver_pcap,
 };
 
 const struct driver *driver_find(const struct driver_open_args *args)

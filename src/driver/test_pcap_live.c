@@ -341,6 +341,30 @@ static void an_interface_is_removed_and_made_again(void **unused)
 	close(tap);
 }
 
+/* Nobody looks meanwhile. */
+static void an_interface_is_replaced_by_another(void **unused)
+{
+	int tap = need_tap();
+	struct seen seen = { .pkts = 0 };
+	struct driver_source *source;
+	uint64_t until_ns = clock_monotonic_ns() + 10 * S_NS;
+
+	(void)unused;
+	set_flags(TAP, true);
+	source = open_good("pcap:" TAP, NULL);
+	close(tap);
+	tap = tap_new();
+	assert_true(tap >= 0);
+	set_flags(TAP, true);
+	while (stats(source).outages == 0 && clock_monotonic_ns() < until_ns)
+		(void)see(source, &seen);
+	see_state(source, DRIVER_UP);
+	tap_send(tap, 1);
+	see_ours(source, &seen, 1);
+	driver_pcap.close(source);
+	close(tap);
+}
+
 static void a_device_may_be_down_at_first(void **unused)
 {
 	int tap = need_tap();
@@ -458,6 +482,7 @@ int main(void)
 		cmocka_unit_test(all_that_is_sent_is_delivered_or_reported),
 		cmocka_unit_test(an_interface_goes_down_and_comes_back),
 		cmocka_unit_test(an_interface_is_removed_and_made_again),
+		cmocka_unit_test(an_interface_is_replaced_by_another),
 		cmocka_unit_test(a_device_may_be_down_at_first),
 		cmocka_unit_test(waking_ends_it),
 		cmocka_unit_test(what_libpcap_does_not_know_is_told_in_its_words),
