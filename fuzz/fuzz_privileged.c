@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What parent and engine of the system daemon read from each other. The first byte says who reads,
+ * how many descriptors travel beside each message, and what the configuration allows; then come
+ * messages, each behind its length in two bytes (little endian).
+ *
+ * The parent's answers must be of their form, and no descriptor may stay on either side.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "mapi/errors.h"
+#include "sensor/privileged.h"
+
+#define FUZZ_SERIAL 77 /* of all requests: the clock stands still */
+#define FUZZ_FDS_MAX 253 /* SCM_MAX_FD */
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
+
+static int null_fd = -1;
+
+static void check(bool holds, const char *what)
+{
+	if (holds)
+		return;
+	fprintf(stderr, "%s\n", what);
+	abort();
+}
+
+/* ---- the neighbours ---- */
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret)
+{
+	*ret = (struct timespec){ .tv_nsec = FUZZ_SERIAL };
+	return 0;
+}
+
+static int fuzz_prepare(const struct driver_open_args *args, int ret_fds[DRIVER_FDS_MAX],
+	unsigned int *ret_n_fds, struct error *err)
+{
+	check(args->n_workers >= 1 && args->n_workers <= DRIVER_FDS_MAX, "number of workers");
+	check(args->fd == -1 && args->options && args->name[0], "arguments");
+	if (args->n_workers == 13)
+		return error_set(err, MAPI_NO_PERMISSION, "unlucky %s", args->name);
+	for (unsigned int i = 0; i < args->n_workers; i++) {
+		ret_fds[i] = dup(null_fd);
+		check(ret_fds[i] >= 0, "dup");
+	}
+	*ret_n_fds = args->n_workers;
+	return 0;
+}
+
+static const struct driver fuzz_driver = { .name = "fuzz", .prepare = fuzz_prepare };
+
+const struct driver *driver_find(const struct driver_open_args *args)
+{
+	return args->options->driver ? NULL : &fuzz_driver;
+}
+
+static struct config_device fuzz_devices[] = { { .device = (char[]){ "eth0" } },
+	{ .device = (char[]){ "none" }, .driver_name = "none" } };
+
+const struct config_device *config_find(const struct config *config, const char *name)
+{
+	for (unsigned int i = 0; i < config->n_devices; i++)
+		if (strcmp(config->devices[i].device, name) == 0)
+			return &config->devices[i];
+	return NULL;
+}
+
+/* ---- messages ---- */
+
+static bool fuzz_send(int to, const uint8_t *bytes, size_t n_bytes, unsigned int n_fds)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int) * FUZZ_FDS_MAX)];
+	} control = { .bytes = { 0 } };
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = n_bytes };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (n_fds > 0) {
+		struct cmsghdr *c;
+
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+		c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+		for (unsigned int i = 0; i < n_fds; i++)
+			memcpy(CMSG_DATA(c) + i * sizeof(int), &null_fd, sizeof(int));
+	}
+	return sendmsg(to, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)n_bytes;
+}
+
+/* Step over the next message. Return: its bytes, NULL at the end. */
+static const uint8_t *fuzz_next(const uint8_t **bytes, size_t *n_bytes, size_t *ret_n_bytes)
+{
+	const uint8_t *message = *bytes + 2;
+	size_t n;
+
+	if (*n_bytes < 2)
+		return NULL;
+	n = (size_t)((*bytes)[0] | (*bytes)[1] << 8);
+	n = MIN(n, *n_bytes - 2);
+	*bytes += 2 + n;
+	*n_bytes -= 2 + n;
+	*ret_n_bytes = n;
+	return message;
+}
+
+/* The engine's end: what the parent has said. */
+static void fuzz_check_reply(int fd, const struct privileged_request *request)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int) * DRIVER_FDS_MAX)];
+	} control;
+	struct privileged_reply reply;
+	struct iovec iov = { .iov_base = &reply, .iov_len = sizeof(reply) };
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes) };
+	unsigned int n_fds = 0;
+
+	check(recvmsg(fd, &msg, MSG_DONTWAIT) == sizeof(reply), "size of a reply");
+	if (CMSG_FIRSTHDR(&msg)) {
+		int fds[DRIVER_FDS_MAX];
+
+		n_fds = (unsigned int)((CMSG_FIRSTHDR(&msg)->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&msg)), n_fds * sizeof(int));
+		for (unsigned int i = 0; i < n_fds; i++)
+			(void)close(fds[i]);
+	}
+	check(reply.serial == request->serial, "the request's number");
+	check(reply.n_fds == n_fds, "number of descriptors");
+	check(n_fds == (reply.code ? 0 : request->n_workers), "as many as were wanted");
+	check(memchr(reply.text, '\0', sizeof(reply.text)), "end of the text");
+	check(!reply.code == !reply.text[0], "code and text");
+	for (const char *c = reply.text; *c; c++)
+		check((unsigned char)*c >= ' ' && *c != 127, "a text for people");
+}
+
+static void fuzz_parent(const int fds[2], const struct config *config, const uint8_t *bytes,
+	size_t n_bytes, unsigned int n_fds)
+{
+	const uint8_t *message;
+	size_t message_bytes;
+
+	while ((message = fuzz_next(&bytes, &n_bytes, &message_bytes))) {
+		enum privileged_op op = _PRIVILEGED_N;
+		struct privileged_request request;
+		int r;
+
+		if (!fuzz_send(fds[1], message, message_bytes, n_fds))
+			return;
+		r = privileged_answer(fds[0], config, &op);
+		check(r == 0 || r == -EPIPE || r == -EBADMSG, "outcome");
+		check(r == 0 || op == _PRIVILEGED_N, "untouched on failure");
+		if (r < 0)
+			return;
+		check(message_bytes == sizeof(request) && n_fds == 0,
+			"its size, and nothing beside");
+		memcpy(&request, message, sizeof(request));
+		check(op > 0 && op < _PRIVILEGED_N && op == request.op, "what was asked");
+		if (op == PRIVILEGED_PREPARE)
+			fuzz_check_reply(fds[1], &request);
+	}
+}
+
+static void fuzz_engine(const int fds[2], const uint8_t *bytes, size_t n_bytes, unsigned int n_fds)
+{
+	int got[DRIVER_FDS_MAX];
+	unsigned int n_got = 77;
+	struct error err = ERROR_INIT;
+	const uint8_t *message;
+	size_t message_bytes;
+	int r;
+
+	while ((message = fuzz_next(&bytes, &n_bytes, &message_bytes)))
+		if (!fuzz_send(fds[0], message, message_bytes, n_fds))
+			break;
+	check(shutdown(fds[0], SHUT_WR) == 0, "shutdown");
+	r = privileged_prepare(fds[1], "eth0", 1, got, &n_got, &err);
+	check(r == 0 || r == -EINVAL || r == -EPIPE, "outcome");
+	check((r == 0) == (err.code == 0), "an error where it failed");
+	check((r == 0) == (n_got != 77), "untouched on failure");
+	for (unsigned int i = 0; r == 0 && i < n_got; i++)
+		check(close(got[i]) == 0, "descriptors that were promised");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
+{
+	static const unsigned int n_fds_of[] = { 0, 1, DRIVER_FDS_MAX, DRIVER_FDS_MAX + 1 };
+	struct config config = { .devices = fuzz_devices, .n_devices = ARRAY_SIZE(fuzz_devices) };
+	unsigned int n_fds;
+	int fds[2], lowest, after;
+
+	if (n_bytes == 0 || n_bytes > 65536)
+		return 0;
+	if (null_fd < 0)
+		null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	lowest = dup(null_fd);
+	(void)close(lowest);
+	n_fds = n_fds_of[bytes[0] / 2 % ARRAY_SIZE(n_fds_of)];
+	config.any_interface = bytes[0] & 8;
+	check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0, "socketpair");
+	if (bytes[0] % 2 == 0)
+		fuzz_parent(fds, &config, bytes + 1, n_bytes - 1, n_fds);
+	else
+		fuzz_engine(fds, bytes + 1, n_bytes - 1, n_fds);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	after = dup(null_fd);
+	(void)close(after);
+	check(after == lowest, "a descriptor stays");
+	return 0;
+}
