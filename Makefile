@@ -3,7 +3,7 @@
 # A thin front of meson: each target first installs the packages it needs (Debian), then calls meson.
 #
 #   make            build into build/
-#   make run        see what is in a capture: FILE=x.pcap, or one it makes itself
+#   make run        what is on the network now (DEVICE=eth1), or in a capture (FILE=x.pcap, FILE=own)
 #   make test       all tests, quick forms;  make test-long: the long forms too
 #   make stage      install into stage/usr, usable in place
 #   make install    install (PREFIX=/usr/local, DESTDIR=)
@@ -37,7 +37,7 @@ install: build
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
 run: deps-run stage
-	@tools/run $(FILE)
+	@DEVICE="$(DEVICE)" tools/run $(FILE)
 
 test: deps-test build stage
 	@tools/test $(BUILD)

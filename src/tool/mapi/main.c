@@ -24,7 +24,8 @@ static void main_usage(FILE *out)
 	size_t i;
 
 	fputs("usage: mapi VERB [options] [arguments]\n\n"
-	      "Looks into network captures: filters, counts, searches, prints, writes.\n\n"
+	      "Looks into networks and captures: filters, counts, searches, prints, writes.\n\n"
+	      "  mapi top                             what is on the network now\n"
 	      "  mapi run -r f.pcap tcp port 80       count packets and bytes\n"
 	      "  mapi dump -n -r f.pcap udp port 53   print packets\n"
 	      "  mapi functions                       what pipelines are made of\n\n"

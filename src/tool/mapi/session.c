@@ -47,6 +47,7 @@ int session_exit_code(int code, const char *text)
 	case MAPI_FUNCTION_NOT_FOUND:
 		return EXIT_USAGE;
 	case MAPID_NOT_AUTHENTICATED:
+	case MAPI_NO_PERMISSION:
 		return EXIT_PERMISSION;
 	case MCOM_UNKNOWN_ERROR:
 	case MCOM_ERROR_ACK:

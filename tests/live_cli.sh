@@ -1,0 +1,127 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The command line on a live device: in a network namespace of its own, where nothing else is heard,
+# with programs that send known numbers of packets over veth.
+. "$(dirname "$0")/lib.sh"
+
+if [ "${1-}" != inside ]; then
+	[ "$(id -u)" = 0 ] || skip "needs root: a network namespace and packet sockets"
+	unshare -n true 2> /dev/null || skip "no network namespace can be made"
+	unshare -n "$MAPI_SOURCE/tests/live_cli.sh" inside
+	exit $?
+fi
+
+ip link add veth0 type veth peer name veth1 || skip "no veth devices"
+# No packets but ours: no IPv6, no ARP.
+sysctl -qw net.ipv6.conf.all.disable_ipv6=1 2> /dev/null
+ip link set veth0 arp off up && ip link set veth1 arp off up && ip link set lo up
+ip address add 10.9.0.1/24 dev veth0
+
+send() { # N: so many UDP packets of 100 bytes of payload to port 5000, then one to port 5001
+	python3 - "$1" << 'END'
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for i in range(int(sys.argv[1])):
+    s.sendto(bytes(100), ("10.9.0.2", 5000))
+s.sendto(b"end", ("10.9.0.2", 5001))
+END
+}
+
+# Runs a program until it captures, which is when its flows stand in the list of packet sockets.
+begin() { # COMMAND...
+	"$@" > out.txt 2> err.txt &
+	pid=$!
+	for _ in $(seq 200); do
+		[ "$(wc -l < /proc/net/packet)" -gt 1 ] && grep -q '^' /proc/net/packet && break
+		kill -0 $pid 2> /dev/null || break
+		sleep 0.05
+	done
+	sleep 0.2 # connected a moment after the socket is there
+}
+
+finished() { # WHAT: wait for the end, sees that it is success
+	wait $pid
+	equal "$1: exit code" "$?" 0
+}
+
+begin "$MAPI" run -i veth1 'BPF_FILTER("udp port 5000") | PKT_COUNTER | BYTE_COUNTER' PKT_COUNTER
+send 100
+sleep 0.3
+kill -INT $pid
+finished "run until SIGINT"
+equal "run: packets" "$(sed -n 's/^1: PKT_COUNTER *\([0-9]*\) .*/\1/p' out.txt)" 100
+equal "run: bytes" "$(sed -n 's/^1: BYTE_COUNTER *\([0-9]*\) .*/\1/p' out.txt)" 14200
+equal "run: all packets" "$(sed -n 's/^2: PKT_COUNTER *\([0-9]*\) .*/\1/p' out.txt)" 101
+equal "run: summary" "$(sed -n 's/^mapi: flow 2: \([0-9]*\) packets captured, \(.*\)/\1 \2/p' err.txt)" \
+	"101 0 lost"
+
+begin "$MAPI" run -i veth1 --json --interval 0.3 --duration 1 udp port 5000
+send 50
+finished "run with a duration"
+python3 - << 'END' || fail "run --interval: $(cat out.txt)"
+import json
+rows = [json.loads(line) for line in open("out.txt")]
+counts = [row["value"] for row in rows if row["function"] == "PKT_COUNTER"]
+assert len(counts) >= 3 and counts == sorted(counts) and counts[-1] == 50, counts
+assert len({row["time"] for row in rows}) == len(counts)
+END
+
+begin "$MAPI" dump -i veth1 -c 7 udp port 5000
+send 20
+finished "dump -c"
+equal "dump: lines" "$(grep -c 'IP 10.9.0.1.* > 10.9.0.2.5000: UDP, length 100' out.txt)" 7
+grep -q '^7 packets printed$' err.txt || fail "dump: summary: $(cat err.txt)"
+grep -q '^0 packets lost$' err.txt || fail "dump: loss: $(cat err.txt)"
+
+begin "$MAPI" dump -i veth1 -w w.pcap
+send 30
+sleep 0.3
+kill -INT $pid
+finished "dump -w until SIGINT"
+equal "dump -w: packets" "$(tcpdump -nr w.pcap --count 2> /dev/null | cut -d ' ' -f 1)" 31
+
+begin "$MAPI" dump -i veth1 --count -c 5 udp port 5000
+send 10
+finished "dump --count -c"
+equal "dump --count" "$(cat out.txt)" "5 packets"
+
+begin "$MAPI" top -i veth1 --json --interval 0.4
+send 40
+sleep 0.6
+kill -INT $pid
+finished "top until SIGINT"
+python3 - << 'END' || fail "top: $(cat out.txt)"
+import json
+rows = [json.loads(line) for line in open("out.txt")]
+last = rows[-1]
+assert last["total"]["packets"] == last["captured_packets"] == 41, last["total"]
+assert sum(last["loss"].values()) == 0
+assert {h["host"]: h["received_packets"] for h in last["hosts"]} == {"10.9.0.1": 0, "10.9.0.2": 41}
+assert {p["port"]: p["received_packets"] for p in last["ports"]}["5000/udp"] == 40
+assert any(row["total"]["packets_per_s"] for row in rows)
+END
+
+# Two programs, one capture.
+begin "$MAPI" run -i lo 'PKT_COUNTER' 'BPF_FILTER("udp") | PKT_COUNTER' 'BYTE_COUNTER'
+equal "one packet socket for three flows" "$(awk '$3 + 0 >= 0 && NR > 1' /proc/net/packet | wc -l)" 1
+kill -INT $pid
+finished "three flows"
+
+"$MAPI" run -i no-such-device 2> err.txt
+equal "a device that is not there" "$?" 4
+"$MAPI" top 2> err.txt
+equal "top without a default route" "$?" 2
+grep -q "default route" err.txt || fail "$(cat err.txt)"
+
+# Somebody without rights is told what to do.
+if setpriv --reuid 65534 --regid 65534 --clear-groups test -x "$MAPI" 2> /dev/null; then
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$MAPI" run -i veth1 --duration 1 2> err.txt
+	equal "no permission" "$?" 3
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$MAPI" doctor -i veth1 > out.txt
+	equal "doctor without permission" "$?" 3
+	grep -q sudo out.txt || fail "doctor says nothing of sudo"
+fi
+"$MAPI" doctor -i veth1 > out.txt
+equal "doctor with permission" "$?" 0
+finish
