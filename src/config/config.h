@@ -68,7 +68,7 @@ struct config_quota {
  * @socket, @read_only_socket: paths that fit into a socket's address; never NULL
  * @group:         that may use @socket; never NULL
  * @user:          that the engine runs as; never NULL
- * @logfile:       as written; NULL if not given. Nothing is written there
+ * @logfile:       absolute path; NULL if not given
  * @log_level:     0: events; 1, 2: also what helps to find faults
  * @dimapi_port:   of remote access; 0 if not given
  * @any_interface: devices that no [driver] section names may be opened, too (no section at all)

@@ -308,15 +308,14 @@ static void the_historical_file(void **unused)
 	noted(1, 3, "drvpath= means nothing any more");
 	noted(2, 4, "libs= means nothing any more");
 	noted(3, 5, "dimapi_port= is for remote access");
-	noted(4, 7, "logfile= means nothing any more");
-	noted(5, 8, "local= means nothing any more");
-	noted(6, 9, "syslog= means nothing any more");
-	noted(7, 10, "socket= means nothing any more");
-	noted(8, 11, "debug= means nothing any more");
-	noted(9, 25, "[format] sections mean nothing any more");
-	noted(10, 32, "[dag] means nothing any more");
-	noted(11, 36, "[ipfixflib] means nothing any more");
-	assert_int_equal(notes.n, 12);
+	noted(4, 8, "local= means nothing any more");
+	noted(5, 9, "syslog= means nothing any more");
+	noted(6, 10, "socket= means nothing any more");
+	noted(7, 11, "debug= means nothing any more");
+	noted(8, 25, "[format] sections mean nothing any more");
+	noted(9, 32, "[dag] means nothing any more");
+	noted(10, 36, "[ipfixflib] means nothing any more");
+	assert_int_equal(notes.n, 11);
 	config_free(config);
 	config = load("libs=a\nlibs=b\nsocket=local\n");
 	assert_int_equal(notes.n, 2); /* once each */
@@ -496,6 +495,7 @@ static void values_that_are_none(void **unused)
 	refused("user=\n", 1, "user= is empty");
 	refused("group=a b\n", 1, "group=a b: a name without spaces");
 	refused("socket_path=mapid.sock\n", 1, "a path that begins with /");
+	refused("logfile=mapid.log\n", 1, "a path that begins with /");
 	refused("read_only_socket_path=\n", 1, "a path that begins with /");
 	refused("socket=/run/x\n", 1, "for a path there is socket_path=");
 	refused("[driver]\ndevice=a\ndriver=mapinicdrv\n", 3,

@@ -274,8 +274,10 @@ static int config_set_old_socket(
 #define CONFIG_NO_LIBS                                                                            \
 	"means nothing any more: functions and drivers are part of the daemon ('mapi functions' " \
 	"lists the functions)"
-#define CONFIG_NO_LOG_CHOICE \
-	"means nothing any more: messages go to the journal, or to standard error"
+#define CONFIG_NO_SYSLOG                                                                         \
+	"means nothing any more: messages go to the journal or to standard error, unless there " \
+	"is "                                                                                    \
+	"logfile="
 
 /* Of a section that means nothing as a whole: its note is given once. */
 #define CONFIG_DEAD(kind, key)                   \
@@ -295,11 +297,10 @@ const struct config_key config_keys[] = {
 		.note = "is for remote access, which this version does not have" },
 	{ .name = "log_level", .set = config_set_u32, .max = 2, CONFIG_IN_FILE(log_level) },
 	{ .name = "logfile",
-		.set = config_set_any_text,
+		.set = config_set_path,
 		.max = CONFIG_LINE_BYTES_MAX,
-		CONFIG_IN_FILE(logfile),
-		.note = CONFIG_NO_LOG_CHOICE },
-	{ .name = "syslog", .note = CONFIG_NO_LOG_CHOICE },
+		CONFIG_IN_FILE(logfile) },
+	{ .name = "syslog", .note = CONFIG_NO_SYSLOG },
 	{ .name = "debug", .note = "means nothing any more: log_level=2 tells most" },
 	{ .name = "local",
 		.note = "means nothing any more: a socket elsewhere is set by socket_path=, and "
