@@ -110,28 +110,37 @@ static int config_read_file(char **ret, size_t *ret_bytes, const char *path, str
 	return 0;
 }
 
+static int config_load_file(
+	struct config *config, config_note note, void *context, struct error *err)
+{
+	struct error unheard = ERROR_INIT;
+	size_t n_bytes = 0;
+	char *bytes = NULL;
+	int r = config_read_file(&bytes, &n_bytes, config->path, err);
+
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0) {
+		/* What was set first stays. */
+		(void)error_set(
+			err, MAPI_ERROR_FILE, "%s: cannot be read: %s", config->path, strerror(-r));
+		return r;
+	}
+	r = config_parse(config, bytes, n_bytes, note, context, err ? err : &unheard);
+	free(bytes);
+	return r;
+}
+
 int config_load(
 	struct config **ret, const char *path, config_note note, void *context, struct error *err)
 {
 	_cleanup_(config_freep) struct config *config = NULL;
-	_cleanup_(cleanup_freep) char *bytes = NULL;
-	struct error unheard = ERROR_INIT;
-	size_t n_bytes = 0;
 	int r = config_new(&config, path);
 
+	if (r == 0 && path)
+		r = config_load_file(config, note, context, err);
 	if (r < 0)
 		return r;
-	if (path) {
-		r = config_read_file(&bytes, &n_bytes, path, err);
-		if (r < 0 && r != -ENOMEM) /* what was set first stays */
-			(void)error_set(
-				err, MAPI_ERROR_FILE, "%s: cannot be read: %s", path, strerror(-r));
-		if (r == 0)
-			r = config_parse(
-				config, bytes, n_bytes, note, context, err ? err : &unheard);
-		if (r < 0)
-			return r;
-	}
 	*ret = TAKE(config);
 	return 0;
 }
