@@ -283,7 +283,7 @@ static void test_interfaces_go_and_come(void **state)
 
 		test_ip("link set dev b down");
 		test_await(&c, DRIVER_DOWN);
-		test_ip("link set dev b up");
+		test_up();
 		test_await(&c, DRIVER_UP);
 		test_assert_captures(&c);
 		driver_afpacket.stats(c.source, &stats);
@@ -291,7 +291,7 @@ static void test_interfaces_go_and_come(void **state)
 
 		/* Quicker than anybody looks. */
 		test_ip("link set dev b down");
-		test_ip("link set dev b up");
+		test_up();
 		test_assert_captures(&c);
 		test_capture_idle(&c);
 		driver_afpacket.stats(c.source, &stats);
@@ -322,9 +322,12 @@ static void test_interfaces_go_and_come(void **state)
 		driver_afpacket.stats(c.source, &stats);
 		assert_int_equal(stats.outages, 5);
 
-		test_ip("link set dev b name c"); /* since 6.2 also while it is up; else refused */
+		test_ip("link set dev b down"); /* kernels before 6.2 insist */
+		test_ip("link set dev b name c");
+		test_ip("link set dev c up");
 		test_ip("link set dev c mtu 9000");
 		test_ip("link set dev a mtu 9000");
+		test_await_running("a");
 		(void)test_send_udp("a", 1, 9000, 1);
 		test_capture_read(&c, c.pkts + 1);
 		assert_int_equal(c.last_bytes, 9000);
@@ -385,6 +388,60 @@ static void test_refusals_say_what_to_do(void **state)
 	assert_int_equal(seteuid(0), 0);
 }
 
+/* All sorts of frames, in both directions. Return: bytes of a pcap file of them. */
+static size_t test_send_all_sorts(unsigned int n)
+{
+	static const uint16_t tags[] = { 0x8100, 0x88a8, 0x8100 };
+	size_t file_bytes = 24;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct test_frame frame = { .n = 0 };
+
+		test_frame_ethernet(&frame);
+		for (unsigned int t = 0; t < i % 4; t++) {
+			test_frame_u16(&frame, tags[t]);
+			test_frame_u16(&frame, (uint16_t)(i + t));
+		}
+		test_frame_udp(&frame, i, 62 + i * 13 % 1400, i);
+		test_send(i % 3 ? "a" : "b", &frame, NULL);
+		file_bytes += 16 + frame.n;
+	}
+	return file_bytes;
+}
+
+/* Record for record what tcpdump writes, of the same traffic on the same interface. */
+static void test_records_are_those_of_tcpdump(void **state)
+{
+	static uint8_t written[TEST_COPY_BYTES], copy[TEST_COPY_BYTES];
+	struct test_capture c;
+	size_t n_bytes, at = 24, copy_at = 0;
+	int fd;
+	pid_t pid;
+
+	if (!test_tcpdump_start("b", &pid, &fd))
+		skip();
+	test_capture_open(&c, "b", NULL, 1);
+	c.copy = copy;
+	n_bytes = test_send_all_sorts(600);
+	test_capture_read(&c, 600);
+	assert_int_equal(c.pkts, 600);
+	test_tcpdump_end(pid, fd, written, n_bytes);
+	for (unsigned int i = 0; i < 600; i++) {
+		uint32_t head[4], cap_bytes;
+
+		memcpy(head, written + at, sizeof(head));
+		memcpy(&cap_bytes, copy + copy_at, sizeof(cap_bytes));
+		assert_int_equal(head[2], cap_bytes);
+		assert_int_equal(head[3], cap_bytes);
+		assert_memory_equal(
+			written + at + sizeof(head), copy + copy_at + sizeof(cap_bytes), cap_bytes);
+		at += sizeof(head) + cap_bytes;
+		copy_at += sizeof(cap_bytes) + cap_bytes;
+	}
+	assert_int_equal(at, n_bytes);
+	test_capture_close(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -398,6 +455,7 @@ int main(void)
 		cmocka_unit_test(test_a_flow_has_one_ring),
 		cmocka_unit_test(test_super_packets_say_what_they_stand_for),
 		cmocka_unit_test(test_interfaces_go_and_come),
+		cmocka_unit_test(test_records_are_those_of_tcpdump),
 		cmocka_unit_test(test_waking_ends_the_claims),
 		cmocka_unit_test(test_refusals_say_what_to_do),
 	};

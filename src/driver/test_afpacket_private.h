@@ -52,6 +52,8 @@ bool test_enter_namespace(void);
 
 /* Run ip; fails the test if it fails. */
 void test_ip(const char *arguments);
+/* The kernel sends only some time after an interface has come up, when it says it is running. */
+void test_await_running(const char *name);
 /* Take both ends up, and wait until they carry packets. */
 void test_up(void);
 
@@ -81,5 +83,10 @@ void test_capture_chunk(struct test_capture *c, struct driver_chunk *chunk);
 void test_capture_read(struct test_capture *c, uint64_t n_pkts);
 /* One claim that gives nothing, or a chunk that is counted. */
 void test_capture_idle(struct test_capture *c);
+
+/* tcpdump, capturing into a file. Return: false if there is none. */
+bool test_tcpdump_start(const char *name, pid_t *ret_pid, int *ret_fd);
+/* When it has written @n_bytes, read them. */
+void test_tcpdump_end(pid_t pid, int fd, uint8_t *ret, size_t n_bytes);
 
 #endif

@@ -8,7 +8,11 @@
 #include <linux/if_ether.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 static bool test_command(const char *arguments)
@@ -31,10 +35,27 @@ void test_ip(const char *arguments)
 		fail_msg("ip %s failed", arguments);
 }
 
+void test_await_running(const char *name)
+{
+	uint64_t end_ns = clock_monotonic_ns() + 5000000000u;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = { .ifr_flags = 0 };
+
+	(void)snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	do
+		assert_int_equal(ioctl(fd, SIOCGIFFLAGS, &request), 0);
+	while (!(request.ifr_flags & IFF_RUNNING) && clock_monotonic_ns() < end_ns &&
+		poll(NULL, 0, 1) == 0);
+	assert_true(request.ifr_flags & IFF_RUNNING);
+	(void)close(fd);
+}
+
 void test_up(void)
 {
 	test_ip("link set dev a up");
 	test_ip("link set dev b up");
+	test_await_running("a");
+	test_await_running("b");
 }
 
 bool test_enter_namespace(void)
@@ -49,9 +70,11 @@ bool test_enter_namespace(void)
 		(void)!write(fd, "1", 1); /* or there is no IPv6 */
 		(void)close(fd);
 	}
-	return test_command("link set lo up") &&
-		test_command("link add name a type veth peer name b") &&
-		test_command("link set dev a up") && test_command("link set dev b up");
+	if (!test_command("link set lo up") ||
+		!test_command("link add name a type veth peer name b"))
+		return false;
+	test_up();
+	return true;
 }
 
 void test_frame_put(struct test_frame *frame, const void *bytes, size_t n)
@@ -323,4 +346,59 @@ bool test_capture_knows_super(const struct test_capture *c)
 
 	/* The first member of the source. */
 	return getsockopt((*watch)->fds[0], SOL_PACKET, PACKET_VNET_HDR, &on, &n_bytes) == 0 && on;
+}
+
+static void test_tcpdump_run(const char *name, int file_fd, int talk_fd)
+{
+	char file[32];
+
+	(void)snprintf(file, sizeof(file), "/proc/self/fd/%d", file_fd);
+	(void)dup2(talk_fd, STDERR_FILENO);
+	/* Its ring has slots of a fixed size: small ones, so that it loses nothing. */
+	(void)execlp("tcpdump", "tcpdump", "-n", "-i", name, "-U", "--immediate-mode", "-Z", "root",
+		"-s", "2000", "-B", "16384", "-w", file, (char *)NULL);
+	_exit(127);
+}
+
+bool test_tcpdump_start(const char *name, pid_t *ret_pid, int *ret_fd)
+{
+	char talk[512] = "";
+	size_t n = 0;
+	ssize_t more;
+	int ends[2];
+
+	*ret_fd = memfd_create("tcpdump", 0);
+	assert_true(*ret_fd >= 0 && pipe2(ends, O_CLOEXEC) == 0);
+	*ret_pid = fork();
+	assert_true(*ret_pid >= 0);
+	if (*ret_pid == 0)
+		test_tcpdump_run(name, *ret_fd, ends[1]);
+	(void)close(ends[1]);
+	do {
+		more = read(ends[0], talk + n, sizeof(talk) - 1 - n);
+		n += more > 0 ? (size_t)more : 0;
+	} while (more > 0 && !strstr(talk, "listening on"));
+	if (more > 0) {
+		/* The pipe stays: it talks once more at the end. */
+		return true;
+	}
+	(void)close(ends[0]);
+	(void)close(*ret_fd);
+	(void)waitpid(*ret_pid, NULL, 0);
+	return false;
+}
+
+void test_tcpdump_end(pid_t pid, int fd, uint8_t *ret, size_t n_bytes)
+{
+	uint64_t end_ns = clock_monotonic_ns() + 5000000000u;
+	struct stat st = { .st_size = 0 };
+
+	while (st.st_size < (off_t)n_bytes && clock_monotonic_ns() < end_ns)
+		assert_int_equal(fstat(fd, &st) | poll(NULL, 0, 1), 0);
+	(void)kill(pid, SIGTERM);
+	(void)waitpid(pid, NULL, 0);
+	assert_int_equal(pread(fd, ret, n_bytes, 0), n_bytes);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_size, n_bytes);
+	(void)close(fd);
 }
