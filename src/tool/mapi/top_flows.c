@@ -299,17 +299,18 @@ static int top_flows_read_protocols(const struct top_flows *flows, struct top_sa
 	int r = 0;
 
 	for (i = 0; i < ARRAY_SIZE(top_protocols) && r == 0; i++) {
-		r = top_flows_read_protocol(flows, i, sample);
+		if (i && top_protocols[i - 1].network && !top_protocols[i].network)
+			r = top_table_add(table, TOP_OTHER, 0,
+				sample->total.pkts[0] - MIN(pkts, sample->total.pkts[0]),
+				sample->total.bytes[0] - MIN(bytes, sample->total.bytes[0]));
+		if (r == 0)
+			r = top_flows_read_protocol(flows, i, sample);
 		if (r < 0 || !top_protocols[i].network)
 			continue;
-		pkts += table->rows[i].pkts[0];
-		bytes += table->rows[i].bytes[0];
+		pkts += table->rows[table->n_rows - 1].pkts[0];
+		bytes += table->rows[table->n_rows - 1].bytes[0];
 	}
-	if (r < 0)
-		return r;
-	return top_table_add(table, TOP_OTHER, 0,
-		sample->total.pkts[0] - MIN(pkts, sample->total.pkts[0]),
-		sample->total.bytes[0] - MIN(bytes, sample->total.bytes[0]));
+	return r;
 }
 
 static int top_flows_read_lists(const struct top_flows *flows, struct top_sample *sample)
