@@ -165,7 +165,7 @@ static void result_field_json(
 			json_u64(j, key, n.u);
 			break;
 		}
-		/* fall through */
+		__attribute__((fallthrough));
 	case MAPI_FIELD_TS:
 	case MAPI_FIELD_IPV4:
 		result_field_text(text, sizeof(text), field, result);
