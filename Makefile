@@ -37,7 +37,7 @@ install: build
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
 run: deps-run stage
-	@DEVICE="$(DEVICE)" tools/run $(FILE)
+	@export DEVICE="$(DEVICE)" && exec tools/run $(FILE)
 
 test: deps-test build stage
 	@tools/test $(BUILD)
