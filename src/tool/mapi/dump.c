@@ -510,6 +510,9 @@ static void dump_summary(const struct dump *d)
 	else if (finished) /* else the number is that of a moment ago, and nobody's concern */
 		fprintf(stderr, "%llu packet%s read\n", status.pkts, status.pkts == 1 ? "" : "s");
 	fprintf(stderr, "%s%s\n", *lost ? "packets " : "0 packets lost", lost);
+	if (status.restarts)
+		fprintf(stderr, "%llu restarts of the daemon, blind for %.1f s\n", status.restarts,
+			(double)status.gap_ns / 1e9);
 }
 
 /* Nobody reads what we write to standard output through the daemon? Then end as the shell expects.

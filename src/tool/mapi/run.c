@@ -416,6 +416,10 @@ static void run_print_account(const struct session *session, bool verbose)
 				status.pkts, *lost ? lost : "0 lost");
 		else if (*lost)
 			fprintf(stderr, "mapi: flow %u: packets %s\n", i + 1, lost);
+		if (status.restarts)
+			fprintf(stderr,
+				"mapi: flow %u: %llu restarts of the daemon, blind for %.1f s\n",
+				i + 1, status.restarts, (double)status.gap_ns / 1e9);
 		if (verbose)
 			fprintf(stderr,
 				"mapi: flow %u: %llu packets of the device, %llu of them late\n",
