@@ -117,7 +117,7 @@ static void ring_reader_give_back(struct ring_reader *reader)
 
 static bool ring_reader_has_news(const struct ring_reader *reader)
 {
-	return atomic_load(&reader->shared->head) != reader->tail ||
+	return atomic_load(&reader->shared->head) != reader->tail + reader->held_bytes ||
 		atomic_load(&reader->shared->is_ended) != 0;
 }
 
@@ -175,6 +175,9 @@ int ring_reader_next(struct ring_reader *reader, const void **ret_record, size_t
 	if (record.n_bytes > RING_RECORD_BYTES_MAX || total_bytes > used_bytes)
 		return -EBADMSG;
 	reader->held_bytes = total_bytes;
+	/* Who polls may read without waiting, so after the last one it is readable no more. */
+	if (used_bytes == total_bytes && atomic_load(&reader->is_polled))
+		(void)ring_reader_arm(reader, RING_POLLS);
 	*ret_record = reader->data + (reader->tail & reader->mask) + sizeof(record);
 	*ret_bytes = record.n_bytes;
 	return 0;
@@ -220,7 +223,7 @@ void ring_reader_wake(struct ring_reader *reader)
 int ring_reader_fileno(struct ring_reader *reader)
 {
 	if (!atomic_exchange(&reader->is_polled, true)) {
-		if (reader->held_bytes > 0 || ring_reader_has_news(reader))
+		if (ring_reader_has_news(reader))
 			ring_reader_signal(reader->fds[1]);
 		else
 			(void)ring_reader_arm(reader, RING_POLLS); /* news: it is readable */

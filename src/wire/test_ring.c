@@ -317,6 +317,7 @@ static void test_fileno_is_kept_current(void **state)
 	fd = ring_reader_fileno(b.reader);
 	assert_true(is_readable(fd));
 	assert_int_equal(ring_reader_next(b.reader, &record, &n_bytes), 0);
+	assert_false(is_readable(fd)); /* or who reads when it is readable would wait */
 	assert_int_equal(ring_reader_next(b.reader, &record, &n_bytes), RING_READ_E_EMPTY);
 	assert_false(is_readable(fd));
 	assert_int_equal(ring_reader_fileno(b.reader), fd);

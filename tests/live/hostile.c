@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A hostile client of the system daemon.
+ *
+ * usage: hostile KIND SECONDS DEVICE
+ *
+ * KIND: connect  as many connections as it gets, up to 10,000, held
+ *       half     connections that begin a message and never end it
+ *       garbage  random bytes, over and over
+ *       flood    good questions, whose answers it never reads
+ *       ring     a packet ring whose writable page is filled with random bytes while packets come
+ *       stopped  a program with a packet ring that stops (SIGSTOP) instead of reading
+ *       killed   programs that are killed (-9) at random moments of their calls
+ *
+ * MAPI_SOCKET is the daemon's. Prints what it did. Exit status: 0, 2 for wrong usage.
+ */
+#include <errno.h>
+#include <mapi.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+#include "../process.h"
+
+#define HOSTILE_CONNECTIONS 10000
+
+static double hostile_end;
+static const char *hostile_device;
+static uint64_t hostile_state = 88172645463325252u;
+
+static uint64_t hostile_random(void)
+{
+	hostile_state ^= hostile_state << 13;
+	hostile_state ^= hostile_state >> 7;
+	hostile_state ^= hostile_state << 17;
+	return hostile_state;
+}
+
+static int hostile_connect(int flags)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", getenv("MAPI_SOCKET"));
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static void hostile_rest(void)
+{
+	while (process_seconds() < hostile_end)
+		process_pause_us(1000);
+}
+
+static void hostile_hold(const void *bytes, size_t n_bytes)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < HOSTILE_CONNECTIONS && process_seconds() < hostile_end; i++) {
+		int fd = hostile_connect(SOCK_NONBLOCK);
+
+		if (fd < 0)
+			continue;
+		n++;
+		(void)!send(fd, bytes, n_bytes, MSG_NOSIGNAL);
+	}
+	printf("%u connections\n", n);
+	hostile_rest();
+}
+
+static void hostile_garbage(void)
+{
+	uint64_t bytes[512];
+	unsigned int n = 0;
+
+	while (process_seconds() < hostile_end) {
+		int fd = hostile_connect(0);
+		size_t n_bytes = hostile_random() % sizeof(bytes);
+
+		if (fd < 0)
+			continue;
+		for (size_t i = 0; i < sizeof(bytes) / 8; i++)
+			bytes[i] = hostile_random();
+		if (hostile_random() % 2) /* a length that can be */
+			memcpy(bytes, "\0\0\0\x40", 4);
+		(void)!send(fd, bytes, n_bytes, MSG_NOSIGNAL);
+		close(fd);
+		n++;
+	}
+	printf("%u garbled connections\n", n);
+}
+
+static void hostile_flood(void)
+{
+	/* Hello {version 1}, then Describe {} over and over: frames as libmapi sends them. */
+	static const unsigned char hello[] = { 0, 0, 0, 6, 0x08, 0x01, 0x12, 0x02, 0x08, 0x01 };
+	static const unsigned char describe[] = { 0, 0, 0, 4, 0x08, 0x02, 0x1a, 0x00 };
+	int fd = hostile_connect(SOCK_NONBLOCK);
+	unsigned long n = 0;
+
+	if (fd < 0)
+		return;
+	(void)!send(fd, hello, sizeof(hello), MSG_NOSIGNAL);
+	while (process_seconds() < hostile_end) {
+		if (send(fd, describe, sizeof(describe), MSG_NOSIGNAL) > 0) {
+			n++;
+			continue;
+		}
+		if (errno != EAGAIN)
+			break;
+		process_pause_us(100);
+	}
+	printf("%lu questions\n", n);
+	hostile_rest();
+}
+
+static int hostile_flow(void)
+{
+	int fd = mapi_create_flow(hostile_device);
+
+	if (fd > 0 && mapi_apply_function(fd, "TO_BUFFER", 0) > 0 && mapi_connect(fd) == 0)
+		return fd;
+	return -1;
+}
+
+static void hostile_ring(void)
+{
+	int fd = hostile_flow();
+	unsigned long begin, n = 0;
+	uint64_t *page = NULL;
+	char line[512];
+	FILE *maps = fopen("/proc/self/maps", "r");
+
+	while (!page && maps && fgets(line, sizeof(line), maps))
+		if (strstr(line, "mapi-ring") && strstr(line, "rw") &&
+			sscanf(line, "%lx-", &begin) == 1)
+			page = (uint64_t *)begin;
+	if (fd < 0 || !page)
+		return;
+	for (; process_seconds() < hostile_end; n++) {
+		for (unsigned int i = 0; i < 4096 / 8; i++)
+			page[i] =
+				hostile_random() % 3 ? hostile_random() : hostile_random() % 100000;
+	}
+	printf("%lu times all of a ring's page\n", n);
+}
+
+static void hostile_killed(void)
+{
+	unsigned int n = 0;
+
+	for (; process_seconds() < hostile_end; n++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			for (;;)
+				(void)mapi_close_flow(hostile_flow());
+		process_pause_us((long)(hostile_random() % 20000));
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	printf("%u killed\n", n);
+}
+
+int main(int argc, char *argv[])
+{
+	if (argc != 4 || !getenv("MAPI_SOCKET")) {
+		fprintf(stderr, "usage: hostile KIND SECONDS DEVICE\n");
+		return 2;
+	}
+	hostile_end = process_seconds() + atof(argv[2]);
+	hostile_device = argv[3];
+	hostile_state ^= (uint64_t)getpid() << 32;
+	if (strcmp(argv[1], "connect") == 0)
+		hostile_hold("", 0);
+	else if (strcmp(argv[1], "half") == 0)
+		hostile_hold("\0\0\1", 3);
+	else if (strcmp(argv[1], "garbage") == 0)
+		hostile_garbage();
+	else if (strcmp(argv[1], "flood") == 0)
+		hostile_flood();
+	else if (strcmp(argv[1], "ring") == 0)
+		hostile_ring();
+	else if (strcmp(argv[1], "killed") == 0)
+		hostile_killed();
+	else if (strcmp(argv[1], "stopped") == 0 && hostile_flow() > 0)
+		raise(SIGSTOP);
+	return 0;
+}

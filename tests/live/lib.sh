@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# For tests on live interfaces: source it first, it sources ../lib.sh. The script runs again in a
+# network namespace of its own, with a pair of veth interfaces: what enters cable1 comes out of cable0.
+# Needs root, else the test is skipped. More from tests/meson.build: MAPID, BLAST.
+#
+# Programs use the system daemon that daemon_start starts, and a private one before (MAPI_SOCKET).
+. "$(dirname "$0")/../lib.sh"
+
+[ "$(id -u)" = 0 ] || skip "needs root for a network namespace of its own"
+if [ -z "${MAPI_LIVE_INSIDE-}" ]; then
+	unshare -n true 2>/dev/null || skip "no network namespaces here"
+	cd / && rm -rf "$scratch"
+	exec env MAPI_LIVE_INSIDE=1 unshare -n bash ${MAPI_LIVE_TRACE-} "$0" "$@"
+fi
+export MAPI_SOCKET=
+for name in net.ipv6.conf.all.disable_ipv6 net.ipv6.conf.default.disable_ipv6; do
+	[ ! -e "/proc/sys/${name//.//}" ] || echo 1 > "/proc/sys/${name//.//}" # nobody else sends
+done
+ip link set lo up
+ip link add cable0 type veth peer name cable1 || skip "no veth interfaces here"
+ip link set cable0 up
+ip link set cable1 up
+daemon=
+
+daemon_config() { # LINES of mapi.conf, beside the sockets
+	printf '%s\n' "socket_path=$scratch/run/mapid.sock" \
+		"read_only_socket_path=$scratch/run/mapid-read.sock" user=nobody "$@" \
+		> "$scratch/mapi.conf"
+}
+
+await() { # WHAT COMMAND...: until the command succeeds, at most 10 seconds
+	local what=$1 n
+	shift
+	for ((n = 0; n < 1000; n++)); do
+		"$@" > "$scratch/await.out" 2>&1 && return 0
+		read -r -t 0.01 <> <(:)
+	done
+	fail "$what: waited for 10 seconds"
+	cat "$scratch/await.out"
+	return 1
+}
+
+daemon_serves() {
+	MAPI_SOCKET=$scratch/run/mapid.sock "$MAPI" flows
+}
+
+daemon_start() {
+	[ -e "$scratch/mapi.conf" ] || daemon_config group=root
+	chmod 755 "$scratch"
+	"$MAPID" -f "$scratch/mapi.conf" 2>> "$scratch/daemon.log" &
+	daemon=$!
+	export MAPI_SOCKET=$scratch/run/mapid.sock
+	await "the daemon" daemon_serves
+}
+
+# The process that serves: the child of the one that was started.
+engine_pid() {
+	cat "/proc/$daemon/task/$daemon/children" | tr -d ' '
+}
+
+daemon_stop() {
+	kill "$daemon"
+	wait "$daemon"
+	equal "exit status of the daemon" $? 0
+	daemon=
+	export MAPI_SOCKET=
+}
+
+# Packet sockets of this namespace.
+packet_sockets() {
+	tail -n +2 /proc/net/packet | wc -l
+}
+
+flows_running() { # N
+	[ "$("$MAPI" flows --json | grep -c '"status":"active"')" = "$1" ]
+}
+
+live_end() {
+	local status=$?
+	[ -z "$daemon" ] || kill "$daemon" 2> /dev/null
+	[ -z "${peer-}" ] || kill "$peer" 2> /dev/null
+	wait
+	cd /
+	rm -rf "$scratch"
+	exit $status
+}
+trap live_end EXIT
+
+# ---- a second host, at the other end of the cable ----
+
+peer=
+peer_start() { # it has cable1 with 10.9.0.2 and fd09::2; here cable0 gets 10.9.0.1 and fd09::1
+	unshare -n sleep 1000 &
+	peer=$!
+	await "a second namespace" peer_is_there
+	echo 0 > /proc/sys/net/ipv6/conf/cable0/disable_ipv6
+	ip link set cable1 netns "$peer"
+	ip address add 10.9.0.1/24 dev cable0
+	ip -6 address add fd09::1/64 dev cable0 nodad
+	peer_run ip link set lo up
+	peer_run ip link set cable1 up
+	peer_run ip address add 10.9.0.2/24 dev cable1
+	peer_run ip -6 address add fd09::2/64 dev cable1 nodad
+	# What a fresh interface says by itself (router solicitations, group reports) is said first.
+	for side in "" peer_run; do
+		$side bash -c 'for f in /proc/sys/net/ipv6/conf/cable*/router_solicitations; do echo 0 > $f; done'
+	done
+	[ "${1-}" = offloads ] || python3 "$MAPI_SOURCE/tests/live/no_offloads.py" cable0
+	[ "${1-}" = offloads ] || peer_run python3 "$MAPI_SOURCE/tests/live/no_offloads.py" cable1
+}
+
+peer_is_there() {
+	[ "$(readlink "/proc/$peer/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+}
+
+peer_run() {
+	nsenter -t "$peer" -n "$@"
+}
+
+# Until nothing was sent or received for 1.5 seconds.
+cable_is_silent() {
+	local now
+	now=$(ip -s link show cable0 | tr "\n" " ")
+	if [ "$now" != "${cable_before-}" ]; then
+		cable_before=$now
+		cable_since=$EPOCHREALTIME
+		return 1
+	fi
+	[ $((${EPOCHREALTIME/./} - ${cable_since/./})) -gt 1500000 ]
+}
+
+# Programs talking: HTTP and a bulk transfer over IPv4 and IPv6, datagrams large enough for fragments,
+# tagged frames. "www" and "HTTP" occur in it.
+traffic() {
+	mkdir -p www
+	[ -e www/page ] || { echo "<html>www</html>"; head -c 300000 /dev/urandom; } > www/page
+	python3 "$MAPI_SOURCE/tests/live/talk.py" serve www > talk.out 2>&1 &
+	local server=$!
+	await "a server" grep -q ready talk.out
+	peer_run python3 "$MAPI_SOURCE/tests/live/talk.py" ask 10.9.0.1 || fail "no talk over IPv4"
+	peer_run python3 "$MAPI_SOURCE/tests/live/talk.py" ask fd09::1 || fail "no talk over IPv6"
+	peer_run "$BLAST" cable1 500 --vlan > /dev/null
+	kill $server
+	wait $server 2> /dev/null
+}
