@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A program that reads the packets of blast(1 of these tests), and accounts for each.
+ * A program that reads the packets of blast.c, and accounts for each.
  *
  * usage: reader DEVICE [SLOW_US]
  *
@@ -9,8 +9,8 @@
  *
  *   delivered N backwards N nic N ring N queue N
  *
- * where "backwards" counts packets whose number is not greater than the one before: a packet that
- * is delivered twice, or out of order.
+ * where "backwards" counts packets whose number is not greater than the one before of their flow: a
+ * packet that is delivered twice, or out of order.
  */
 #include <endian.h>
 #include <mapi.h>
@@ -20,6 +20,7 @@
 #include "../process.h"
 
 #define READER_NUMBER_AT 42 /* Ethernet, IPv4, UDP */
+#define READER_FLOWS 16 /* that blast makes, in turn */
 #define READER_END_MS 500 /* silence after which all that was captured has come */
 
 static void reader_fail(const char *what)
@@ -44,11 +45,12 @@ int main(int argc, char *argv[])
 {
 	struct mapi_result_status status = { .sz = sizeof(status) };
 	unsigned long long delivered = 0, backwards = 0;
-	int64_t last = -1;
+	int64_t last[READER_FLOWS];
 	int fd = argc > 1 ? mapi_create_flow(argv[1]) : -1, fid;
 	long slow_us = argc > 2 ? atol(argv[2]) : 0;
 	struct pollfd fds[2] = { { .fd = 0, .events = POLLIN }, { .events = POLLIN } };
 
+	memset(last, 0xff, sizeof(last)); /* -1 */
 	if (fd < 0 || mapi_apply_function(fd, "BPF_FILTER", "udp port 9") < 0)
 		reader_fail("flow");
 	fid = mapi_apply_function(fd, "TO_BUFFER", 1); /* NOWAIT */
@@ -73,8 +75,8 @@ int main(int argc, char *argv[])
 			if (!reader_number(pkt, &number))
 				continue;
 			delivered++;
-			backwards += (int64_t)number <= last;
-			last = (int64_t)number;
+			backwards += (int64_t)number <= last[number % READER_FLOWS];
+			last[number % READER_FLOWS] = (int64_t)number;
 			if (slow_us)
 				process_pause_us(slow_us);
 		}
