@@ -3,10 +3,11 @@
  * The driver of Linux interfaces: packet sockets (AF_PACKET) whose packets come through memory that
  * is shared with the kernel. What this file and its neighbours do:
  *
- * Rights. prepare() makes one socket per worker, bound to the interface but deaf, and two rtnetlink
- * sockets; that is all that takes CAP_NET_RAW. open() gives each socket a program and a ring and
- * lets packets in. Binding again, later, takes no right either: an interface that is removed and
- * made again is captured again by a process that could not have begun to (afpacket_watch.c).
+ * Rights. prepare() makes one socket per worker, bound to the interface but deaf, two rtnetlink
+ * sockets and the interfaces' counters; the first are all that takes CAP_NET_RAW. open() gives each
+ * socket a program and a ring and lets packets in. Binding again, later, takes no right either: an
+ * interface that is removed and made again is captured again by a process that could not have begun
+ * to (afpacket_watch.c).
  *
  * Chunks are blocks of the rings. claim() takes the next block that the kernel has handed over; of
  * several rings the one whose first packet is the earliest, so that chunks are as good as in order
@@ -24,7 +25,7 @@
  *
  * Losses (L2): the kernel counts packets for which a ring had no room; so, by name, it does SCTP
  * super-packets, which its virtio_net_hdr cannot express. What the interface itself lost is read
- * from its own counters, ten times a second at most.
+ * from its own counters, without a lock, ten times a second at most.
  *
  * Connections that deliver results to other machines over a captured interface must not be
  * captured: each result would make packets that make results. When there are such connections,
@@ -33,6 +34,7 @@
 #include "afpacket_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_arp.h>
 #include <linux/if_ether.h>
 #include <string.h>
@@ -114,6 +116,16 @@ static int afpacket_refuse(const char *name, int r, struct error *err)
 	return error_set(err, MAPID_NO_DRIVER, "%s: cannot be captured: %s", name, strerror(-r));
 }
 
+/* The counters of all interfaces; without /proc something that has none. */
+static int afpacket_counters_open(void)
+{
+	int fd = open("/proc/net/dev", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 /* Return: a deaf socket that is bound to the interface, -errno. */
 static int afpacket_socket(int ifindex, bool promisc)
 {
@@ -146,8 +158,10 @@ static int afpacket_prepare(const struct driver_open_args *args, int ret_fds[DRI
 	while (r >= 0 && n < n_rings + AFPACKET_FDS_EXTRA) {
 		if (n < n_rings)
 			r = afpacket_socket(link.ifindex, promisc);
-		else
+		else if (n < n_rings + 2)
 			r = afpacket_link_open(n == n_rings);
+		else
+			r = afpacket_counters_open();
 		if (r >= 0)
 			ret_fds[n++] = r;
 	}

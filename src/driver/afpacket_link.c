@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <linux/if_arp.h>
 #include <linux/rtnetlink.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -150,4 +151,44 @@ int afpacket_link_get(int fd, int ifindex, const char *name, struct afpacket_lin
 		return error->error;
 	}
 	return head->nlmsg_type == RTM_NEWLINK ? afpacket_link_read(head, ret) : -EBADMSG;
+}
+
+/* "  name: bytes packets errs drop fifo ...", of what was received. Missed packets are in drop.
+ * Return: whether the line is that of @name. */
+static bool afpacket_link_line(const char *line, const char *name, uint64_t *ret)
+{
+	unsigned long long drop, fifo;
+	size_t n = strlen(name);
+
+	line += strspn(line, " ");
+	if (strncmp(line, name, n) != 0 || line[n] != ':')
+		return false;
+	if (sscanf(line + n + 1, " %*u %*u %*u %llu %llu", &drop, &fifo) != 2)
+		return false;
+	*ret = drop + fifo;
+	return true;
+}
+
+int afpacket_link_lost_now(int fd, const char *name, uint64_t *ret)
+{
+	char text[4096];
+	size_t held = 0;
+	ssize_t n;
+
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return -errno;
+	while ((n = read(fd, text + held, sizeof(text) - 1 - held)) > 0) {
+		char *line = text, *end;
+
+		text[held + (size_t)n] = '\0';
+		while ((end = strchr(line, '\n'))) {
+			*end = '\0';
+			if (afpacket_link_line(line, name, ret))
+				return 0;
+			line = end + 1;
+		}
+		held = strlen(line);
+		memmove(text, line, held);
+	}
+	return n < 0 ? -errno : -ENODEV;
 }

@@ -31,8 +31,8 @@
 #define AFPACKET_LINKTYPE_ETHERNET 1u
 #define AFPACKET_LINKTYPE_RAW 101u
 
-/* Descriptors of prepare(): one socket per ring, then these two. */
-#define AFPACKET_FDS_EXTRA 2
+/* Descriptors of prepare(): one socket per ring, then those for events, questions, counters. */
+#define AFPACKET_FDS_EXTRA 3
 #define AFPACKET_RINGS_MAX (DRIVER_FDS_MAX - AFPACKET_FDS_EXTRA)
 
 /* -- afpacket_link.c -- */
@@ -64,6 +64,15 @@ int afpacket_link_get(int fd, int ifindex, const char *name, struct afpacket_lin
 /* A socket for questions, or (@events) one that becomes readable when some interface changes.
  * Return: a descriptor that the caller owns, -errno. */
 int afpacket_link_open(bool events);
+
+/**
+ * afpacket_link_lost_now() - the same as lost_pkts of afpacket_link_get(), without its lock
+ * @fd: of /proc/net/dev; one caller at a time
+ *
+ * Questions over rtnetlink wait for whoever changes interfaces, which may take long; this does not.
+ * Return: 0, -ENODEV, -errno.
+ */
+int afpacket_link_lost_now(int fd, const char *name, uint64_t *ret);
 
 /* The link type of packets of such an interface. Return: 0, -ENOENT: another driver's business. */
 int afpacket_linktype(uint16_t type, uint32_t *ret);
@@ -164,14 +173,17 @@ int afpacket_chunk_next(struct afpacket_chunk *chunk, const struct afpacket_fram
  * @lock:       guards what follows, and all changes; never taken on the way of a packet
  * @name:       of the interface now
  * @first_name: as the user gave it
+ * @counters_fd: /proc/net/dev
  * @link_lost:  the interface's own count when last asked; @nic_lost goes by its increments
- * @asked_ns:   when, monotonic
+ * @looked_ns:  when the interface was last looked at, monotonic
+ * @count_ns:   when the counters are to be read again
  */
 struct afpacket_watch {
 	int *fds;
 	unsigned int n_fds;
 	int events_fd;
 	int query_fd;
+	int counters_fd;
 	bool promisc;
 	_Atomic uint32_t mtu_bytes;
 	_Atomic int state; /* enum driver_state */
@@ -181,7 +193,8 @@ struct afpacket_watch {
 	char name[IFNAMSIZ];
 	char first_name[IFNAMSIZ];
 	uint64_t link_lost;
-	uint64_t asked_ns;
+	uint64_t looked_ns;
+	uint64_t count_ns;
 	uint64_t nic_lost;
 	uint64_t ring_lost;
 	uint64_t outages;

@@ -11,8 +11,9 @@
  *
  * To know, we ask the kernel about the interface when a socket reports an error, when rtnetlink
  * reports a change of whatever interface (what it says is not read), every 100 ms while the
- * interface is not up, and with the statistics. Never per packet, and never while packets keep
- * claim() from idling.
+ * interface is not up. Never per packet, and never while packets keep claim() from idling: such a
+ * question may have to wait for whoever changes interfaces. The counters of the interface are read
+ * without that, from /proc/net/dev.
  */
 #include "afpacket_private.h"
 
@@ -77,11 +78,16 @@ static enum driver_state afpacket_state_of(const struct afpacket_link *link)
 	return link->flags & IFF_UP ? DRIVER_UP : DRIVER_DOWN;
 }
 
+static void afpacket_watch_lost(struct afpacket_watch *watch, uint64_t link_lost)
+{
+	if (link_lost > watch->link_lost)
+		watch->nic_lost += link_lost - watch->link_lost;
+	watch->link_lost = link_lost;
+}
+
 static void afpacket_watch_note(struct afpacket_watch *watch, const struct afpacket_link *link)
 {
-	if (link->lost_pkts > watch->link_lost)
-		watch->nic_lost += link->lost_pkts - watch->link_lost;
-	watch->link_lost = link->lost_pkts;
+	afpacket_watch_lost(watch, link->lost_pkts);
 	memcpy(watch->name, link->name, sizeof(watch->name));
 	atomic_store_explicit(&watch->mtu_bytes, link->mtu_bytes, memory_order_relaxed);
 }
@@ -138,7 +144,7 @@ static void afpacket_watch_look_locked(struct afpacket_watch *watch)
 	bool went = afpacket_watch_went(watch);
 	int r = -ENODEV;
 
-	watch->asked_ns = clock_monotonic_ns();
+	watch->looked_ns = clock_monotonic_ns();
 	if (afpacket_watch_is_bound(watch))
 		r = afpacket_link_get(watch->query_fd, watch->ifindex, NULL, &link);
 	if (r == -ENODEV) {
@@ -182,10 +188,23 @@ void afpacket_watch_idle(struct afpacket_watch *watch)
 	if (atomic_load_explicit(&watch->state, memory_order_relaxed) == DRIVER_UP)
 		return;
 	(void)pthread_mutex_lock(&watch->lock);
-	due = clock_monotonic_ns() - watch->asked_ns >= AFPACKET_ASK_NS;
+	due = clock_monotonic_ns() - watch->looked_ns >= AFPACKET_ASK_NS;
 	if (due)
 		afpacket_watch_look_locked(watch);
 	(void)pthread_mutex_unlock(&watch->lock);
+}
+
+/* The list has all interfaces, and there may be thousands: at most one percent of the time. */
+static void afpacket_watch_count(struct afpacket_watch *watch)
+{
+	uint64_t now_ns = clock_monotonic_ns(), took_ns, lost;
+
+	if (now_ns < watch->count_ns)
+		return;
+	if (afpacket_link_lost_now(watch->counters_fd, watch->name, &lost) == 0)
+		afpacket_watch_lost(watch, lost);
+	took_ns = clock_monotonic_ns() - now_ns;
+	watch->count_ns = now_ns + MAX((uint64_t)AFPACKET_ASK_NS, 100 * took_ns);
 }
 
 void afpacket_watch_stats(struct afpacket_watch *watch, struct driver_stats *ret)
@@ -199,8 +218,7 @@ void afpacket_watch_stats(struct afpacket_watch *watch, struct driver_stats *ret
 		if (getsockopt(watch->fds[i], SOL_PACKET, PACKET_STATISTICS, &stats, &n_bytes) == 0)
 			watch->ring_lost += stats.tp_drops;
 	}
-	if (clock_monotonic_ns() - watch->asked_ns >= AFPACKET_ASK_NS)
-		afpacket_watch_look_locked(watch);
+	afpacket_watch_count(watch);
 	*ret = (struct driver_stats){
 		.nic_lost_pkts = watch->nic_lost,
 		.ring_lost_pkts = watch->ring_lost,
@@ -227,6 +245,7 @@ struct afpacket_watch *afpacket_watch_free(struct afpacket_watch *watch)
 		cleanup_closep(&watch->fds[i]);
 	cleanup_closep(&watch->events_fd);
 	cleanup_closep(&watch->query_fd);
+	cleanup_closep(&watch->counters_fd);
 	(void)pthread_mutex_destroy(&watch->lock);
 	free(watch->fds);
 	free(watch);
@@ -250,8 +269,9 @@ static struct afpacket_watch *afpacket_watch_take(const int fds[], unsigned int 
 	memcpy(copy, fds, n_fds * sizeof(copy[0]));
 	watch->n_fds = n_fds - AFPACKET_FDS_EXTRA;
 	watch->fds = copy;
-	watch->events_fd = fds[n_fds - 2];
-	watch->query_fd = fds[n_fds - 1];
+	watch->events_fd = fds[n_fds - 3];
+	watch->query_fd = fds[n_fds - 2];
+	watch->counters_fd = fds[n_fds - 1];
 	(void)pthread_mutex_init(&watch->lock, NULL); /* cannot fail on Linux */
 	return watch;
 }

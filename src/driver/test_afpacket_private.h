@@ -65,6 +65,9 @@ void test_frame_ethernet(struct test_frame *frame); /* the two addresses */
 void test_frame_udp(struct test_frame *frame, uint32_t no, size_t n_bytes, unsigned int flow);
 void test_frame_tcp(struct test_frame *frame, size_t payload_bytes);
 
+/* Return: whether it was sent. */
+bool test_try_send(
+	const char *name, const struct test_frame *frame, const struct virtio_net_hdr *vnet);
 void test_send(const char *name, const struct test_frame *frame, const struct virtio_net_hdr *vnet);
 /* From "a" forwards, from others backwards. Return: bytes of the frame. */
 size_t test_send_udp(const char *name, uint32_t no, size_t n_bytes, unsigned int flow);

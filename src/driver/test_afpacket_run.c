@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -161,7 +162,8 @@ static int test_sender(bool vnet)
 	return fds[vnet];
 }
 
-void test_send(const char *name, const struct test_frame *frame, const struct virtio_net_hdr *vnet)
+bool test_try_send(
+	const char *name, const struct test_frame *frame, const struct virtio_net_hdr *vnet)
 {
 	static uint8_t bytes[TEST_FRAME_BYTES + sizeof(*vnet)];
 	struct sockaddr_ll to = { .sll_family = AF_PACKET,
@@ -172,8 +174,13 @@ void test_send(const char *name, const struct test_frame *frame, const struct vi
 		memcpy(bytes, vnet, n);
 	memcpy(bytes + n, frame->bytes, frame->n);
 	n += frame->n;
-	if (sendto(test_sender(vnet != NULL), bytes, n, 0, (struct sockaddr *)&to, sizeof(to)) !=
-		(ssize_t)n)
+	return sendto(test_sender(vnet != NULL), bytes, n, 0, (struct sockaddr *)&to, sizeof(to)) ==
+		(ssize_t)n;
+}
+
+void test_send(const char *name, const struct test_frame *frame, const struct virtio_net_hdr *vnet)
+{
+	if (!test_try_send(name, frame, vnet))
 		fail_msg("sending on %s: %s", name, strerror(errno));
 }
 
@@ -353,6 +360,7 @@ static void test_tcpdump_run(const char *name, int file_fd, int talk_fd)
 	char file[32];
 
 	(void)snprintf(file, sizeof(file), "/proc/self/fd/%d", file_fd);
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	(void)dup2(talk_fd, STDERR_FILENO);
 	/* Its ring has slots of a fixed size: small ones, so that it loses nothing. */
 	(void)execlp("tcpdump", "tcpdump", "-n", "-i", name, "-U", "--immediate-mode", "-Z", "root",
