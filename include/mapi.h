@@ -99,6 +99,13 @@ enum mapi_loss {
 };
 #define MAPI_N_LOSS 6
 
+/* What a live device does now. */
+enum mapi_device_state {
+	MAPI_DEVICE_UP = 0, /* also: a capture file */
+	MAPI_DEVICE_DOWN, /* capture goes on when it comes up */
+	MAPI_DEVICE_GONE /* capture goes on when there is one of that name again */
+};
+
 typedef struct mapi_flow_info {
 	uid_t uid;
 	int fd;
@@ -193,6 +200,8 @@ typedef void (*mapi_handler)(const struct mapipkt *pkt);
  * @done_bytes:  of a capture file: how far it is read
  * @total_bytes: of a capture file: its size, 0 if unknown
  * @last_ts_ns:  latest time of a packet so far, nanoseconds since the Unix epoch; 0: no packet
+ * @device:      what the device does now
+ * @outages:     how often it has gone down since mapi_connect()
  * @error_text:  one sentence, empty if @error is 0
  */
 struct mapi_result_status {
@@ -208,6 +217,8 @@ struct mapi_result_status {
 	unsigned long long done_bytes;
 	unsigned long long total_bytes;
 	unsigned long long last_ts_ns;
+	enum mapi_device_state device;
+	unsigned long long outages;
 	char error_text[MAPI_ERRORSTR_LENGTH];
 };
 

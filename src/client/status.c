@@ -161,6 +161,8 @@ static void status_fill(struct flow *flow, struct mapi_result_status *s)
 	s->done_bytes = head.done_bytes;
 	s->total_bytes = head.total_bytes;
 	s->last_ts_ns = head.last_ts_ns;
+	s->device = (enum mapi_device_state)head.device_state;
+	s->outages = head.outages;
 	if (err.code == 0 && head.error_code != 0 && !status_ask_error(flow, &err))
 		(void)error_set(&err, head.error_code, "%s", error_code_text(head.error_code));
 	s->error = err.code;

@@ -50,6 +50,13 @@ int device_new(struct device **ret, const struct device_args *args, struct error
 	device->workers = calloc(open.n_workers, sizeof(device->workers[0]));
 	if (!device->name || !device->workers)
 		return -ENOMEM;
+	if (args->n_cpus) {
+		device->cpus = calloc(open.n_workers, sizeof(device->cpus[0]));
+		if (!device->cpus)
+			return -ENOMEM;
+		for (unsigned int w = 0; w < open.n_workers; w++)
+			device->cpus[w] = args->cpus[w % args->n_cpus];
+	}
 	*ret = TAKE(device);
 	return 0;
 }
@@ -124,6 +131,7 @@ struct device *device_free(struct device *device)
 	(void)pthread_mutex_destroy(&device->plan_lock);
 	(void)pthread_mutex_destroy(&device->claim_lock);
 	free(device->flows);
+	free(device->cpus);
 	free(device->workers);
 	free(device->name);
 	free(device);
@@ -207,6 +215,18 @@ static int device_replan(
 	return 0;
 }
 
+/* Where the worker runs. A processor that is not there is no reason not to capture. */
+static void device_pin(const struct device *device, unsigned int w)
+{
+	cpu_set_t set;
+
+	if (!device->cpus || device->cpus[w] >= CPU_SETSIZE)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET(device->cpus[w], &set);
+	(void)pthread_setaffinity_np(device->workers[w].thread, sizeof(set), &set);
+}
+
 int device_start(struct device *device)
 {
 	sigset_t all, old;
@@ -232,6 +252,8 @@ int device_start(struct device *device)
 		device->workers[w].idle = true; /* until it runs */
 		r = -pthread_create(
 			&device->workers[w].thread, NULL, worker_main, &device->workers[w]);
+		if (r == 0)
+			device_pin(device, w);
 		device->n_threads += r == 0;
 		device->n_joinable += r == 0;
 	}

@@ -50,11 +50,14 @@ struct device_flow {
  * @open:      what the driver is told; open.fd is consumed also on failure
  * @seed:      of everything random
  * @notify_fd: eventfd of the control thread; borrowed
+ * @cpus, @n_cpus: processors for the workers, in turn; 0: anywhere
  */
 struct device_args {
 	struct driver_open_args open;
 	uint64_t seed;
 	int notify_fd;
+	const unsigned int *cpus;
+	unsigned int n_cpus;
 };
 
 /* Return: 0, -EINVAL with @err filled (3200, 1026, 9001 ...), -ENOMEM. */

@@ -50,6 +50,7 @@ struct device {
 	int notify_fd;
 	_Atomic bool stop;
 
+	unsigned int *cpus; /* of the workers; NULL: anywhere */
 	struct device_worker *workers;
 	unsigned int n_workers;
 	unsigned int n_threads; /* started */

@@ -93,6 +93,10 @@ static void publish_lost(const struct plan_flow *flow, uint64_t lost_pkts[])
 	}
 }
 
+_Static_assert((int)DRIVER_UP == (int)MAPI_DEVICE_UP && (int)DRIVER_DOWN == (int)MAPI_DEVICE_DOWN &&
+		(int)DRIVER_GONE == (int)MAPI_DEVICE_GONE,
+	"programs are told what the driver says");
+
 static void publish_flow(
 	struct device *device, struct device_flow *flow, const struct driver_stats *stats)
 {
@@ -120,6 +124,8 @@ static void publish_flow(
 	shared->done_bytes = stats->done_bytes;
 	shared->total_bytes = stats->total_bytes;
 	shared->last_ts_ns = device->clock.watermark_ns;
+	shared->device_state = (uint32_t)stats->state;
+	shared->outages = stats->outages - flow->base_stats.outages;
 	results_write_end(&shared->seq);
 	/* After the head, where a reader that finds the end looks for its cause. */
 	if (flow->ended && !had_ended)

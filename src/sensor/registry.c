@@ -110,6 +110,10 @@ int registry_get(struct registry *registry, const char *name, unsigned int n_wor
 	memcpy(entry->name, name, strlen(name));
 	if (n_workers == 0 && section)
 		n_workers = section->n_cpus;
+	if (section) {
+		args.cpus = section->cpus;
+		args.n_cpus = section->n_cpus;
+	}
 	args.open.batch_pkts = batch_pkts;
 	args.open.n_workers = MAX(n_workers, 1u);
 	r = registry_open(registry, &args, &entry->device, err);

@@ -25,7 +25,7 @@ struct results_flow {
 	_Atomic uint32_t seq;
 	uint32_t status; /* enum mapi_flow_status */
 	int32_t error_code; /* 0, or why the flow ended early; the text comes by message */
-	uint32_t reserved;
+	uint32_t device_state; /* enum mapi_device_state */
 	uint64_t published_ns; /* CLOCK_MONOTONIC of the last publication */
 	uint64_t start_ns; /* CLOCK_REALTIME of connect */
 	uint64_t end_ns; /* CLOCK_REALTIME of the end, 0 before */
@@ -35,6 +35,7 @@ struct results_flow {
 	uint64_t done_bytes; /* progress of a file */
 	uint64_t total_bytes;
 	uint64_t last_ts_ns; /* watermark */
+	uint64_t outages; /* how often the device has gone down since connect */
 };
 
 struct results_slot {
