@@ -244,7 +244,23 @@ bool session_finished(const struct pipeline_step *step, struct mapi_result_statu
 	return status.status == FLOW_FINISHED || status.status == FLOW_CLOSED;
 }
 
-static bool session_all_finished(const struct session *session, struct progress *progress)
+/* An interface that goes, or comes, is news: counting goes on by itself. */
+static void session_tell_device(struct session *session, const struct mapi_result_status *status)
+{
+	static const char *const news[] = {
+		[MAPI_DEVICE_UP] = "is up again",
+		[MAPI_DEVICE_DOWN] = "is down; capture goes on when it comes up",
+		[MAPI_DEVICE_GONE] = "is gone; capture goes on when there is one of that name",
+	};
+
+	if (!session->live || status->device == session->device_state ||
+		status->device > MAPI_DEVICE_GONE)
+		return;
+	session->device_state = status->device;
+	fprintf(stderr, "mapi: %s %s\n", session->path, news[status->device]);
+}
+
+static bool session_all_finished(struct session *session, struct progress *progress)
 {
 	struct mapi_result_status status = { .sz = sizeof(status) };
 	bool finished = true;
@@ -253,6 +269,7 @@ static bool session_all_finished(const struct session *session, struct progress 
 	for (i = 0; i < session->set.n_pipelines; i++)
 		if (!session_finished(session->set.pipelines[i].steps[0], &status))
 			finished = false;
+	session_tell_device(session, &status);
 	if (progress)
 		progress_update(progress, status.done_bytes, status.total_bytes);
 	return finished;

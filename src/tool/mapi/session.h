@@ -46,6 +46,7 @@ enum exit_code {
 struct session {
 	const char *path;
 	bool live;
+	enum mapi_device_state device_state; /* as it was told */
 	char *device;
 	struct pipeline_set set;
 	int signal_fd;
