@@ -112,6 +112,8 @@ static int mapid_system(const char *path, bool background)
 		log_event(LOG_ERR, "%s", err.code ? err.text : strerror(-r));
 		return 1;
 	}
+	if (config->log_level > 0)
+		log_open("mapid", LOG_DEBUG);
 	if (config->logfile) {
 		r = log_to_file(config->logfile);
 		if (r < 0)
@@ -150,10 +152,7 @@ int main(int argc, char **argv)
 		case 'c':
 			if (!optarg && optind < argc)
 				optarg = argv[optind];
-			return config_check(optarg ? optarg
-					: path     ? path
-						   : config_default_path(),
-				stdout);
+			return config_check(optarg ? optarg : path, stdout);
 		case 'p':
 			return mapid_private();
 		case 'h':
