@@ -63,7 +63,7 @@ engine=$(engine_pid)
 hostile() {
 	hostiles=()
 	for kind in connect half garbage flood ring stopped killed; do
-		setpriv --reuid 65533 --regid 65533 --clear-groups "$HOSTILE" $kind 2 cable0 > hostile.$kind &
+		setpriv --reuid 65533 --regid 65533 --clear-groups "$HOSTILE" $kind 2 cable0 > hostile.$kind 9>&- &
 		hostiles+=($!)
 	done
 }
