@@ -49,6 +49,7 @@ is_quiet() {
 
 # compare WORKERS
 compare() {
+	await "a silent cable" cable_is_silent
 	rm -f live.pcapng live.json dump.pcap
 	tcpdump -i cable0 -U -s 0 -w dump.pcap 2> tcpdump.err &
 	local dump=$!
@@ -91,7 +92,6 @@ compare() {
 
 peer_start
 daemon_start
-await "a silent cable" cable_is_silent
 compare 1
 compare 2
 finish

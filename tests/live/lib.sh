@@ -102,6 +102,14 @@ peer_start() { # it has cable1 with 10.9.0.2 and fd09::2; here cable0 gets 10.9.
 	peer_run ip link set cable1 up
 	peer_run ip address add 10.9.0.2/24 dev cable1
 	peer_run ip -6 address add fd09::2/64 dev cable1 nodad
+	# Nobody asks for addresses in the middle of a test.
+	local here there
+	here=$(ip -br link show cable0 | awk '{ print $3 }')
+	there=$(peer_run ip -br link show cable1 | awk '{ print $3 }')
+	ip neighbour replace 10.9.0.2 lladdr "$there" dev cable0 nud permanent
+	ip neighbour replace fd09::2 lladdr "$there" dev cable0 nud permanent
+	peer_run ip neighbour replace 10.9.0.1 lladdr "$here" dev cable1 nud permanent
+	peer_run ip neighbour replace fd09::1 lladdr "$here" dev cable1 nud permanent
 	# What a fresh interface says by itself (router solicitations, group reports) is said first.
 	for side in "" peer_run; do
 		$side bash -c 'for f in /proc/sys/net/ipv6/conf/cable*/router_solicitations; do echo 0 > $f; done'
