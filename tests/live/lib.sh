@@ -142,6 +142,7 @@ cable_is_silent() {
 # tagged frames. "www" and "HTTP" occur in it.
 traffic() {
 	mkdir -p www
+	rm -f talk.out
 	[ -e www/page ] || { echo "<html>www</html>"; head -c 300000 /dev/urandom; } > www/page
 	python3 "$MAPI_SOURCE/tests/live/talk.py" serve www > talk.out 2>&1 &
 	local server=$!
