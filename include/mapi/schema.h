@@ -93,8 +93,8 @@ struct mapi_field {
  * @fields:       @n_fields fields of the result; none: the function has no result
  * @result_bytes: size of the result struct that mapi_read_results() returns
  * @flags:        MAPI_FUNCTION_*
- * @record_bytes: 0: the result is one struct. Else it is a list: an unsigned int at offset 0 says how
- *                many records there are, of this size each, the first at offset 4, unaligned
+ * @record_bytes: 0: the result is one struct. Else it is a list: an unsigned int at offset 0 says
+ * how many records there are, of this size each, the first at offset 4, unaligned
  */
 struct mapi_function_desc {
 	const char *name;

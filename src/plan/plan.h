@@ -106,8 +106,8 @@ DEFINE_CLEANUP(struct plan_flow *, plan_flow_free);
  * closes what is not closed yet. Takes NULL. */
 void plan_flow_close(struct plan_flow *flow, struct error *err);
 
-/* Whether plan_flow_close() would wait for something that a thread of an instance is handing on. The
- * flow's functions have been cancelled, so that will end in bounded time. */
+/* Whether plan_flow_close() would wait for something that a thread of an instance is handing on.
+ * The flow's functions have been cancelled, so that will end in bounded time. */
 bool plan_flow_is_draining(const struct plan_flow *flow);
 
 /* Nobody reads the flow any more, but others refer to it: what does not serve them takes no part in

@@ -353,11 +353,12 @@ static int engine_watch(struct engine *engine)
 
 int engine_run_system(const struct parent_engine *system)
 {
+	const uint32_t flows_base =
+		ENGINE_FLOWS_BASE + system->restarts % ENGINE_LIVES * ENGINE_FLOWS_PER_LIFE;
 	struct engine engine;
 	int r = engine_init(&engine, system);
 
-	engine.last_flow_id =
-		ENGINE_FLOWS_BASE + system->restarts % ENGINE_LIVES * ENGINE_FLOWS_PER_LIFE;
+	engine.last_flow_id = flows_base;
 	if (r == 0)
 		r = engine_watch(&engine);
 	if (r == 0) {
