@@ -113,6 +113,11 @@ static void keep_files_harmless(
 	}
 }
 
+static int id_of(const void *data, int fd)
+{
+	return fd - *(const int *)data;
+}
+
 static void library_side(
 	const struct mapi_function_desc *desc, struct arg *args, int fd_base, unsigned int fail_in)
 {
@@ -125,7 +130,9 @@ static void library_side(
 	keep_files_harmless(desc, args, fd_base);
 	client_reason[0] = '\0';
 	fault_arm(fail_in);
-	r = args_convert(&message, args, desc, fd_base);
+	r = args_convert(&message, args, desc, NULL, 0);
+	if (r == 0)
+		r = args_translate(&message, desc, id_of, &fd_base);
 	failed = fault_disarm(NULL);
 	check(r == 0 || client_reason[0], "a refusal has a reason");
 	if (r == 0) {

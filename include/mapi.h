@@ -192,8 +192,9 @@ typedef void (*mapi_handler)(const struct mapipkt *pkt);
  * @age_ns:      time since the value was published
  * @error:       0, or the code (mapi/errors.h) of what ended the flow or broke the connection
  * @status:      of the flow
- * @restarts:    how often the daemon behind it was started again
- * @gap_ns:      time that these restarts have cost
+ * @restarts:    how often the system daemon was restarted and this flow built again there: results
+ *               began at zero each time
+ * @gap_ns:      time that these restarts have cost, during which no packet was seen
  * @pkts:        packets of the device since mapi_connect()
  * @late_pkts:   of them, packets with an earlier time than one before them
  * @lost_pkts:   missing packets, by cause (enum mapi_loss)
@@ -331,7 +332,8 @@ MAPI_API int mapi_loop(int fd, int fid, int cnt, mapi_handler callback);
  *
  * With a third argument (MAPI_COPY or MAPI_REF, the form of MAPI 1.x) it returns void *: the result
  * itself. MAPI_REF gives a place where the first field of the result, 8 bytes, always has its
- * current value until mapi_close_flow().
+ * current value until mapi_close_flow(). After a restart of the system daemon the place keeps its
+ * last value; the next call gives another.
  */
 MAPI_API mapi_results_t *mapi_read_results(int fd, int fid);
 MAPI_API void *mapi_read_results_method(int fd, int fid, int method);
@@ -428,8 +430,9 @@ MAPI_API int mapi_wait(int fd, int timeout_ms);
  *
  * Of a function with packets or records: readable while mapi_get_next_pkt() or mapi_read_results()
  * has some, or the end, to give. Of any other: readable when there are results newer than the last
- * that were read of this flow, and when the flow has finished. It belongs to the library; do not
- * read or close it.
+ * that were read of this flow, and when the flow has finished. On a live device also when the
+ * system daemon has ended: the next call about the flow has it built again, or says 9005. It
+ * belongs to the library and stays the same until mapi_close_flow(); do not read or close it.
  *
  * Return: the descriptor, or -1: 6145 (no such flow), 6147 (no such function), 6143 (not
  * connected).

@@ -7,16 +7,68 @@
 /* In C++ this is a template; the library defines what C programs and old objects call. */
 #undef mapi_apply_function
 
-static struct applied *applied_free(struct applied *applied)
+/* A call that kills the daemon is repeated so often. */
+#define APPLY_TRIES 2
+
+/* ---- what outlives a daemon ---- */
+
+struct function *function_free(struct function *function)
+{
+	if (!function)
+		return NULL;
+	for (unsigned int i = 0; i < CLIENT_ARGS_MAX; i++)
+		if (function->args[i].kind == ARG_TEXT)
+			free((void *)(uintptr_t)function->args[i].text);
+	if (function->poll_fd >= 0)
+		(void)close(function->poll_fd);
+	free(function->name);
+	free(function->directory);
+	free(function->buffer);
+	free(function);
+	return NULL;
+}
+
+/* Keep what the program has passed: it may change its strings. */
+static struct function *function_new(const char *name, const struct mapi_function_desc *desc,
+	const struct arg args[CLIENT_ARGS_MAX])
+{
+	_cleanup_(function_freep) struct function *function = calloc(1, sizeof(*function));
+
+	if (!function)
+		return NULL;
+	function->poll_fd = -1;
+	function->name = strdup(name);
+	if (!function->name)
+		return NULL;
+	for (unsigned int i = 0; i < MIN(desc->n_args, (unsigned int)CLIENT_ARGS_MAX); i++) {
+		char *copy = NULL;
+		struct arg arg = args_check(args[i], &copy);
+
+		if (arg.kind == ARG_TEXT && !copy) {
+			copy = strdup(arg.text);
+			if (!copy)
+				return NULL;
+			arg.text = copy;
+		}
+		function->args[i] = arg;
+		/* Without it, "." is what a program that has moved on finds again, or not. */
+		if (desc->args[i].type == MAPI_ARG_FILE && arg.kind == ARG_TEXT &&
+			arg.text[0] != '/' && !function->directory)
+			function->directory = getcwd(NULL, 0);
+	}
+	return TAKE(function);
+}
+
+/* ---- what a daemon makes of it ---- */
+
+struct applied *applied_free(struct applied *applied)
 {
 	if (!applied)
 		return NULL;
 	ring_reader_free(applied->ring);
-	free(applied->buffer);
 	free(applied);
 	return NULL;
 }
-DEFINE_CLEANUP(struct applied *, applied_free);
 
 /* Take the descriptors of the ring, whether they can be used or not. */
 static int applied_take_ring(struct applied *applied, struct engine *engine)
@@ -37,8 +89,9 @@ static int applied_take_ring(struct applied *applied, struct engine *engine)
 }
 
 /* What the engine has answered becomes an applied function. */
-static int applied_new(struct applied **ret, struct engine *engine, const Wire__ApplyReply *reply,
-	const struct mapi_function_desc *desc, const struct args_message *message)
+static int applied_new(struct applied **ret, struct engine *engine, struct function *function,
+	const Wire__ApplyReply *reply, const struct mapi_function_desc *desc,
+	const struct args_message *message)
 {
 	_cleanup_(applied_freep) struct applied *applied = calloc(1, sizeof(*applied));
 	size_t result_bytes = reply->result_bytes;
@@ -50,6 +103,8 @@ static int applied_new(struct applied **ret, struct engine *engine, const Wire__
 	if (reply->function == 0 || reply->function > INT32_MAX ||
 		result_bytes > RING_RECORD_BYTES_MAX || reply->n_slots > 65536)
 		return client_fail(MCOM_UNKNOWN_ERROR, "the daemon sent an unexpected reply");
+	applied->function = function;
+	applied->engine = engine;
 	applied->fid = (int)reply->function;
 	applied->desc = desc;
 	applied->result_bytes = result_bytes;
@@ -62,10 +117,17 @@ static int applied_new(struct applied **ret, struct engine *engine, const Wire__
 			return client_fail(MAPI_SHM_ERR, "the daemon sent an invalid place");
 	}
 	/* Never empty: programs read the result of functions that have none, too. */
-	applied->buffer = calloc(1, result_bytes + sizeof(uint64_t));
-	if (!applied->buffer)
+	if (!function->buffer) {
+		function->buffer = calloc(1, result_bytes + sizeof(uint64_t));
+		function->result_bytes = result_bytes;
+		function->result.res = function->buffer;
+	}
+	if (!function->buffer)
 		return client_fail(MAPI_OUT_OF_MEMORY, "out of memory");
-	applied->result.res = applied->buffer;
+	/* The program was written for the struct that it got at first. */
+	if (function->result_bytes != result_bytes)
+		return client_fail(MCOM_UNKNOWN_ERROR,
+			"%s has another result since the daemon was restarted", function->name);
 	applied->no_wait = (desc->flags & MAPI_FUNCTION_PACKETS) && message->n_values > 0 &&
 		message->values[0].kind_case == WIRE__VALUE__KIND_NUMBER &&
 		message->values[0].number == NOWAIT;
@@ -73,37 +135,51 @@ static int applied_new(struct applied **ret, struct engine *engine, const Wire__
 	return 0;
 }
 
-/* Under the lock. Return: the function's id, or -1. */
-static int apply_request(struct flow *flow, const char *name, const struct mapi_function_desc *desc,
-	struct args_message *message)
+int apply_ask(struct applied **ret, struct engine *engine, uint32_t id, struct function *function,
+	const struct mapi_function_desc *desc, struct args_message *message)
 {
-	unsigned int n_functions = atomic_load(&flow->n_functions);
 	Wire__Request request = WIRE__REQUEST__INIT;
 	Wire__FlowApply apply = WIRE__FLOW_APPLY__INIT;
 	const Wire__Reply *reply;
-	struct applied *applied = NULL;
 
-	if (atomic_load(&flow->is_closed))
-		return client_fail(MAPI_INVALID_FLOW, "the flow was closed");
-	if (n_functions == CLIENT_FUNCTIONS_MAX)
-		return client_fail(MFUNCT_COULD_NOT_APPLY_FUNCT,
-			"a flow can have at most %d functions", CLIENT_FUNCTIONS_MAX);
-	apply.flow = flow->id;
-	apply.function = (char *)(uintptr_t)name;
+	if (args_translate(message, desc, flow_id_of, engine) < 0)
+		return -1;
+	apply.flow = id;
+	apply.function = function->name;
 	apply.n_args = message->n_values;
 	apply.args = message->pointers;
 	request.call_case = WIRE__REQUEST__CALL_FLOW_APPLY;
 	request.flow_apply = &apply;
 	if ((desc->flags & (MAPI_FUNCTION_PACKETS | MAPI_FUNCTION_BLOCKING)) && /* with a ring */
-		engine_make_room(flow->engine) < 0)
+		engine_make_room(engine) < 0)
 		return -1;
-	reply = engine_call(flow->engine, &request, message->fds, message->n_fds);
+	reply = engine_call(engine, &request, message->fds, message->n_fds);
 	if (!reply)
 		return -1;
 	if (reply->result_case != WIRE__REPLY__RESULT_APPLY)
 		return client_fail(MCOM_UNKNOWN_ERROR, "the daemon sent an unexpected reply");
-	if (applied_new(&applied, flow->engine, reply->apply, desc, message) < 0)
+	return applied_new(ret, engine, function, reply->apply, desc, message);
+}
+
+/* Under the lock. @function: taken on success. Return: the function's id, or -1. */
+static int apply_request(struct flow *flow, struct function **function,
+	const struct mapi_function_desc *desc, struct args_message *message)
+{
+	static uint64_t last_order; /* guarded by the lock */
+	unsigned int n_functions = atomic_load(&flow->n_functions);
+	struct applied *applied = NULL;
+
+	if (atomic_load(&flow->is_closed))
+		return client_fail(MAPI_INVALID_FLOW, "the flow was closed");
+	if (atomic_load(&flow->is_over))
+		return client_fail_error(&flow->end);
+	if (n_functions == CLIENT_FUNCTIONS_MAX)
+		return client_fail(MFUNCT_COULD_NOT_APPLY_FUNCT,
+			"a flow can have at most %d functions", CLIENT_FUNCTIONS_MAX);
+	if (apply_ask(&applied, flow->engine, flow->id, *function, desc, message) < 0)
 		return -1;
+	(*function)->order = ++last_order;
+	*function = NULL;
 	atomic_store(&flow->functions[n_functions], applied);
 	atomic_store_explicit(&flow->n_functions, n_functions + 1, memory_order_release);
 	return applied->fid;
@@ -137,30 +213,42 @@ static struct flow *apply_begin(
 		flow_put(flow);
 		return NULL;
 	}
-	client_lock(&lock);
-	*ret_desc = describe_find(flow->engine, name);
-	client_unlock(&lock);
-	if (!*ret_desc) {
-		flow_put(flow);
-		return NULL;
+	for (unsigned int tries = 1;; tries++) {
+		client_lock(&lock);
+		*ret_desc = describe_find(flow->engine, name);
+		client_unlock(&lock);
+		if (*ret_desc)
+			return flow;
+		if (tries == APPLY_TRIES || !restart_is_due(flow) ||
+			restart_recover(flow, RESTART_BLOCKING_MS) < 0)
+			break;
 	}
-	return flow;
+	flow_put(flow);
+	return NULL;
 }
 
 static int apply_end(struct flow *flow, const char *name, const struct mapi_function_desc *desc,
 	const struct arg args[CLIENT_ARGS_MAX])
 {
+	_cleanup_(function_freep) struct function *function = function_new(name, desc, args);
 	struct args_message message;
 	struct client_lock lock;
 	int fid = -1;
 
-	/* Opens files, so without the lock. */
-	if (args_convert(&message, args, desc, flow->engine->fd_base) == 0) {
-		client_lock(&lock);
-		fid = apply_request(flow, name, desc, &message);
-		client_unlock(&lock);
+	if (!function)
+		client_fail(MAPI_OUT_OF_MEMORY, "out of memory");
+	for (unsigned int tries = 1; function; tries++) {
+		/* Opens files, so without the lock. */
+		if (args_convert(&message, function->args, desc, NULL, 0) == 0) {
+			client_lock(&lock);
+			fid = apply_request(flow, &function, desc, &message);
+			client_unlock(&lock);
+		}
+		args_message_deinit(&message);
+		if (fid >= 0 || tries == APPLY_TRIES || !restart_is_due(flow) ||
+			restart_recover(flow, RESTART_BLOCKING_MS) < 0)
+			break;
 	}
-	args_message_deinit(&message);
 	flow_put(flow);
 	return fid;
 }

@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include "client.h"
@@ -185,7 +186,8 @@ struct args_convert {
 	struct args_message *message;
 	const struct mapi_function_desc *desc;
 	unsigned int i;
-	int fd_base;
+	const char *directory;
+	unsigned int restart;
 };
 
 static int args_fail(const struct args_convert *c, const char *what)
@@ -286,9 +288,6 @@ static int args_convert_number(const struct args_convert *c, struct arg arg)
 	if (arg.is_unchecked && desc->min < desc->max && desc->default_text &&
 		(arg.number < desc->min || arg.number > desc->max))
 		return args_set_missing(c);
-	/* Each daemon counts flows from the beginning, see client_engine(). */
-	if (desc->type == MAPI_ARG_FLOW && arg.number >= 0)
-		arg.number -= c->fd_base;
 	args_set_number(c, arg.number);
 	return 0;
 }
@@ -304,31 +303,6 @@ static char *args_format(const struct arg *arg)
 	return strdup(text);
 }
 
-/* "fid@fd,fid@fd" as this daemon numbers flows. */
-static char *args_translate_refs(const char *refs, int fd_base)
-{
-	size_t n_bytes = strlen(refs) + 1; /* numbers only become smaller */
-	char *copy = malloc(n_bytes), *to = copy;
-
-	if (!copy)
-		return NULL;
-	while (*refs) {
-		*to++ = *refs;
-		if (*refs++ == '@' && *refs >= '0' && *refs <= '9') {
-			char *end;
-			long fd = strtol(refs, &end, 10);
-
-			if (fd > fd_base && fd <= INT_MAX) {
-				to += snprintf(
-					to, n_bytes - (size_t)(to - copy), "%ld", fd - fd_base);
-				refs = end;
-			}
-		}
-	}
-	*to = '\0';
-	return copy;
-}
-
 static int args_convert_text(const struct args_convert *c, const struct arg *arg)
 {
 	if (arg->kind == ARG_REAL || arg->kind == ARG_OTHER)
@@ -339,9 +313,30 @@ static int args_convert_text(const struct args_convert *c, const struct arg *arg
 		return args_set_text(c, args_format(arg));
 	if (strlen(arg->text) > ARGS_TEXT_BYTES_MAX)
 		return args_fail(c, "is too long");
-	if (c->desc->args[c->i].type == MAPI_ARG_REFS && c->fd_base > 0)
-		return args_set_text(c, args_translate_refs(arg->text, c->fd_base));
 	return args_set_text(c, strdup(arg->text));
+}
+
+/* The file of a flow that is built again: "PATH.restart-N", unless PATH is a device or a pipe.
+ * Never waits. Return: a descriptor, or -1 with errno set. */
+static int args_open_again(const struct args_convert *c, const char *path)
+{
+	bool is_relative = path[0] != '/' && c->directory;
+	const char *directory = is_relative ? c->directory : "";
+	size_t n_bytes = strlen(directory) + strlen(path) + 32;
+	_cleanup_(cleanup_freep) char *name = malloc(n_bytes);
+	struct stat st;
+	int fd;
+
+	if (!name)
+		return -1;
+	(void)snprintf(name, n_bytes, "%s%s%s", directory, is_relative ? "/" : "", path);
+	if (stat(name, &st) < 0 || S_ISREG(st.st_mode))
+		(void)snprintf(name, n_bytes, "%s%s%s.restart-%u", directory,
+			is_relative ? "/" : "", path, c->restart);
+	fd = open(name, O_WRONLY | O_TRUNC | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+	if (fd >= 0)
+		(void)fcntl(fd, F_SETFL, 0); /* of a regular file it means nothing */
+	return fd;
 }
 
 static int args_convert_file(const struct args_convert *c, const struct arg *arg)
@@ -352,7 +347,10 @@ static int args_convert_file(const struct args_convert *c, const struct arg *arg
 	if (arg->kind != ARG_TEXT || !*arg->text)
 		return client_fail(MAPI_ERROR_FILE, "%s: the path of the output file is missing",
 			c->desc->name);
-	fd = open(arg->text, O_WRONLY | O_TRUNC | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+	if (c->restart > 0)
+		fd = args_open_again(c, arg->text);
+	else
+		fd = open(arg->text, O_WRONLY | O_TRUNC | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
 	if (fd < 0)
 		return client_fail(MAPI_ERROR_FILE, "%s: cannot write to '%s': %s", c->desc->name,
 			arg->text, strerror(errno));
@@ -382,8 +380,7 @@ static int args_convert_one(const struct args_convert *c, struct arg arg)
 	return args_fail(c, "has an unknown type");
 }
 
-/* Text of which nothing is known becomes a copy, a number, or missing. @ret_copy: to be freed. */
-static struct arg args_check(struct arg arg, char **ret_copy)
+struct arg args_check(struct arg arg, char **ret_copy)
 {
 	if (!arg.is_unchecked || arg.kind != ARG_TEXT)
 		return arg;
@@ -394,9 +391,11 @@ static struct arg args_check(struct arg arg, char **ret_copy)
 }
 
 int args_convert(struct args_message *ret, const struct arg args[CLIENT_ARGS_MAX],
-	const struct mapi_function_desc *desc, int fd_base)
+	const struct mapi_function_desc *desc, const char *directory, unsigned int restart)
 {
-	struct args_convert c = { .message = ret, .desc = desc, .fd_base = fd_base };
+	struct args_convert c = {
+		.message = ret, .desc = desc, .directory = directory, .restart = restart
+	};
 
 	*ret = (struct args_message){ .n_values = 0 };
 	for (c.i = 0; c.i < desc->n_args; c.i++) {
@@ -418,4 +417,55 @@ void args_message_deinit(struct args_message *message)
 	for (unsigned int i = 0; i < message->n_fds; i++)
 		(void)close(message->fds[i]); /* the daemon has its own */
 	*message = (struct args_message){ .n_values = 0 };
+}
+
+/* ---- references ---- */
+
+/* "fid@fd,fid@fd" as the daemon numbers flows. */
+static char *args_translate_refs(
+	const char *refs, int (*id_of)(const void *data, int fd), const void *data)
+{
+	size_t n_bytes = strlen(refs) + 1;
+	char *copy, *to;
+
+	for (const char *at = refs; *at; at++)
+		n_bytes += *at == '@' ? 10 : 0; /* what a number may grow */
+	copy = to = malloc(n_bytes);
+	if (!copy)
+		return NULL;
+	while (*refs) {
+		*to++ = *refs;
+		if (*refs++ == '@' && *refs >= '0' && *refs <= '9') {
+			char *end;
+			long fd = strtol(refs, &end, 10);
+			int id = fd <= INT_MAX ? id_of(data, (int)fd) : 0;
+
+			to += snprintf(to, n_bytes - (size_t)(to - copy), "%d", MAX(id, 0));
+			refs = end;
+		}
+	}
+	*to = '\0';
+	return copy;
+}
+
+int args_translate(struct args_message *message, const struct mapi_function_desc *desc,
+	int (*id_of)(const void *data, int fd), const void *data)
+{
+	for (unsigned int i = 0; i < message->n_values; i++) {
+		Wire__Value *value = &message->values[i];
+		enum mapi_arg_type type = desc->args[i].type;
+
+		if (type == MAPI_ARG_FLOW && value->kind_case == WIRE__VALUE__KIND_NUMBER &&
+			value->number >= 0 && value->number <= INT_MAX)
+			value->number = id_of(data, (int)value->number);
+		if (type == MAPI_ARG_REFS && value->kind_case == WIRE__VALUE__KIND_TEXT) {
+			char *text = args_translate_refs(value->text, id_of, data);
+
+			if (!text)
+				return client_fail(MAPI_OUT_OF_MEMORY, "out of memory");
+			free(message->texts[i]);
+			message->texts[i] = value->text = text;
+		}
+	}
+	return 0;
 }

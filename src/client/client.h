@@ -9,6 +9,10 @@
  *     later mapi_create_flow() needs its memory, so packets and results that the interrupted code
  *     still uses stay readable;
  *   - everything else (packets, results) holds no lock, only a reference on its flow.
+ *
+ * A system daemon may be restarted. Then restart.c builds the flows again, under the lock, and
+ * publishes what they have at the new daemon; what they had at the old one is kept until no call
+ * can see it any more.
  */
 #ifndef MAPI_CLIENT_CLIENT_H
 #define MAPI_CLIENT_CLIENT_H
@@ -44,6 +48,7 @@ int client_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2,
 int client_fail_error(const struct error *err); /* the same; 6142 if @err is empty */
 void client_clear_error(void);
 int client_error_code(void); /* 0: none */
+void client_take_error(struct error *ret);
 
 /* ---- the engine behind the socket (engine.c, start.c) ---- */
 
@@ -60,6 +65,7 @@ struct engine {
 	size_t results_bytes;
 	uint64_t last_id;
 	unsigned int n_users; /* guarded by the lock: flows and devices */
+	unsigned int n_readers; /* guarded by the lock: who only needs the memory of the results */
 	struct engine *next;
 };
 
@@ -95,6 +101,12 @@ struct engine *client_live_engine(void);
  * socket for those who look. @needs_system: NULL without an error if there is only a private one,
  * which is not started. Under the lock. Return: NULL with this thread's error. */
 struct engine *client_list_engine(bool needs_system);
+
+/* How long a daemon may take to greet; else 10 seconds. Under the lock. */
+void client_set_patience(int hello_timeout_ms);
+
+/* Connect to the system daemon again. Under the lock. Return: 0, -1. */
+int client_reconnect(void);
 
 /* Whether the daemon is gone; asks the kernel. Any thread. */
 bool engine_is_lost(struct engine *engine);
@@ -164,15 +176,40 @@ struct args_message {
 	unsigned int n_fds;
 };
 
-/* Convert, open output files. Return: 0, or -1 with this thread's error. */
+/* Convert, open output files. @directory, @restart: if the flow is built again, for the so manieth
+ * time, a file gets another name: nothing that was written is lost. Return: 0, or -1 with this
+ * thread's error. */
 int args_convert(struct args_message *ret, const struct arg args[CLIENT_ARGS_MAX],
-	const struct mapi_function_desc *desc, int fd_base);
+	const struct mapi_function_desc *desc, const char *directory, unsigned int restart);
 void args_message_deinit(struct args_message *message);
+
+/* A number or a readable text, whatever was passed. @ret_copy: of the text, to be freed. */
+struct arg args_check(struct arg arg, char **ret_copy);
+
+/* References to flows become what the daemon calls them. @id_of: of the program's descriptor.
+ * Return: 0, or -1 with this thread's error. */
+int args_translate(struct args_message *message, const struct mapi_function_desc *desc,
+	int (*id_of)(const void *data, int fd), const void *data);
 
 /* ---- flows (flow.c) ---- */
 
-/* A function of a flow. */
+/* A function of a flow, whichever daemon runs it: what it is made of, and what the program has got
+ * of it. */
+struct function {
+	uint64_t order; /* among all functions of this program */
+	char *name;
+	struct arg args[CLIENT_ARGS_MAX]; /* as they were given; texts are owned */
+	char *directory; /* where relative paths begin; NULL: not known */
+	mapi_results_t result;
+	size_t result_bytes;
+	unsigned char *buffer;
+	int poll_fd; /* given to the program; -1: none. Guarded by the lock */
+};
+
+/* What a daemon has made of it. */
 struct applied {
+	struct function *function;
+	struct engine *engine;
 	int fid;
 	bool no_wait; /* TO_BUFFER(NOWAIT) */
 	const struct mapi_function_desc *desc;
@@ -182,25 +219,45 @@ struct applied {
 	size_t result_bytes;
 	struct ring_reader *ring; /* NULL: none */
 	_Atomic bool is_busy; /* a thread reads the ring */
-	mapi_results_t result;
-	unsigned char *buffer;
+	_Atomic bool was_read; /* the program may hold a record of the ring */
 	_Atomic(const void *) cell;
 };
 
+/* What a flow had at a daemon that is gone. */
+struct past {
+	struct past *next; /* older */
+	struct engine *engine; /* NULL: nobody needs it any more */
+	bool is_left; /* @engine serves as memory only */
+	bool has_cell; /* the program holds places of its results (MAPI_REF) */
+	unsigned int n_functions;
+	struct applied *functions[];
+};
+
+#define FLOW_PARKED ((uint64_t)1 << 32)
+
 struct flow {
-	_Atomic uint32_t refs; /* 0: nobody may take one */
+	/* Low half: references; 0: nobody may take one. High half: how many of those who hold one
+	 * are parked, which means that they look at nothing but the ring that they are reading. */
+	_Atomic uint64_t refs;
 	_Atomic int fd;
 	_Atomic bool is_closed;
 	_Atomic bool is_connected;
-	struct engine *engine;
-	uint32_t id; /* at the engine */
+	_Atomic(struct engine *) engine; /* stored under the lock */
+	uint32_t id; /* at the engine; guarded by the lock */
 	uint64_t device;
 	bool owns_device;
 	int device_number;
 	char device_name[MAPI_STR_LENGTH];
-	const struct results_flow *shared;
+	_Atomic(const struct results_flow *) shared;
 	_Atomic bool is_end_told; /* event_fd stays readable from now on */
 	_Atomic int event_fd; /* readable when there are fresh results; -1: nobody has asked */
+	int poll_fd; /* as in struct function */
+	_Atomic uint64_t restarts;
+	_Atomic uint64_t gap_ns;
+	_Atomic bool is_over; /* could not be built again, for the cause in end */
+	struct error end;
+	unsigned int n_fatal; /* daemons that have died of building it; guarded by the lock */
+	struct past *past; /* newest first; guarded by the lock */
 	_Atomic unsigned int n_functions;
 	struct applied *_Atomic functions[CLIENT_FUNCTIONS_MAX];
 	struct flow *next; /* in the queue of closed flows */
@@ -217,6 +274,33 @@ static inline void flow_putp(struct flow **flow)
 
 struct applied *flow_function(const struct flow *flow, int fid);
 
+/* Around a wait of a thread that holds a reference: see struct flow. */
+void flow_park(struct flow *flow);
+void flow_unpark(struct flow *flow);
+
+/**
+ * flow_request() - one request about a flow, repeated if the daemon is restarted meanwhile
+ * @id:    in @request: where the flow's number goes
+ * @take:  NULL, or called with the reply under the lock; its result is returned
+ *
+ * Return: 0, or -1 with this thread's error.
+ */
+int flow_request(struct flow *flow, Wire__Request *request, uint32_t *id,
+	int (*take)(struct flow *flow, const Wire__Reply *reply, void *data), void *data);
+
+/* For restart.c; under the lock. All return 0, or -1 with this thread's error. */
+int flow_open_device(
+	struct engine *engine, const char *name, int format, int fd, uint64_t *ret_device);
+int flow_ask_new(struct engine *engine, uint64_t device, bool start, uint32_t *ret_id,
+	const struct results_flow **ret_shared);
+int flow_close_at_engine(struct engine *engine, uint32_t id);
+
+/* The flow in a slot of the table. Under the lock. Return: NULL: none. */
+struct flow *flow_in_slot(unsigned int i);
+
+/* What engine @data calls the flow @fd of this program; 0: it does not know it. Under the lock. */
+int flow_id_of(const void *data, int fd);
+
 /* Why a flow gives nothing any more. Sets this thread's error. Return: false if there is no cause.
  */
 bool flow_failed(struct flow *flow);
@@ -227,20 +311,65 @@ void flow_consume_news(struct flow *flow);
 /* The flow gets no more packets; all results are in place. */
 bool flow_finished(struct flow *flow);
 
-/* The next record of a function's ring. Return: 0, an outcome, or -1 with this thread's error. */
+/* The next record of a function's ring. Waits, but for packets with NOWAIT. Return: 0, an outcome,
+ * or -1 with this thread's error. */
 enum client_outcome {
-	CLIENT_E_EMPTY = 1, /* nothing now, and @no_wait */
+	CLIENT_E_EMPTY = 1, /* nothing now */
 	CLIENT_E_END, /* nothing ever again, and no error */
 	_CLIENT_E_N
 };
-int client_next_record(struct flow *flow, struct applied *applied, bool no_wait,
-	const void **ret_record, size_t *ret_bytes);
+int client_next_record(struct flow *flow, int fid, const void **ret_record, size_t *ret_bytes);
 
 /* The flow of this program with the smallest descriptor above @fd. Return: 0: there is none. */
 int flow_next(int fd);
 
 /* Whether number @id of the engine is a flow of this program. */
 bool flow_is_own(const struct engine *engine, uint32_t id);
+
+/* ---- applying (apply.c) ---- */
+
+struct applied *applied_free(struct applied *applied); /* takes NULL; not its function */
+DEFINE_CLEANUP(struct applied *, applied_free);
+struct function *function_free(struct function *function); /* takes NULL */
+DEFINE_CLEANUP(struct function *, function_free);
+
+/* Ask the engine to apply @function to its flow number @id. Under the lock. Return: 0, or -1 with
+ * this thread's error. */
+int apply_ask(struct applied **ret, struct engine *engine, uint32_t id, struct function *function,
+	const struct mapi_function_desc *desc, struct args_message *message);
+
+/* ---- restarts of the system daemon (restart.c) ---- */
+
+#define RESTART_BLOCKING_MS 5000 /* of calls that wait anyway */
+#define RESTART_READING_MS 1000
+
+/**
+ * restart_recover() - the daemon of a flow is lost: have the flow at its successor
+ * @timeout_ms: for the successor to appear
+ *
+ * Without the lock, by who holds a reference on the flow but has forgotten all that he has read of
+ * it: functions, engine.
+ *
+ * Return: 0 (go on), or -1 with this thread's error: 9005, 6145 (closed meanwhile), or what has
+ * ended the flow.
+ */
+int restart_recover(struct flow *flow, int timeout_ms);
+
+/* Whether restart_recover() may help: the flow's daemon is lost, and the flow not over. */
+bool restart_is_due(struct flow *flow);
+
+/* Build the flows of lost system daemons again. Under the lock. Return: 0, or -1 with this thread's
+ * error if @engine was lost, too. */
+int restart_build_all(struct engine *engine);
+
+/* Free all that a flow had at former daemons. Under the lock. */
+void restart_forget(struct flow *flow);
+/* Close its descriptors only. Async-signal-safe. */
+void restart_close(struct flow *flow);
+
+/* Descriptors that also tell the daemon's end. Under the lock. @ret_fd: belongs to the flow or its
+ * function. Return: the descriptor, or -1 with this thread's error. */
+int restart_poll_fd(int *poll_fd, const struct engine *engine, int news_fd);
 
 /* ---- lists (list.c) ---- */
 

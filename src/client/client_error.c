@@ -40,6 +40,12 @@ int client_error_code(void)
 	return client_last_error.code;
 }
 
+void client_take_error(struct error *ret)
+{
+	*ret = client_last_error;
+	client_clear_error();
+}
+
 int mapi_read_error(int *err_no, char *errorstr)
 {
 	if (!err_no && !errorstr)

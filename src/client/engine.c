@@ -40,6 +40,8 @@ static struct client {
 	void *arena_bytes;
 	struct wire_arena arena;
 	int last_fd;
+	int last_system_fd;
+	int hello_timeout_ms; /* 0: the usual */
 } client = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* ---- lock and fork ---- */
@@ -330,7 +332,8 @@ static int engine_hello(struct engine *engine)
 		hello.netns_inode = st.st_ino;
 	request.call_case = WIRE__REQUEST__CALL_HELLO;
 	request.hello = &hello;
-	reply = engine_call_timed(engine, &request, NULL, 0, CLIENT_HELLO_TIMEOUT_MS);
+	reply = engine_call_timed(engine, &request, NULL, 0,
+		client.hello_timeout_ms > 0 ? client.hello_timeout_ms : CLIENT_HELLO_TIMEOUT_MS);
 	if (!reply) {
 		if (atomic_load(&engine->is_lost))
 			client_fail(MCOM_INIT_SOCKET_ERROR, "the daemon does not answer");
@@ -379,7 +382,9 @@ static void client_retire(struct engine **engine)
 {
 	if (!*engine)
 		return;
-	if (!(*engine)->is_system)
+	if ((*engine)->is_system)
+		client.last_system_fd = MAX(client.last_system_fd, (*engine)->fd_last);
+	else
 		client.last_fd = MAX(client.last_fd, (*engine)->fd_last);
 	(*engine)->next = client.old;
 	client.old = *engine;
@@ -396,7 +401,8 @@ static void client_forget(void)
 	client_retire(&client.looking);
 	/* One may have users left, in a callback that has called fork(). */
 	for (struct engine *engine = client.old; engine; engine = engine->next) {
-		client.last_fd = MAX(client.last_fd, engine->fd_last);
+		if (!engine->is_system)
+			client.last_fd = MAX(client.last_fd, engine->fd_last);
 		atomic_store(&engine->is_lost, true);
 		engine->conn = wire_conn_free(engine->conn);
 		engine->fd = -1;
@@ -410,7 +416,11 @@ static void client_reap(void)
 	for (struct engine **at = &client.old; *at;) {
 		struct engine *engine = *at;
 
-		if (engine->n_users > 0) {
+		if (engine->n_users == 0 && engine->n_readers > 0) {
+			engine->conn = wire_conn_free(engine->conn);
+			engine->fd = -1;
+		}
+		if (engine->n_users > 0 || engine->n_readers > 0) {
 			at = &engine->next;
 			continue;
 		}
@@ -453,8 +463,13 @@ struct engine *client_engine(void)
 	return client.current;
 }
 
-/* @ret: the system daemon. Return: 0, -ENOENT: a private one will do, -EACCES or -1 with this
- * thread's error. */
+void client_set_patience(int hello_timeout_ms)
+{
+	client.hello_timeout_ms = hello_timeout_ms;
+}
+
+/* @ret: the system daemon; if it is another than before, the flows are there, too. Return: 0,
+ * -ENOENT: a private one will do, -EACCES or -1 with this thread's error. */
 static int client_find_system(struct engine **ret)
 {
 	bool is_explicit;
@@ -476,9 +491,21 @@ static int client_find_system(struct engine **ret)
 			client_clear_error();
 			return -ENOENT;
 		}
+		/* Another daemon may count from where the last one began. */
+		client.system->fd_last = client.last_system_fd;
+		if (restart_build_all(client.system) < 0)
+			return -1;
+		client_reap();
 	}
 	*ret = client.system;
 	return 0;
+}
+
+int client_reconnect(void)
+{
+	struct engine *engine;
+
+	return client_find_system(&engine) == 0 ? 0 : -1;
 }
 
 struct engine *client_live_engine(void)

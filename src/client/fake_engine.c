@@ -9,9 +9,12 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+
+#include "base/clock.h"
 
 #define FAKE_AREA_BYTES (1u << 20)
 
@@ -20,6 +23,9 @@ _Atomic unsigned int fake_n_engines, fake_n_closed;
 uint64_t fake_hello_seed, fake_hello_workers, fake_hello_batch_pkts;
 bool fake_start_fails;
 const struct fake_listed *fake_devices, *fake_flows;
+const char *fake_refuses;
+int fake_stall_fd = -1;
+_Atomic unsigned int fake_n_stalled;
 
 static struct fake {
 	struct wire_conn *conn;
@@ -31,7 +37,9 @@ static struct fake {
 	int area_fd;
 	size_t area_used;
 	uint32_t last_flow;
-	uint32_t last_function;
+	uint32_t n_functions[4096]; /* of each flow */
+	struct results_flow *heads[4096];
+	int event_fd; /* 0: not asked for */
 	uint64_t last_device;
 	struct ring *rings[4096];
 	unsigned int n_rings;
@@ -285,11 +293,12 @@ static void fake_flow_create(const Wire__Request *request, enum fake_fault fault
 	size_t offset = fake_area_get(sizeof(struct results_flow));
 
 	fake.head = (struct results_flow *)(void *)(fake.area + offset);
-	fake.last_function = 0;
 	reply.id = request->id;
 	reply.result_case = WIRE__REPLY__RESULT_FLOW;
 	reply.flow = &body;
 	body.flow = ++fake.last_flow;
+	fake.n_functions[body.flow % ARRAY_SIZE(fake.n_functions)] = 0;
+	fake.heads[body.flow % ARRAY_SIZE(fake.heads)] = fake.head;
 	body.flow_offset_bytes = fault == FAKE_BAD_OFFSET ? FAKE_AREA_BYTES : offset;
 	fake_reply(&reply, NULL, 0);
 }
@@ -326,6 +335,10 @@ static void fake_flow_apply(const Wire__Request *request, enum fake_fault fault)
 	int fds[RING_N_FDS];
 
 	fake_note_apply(request->flow_apply);
+	if (fake_refuses && strcmp(f->name, fake_refuses) == 0) {
+		fake_reply_error(request->id, 7001, "not any more");
+		return;
+	}
 	if (strcmp(f->name, "BPF_FILTER") == 0 &&
 		strcmp(request->flow_apply->args[0]->text, "syntax error") == 0) {
 		fake_reply_error(request->id, 1025, "syntax error at 'error'");
@@ -334,7 +347,8 @@ static void fake_flow_apply(const Wire__Request *request, enum fake_fault fault)
 	reply.id = request->id;
 	reply.result_case = WIRE__REPLY__RESULT_APPLY;
 	reply.apply = &body;
-	body.function = ++fake.last_function;
+	body.function =
+		++fake.n_functions[request->flow_apply->flow % ARRAY_SIZE(fake.n_functions)];
 	body.result_bytes = f->result_bytes;
 	body.n_slots = f->n_slots;
 	if (f->n_slots > 0) {
@@ -354,6 +368,36 @@ static void fake_flow_apply(const Wire__Request *request, enum fake_fault fault)
 		body.has_ring = true;
 	}
 	fake_reply(&reply, fds, f->has_ring && fault != FAKE_NO_FDS ? RING_N_FDS : 0);
+}
+
+static void fake_flow_connect(const Wire__Request *request)
+{
+	struct results_flow *head =
+		fake.heads[request->flow_connect->flow % ARRAY_SIZE(fake.heads)];
+
+	results_write_begin(&head->seq);
+	head->published_ns = clock_monotonic_ns();
+	head->status = FLOW_ACTIVE;
+	results_write_end(&head->seq);
+	fake_reply_done(request->id);
+}
+
+static void fake_flow_events(const Wire__Request *request)
+{
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__Empty empty = WIRE__EMPTY__INIT;
+
+	if (fake.listening_fd < 0) {
+		fake_reply_done(request->id); /* it forgets the descriptor */
+		return;
+	}
+	if (fake.event_fd > 0)
+		close(fake.event_fd);
+	fake.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	reply.id = request->id;
+	reply.result_case = WIRE__REPLY__RESULT_DONE;
+	reply.done = &empty;
+	fake_reply(&reply, &fake.event_fd, 1);
 }
 
 static void fake_result_cell(const Wire__Request *request, enum fake_fault fault)
@@ -472,6 +516,12 @@ static bool fake_answer(Wire__Request *request)
 		fake.fault = FAKE_NO_FAULT;
 		if (fault <= FAKE_WRONG_REPLY)
 			return fake_misbehave(request, fault);
+		if (fault == FAKE_STALLS) {
+			struct pollfd pollfd = { .fd = fake_stall_fd, .events = POLLIN };
+
+			atomic_fetch_add(&fake_n_stalled, 1);
+			(void)poll(&pollfd, 1, -1);
+		}
 	}
 	switch (request->call_case) {
 	case WIRE__REQUEST__CALL_HELLO:
@@ -488,6 +538,12 @@ static bool fake_answer(Wire__Request *request)
 		return true;
 	case WIRE__REQUEST__CALL_FLOW_APPLY:
 		fake_flow_apply(request, fault);
+		return true;
+	case WIRE__REQUEST__CALL_FLOW_CONNECT:
+		fake_flow_connect(request);
+		return true;
+	case WIRE__REQUEST__CALL_FLOW_EVENTS:
+		fake_flow_events(request);
 		return true;
 	case WIRE__REQUEST__CALL_RESULT_CELL:
 		fake_result_cell(request, fault);
@@ -558,7 +614,6 @@ static void *fake_run(void *data)
 		assert(wire_conn_new(&fake.conn,
 			       accept4(fake.listening_fd, NULL, NULL, SOCK_CLOEXEC)) == 0);
 	} while (fake_serve());
-	/* First the socket, then the connection: who notices its end finds nobody. */
 	return data;
 }
 
@@ -582,6 +637,8 @@ void fake_engine_kill(void)
 	close(fake.kill_fd + 1);
 	if (fake.listening_fd >= 0)
 		close(fake.listening_fd);
+	if (fake.event_fd > 0)
+		close(fake.event_fd);
 	fake = (struct fake){ .fault_call = fake.fault_call, .fault = fake.fault };
 }
 
@@ -679,6 +736,11 @@ void fake_write_head(enum mapi_flow_status status, int error_code)
 	fake.head->done_bytes = 50;
 	fake.head->total_bytes = 100;
 	results_write_end(&fake.head->seq);
+}
+
+void fake_write_event(void)
+{
+	assert(eventfd_write(fake.event_fd, 1) == 0);
 }
 
 void fake_write_cell(uint64_t value)

@@ -18,6 +18,7 @@ enum fake_fault {
 	FAKE_BAD_OFFSET, /* places outside of the result area */
 	FAKE_NO_FDS, /* forgets the descriptors */
 	FAKE_WRONG_VERSION,
+	FAKE_STALLS, /* until fake_stall_fd is readable, then it answers */
 	_FAKE_FAULT_N
 };
 
@@ -43,6 +44,8 @@ void fake_write_slot(unsigned int i, uint64_t order, const void *data, size_t n_
 /* The head of the last created flow. */
 void fake_write_head(enum mapi_flow_status status, int error_code);
 void fake_write_cell(uint64_t value);
+/* There is news of the flow that was last asked about with FlowEvents. */
+void fake_write_event(void);
 
 extern _Atomic unsigned int fake_n_engines; /* started so far */
 extern _Atomic unsigned int fake_n_closed; /* flows closed so far */
@@ -56,6 +59,10 @@ extern bool fake_start_fails;
  * Live devices exist if their name begins with "fake".
  */
 void fake_system_start(const char *path);
+
+extern const char *fake_refuses; /* name of a function; NULL: none */
+extern int fake_stall_fd;
+extern _Atomic unsigned int fake_n_stalled; /* so far */
 
 /* What it lists. */
 struct fake_listed {

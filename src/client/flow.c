@@ -27,7 +27,7 @@ static struct flow_table {
 struct flow *flow_get(int fd)
 {
 	struct flow *flow;
-	uint32_t refs;
+	uint64_t refs;
 
 	if (fd <= 0)
 		return NULL;
@@ -44,6 +44,16 @@ struct flow *flow_get(int fd)
 		return flow;
 	flow_put(flow);
 	return NULL;
+}
+
+void flow_park(struct flow *flow)
+{
+	atomic_fetch_add(&flow->refs, FLOW_PARKED);
+}
+
+void flow_unpark(struct flow *flow)
+{
+	atomic_fetch_sub(&flow->refs, FLOW_PARKED);
 }
 
 int flow_next(int fd)
@@ -71,12 +81,36 @@ bool flow_is_own(const struct engine *engine, uint32_t id)
 	return false;
 }
 
+struct flow *flow_in_slot(unsigned int i)
+{
+	return i < CLIENT_FLOWS_MAX ? atomic_load(&flow_table.slots[i]) : NULL;
+}
+
+int flow_id_of(const void *data, int fd)
+{
+	const struct engine *engine = data, *other;
+	const struct flow *flow = fd > 0 ? flow_in_slot((unsigned int)fd % CLIENT_FLOWS_MAX) : NULL;
+	int id = fd - engine->fd_base;
+
+	if (flow && atomic_load(&flow->fd) == fd) {
+		other = flow->engine;
+		/* While flows are built again, those that have not moved yet have their numbers. */
+		if (other == engine || (other->is_system && engine->is_system))
+			return (int)flow->id;
+	}
+	/* A number that is not ours must not become one of ours by chance. */
+	return id > 0 && flow_is_own(engine, (uint32_t)id) ? 0 : id;
+}
+
 static void flow_close_events(struct flow *flow)
 {
 	int event_fd = atomic_exchange(&flow->event_fd, -1);
 
 	if (event_fd >= 0)
 		(void)close(event_fd); /* nothing was written that close could lose */
+	if (flow->poll_fd >= 0)
+		(void)close(flow->poll_fd);
+	flow->poll_fd = -1;
 }
 
 /* The last reference is gone. Under the lock; async-signal-safe. */
@@ -89,7 +123,11 @@ static void flow_retire(struct flow *flow)
 
 		if (applied->ring)
 			ring_reader_close(applied->ring);
+		if (applied->function->poll_fd >= 0)
+			(void)close(applied->function->poll_fd);
+		applied->function->poll_fd = -1;
 	}
+	restart_close(flow);
 	flow_close_events(flow);
 	flow->next = NULL;
 	*flow_table.closed_end = flow;
@@ -143,13 +181,13 @@ static void flow_dismantle(struct flow *flow)
 	for (unsigned int i = 0; i < n_functions; i++) {
 		struct applied *applied = atomic_load(&flow->functions[i]);
 
-		ring_reader_free(applied->ring);
-		free(applied->buffer);
-		free(applied);
+		function_free(applied->function);
+		applied_free(applied);
 	}
 	atomic_store(&flow->n_functions, 0);
-	flow->engine->n_users--;
-	flow->engine = NULL;
+	restart_forget(flow);
+	atomic_load(&flow->engine)->n_users--;
+	atomic_store(&flow->engine, NULL);
 }
 
 static struct flow *flow_new(void)
@@ -158,8 +196,10 @@ static struct flow *flow_new(void)
 
 	if (flow_table.n_closed <= CLIENT_GRACE_FLOWS) {
 		flow = calloc(1, sizeof(*flow));
-		if (flow)
+		if (flow) {
 			atomic_store(&flow->event_fd, -1);
+			flow->poll_fd = -1;
+		}
 		return flow;
 	}
 	flow = flow_table.closed;
@@ -174,7 +214,7 @@ static struct flow *flow_new(void)
 /* Put back what flow_new() gave, before it was published. */
 static void flow_give_up(struct flow *flow, struct engine *engine)
 {
-	flow->engine = engine;
+	atomic_store(&flow->engine, engine);
 	engine->n_users++;
 	flow_retire(flow);
 }
@@ -206,7 +246,7 @@ void flow_forget_all(void)
 
 /* ---- creating ---- */
 
-static int flow_close_at_engine(struct engine *engine, uint32_t id)
+int flow_close_at_engine(struct engine *engine, uint32_t id)
 {
 	Wire__Request request = WIRE__REQUEST__INIT;
 	Wire__FlowClose close_request = WIRE__FLOW_CLOSE__INIT;
@@ -228,37 +268,48 @@ static void flow_close_device(struct engine *engine, uint64_t device)
 	(void)engine_call(engine, &request, NULL, 0); /* a lost daemon has closed it */
 }
 
-/* One flow at the engine whose descriptor has a free slot. Return: 0, or -1 with this thread's
- * error. */
-static int flow_create_at_engine(
-	struct engine *engine, uint64_t device, bool start, struct flow *flow, int *ret_fd)
+int flow_ask_new(struct engine *engine, uint64_t device, bool start, uint32_t *ret_id,
+	const struct results_flow **ret_shared)
 {
 	Wire__Request request = WIRE__REQUEST__INIT;
 	Wire__FlowCreate create = WIRE__FLOW_CREATE__INIT;
+	const struct results_flow *shared;
+	const Wire__Reply *reply;
 
 	create.device = device;
 	create.start = start;
 	request.call_case = WIRE__REQUEST__CALL_FLOW_CREATE;
 	request.flow_create = &create;
+	reply = engine_call(engine, &request, NULL, 0);
+	if (!reply)
+		return -1;
+	if (reply->result_case != WIRE__REPLY__RESULT_FLOW || reply->flow->flow == 0 ||
+		reply->flow->flow > (uint32_t)(INT32_MAX - engine->fd_base))
+		return client_fail(MCOM_UNKNOWN_ERROR, "the daemon sent an unexpected reply");
+	shared = engine_results(engine, reply->flow->flow_offset_bytes, sizeof(*shared));
+	if (!shared)
+		return client_fail(MAPI_SHM_ERR, "the daemon sent an invalid place");
+	*ret_id = reply->flow->flow;
+	*ret_shared = shared;
+	return 0;
+}
+
+/* One flow at the engine whose descriptor has a free slot. Return: 0, or -1 with this thread's
+ * error. */
+static int flow_create_at_engine(
+	struct engine *engine, uint64_t device, bool start, struct flow *flow, int *ret_fd)
+{
 	/* Its number may fall on a slot that an old flow still has: then the next one. */
-	for (unsigned int i = 0; i < CLIENT_FLOWS_MAX; i++) {
-		const Wire__Reply *reply = engine_call(engine, &request, NULL, 0);
-		uint64_t offset_bytes;
+	for (unsigned int i = 0; i < CLIENT_FLOWS_MAX && engine->fd_last < INT32_MAX; i++) {
+		const struct results_flow *shared;
 		int fd;
 
-		if (!reply)
+		if (flow_ask_new(engine, device, start, &flow->id, &shared) < 0)
 			return -1;
-		if (reply->result_case != WIRE__REPLY__RESULT_FLOW || reply->flow->flow == 0 ||
-			reply->flow->flow > (uint32_t)(INT32_MAX - engine->fd_base))
-			return client_fail(
-				MCOM_UNKNOWN_ERROR, "the daemon sent an unexpected reply");
-		flow->id = reply->flow->flow;
-		offset_bytes = reply->flow->flow_offset_bytes;
-		flow->shared = engine_results(engine, offset_bytes, sizeof(*flow->shared));
-		if (!flow->shared)
-			return client_fail(MAPI_SHM_ERR, "the daemon sent an invalid place");
-		fd = engine->fd_base + (int)flow->id;
-		engine->fd_last = MAX(engine->fd_last, fd);
+		atomic_store(&flow->shared, shared);
+		/* A daemon that was restarted may count again from where it began. */
+		fd = MAX(engine->fd_base + (int)flow->id, engine->fd_last + 1);
+		engine->fd_last = fd;
 		if (!atomic_load(&flow_table.slots[fd % CLIENT_FLOWS_MAX])) {
 			*ret_fd = fd;
 			return 0;
@@ -283,7 +334,7 @@ static int flow_create(struct engine *engine, uint64_t device, int device_number
 		flow_give_up(flow, engine);
 		return -1;
 	}
-	flow->engine = engine;
+	atomic_store(&flow->engine, engine);
 	engine->n_users++;
 	flow->device = device;
 	flow->device_number = device_number;
@@ -292,6 +343,10 @@ static int flow_create(struct engine *engine, uint64_t device, int device_number
 	atomic_store(&flow->is_closed, false);
 	atomic_store(&flow->is_connected, false);
 	atomic_store(&flow->is_end_told, false);
+	atomic_store(&flow->restarts, 0);
+	atomic_store(&flow->gap_ns, 0);
+	atomic_store(&flow->is_over, false);
+	flow->n_fatal = 0;
 	atomic_store(&flow->fd, fd);
 	atomic_store(&flow->refs, 1);
 	atomic_store(&flow_table.slots[fd % CLIENT_FLOWS_MAX], flow);
@@ -299,7 +354,7 @@ static int flow_create(struct engine *engine, uint64_t device, int device_number
 }
 
 /* Ask the engine for a device. @fd: of a capture file, -1: none. Under the lock. */
-static int flow_open_device(
+int flow_open_device(
 	struct engine *engine, const char *name, int format, int fd, uint64_t *ret_device)
 {
 	Wire__Request request = WIRE__REQUEST__INIT;
@@ -376,19 +431,43 @@ int mapi_create_offline_flow(const char *path, int format)
 
 /* ---- connecting, flushing ---- */
 
-static int flow_call(struct flow *flow, Wire__Request *request)
-{
-	struct client_lock lock;
-	int r = -1;
+/* A request that kills the daemon is repeated so often. */
+#define FLOW_REQUEST_TRIES 2
 
-	client_lock(&lock);
-	/* Another thread may have closed it while this one waited for the lock. */
-	if (atomic_load(&flow->is_closed))
-		client_fail(MAPI_INVALID_FLOW, "the flow was closed");
-	else if (engine_call(flow->engine, request, NULL, 0))
-		r = 0;
-	client_unlock(&lock);
-	return r;
+int flow_request(struct flow *flow, Wire__Request *request, uint32_t *id,
+	int (*take)(struct flow *flow, const Wire__Reply *reply, void *data), void *data)
+{
+	for (unsigned int tries = 1;; tries++) {
+		const Wire__Reply *reply;
+		struct client_lock lock;
+		int r = -1;
+
+		client_lock(&lock);
+		/* Another thread may have closed it while this one waited for the lock. */
+		if (atomic_load(&flow->is_closed)) {
+			client_fail(MAPI_INVALID_FLOW, "the flow was closed");
+		} else if (atomic_load(&flow->is_over)) {
+			client_fail_error(&flow->end);
+		} else {
+			*id = flow->id;
+			reply = engine_call(flow->engine, request, NULL, 0);
+			if (reply)
+				r = take ? take(flow, reply, data) : 0;
+		}
+		client_unlock(&lock);
+		if (r == 0 || tries == FLOW_REQUEST_TRIES || !restart_is_due(flow))
+			return r;
+		if (restart_recover(flow, RESTART_BLOCKING_MS) < 0)
+			return -1;
+	}
+}
+
+static int flow_take_connected(struct flow *flow, const Wire__Reply *reply, void *data)
+{
+	(void)reply;
+	(void)data;
+	atomic_store(&flow->is_connected, true);
+	return 0;
 }
 
 int mapi_connect(int fd)
@@ -404,13 +483,9 @@ int mapi_connect(int fd)
 		return client_fail(MAPI_INVALID_FLOW, "there is no flow %d", fd);
 	if (atomic_load(&flow->is_connected))
 		return client_fail(FLOW_ALREADY_ACTIVE, "flow %d is connected already", fd);
-	connect.flow = flow->id;
 	request.call_case = WIRE__REQUEST__CALL_FLOW_CONNECT;
 	request.flow_connect = &connect;
-	if (flow_call(flow, &request) < 0)
-		return -1;
-	atomic_store(&flow->is_connected, true);
-	return 0;
+	return flow_request(flow, &request, &connect.flow, flow_take_connected, NULL);
 }
 
 int mapi_flush(int fd)
@@ -426,10 +501,9 @@ int mapi_flush(int fd)
 		return client_fail(MAPI_INVALID_FLOW, "there is no flow %d", fd);
 	if (!atomic_load(&flow->is_connected))
 		return client_fail(MAPI_FLOW_NOT_CONNECTED, "flow %d is not connected", fd);
-	flush.flow = flow->id;
 	request.call_case = WIRE__REQUEST__CALL_FLOW_FLUSH;
 	request.flow_flush = &flush;
-	return flow_call(flow, &request);
+	return flow_request(flow, &request, &flush.flow, NULL, NULL);
 }
 
 int mapi_authenticate(int fd, const char *user, const char *password, const char *vo)
@@ -479,7 +553,9 @@ int mapi_close_flow(int fd)
 		atomic_store(&flow->is_closed, true);
 		atomic_store(&flow_table.slots[fd % CLIENT_FLOWS_MAX], NULL);
 		flow_wake(flow);
-		if (!atomic_load(&flow->engine->is_lost)) /* a device of its own goes with it */
+		/* A device of its own goes with it. */
+		if (!atomic_load(&flow->is_over) &&
+			!atomic_load(&atomic_load(&flow->engine)->is_lost))
 			r = flow_close_at_engine(flow->engine, flow->id);
 		if (flow_unref(flow))
 			flow_retire(flow);

@@ -3,7 +3,7 @@
 #include "client.h"
 
 /* Find a function with packets. Return: a referenced flow, NULL: failed. */
-static struct flow *packet_begin(int fd, int fid, struct applied **ret_applied)
+static struct flow *packet_begin(int fd, int fid)
 {
 	struct flow *flow;
 	struct applied *applied = NULL;
@@ -22,7 +22,6 @@ static struct flow *packet_begin(int fd, int fid, struct applied **ret_applied)
 		client_fail(MAPI_FLOW_NOT_CONNECTED, "flow %d is not connected", fd);
 		goto failed;
 	}
-	*ret_applied = applied;
 	return flow;
 failed:
 	if (flow)
@@ -31,12 +30,12 @@ failed:
 }
 
 /* Return: 0, CLIENT_E_*, -1 with this thread's error. */
-static int packet_next(struct flow *flow, struct applied *applied, const struct mapipkt **ret_pkt)
+static int packet_next(struct flow *flow, int fid, const struct mapipkt **ret_pkt)
 {
 	const struct mapipkt *pkt;
 	const void *record;
 	size_t n_bytes;
-	int r = client_next_record(flow, applied, applied->no_wait, &record, &n_bytes);
+	int r = client_next_record(flow, fid, &record, &n_bytes);
 
 	if (r != 0)
 		return r;
@@ -51,12 +50,11 @@ static int packet_next(struct flow *flow, struct applied *applied, const struct 
 struct mapipkt *mapi_get_next_pkt(int fd, int fid)
 {
 	const struct mapipkt *pkt = NULL;
-	struct applied *applied;
-	struct flow *flow = packet_begin(fd, fid, &applied);
+	struct flow *flow = packet_begin(fd, fid);
 
 	if (!flow)
 		return NULL;
-	if (packet_next(flow, applied, &pkt) > 0)
+	if (packet_next(flow, fid, &pkt) > 0)
 		client_clear_error();
 	flow_put(flow);
 	return (struct mapipkt *)(uintptr_t)pkt;
@@ -65,7 +63,6 @@ struct mapipkt *mapi_get_next_pkt(int fd, int fid)
 int mapi_loop(int fd, int fid, int cnt, mapi_handler callback)
 {
 	const struct mapipkt *pkt;
-	struct applied *applied;
 	struct flow *flow;
 	int r = 0;
 
@@ -73,11 +70,11 @@ int mapi_loop(int fd, int fid, int cnt, mapi_handler callback)
 		return -1;
 	if (!callback)
 		return client_fail(MFUNCT_INVALID_ARGUMENT_4, "the callback is NULL");
-	flow = packet_begin(fd, fid, &applied);
+	flow = packet_begin(fd, fid);
 	if (!flow)
 		return -1;
 	for (int n = 0; cnt <= 0 || n < cnt; n++) {
-		r = packet_next(flow, applied, &pkt);
+		r = packet_next(flow, fid, &pkt);
 		if (r != 0)
 			break;
 		callback(pkt);

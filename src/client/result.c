@@ -93,25 +93,27 @@ static void result_merge(const struct mapi_function_desc *desc, unsigned char *t
 		const struct mapi_field *f = &desc->fields[i];
 
 		if (merges[f->type])
-			merges[f->type](f->merge, to + f->offset_bytes, from + f->offset_bytes, is_later);
+			merges[f->type](
+				f->merge, to + f->offset_bytes, from + f->offset_bytes, is_later);
 	}
 }
 
 /* A slot, as long as the longest fixed result; longer ones travel in rings. */
 #define RESULT_SLOT_BYTES_MAX 4096
 
-static bool result_read_slots(struct engine *engine, struct applied *applied)
+static bool result_read_slots(const struct applied *applied)
 {
 	_Alignas(16) unsigned char copy[RESULT_SLOT_BYTES_MAX];
 	size_t n_bytes = offsetof(struct results_slot, data) + applied->result_bytes;
+	unsigned char *buffer = applied->function->buffer;
+	struct engine *engine = applied->engine;
 	uint64_t last_order = 0;
 	bool has_value = false;
 
 	if (applied->n_slots == 1) {
 		const struct results_slot *slot = (const void *)applied->slots;
 
-		return result_copy(
-			engine, &slot->seq, slot->data, applied->buffer, applied->result_bytes);
+		return result_copy(engine, &slot->seq, slot->data, buffer, applied->result_bytes);
 	}
 	if (n_bytes > sizeof(copy))
 		return true;
@@ -128,80 +130,20 @@ static bool result_read_slots(struct engine *engine, struct applied *applied)
 		if (order == 0 && (has_value || i + 1 < applied->n_slots))
 			continue;
 		if (has_value)
-			result_merge(applied->desc, applied->buffer, data, order > last_order);
+			result_merge(applied->desc, buffer, data, order > last_order);
 		else
-			memcpy(applied->buffer, data, applied->result_bytes);
+			memcpy(buffer, data, applied->result_bytes);
 		has_value = true;
 		last_order = MAX(last_order, order);
 	}
 	return true;
 }
 
-/* ---- functions whose results are records ---- */
+/* ---- the end of the daemon ---- */
 
-/* Until there is a record, the end, or a cause to look. */
-static int result_wait(struct flow *flow, struct applied *applied)
+static int result_fail_lost(void)
 {
-	int r = ring_reader_wait_peer(applied->ring, flow->engine->fd, -1);
-
-	if (atomic_load(&flow->is_closed))
-		return client_fail(MAPI_INVALID_FLOW, "the flow was closed");
-	if (r == RING_READ_E_HANGUP) {
-		atomic_store(&flow->engine->is_lost, true);
-		return client_fail(MAPI_DAEMON_LOST, "the daemon of this flow ended unexpectedly");
-	}
-	return 0;
-}
-
-int client_next_record(struct flow *flow, struct applied *applied, bool no_wait,
-	const void **ret_record, size_t *ret_bytes)
-{
-	int r = -1;
-
-	if (atomic_exchange(&applied->is_busy, true))
-		return client_fail(
-			MAPI_SEM_ERR, "another thread is reading function %d", applied->fid);
-	for (;;) {
-		if (atomic_load(&flow->is_closed)) {
-			r = client_fail(MAPI_INVALID_FLOW, "the flow was closed");
-			break;
-		}
-		r = ring_reader_next(applied->ring, ret_record, ret_bytes);
-		if (r == -EBADMSG) {
-			r = client_fail(MCOM_UNKNOWN_ERROR, "the packet ring is damaged");
-			break;
-		}
-		if (r == RING_READ_E_END) {
-			r = flow_failed(flow) ? -1 : CLIENT_E_END;
-			break;
-		}
-		if (r == 0)
-			break;
-		if (no_wait) {
-			r = CLIENT_E_EMPTY;
-			break;
-		}
-		r = result_wait(flow, applied);
-		if (r < 0)
-			break;
-	}
-	atomic_store(&applied->is_busy, false);
-	return r;
-}
-
-static bool result_read_record(struct flow *flow, struct applied *applied)
-{
-	const void *record;
-	size_t n_bytes;
-	int r = client_next_record(flow, applied, false, &record, &n_bytes);
-
-	if (r == CLIENT_E_END)
-		client_clear_error();
-	if (r != 0)
-		return false;
-	memset(applied->buffer, 0, applied->result_bytes);
-	memcpy(applied->buffer, record, MIN(n_bytes, applied->result_bytes));
-	return true;
+	return client_fail(MAPI_DAEMON_LOST, "the daemon of this flow ended unexpectedly");
 }
 
 /* Nobody tells a program that only reads results that the daemon has died: it asks the kernel, but
@@ -215,6 +157,92 @@ static bool result_is_orphaned(struct engine *engine)
 		return atomic_load_explicit(&engine->is_lost, memory_order_relaxed);
 	atomic_store_explicit(&engine->asked_ns, now_ns, memory_order_relaxed);
 	return engine_is_lost(engine);
+}
+
+/* ---- functions whose results are records ---- */
+
+/* Beside enum client_outcome: the flow is at another daemon, or should be. */
+#define RESULT_E_MOVED _CLIENT_E_N
+
+/* Until there is a record, the end, or a cause to look. Return: 0, RESULT_E_MOVED, or -1. */
+static int result_wait(struct flow *flow, struct applied *applied)
+{
+	int r;
+
+	/* Until this thread lets the ring go, its memory and the engine's socket stay. */
+	flow_park(flow);
+	r = ring_reader_wait_peer(applied->ring, applied->engine->fd, -1);
+	flow_unpark(flow);
+	if (atomic_load(&flow->is_closed))
+		return client_fail(MAPI_INVALID_FLOW, "the flow was closed");
+	if (r != RING_READ_E_HANGUP)
+		return 0;
+	atomic_store(&applied->engine->is_lost, true);
+	return applied->engine->is_system ? RESULT_E_MOVED : result_fail_lost();
+}
+
+/* Of one ring, which this thread has. Return: 0, CLIENT_E_*, RESULT_E_MOVED, or -1. */
+static int result_next(
+	struct flow *flow, struct applied *applied, const void **ret_record, size_t *ret_bytes)
+{
+	for (;;) {
+		int r;
+
+		if (atomic_load(&flow->is_closed))
+			return client_fail(MAPI_INVALID_FLOW, "the flow was closed");
+		r = ring_reader_next(applied->ring, ret_record, ret_bytes);
+		if (r == -EBADMSG)
+			return client_fail(MCOM_UNKNOWN_ERROR, "the packet ring is damaged");
+		if (r == RING_READ_E_END)
+			return flow_failed(flow) ? -1 : CLIENT_E_END;
+		if (r == 0) {
+			atomic_store(&applied->was_read, true);
+			return 0;
+		}
+		if (applied->no_wait)
+			return applied->engine->is_system && result_is_orphaned(applied->engine)
+				? RESULT_E_MOVED
+				: CLIENT_E_EMPTY;
+		r = result_wait(flow, applied);
+		if (r != 0)
+			return r;
+	}
+}
+
+int client_next_record(struct flow *flow, int fid, const void **ret_record, size_t *ret_bytes)
+{
+	for (;;) {
+		struct applied *applied = flow_function(flow, fid);
+		int timeout_ms = applied->no_wait ? RESTART_READING_MS : RESTART_BLOCKING_MS;
+		int r = RESULT_E_MOVED;
+
+		if (!atomic_exchange(&applied->is_busy, true)) {
+			r = result_next(flow, applied, ret_record, ret_bytes);
+			atomic_store(&applied->is_busy, false);
+		} else if (flow_function(flow, fid) == applied) {
+			return client_fail(
+				MAPI_SEM_ERR, "another thread is reading function %d", fid);
+		}
+		if (r != RESULT_E_MOVED)
+			return r;
+		if (restart_recover(flow, timeout_ms) < 0)
+			return -1;
+	}
+}
+
+static bool result_read_record(struct flow *flow, int fid, const struct function *function)
+{
+	const void *record;
+	size_t n_bytes;
+	int r = client_next_record(flow, fid, &record, &n_bytes);
+
+	if (r == CLIENT_E_END)
+		client_clear_error();
+	if (r != 0)
+		return false;
+	memset(function->buffer, 0, function->result_bytes);
+	memcpy(function->buffer, record, MIN(n_bytes, function->result_bytes));
+	return true;
 }
 
 /* ---- the calls ---- */
@@ -247,73 +275,90 @@ failed:
 	return NULL;
 }
 
+/* The current value. Return: false with this thread's error. */
+static bool result_read_value(struct flow *flow, int fid)
+{
+	for (;;) {
+		const struct applied *applied = flow_function(flow, fid);
+		struct engine *engine = applied->engine;
+
+		if ((applied->n_slots == 0 || result_read_slots(applied)) &&
+			!result_is_orphaned(engine))
+			return true;
+		if (!engine->is_system)
+			return result_fail_lost() == 0;
+		/* What a flow had before its end stays readable. */
+		if (atomic_load(&flow->is_over))
+			return true;
+		if (restart_recover(flow, RESTART_READING_MS) < 0 && !atomic_load(&flow->is_over))
+			return false;
+	}
+}
+
 mapi_results_t *mapi_read_results(int fd, int fid)
 {
+	struct function *function;
 	struct applied *applied;
 	struct flow *flow = result_begin(fd, fid, &applied);
-	bool is_read = true;
+	bool is_read;
 
 	if (!flow)
 		return NULL;
+	function = applied->function;
 	flow_consume_news(flow);
 	if (applied->ring && (applied->desc->flags & MAPI_FUNCTION_BLOCKING))
-		is_read = result_read_record(flow, applied);
-	else if ((applied->n_slots > 0 && !result_read_slots(flow->engine, applied)) ||
-		result_is_orphaned(flow->engine)) {
-		client_fail(MAPI_DAEMON_LOST, "the daemon of this flow ended unexpectedly");
-		is_read = false;
-	}
+		is_read = result_read_record(flow, fid, function);
+	else
+		is_read = result_read_value(flow, fid);
 	if (is_read) {
-		applied->result.size = (int)applied->result_bytes;
-		applied->result.ts = clock_realtime_ns() / 1000;
+		function->result.size = (int)function->result_bytes;
+		function->result.ts = clock_realtime_ns() / 1000;
 	}
 	flow_put(flow);
-	return is_read ? &applied->result : NULL;
+	return is_read ? &function->result : NULL;
 }
 
-/* The place of MAPI_REF. Under the lock. */
-static const void *result_cell(struct flow *flow, const struct applied *applied)
+/* The place of MAPI_REF. Under the lock. @data: the function's id. */
+static int result_take_cell(struct flow *flow, const Wire__Reply *reply, void *data)
 {
-	Wire__Request request = WIRE__REQUEST__INIT;
-	Wire__ResultCell cell = WIRE__RESULT_CELL__INIT;
-	const Wire__Reply *reply;
-	uint64_t offset_bytes;
-
-	cell.flow = flow->id;
-	cell.function = (uint32_t)applied->fid;
-	request.call_case = WIRE__REQUEST__CALL_RESULT_CELL;
-	request.result_cell = &cell;
-	reply = engine_call(flow->engine, &request, NULL, 0);
-	if (!reply)
-		return NULL;
-	offset_bytes = reply->result_case == WIRE__REPLY__RESULT_CELL
+	struct applied *applied = flow_function(flow, *(const int *)data);
+	const struct engine *engine = flow->engine;
+	uint64_t offset_bytes = reply->result_case == WIRE__REPLY__RESULT_CELL
 		? reply->cell->cell_offset_bytes
 		: UINT64_MAX;
-	if (offset_bytes % sizeof(uint64_t) != 0 || offset_bytes > flow->engine->results_bytes ||
-		flow->engine->results_bytes - offset_bytes < sizeof(uint64_t)) {
-		client_fail(MAPI_SHM_ERR, "the daemon sent an invalid place");
-		return NULL;
-	}
-	return flow->engine->results + offset_bytes;
+
+	if (offset_bytes % sizeof(uint64_t) != 0 || offset_bytes > engine->results_bytes ||
+		engine->results_bytes - offset_bytes < sizeof(uint64_t))
+		return client_fail(MAPI_SHM_ERR, "the daemon sent an invalid place");
+	atomic_store(&applied->cell, engine->results + offset_bytes);
+	return 0;
 }
 
 static void *result_read_ref(int fd, int fid)
 {
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__ResultCell result_cell = WIRE__RESULT_CELL__INIT;
 	struct applied *applied;
 	struct flow *flow = result_begin(fd, fid, &applied);
-	struct client_lock lock;
 	const void *cell;
 
 	if (!flow)
 		return NULL;
+	/* A place at a former daemon would keep its last value for ever. */
+	if (restart_is_due(flow) && restart_recover(flow, RESTART_READING_MS) < 0) {
+		flow_put(flow);
+		return NULL;
+	}
+	applied = flow_function(flow, fid);
 	cell = atomic_load(&applied->cell);
 	if (!cell && applied->n_slots == 0) {
-		cell = applied->buffer; /* no result: zero, for ever */
+		cell = applied->function->buffer; /* no result: zero, for ever */
 	} else if (!cell) {
-		client_lock(&lock);
-		cell = result_cell(flow, applied);
-		atomic_store(&applied->cell, cell);
-		client_unlock(&lock);
+		request.call_case = WIRE__REQUEST__CALL_RESULT_CELL;
+		request.result_cell = &result_cell;
+		result_cell.function = (uint32_t)fid;
+		if (flow_request(flow, &request, &result_cell.flow, result_take_cell, &fid) == 0)
+			cell = atomic_load(&flow_function(flow, fid)->cell);
 	}
 	flow_put(flow);
 	return (void *)(uintptr_t)cell;

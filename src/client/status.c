@@ -11,10 +11,11 @@
 static bool status_copy(struct flow *flow, struct results_flow *ret)
 {
 	for (unsigned int tries = 1;; tries++) {
-		uint32_t begun = results_read_begin(&flow->shared->seq);
+		const struct results_flow *shared = atomic_load(&flow->shared);
+		uint32_t begun = results_read_begin(&shared->seq);
 
-		memcpy((void *)ret, (const void *)flow->shared, sizeof(*ret));
-		if (!results_read_retry(&flow->shared->seq, begun))
+		memcpy((void *)ret, (const void *)shared, sizeof(*ret));
+		if (!results_read_retry(&shared->seq, begun))
 			return true;
 		if (tries % 10000 == 0) {
 			if (engine_is_lost(flow->engine))
@@ -24,31 +25,29 @@ static bool status_copy(struct flow *flow, struct results_flow *ret)
 	}
 }
 
+/* Under the lock. */
+static int status_take_error(struct flow *flow, const Wire__Reply *reply, void *data)
+{
+	struct error *ret = data;
+
+	(void)flow;
+	if (reply->result_case != WIRE__REPLY__RESULT_FLOW_ERROR || reply->flow_error->code == 0)
+		return -1;
+	ret->code = reply->flow_error->code;
+	(void)snprintf(ret->text, sizeof(ret->text), "%s",
+		*reply->flow_error->text ? reply->flow_error->text : error_code_text(ret->code));
+	return 0;
+}
+
 /* The engine's text for an error of a flow. Return: false if it has none. */
 static bool status_ask_error(struct flow *flow, struct error *ret)
 {
 	Wire__Request request = WIRE__REQUEST__INIT;
 	Wire__FlowError flow_error = WIRE__FLOW_ERROR__INIT;
-	const Wire__Reply *reply = NULL;
-	struct client_lock lock;
-	bool is_error = false;
 
-	flow_error.flow = flow->id;
 	request.call_case = WIRE__REQUEST__CALL_FLOW_ERROR;
 	request.flow_error = &flow_error;
-	client_lock(&lock);
-	if (!atomic_load(&flow->is_closed))
-		reply = engine_call(flow->engine, &request, NULL, 0);
-	if (reply && reply->result_case == WIRE__REPLY__RESULT_FLOW_ERROR &&
-		reply->flow_error->code != 0) {
-		ret->code = reply->flow_error->code;
-		(void)snprintf(ret->text, sizeof(ret->text), "%s",
-			*reply->flow_error->text ? reply->flow_error->text
-						 : error_code_text(ret->code));
-		is_error = true;
-	}
-	client_unlock(&lock);
-	return is_error;
+	return flow_request(flow, &request, &flow_error.flow, status_take_error, ret) == 0;
 }
 
 bool flow_failed(struct flow *flow)
@@ -56,6 +55,10 @@ bool flow_failed(struct flow *flow)
 	struct results_flow head;
 	struct error err = ERROR_INIT;
 
+	if (atomic_load(&flow->is_over)) {
+		client_fail_error(&flow->end);
+		return true;
+	}
 	if (!status_copy(flow, &head)) {
 		client_fail(MAPI_DAEMON_LOST, "the daemon of this flow ended unexpectedly");
 		return true;
@@ -89,13 +92,16 @@ bool flow_finished(struct flow *flow)
 {
 	struct results_flow head;
 
-	return status_copy(flow, &head) && head.status == FLOW_FINISHED;
+	return atomic_load(&flow->is_over) ||
+		(status_copy(flow, &head) && head.status == FLOW_FINISHED);
 }
 
 static int status_flow_info(struct flow *flow, mapi_flow_info_t *info)
 {
 	struct results_flow head = { .seq = 0 };
 
+	if (restart_is_due(flow))
+		(void)restart_recover(flow, RESTART_READING_MS); /* or it is said below */
 	*info = (mapi_flow_info_t){
 		.uid = getuid(),
 		.fd = atomic_load(&flow->fd),
@@ -103,7 +109,10 @@ static int status_flow_info(struct flow *flow, mapi_flow_info_t *info)
 		.num_functions = atomic_load(&flow->n_functions),
 	};
 	(void)snprintf(info->device, sizeof(info->device), "%s", flow->device_name);
-	if (engine_is_lost(flow->engine) || !status_copy(flow, &head)) {
+	if (atomic_load(&flow->is_over)) {
+		head.start_ns = atomic_load(&flow->shared)->start_ns;
+		head.status = FLOW_FINISHED;
+	} else if (engine_is_lost(flow->engine) || !status_copy(flow, &head)) {
 		/* Programs that only look at the status must not wait for ever. */
 		info->status = FLOW_FINISHED;
 		return client_fail(MAPI_DAEMON_LOST, "the daemon of this flow ended unexpectedly");
@@ -147,13 +156,19 @@ static void status_fill(struct flow *flow, struct mapi_result_status *s)
 	struct error err = ERROR_INIT;
 	uint64_t now_ns = clock_monotonic_ns();
 
-	if (engine_is_lost(flow->engine))
+	if (restart_is_due(flow))
+		(void)restart_recover(flow, RESTART_READING_MS); /* or it is said below */
+	if (atomic_load(&flow->is_over))
+		err = flow->end;
+	else if (engine_is_lost(flow->engine))
 		(void)error_set(
 			&err, MAPI_DAEMON_LOST, "the daemon of this flow ended unexpectedly");
 	if (!status_copy(flow, &head))
 		head = (struct results_flow){ .seq = 0 };
 	s->status = err.code ? FLOW_FINISHED : status_of(&head);
 	s->age_ns = now_ns > head.published_ns ? now_ns - head.published_ns : 0;
+	s->restarts = atomic_load(&flow->restarts);
+	s->gap_ns = atomic_load(&flow->gap_ns);
 	s->pkts = head.pkts;
 	s->late_pkts = head.late_pkts;
 	for (unsigned int i = 0; i < MAPI_N_LOSS; i++)
@@ -200,30 +215,27 @@ int mapi_result_status(int fd, int fid, int i, struct mapi_result_status *ret_st
 	return 0;
 }
 
+static int status_take_linktype(struct flow *flow, const Wire__Reply *reply, void *data)
+{
+	(void)flow;
+	if (reply->result_case != WIRE__REPLY__RESULT_INTERFACE)
+		return client_fail(MCOM_UNKNOWN_ERROR, "the daemon sent an unexpected reply");
+	*(int *)data = (int)reply->interface->linktype;
+	return 0;
+}
+
 int mapi_get_linktype(int fd, unsigned int ifindex)
 {
 	_cleanup_(flow_putp) struct flow *flow = status_flow(fd);
 	Wire__Request request = WIRE__REQUEST__INIT;
 	Wire__FlowInterface interface = WIRE__FLOW_INTERFACE__INIT;
-	const Wire__Reply *reply = NULL;
-	struct client_lock lock;
 	int linktype = -1;
 
 	if (!flow)
 		return -1;
-	interface.flow = flow->id;
 	interface.index = ifindex;
 	request.call_case = WIRE__REQUEST__CALL_FLOW_INTERFACE;
 	request.flow_interface = &interface;
-	client_lock(&lock);
-	if (atomic_load(&flow->is_closed))
-		client_fail(MAPI_INVALID_FLOW, "the flow was closed");
-	else
-		reply = engine_call(flow->engine, &request, NULL, 0);
-	if (reply && reply->result_case == WIRE__REPLY__RESULT_INTERFACE)
-		linktype = (int)reply->interface->linktype;
-	else if (reply)
-		client_fail(MCOM_UNKNOWN_ERROR, "the daemon sent an unexpected reply");
-	client_unlock(&lock);
+	(void)flow_request(flow, &request, &interface.flow, status_take_linktype, &linktype);
 	return linktype;
 }

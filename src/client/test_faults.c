@@ -338,7 +338,7 @@ static void test_mad_daemons(void **state)
 		assert_error(MAPI_DAEMON_LOST);
 		assert_int_equal(mapi_close_flow(fd), 0);
 	}
-	for (int fault = FAKE_BAD_OFFSET; fault < _FAKE_FAULT_N; fault++) {
+	for (int fault = FAKE_BAD_OFFSET; fault <= FAKE_WRONG_VERSION; fault++) {
 		fake_engine_kill();
 		fake_engine_fault(WIRE__REQUEST__CALL_HELLO, (enum fake_fault)fault);
 		assert_int_equal(mapi_create_flow("eth0"), -1);

@@ -28,39 +28,37 @@ void flow_consume_news(struct flow *flow)
 	}
 }
 
-/* Under the lock. Return: the flow's eventfd, -1 with this thread's error. */
-static int wait_ask_events(struct flow *flow)
+/* Under the lock. */
+static int wait_take_events(struct flow *flow, const Wire__Reply *reply, void *data)
+{
+	int event_fd;
+
+	(void)reply;
+	(void)data;
+	if (engine_take_fds(flow->engine, &event_fd, 1) < 0)
+		return client_fail(MCOM_UNKNOWN_ERROR, "the daemon sent an unexpected reply");
+	/* The number stays, whatever stands behind it. */
+	if (atomic_load(&flow->event_fd) >= 0)
+		(void)close(event_fd); /* another thread was faster */
+	else
+		atomic_store(&flow->event_fd, event_fd);
+	return 0;
+}
+
+/* Return: the flow's eventfd, -1 with this thread's error. */
+static int wait_events(struct flow *flow)
 {
 	Wire__Request request = WIRE__REQUEST__INIT;
 	Wire__FlowEvents events = WIRE__FLOW_EVENTS__INIT;
 	int event_fd = atomic_load(&flow->event_fd);
 
 	if (event_fd >= 0)
-		return event_fd; /* another thread was faster */
-	if (atomic_load(&flow->is_closed))
-		return client_fail(MAPI_INVALID_FLOW, "the flow was closed");
-	events.flow = flow->id;
+		return event_fd;
 	request.call_case = WIRE__REQUEST__CALL_FLOW_EVENTS;
 	request.flow_events = &events;
-	if (!engine_call(flow->engine, &request, NULL, 0))
+	if (flow_request(flow, &request, &events.flow, wait_take_events, NULL) < 0)
 		return -1;
-	if (engine_take_fds(flow->engine, &event_fd, 1) < 0)
-		return client_fail(MCOM_UNKNOWN_ERROR, "the daemon sent an unexpected reply");
-	atomic_store(&flow->event_fd, event_fd);
-	return event_fd;
-}
-
-static int wait_events(struct flow *flow)
-{
-	int event_fd = atomic_load(&flow->event_fd);
-	struct client_lock lock;
-
-	if (event_fd >= 0)
-		return event_fd;
-	client_lock(&lock);
-	event_fd = wait_ask_events(flow);
-	client_unlock(&lock);
-	return event_fd;
+	return atomic_load(&flow->event_fd);
 }
 
 /* Find a connected flow. Return: a referenced flow, NULL: failed. */
@@ -82,17 +80,42 @@ static struct flow *wait_begin(int fd)
 	return NULL;
 }
 
+/* Under the lock. */
+static int wait_fileno(struct flow *flow, struct applied *applied, int event_fd)
+{
+	const struct engine *engine = flow->engine;
+
+	if (atomic_load(&flow->is_closed))
+		return client_fail(MAPI_INVALID_FLOW, "the flow was closed");
+	if (applied->ring)
+		event_fd = ring_reader_fileno(applied->ring);
+	if (!engine->is_system)
+		return event_fd;
+	return restart_poll_fd(
+		applied->ring ? &applied->function->poll_fd : &flow->poll_fd, engine, event_fd);
+}
+
 int mapi_fileno(int fd, int fid)
 {
 	_cleanup_(flow_putp) struct flow *flow = wait_begin(fd);
 	struct applied *applied;
+	struct client_lock lock;
+	int event_fd = -1;
 
 	if (!flow)
 		return -1;
 	applied = flow_function(flow, fid);
 	if (!applied)
 		return client_fail(MAPI_INVALID_FID_FUNCID, "flow %d has no function %d", fd, fid);
-	return applied->ring ? ring_reader_fileno(applied->ring) : wait_events(flow);
+	if (!applied->ring) {
+		event_fd = wait_events(flow);
+		if (event_fd < 0)
+			return -1;
+	}
+	client_lock(&lock);
+	event_fd = wait_fileno(flow, flow_function(flow, fid), event_fd);
+	client_unlock(&lock);
+	return event_fd;
 }
 
 static int wait_left_ms(uint64_t deadline_ns)
@@ -104,19 +127,45 @@ static int wait_left_ms(uint64_t deadline_ns)
 	return now_ns >= deadline_ns ? 0 : (int)((deadline_ns - now_ns + 999999u) / 1000000u);
 }
 
+/* Until there is news, the end of the daemon, or of the time. Return: as poll(). */
+static int wait_poll(struct flow *flow, int event_fd, int left_ms, bool *ret_hangup)
+{
+	struct pollfd fds[2] = { { .fd = event_fd, .events = POLLIN }, { .events = POLLRDHUP } };
+	struct engine *engine;
+	struct client_lock lock;
+	int r, saved_errno;
+
+	/* Its socket must not be closed meanwhile. */
+	client_lock(&lock);
+	engine = flow->engine;
+	engine->n_users++;
+	client_unlock(&lock);
+	fds[1].fd = engine->fd;
+	flow_park(flow);
+	r = poll(fds, 2, left_ms);
+	saved_errno = errno;
+	flow_unpark(flow);
+	client_lock(&lock);
+	engine->n_users--;
+	client_unlock(&lock);
+	*ret_hangup = r > 0 && (fds[1].revents & (POLLRDHUP | POLLHUP | POLLERR));
+	errno = saved_errno;
+	return r;
+}
+
 int mapi_wait(int fd, int timeout_ms)
 {
 	_cleanup_(flow_putp) struct flow *flow = wait_begin(fd);
 	uint64_t deadline_ns = UINT64_MAX;
-	struct pollfd fds[2];
+	bool is_lost = false;
+	int event_fd;
 
 	if (!flow)
 		return -1;
 	if (timeout_ms >= 0)
 		deadline_ns = clock_monotonic_ns() + (uint64_t)timeout_ms * 1000000u;
-	fds[0] = (struct pollfd){ .fd = wait_events(flow), .events = POLLIN };
-	fds[1] = (struct pollfd){ .fd = flow->engine->fd, .events = POLLRDHUP };
-	if (fds[0].fd < 0)
+	event_fd = wait_events(flow);
+	if (event_fd < 0 && !atomic_load(&flow->is_over))
 		return -1;
 	for (;;) {
 		int left_ms = wait_left_ms(deadline_ns);
@@ -125,14 +174,23 @@ int mapi_wait(int fd, int timeout_ms)
 		flow_consume_news(flow);
 		if (atomic_load(&flow->is_closed))
 			return client_fail(MAPI_INVALID_FLOW, "the flow was closed");
-		if (flow_finished(flow))
+		if (flow_finished(flow)) {
+			client_clear_error();
 			return 1;
-		if (fds[1].revents & (POLLRDHUP | POLLHUP | POLLERR))
+		}
+		if (is_lost && !atomic_load(&flow->engine)->is_system)
 			return client_fail(
 				MAPI_DAEMON_LOST, "the daemon of this flow ended unexpectedly");
 		if (left_ms == 0)
 			return 0;
-		if (poll(fds, 2, left_ms) < 0)
+		if (restart_is_due(flow) &&
+			restart_recover(flow,
+				left_ms < 0 ? RESTART_BLOCKING_MS
+					    : MIN(left_ms, RESTART_BLOCKING_MS)) < 0 &&
+			!atomic_load(&flow->is_over))
+			return -1;
+		if (!atomic_load(&flow->is_over) &&
+			wait_poll(flow, event_fd, left_ms, &is_lost) < 0)
 			return atomic_load(&flow->is_closed)
 				? client_fail(MAPI_INVALID_FLOW, "the flow was closed")
 				: 0;
