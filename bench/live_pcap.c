@@ -43,8 +43,9 @@ int main(int argc, char *argv[])
 		fprintf(stderr, "live_pcap: %s\n", error);
 		return 1;
 	}
-	/* As tcpdump opens it; the timeout is that of our own driver or longer. */
-	if (pcap_set_snaplen(live_pcap, 262144) || pcap_set_timeout(live_pcap, 10) ||
+	/* As tcpdump opens it, but with the timeout of our own driver: who waits longer wakes less.
+	 */
+	if (pcap_set_snaplen(live_pcap, 262144) || pcap_set_timeout(live_pcap, 4) ||
 		pcap_set_buffer_size(live_pcap, atoi(argv[3]) * 1024) ||
 		pcap_activate(live_pcap) < 0 ||
 		pcap_compile(live_pcap, &program, argv[2], 1, PCAP_NETMASK_UNKNOWN) < 0 ||
