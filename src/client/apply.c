@@ -12,7 +12,7 @@
 
 /* ---- what outlives a daemon ---- */
 
-struct function *function_free(struct function *function)
+struct recipe *recipe_free(struct recipe *function)
 {
 	if (!function)
 		return NULL;
@@ -29,10 +29,10 @@ struct function *function_free(struct function *function)
 }
 
 /* Keep what the program has passed: it may change its strings. */
-static struct function *function_new(const char *name, const struct mapi_function_desc *desc,
+static struct recipe *recipe_new(const char *name, const struct mapi_function_desc *desc,
 	const struct arg args[CLIENT_ARGS_MAX])
 {
-	_cleanup_(function_freep) struct function *function = calloc(1, sizeof(*function));
+	_cleanup_(recipe_freep) struct recipe *function = calloc(1, sizeof(*function));
 
 	if (!function)
 		return NULL;
@@ -89,7 +89,7 @@ static int applied_take_ring(struct applied *applied, struct engine *engine)
 }
 
 /* What the engine has answered becomes an applied function. */
-static int applied_new(struct applied **ret, struct engine *engine, struct function *function,
+static int applied_new(struct applied **ret, struct engine *engine, struct recipe *function,
 	const Wire__ApplyReply *reply, const struct mapi_function_desc *desc,
 	const struct args_message *message)
 {
@@ -135,7 +135,7 @@ static int applied_new(struct applied **ret, struct engine *engine, struct funct
 	return 0;
 }
 
-int apply_ask(struct applied **ret, struct engine *engine, uint32_t id, struct function *function,
+int apply_ask(struct applied **ret, struct engine *engine, uint32_t id, struct recipe *function,
 	const struct mapi_function_desc *desc, struct args_message *message)
 {
 	Wire__Request request = WIRE__REQUEST__INIT;
@@ -162,7 +162,7 @@ int apply_ask(struct applied **ret, struct engine *engine, uint32_t id, struct f
 }
 
 /* Under the lock. @function: taken on success. Return: the function's id, or -1. */
-static int apply_request(struct flow *flow, struct function **function,
+static int apply_request(struct flow *flow, struct recipe **function,
 	const struct mapi_function_desc *desc, struct args_message *message)
 {
 	static uint64_t last_order; /* guarded by the lock */
@@ -230,7 +230,7 @@ static struct flow *apply_begin(
 static int apply_end(struct flow *flow, const char *name, const struct mapi_function_desc *desc,
 	const struct arg args[CLIENT_ARGS_MAX])
 {
-	_cleanup_(function_freep) struct function *function = function_new(name, desc, args);
+	_cleanup_(recipe_freep) struct recipe *function = recipe_new(name, desc, args);
 	struct args_message message;
 	struct client_lock lock;
 	int fid = -1;

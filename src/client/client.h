@@ -195,7 +195,7 @@ int args_translate(struct args_message *message, const struct mapi_function_desc
 
 /* A function of a flow, whichever daemon runs it: what it is made of, and what the program has got
  * of it. */
-struct function {
+struct recipe {
 	uint64_t order; /* among all functions of this program */
 	char *name;
 	struct arg args[CLIENT_ARGS_MAX]; /* as they were given; texts are owned */
@@ -208,7 +208,7 @@ struct function {
 
 /* What a daemon has made of it. */
 struct applied {
-	struct function *function;
+	struct recipe *function;
 	struct engine *engine;
 	int fid;
 	bool no_wait; /* TO_BUFFER(NOWAIT) */
@@ -251,7 +251,7 @@ struct flow {
 	_Atomic(const struct results_flow *) shared;
 	_Atomic bool is_end_told; /* event_fd stays readable from now on */
 	_Atomic int event_fd; /* readable when there are fresh results; -1: nobody has asked */
-	int poll_fd; /* as in struct function */
+	int poll_fd; /* as in struct recipe */
 	_Atomic uint64_t restarts;
 	_Atomic uint64_t gap_ns;
 	_Atomic bool is_over; /* could not be built again, for the cause in end */
@@ -330,12 +330,12 @@ bool flow_is_own(const struct engine *engine, uint32_t id);
 
 struct applied *applied_free(struct applied *applied); /* takes NULL; not its function */
 DEFINE_CLEANUP(struct applied *, applied_free);
-struct function *function_free(struct function *function); /* takes NULL */
-DEFINE_CLEANUP(struct function *, function_free);
+struct recipe *recipe_free(struct recipe *function); /* takes NULL */
+DEFINE_CLEANUP(struct recipe *, recipe_free);
 
 /* Ask the engine to apply @function to its flow number @id. Under the lock. Return: 0, or -1 with
  * this thread's error. */
-int apply_ask(struct applied **ret, struct engine *engine, uint32_t id, struct function *function,
+int apply_ask(struct applied **ret, struct engine *engine, uint32_t id, struct recipe *function,
 	const struct mapi_function_desc *desc, struct args_message *message);
 
 /* ---- restarts of the system daemon (restart.c) ---- */

@@ -181,7 +181,7 @@ static void flow_dismantle(struct flow *flow)
 	for (unsigned int i = 0; i < n_functions; i++) {
 		struct applied *applied = atomic_load(&flow->functions[i]);
 
-		function_free(applied->function);
+		recipe_free(applied->function);
 		applied_free(applied);
 	}
 	atomic_store(&flow->n_functions, 0);

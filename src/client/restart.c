@@ -328,7 +328,7 @@ static void restart_publish_function(
 	struct flow *flow, unsigned int i, struct applied **applied, struct engine *engine)
 {
 	struct applied *old = atomic_load(&flow->functions[i]);
-	struct function *function = old->function;
+	struct recipe *function = old->function;
 
 	if (function->poll_fd >= 0 && old->ring && (*applied)->ring) {
 		restart_poll_leave(function->poll_fd, flow->engine, ring_reader_fileno(old->ring));

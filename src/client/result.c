@@ -230,7 +230,7 @@ int client_next_record(struct flow *flow, int fid, const void **ret_record, size
 	}
 }
 
-static bool result_read_record(struct flow *flow, int fid, const struct function *function)
+static bool result_read_record(struct flow *flow, int fid, const struct recipe *function)
 {
 	const void *record;
 	size_t n_bytes;
@@ -297,7 +297,7 @@ static bool result_read_value(struct flow *flow, int fid)
 
 mapi_results_t *mapi_read_results(int fd, int fid)
 {
-	struct function *function;
+	struct recipe *function;
 	struct applied *applied;
 	struct flow *flow = result_begin(fd, fid, &applied);
 	bool is_read;
