@@ -158,14 +158,15 @@ struct applied *flow_function(const struct flow *flow, int fid)
 
 	if (fid <= 0)
 		return NULL;
-	/* Usually the daemon counts as we do. */
+	/* Acquire: what a restart has made may take the place of the old at any time. Usually the
+	 * daemon counts as we do. */
 	if ((unsigned int)fid <= n_functions) {
-		applied = atomic_load_explicit(&flow->functions[fid - 1], memory_order_relaxed);
+		applied = atomic_load_explicit(&flow->functions[fid - 1], memory_order_acquire);
 		if (applied->fid == fid)
 			return applied;
 	}
 	for (unsigned int i = 0; i < n_functions; i++) {
-		applied = atomic_load_explicit(&flow->functions[i], memory_order_relaxed);
+		applied = atomic_load_explicit(&flow->functions[i], memory_order_acquire);
 		if (applied->fid == fid)
 			return applied;
 	}
