@@ -344,13 +344,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 	int fds[2];
 	struct client client = { .over = false };
 	struct user user = { .flows_max = UINT32_MAX, .memory_max_bytes = UINT64_MAX };
-	uint32_t last_flow_id = 0;
+	struct session_ids flow_ids = { .n = 3 }; /* soon used again */
 	struct config none = { .n_devices = 0 };
 	struct registry_args registry_args = { .privileged_fd = -1, .config = &none };
 	struct session *sessions = NULL;
-	struct session_env env = {
-		.sessions = &sessions, .last_flow_id = &last_flow_id, .user = &user
-	};
+	struct session_env env = { .sessions = &sessions, .flow_ids = &flow_ids, .user = &user };
 	size_t at = 1;
 
 	if (n_bytes == 0)

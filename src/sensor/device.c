@@ -290,11 +290,35 @@ void device_forget(struct device *device, struct device_flow *flow)
 	(void)pthread_mutex_unlock(&device->flows_lock);
 }
 
+/* Functions of a flow may refer to those of connected flows of this device, and its own. */
+static int device_check_refs(
+	const struct device *device, const struct plan_flow *flow, struct error *err)
+{
+	for (unsigned int i = 0; i < flow->n_instances; i++)
+		for (unsigned int n = 0; n < flow->instances[i]->n_refs; n++) {
+			const struct plan_flow *other = flow->instances[i]->refs[n]->flow;
+			bool found = other == flow;
+
+			for (unsigned int k = 0; k < device->n_flows && !found; k++)
+				found = device->flows[k]->plan == other && device->flows[k]->device;
+			if (!found)
+				return error_set(err, MFUNCT_INVALID_ARGUMENT_1,
+					"%s refers to flow %u, which is not connected",
+					flow->instances[i]->function->desc.name, other->id);
+		}
+	return 0;
+}
+
 int device_add(struct device *device, struct device_flow *flow, struct error *err)
 {
 	struct device_flow **grown;
 	int r = 0;
 
+	/* A live device is shared: nobody's mistake may keep it from starting. */
+	if (!device->driver->lossless)
+		r = device_check_refs(device, flow->plan, err);
+	if (r < 0)
+		return r;
 	(void)pthread_mutex_lock(&device->flows_lock);
 	grown = realloc(device->flows, (device->n_flows + 1) * sizeof(grown[0]));
 	if (!grown) {
@@ -353,6 +377,23 @@ void device_remove(struct device *device, struct device_flow *flow)
 		/* Out of memory, or another flow refers to this one: it cannot leave the plan, so
 		 * all leave. What others have counted stays readable. */
 		device_stop(device);
+}
+
+void device_drop(struct device *device, struct device_flow *flow)
+{
+	device_cancel(flow->plan);
+	flow->device = NULL;
+}
+
+void device_renew(struct device *device)
+{
+	if (device_runs(device) && device_replan(device, NULL, NULL) < 0)
+		device_stop(device); /* out of memory: they cannot leave the plan, so all leave */
+}
+
+bool device_is_over(struct device *device)
+{
+	return device_stopping(device) || device_ended(device);
 }
 
 bool device_settled(struct device *device)

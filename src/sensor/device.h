@@ -89,6 +89,14 @@ int device_start(struct device *device);
  */
 int device_add(struct device *device, struct device_flow *flow, struct error *err);
 
+/* Disconnect many flows: device_drop() each, then device_renew() once; the rest as after
+ * device_remove(). No flow that stays refers to one of them. */
+void device_drop(struct device *device, struct device_flow *flow);
+void device_renew(struct device *device);
+
+/* Whether it captures no more, or is about to stop. */
+bool device_is_over(struct device *device);
+
 /* Begin to disconnect a flow: once settled, call device_forget(), then it may be freed. */
 void device_remove(struct device *device, struct device_flow *flow);
 void device_forget(struct device *device, struct device_flow *flow);

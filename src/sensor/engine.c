@@ -41,6 +41,15 @@ struct engine_client {
 	bool left;
 };
 
+/* Events of a system daemon. */
+enum engine_other {
+	ENGINE_LISTENS,
+	ENGINE_ENDS,
+	ENGINE_BEATS,
+	ENGINE_LISTENS_READ_ONLY, /* not with every daemon */
+	_ENGINE_OTHERS_N
+};
+
 struct engine {
 	struct event_base *base;
 	int notify_fd;
@@ -52,9 +61,9 @@ struct engine {
 	struct engine_client *clients;
 	struct session *sessions;
 	unsigned int n_clients;
-	uint32_t last_flow_id;
+	struct session_ids flow_ids;
 	const struct parent_engine *system; /* NULL: private, ends with its client */
-	struct event *others[4]; /* listening sockets, signal, heartbeat */
+	struct event *others[_ENGINE_OTHERS_N];
 };
 
 static void engine_end(struct engine *engine)
@@ -120,8 +129,14 @@ static void engine_rearm(struct engine *engine)
 
 		if (ms && (!poll_ms || ms < poll_ms))
 			poll_ms = ms;
-		if (!client->left && session_wants_write(client->session))
+		if (client->left)
+			continue;
+		if (session_wants_write(client->session))
 			(void)event_add(client->writable, NULL);
+		if (session_wants_read(client->session))
+			(void)event_add(client->readable, NULL);
+		else
+			(void)event_del(client->readable);
 	}
 	if (poll_ms) {
 		struct timeval period = { .tv_sec = poll_ms / 1000,
@@ -179,7 +194,7 @@ static int engine_add_client(struct engine *engine, int fd, struct user *user, b
 		.registry = engine->registry,
 		.sessions = &engine->sessions,
 		.is_system = engine->system != NULL,
-		.last_flow_id = &engine->last_flow_id,
+		.flow_ids = &engine->flow_ids,
 		.user = user,
 		.read_only = read_only };
 	_cleanup_(engine_client_freep) struct engine_client *client = calloc(1, sizeof(*client));
@@ -238,6 +253,7 @@ static int engine_init(struct engine *engine, const struct parent_engine *system
 	int r;
 
 	*engine = (struct engine){ .notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		.flow_ids = { .n = ENGINE_FLOWS_BASE },
 		.system = system };
 	if (engine->notify_fd < 0)
 		return -errno;
@@ -298,8 +314,14 @@ static void engine_accept(struct engine *engine, int listening_fd, bool read_onl
 	socklen_t peer_bytes = sizeof(peer);
 	int fd = accept4(listening_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+		/* They wait until somebody has gone: the heartbeat looks again. */
+		(void)event_del(engine->others[ENGINE_LISTENS]);
+		if (engine->others[ENGINE_LISTENS_READ_ONLY])
+			(void)event_del(engine->others[ENGINE_LISTENS_READ_ONLY]);
+	}
 	if (fd < 0)
-		return; /* it has gone again, or there are no descriptors: then it waits */
+		return; /* else it has gone again */
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) < 0 ||
 		users_enter(engine->users, peer.uid, &user) < 0) {
 		(void)close(fd);
@@ -328,6 +350,10 @@ static void engine_on_heartbeat(evutil_socket_t fd, short what, void *argument)
 	const struct engine *engine = argument;
 
 	privileged_tell(engine->system->privileged_fd, PRIVILEGED_ALIVE);
+	registry_expire(engine->registry);
+	(void)event_add(engine->others[ENGINE_LISTENS], NULL);
+	if (engine->others[ENGINE_LISTENS_READ_ONLY])
+		(void)event_add(engine->others[ENGINE_LISTENS_READ_ONLY], NULL);
 }
 
 static int engine_watch(struct engine *engine)
@@ -335,17 +361,20 @@ static int engine_watch(struct engine *engine)
 	const struct parent_engine *system = engine->system;
 	const struct timeval period = { .tv_sec = ENGINE_ALIVE_S };
 
-	engine->others[0] = event_new(engine->base, system->socket_fd, EV_READ | EV_PERSIST,
-		engine_on_connection, engine);
-	engine->others[1] = evsignal_new(engine->base, SIGTERM, engine_on_end, engine);
-	engine->others[2] = event_new(engine->base, -1, EV_PERSIST, engine_on_heartbeat, engine);
+	engine->others[ENGINE_LISTENS] = event_new(engine->base, system->socket_fd,
+		EV_READ | EV_PERSIST, engine_on_connection, engine);
+	engine->others[ENGINE_ENDS] = evsignal_new(engine->base, SIGTERM, engine_on_end, engine);
+	engine->others[ENGINE_BEATS] =
+		event_new(engine->base, -1, EV_PERSIST, engine_on_heartbeat, engine);
 	if (system->read_only_fd >= 0)
-		engine->others[3] = event_new(engine->base, system->read_only_fd,
-			EV_READ | EV_PERSIST, engine_on_read_only, engine);
+		engine->others[ENGINE_LISTENS_READ_ONLY] = event_new(engine->base,
+			system->read_only_fd, EV_READ | EV_PERSIST, engine_on_read_only, engine);
 	for (size_t i = 0; i < ARRAY_SIZE(engine->others); i++) {
-		if (!engine->others[i] && (i < 3 || system->read_only_fd >= 0))
+		if (!engine->others[i] &&
+			(i != ENGINE_LISTENS_READ_ONLY || system->read_only_fd >= 0))
 			return -ENOMEM;
-		if (engine->others[i] && event_add(engine->others[i], i == 2 ? &period : NULL) < 0)
+		if (engine->others[i] &&
+			event_add(engine->others[i], i == ENGINE_BEATS ? &period : NULL) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -358,7 +387,7 @@ int engine_run_system(const struct parent_engine *system)
 	struct engine engine;
 	int r = engine_init(&engine, system);
 
-	engine.last_flow_id = flows_base;
+	engine.flow_ids = (struct session_ids){ .base = flows_base, .n = ENGINE_FLOWS_PER_LIFE };
 	if (r == 0)
 		r = engine_watch(&engine);
 	if (r == 0) {

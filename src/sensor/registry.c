@@ -7,14 +7,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "mapi/errors.h"
 #include "privileged.h"
+
+#define REGISTRY_KEEP_NS 1000000000u
 
 /* A device in use. @users: references. */
 struct registry_entry {
 	struct registry_entry *next;
 	struct device *device;
 	unsigned int users;
+	uint64_t unused_ns; /* since when, where there are no users */
 	char name[]; /* as driver and configuration call it */
 };
 
@@ -78,7 +82,7 @@ static struct registry_entry *registry_find(const struct registry *registry, con
 {
 	/* One that has ended, for want of memory, is of no use to those who come now. */
 	for (struct registry_entry *entry = registry->entries; entry; entry = entry->next)
-		if (strcmp(entry->name, name) == 0 && !device_ended(entry->device))
+		if (strcmp(entry->name, name) == 0 && !device_is_over(entry->device))
 			return entry;
 	return NULL;
 }
@@ -177,17 +181,41 @@ int registry_list(struct registry *registry, int id, bool next, struct registry_
 	return 0;
 }
 
+static struct registry_entry **registry_at(struct registry *registry, const struct device *device)
+{
+	struct registry_entry **at = &registry->entries;
+
+	while (*at && (*at)->device != device)
+		at = &(*at)->next;
+	return at;
+}
+
+static void registry_remove(struct registry_entry **at)
+{
+	struct registry_entry *entry = *at;
+
+	*at = entry->next;
+	registry_entry_free(entry);
+}
+
 void registry_put(struct registry *registry, struct device *device)
 {
-	for (struct registry_entry **at = &registry->entries; *at; at = &(*at)->next) {
-		struct registry_entry *entry = *at;
+	struct registry_entry **at = registry_at(registry, device);
 
-		if (entry->device != device)
-			continue;
-		if (--entry->users > 0)
-			return;
-		*at = entry->next;
-		registry_entry_free(entry);
+	if (!*at || --(*at)->users > 0)
 		return;
-	}
+	(*at)->unused_ns = clock_monotonic_ns();
+	if (registry->args.privileged_fd < 0)
+		registry_remove(at);
+}
+
+void registry_expire(struct registry *registry)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+
+	for (struct registry_entry **at = &registry->entries; *at; at = &(*at)->next)
+		if ((*at)->users == 0 && now_ns - (*at)->unused_ns > REGISTRY_KEEP_NS) {
+			registry_remove(at);
+			return;
+		}
 }

@@ -56,7 +56,11 @@ struct registry_listed {
  * Return: 0, -ENOENT. */
 int registry_list(struct registry *registry, int id, bool next, struct registry_listed *ret);
 
-/* Give a reference back. The last one stops the device, which takes some milliseconds. */
+/* Give a reference back. The last one stops the device, which takes some milliseconds; where others
+ * may come (the engine opens no device itself), that is left to registry_expire(). */
 void registry_put(struct registry *registry, struct device *device);
+
+/* Once in a while: stop one device that nobody has used for a second. */
+void registry_expire(struct registry *registry);
 
 #endif

@@ -143,7 +143,9 @@ static int request_hello(struct session *session, uint64_t id, const Wire__Hello
 	session->n_workers = request_clamp(
 		hello->workers, n_cpus > 0 ? (unsigned int)n_cpus : 1, SESSION_WORKERS_MAX);
 	session->batch_pkts = request_clamp(hello->batch_pkts, PACKET_BATCH_MAX, PACKET_BATCH_MAX);
-	session->live_workers = MIN(hello->workers, SESSION_WORKERS_MAX);
+	/* A shared device is as the administrator wants it, not as who comes first. */
+	session->live_workers =
+		session->env.is_system ? 0 : MIN(hello->workers, SESSION_WORKERS_MAX);
 	session->seed = hello->has_seed ? hello->seed : 0;
 	body.version = WIRE_VERSION;
 	body.results_bytes = area_bytes(session->area);
@@ -194,8 +196,9 @@ static int request_open_live(
 	struct session *session, const char *name, struct session_device *device, struct error *err)
 {
 	device->live = true;
-	return registry_get(session->env.registry, name, session->live_workers, session->batch_pkts,
-		session->seed, &device->device, err);
+	return registry_get(session->env.registry, name, session->live_workers,
+		session->env.is_system ? PACKET_BATCH_MAX : session->batch_pkts,
+		session->env.is_system ? 0 : session->seed, &device->device, err);
 }
 
 static int request_device_open(struct session *session, uint64_t id, const Wire__DeviceOpen *open)
@@ -279,6 +282,30 @@ static int request_device_close(
 
 /* ---- flows ---- */
 
+static bool request_id_is_used(const struct session *session, uint32_t id)
+{
+	for (const struct session *s = *session->env.sessions; s; s = s->next_session)
+		for (unsigned int i = 0; i < s->n_flows; i++)
+			if (s->flows[i]->id == id)
+				return true;
+	return false;
+}
+
+static uint32_t request_new_flow_id(struct session *session)
+{
+	struct session_ids *ids = session->env.flow_ids;
+	uint32_t id;
+
+	do {
+		if (++ids->last > ids->n) {
+			ids->last = 1;
+			ids->again = true;
+		}
+		id = ids->base + ids->last;
+	} while (ids->again && request_id_is_used(session, id));
+	return id;
+}
+
 static int request_flow_create(struct session *session, uint64_t id, const Wire__FlowCreate *create)
 {
 	struct session_device *device = request_device(session, create->device);
@@ -312,7 +339,7 @@ static int request_flow_create(struct session *session, uint64_t id, const Wire_
 	if (flow->shared_offset == AREA_NONE)
 		return request_fail(session, id, -ENOMEM, &err);
 	flow->device_flow.event_fd = -1;
-	flow->id = ++*session->env.last_flow_id;
+	flow->id = request_new_flow_id(session);
 	r = plan_flow_new(&flow->device_flow.plan, flow->id);
 	if (r < 0) {
 		area_put(session->area, flow->shared_offset, sizeof(struct results_flow));
@@ -437,6 +464,11 @@ static int request_flow_events(
 		error_set(&err, MAPI_FLOW_NOT_CONNECTED, "flow %u is not connected", flow->id);
 		return request_refuse(session, id, &err);
 	}
+	if (!wire_conn_has_spare_fds(session->conn)) {
+		error_set(&err, MAPI_QUOTA_EXCEEDED,
+			"the daemon has no descriptors left (ulimit -n)");
+		return request_refuse(session, id, &err);
+	}
 	if (flow->device_flow.event_fd < 0) {
 		int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
@@ -494,13 +526,22 @@ static unsigned int request_field_bytes(enum mapi_field_type type)
 	return 0;
 }
 
+static int request_cell_reply(struct session *session, uint64_t id, uint64_t offset_bytes)
+{
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__CellReply body = WIRE__CELL_REPLY__INIT;
+
+	body.cell_offset_bytes = offset_bytes;
+	reply.result_case = WIRE__REPLY__RESULT_CELL;
+	reply.cell = &body;
+	return request_reply(session, id, &reply, NULL, 0);
+}
+
 static int request_result_cell(
 	struct session *session, uint64_t id, const Wire__ResultCell *request)
 {
 	struct session_flow *flow = request_flow(session, request->flow);
 	struct plan_instance *instance = flow ? request_instance(flow, request->function) : NULL;
-	Wire__Reply reply = WIRE__REPLY__INIT;
-	Wire__CellReply body = WIRE__CELL_REPLY__INIT;
 	struct session_cell *grown;
 	const struct mapi_field *field;
 	struct error err = ERROR_INIT;
@@ -511,6 +552,9 @@ static int request_result_cell(
 			request->function);
 		return request_refuse(session, id, &err);
 	}
+	for (unsigned int i = 0; i < session->n_cells; i++)
+		if (session->cells[i].slot == instance->result)
+			return request_cell_reply(session, id, session->cells[i].offset);
 	grown = realloc(session->cells, (session->n_cells + 1) * sizeof(grown[0]));
 	if (!grown)
 		return request_fail(session, id, -ENOMEM, &err);
@@ -524,11 +568,8 @@ static int request_result_cell(
 		.field_offset_bytes = field->offset_bytes,
 		.field_bytes = request_field_bytes(field->type),
 		.offset = offset };
-	session_refresh_cells(session);
-	body.cell_offset_bytes = offset;
-	reply.result_case = WIRE__REPLY__RESULT_CELL;
-	reply.cell = &body;
-	return request_reply(session, id, &reply, NULL, 0);
+	session_refresh_cell(session, &session->cells[session->n_cells - 1]);
+	return request_cell_reply(session, id, offset);
 }
 
 /* What a client of the read-only socket may ask. */

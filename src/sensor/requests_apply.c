@@ -117,6 +117,10 @@ static int request_charge(const struct session *session, const struct session_fl
 {
 	const struct user *user = session->env.user;
 
+	if (flow->device->live && user->n_functions >= USERS_FUNCTIONS_MAX)
+		return error_set(err, MAPI_QUOTA_EXCEEDED,
+			"%s: this user's programs may have %u functions on live devices",
+			f->desc.name, USERS_FUNCTIONS_MAX);
 	if (!flow->device->live || f->live_bytes <= user->memory_max_bytes - user->memory_bytes)
 		return 0;
 	return error_set(err, MAPI_QUOTA_EXCEEDED,
@@ -162,6 +166,7 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 	if (flow->device->live) {
 		flow->charged_bytes += f->live_bytes;
 		session->env.user->memory_bytes += f->live_bytes;
+		session->env.user->n_functions++;
 	}
 	if (f->ring && f->ring((*ret)->memory))
 		(void)ring_join(f->ring((*ret)->memory), session->rings);

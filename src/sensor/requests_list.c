@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a daemon serves, and what runs there: devices for everybody, flows for their owners. */
 #include <errno.h>
+#include <string.h>
 
 #include "mapi.h"
 #include "mapi/errors.h"
@@ -58,7 +59,8 @@ int request_list_flow(struct session *session, uint64_t id, const Wire__ListFlow
 	Wire__Reply reply = WIRE__REPLY__INIT;
 	Wire__ListedFlow body = WIRE__LISTED_FLOW__INIT;
 	const struct session_flow *flow;
-	const struct results_flow *shared;
+	struct results_flow copy;
+	uint32_t begun;
 	struct error err = ERROR_INIT;
 	uid_t uid = 0;
 
@@ -68,19 +70,20 @@ int request_list_flow(struct session *session, uint64_t id, const Wire__ListFlow
 			"there is no flow %s%u", list->next ? "after " : "", list->id);
 		return request_refuse(session, id, &err);
 	}
-	/* The engine is the only writer; a number that changes while it is read is as good as one
-	 * that changes afterwards. */
-	shared = flow->device_flow.shared;
+	do { /* a worker may be writing it */
+		begun = results_read_begin(&flow->device_flow.shared->seq);
+		memcpy((void *)&copy, (const void *)flow->device_flow.shared, sizeof(copy));
+	} while (results_read_retry(&flow->device_flow.shared->seq, begun));
 	body.id = flow->id;
 	body.uid = uid;
 	body.device = (char *)(uintptr_t)device_name(flow->device->device);
 	body.functions = flow->device_flow.plan->n_instances;
-	body.start_ns = shared->start_ns;
-	body.end_ns = shared->end_ns;
-	body.status = flow->connected ? shared->status : FLOW_INIT;
-	body.pkts = shared->pkts;
+	body.start_ns = copy.start_ns;
+	body.end_ns = copy.end_ns;
+	body.status = flow->connected ? copy.status : FLOW_INIT;
+	body.pkts = copy.pkts;
 	for (unsigned int i = 0; i < RESULTS_N_LOSS; i++)
-		body.lost_pkts += shared->lost_pkts[i];
+		body.lost_pkts += copy.lost_pkts[i];
 	reply.result_case = WIRE__REPLY__RESULT_LISTED_FLOW;
 	reply.listed_flow = &body;
 	return request_reply(session, id, &reply, NULL, 0);

@@ -42,6 +42,8 @@ int session_new(struct session **ret, int fd, const struct session_env *env)
 		r = ring_group_new(&session->rings, SESSION_SPILL_BYTES);
 	if (r < 0)
 		return r;
+	if (env->is_system)
+		wire_conn_allow_fds(session->conn, env->read_only ? WIRE_FDS_NONE : WIRE_FDS_FILES);
 	session->next_session = *env->sessions;
 	*env->sessions = session;
 	*ret = TAKE(session);
@@ -57,6 +59,7 @@ static struct error *session_close_error(struct session *session, const struct s
 void session_flow_free(struct session *session, struct session_flow *flow)
 {
 	struct session_device *device = flow->device;
+	unsigned int n_functions = flow->device_flow.plan->n_instances;
 
 	if (flow->device_flow.plan)
 		for (unsigned int i = 0; i < flow->device_flow.plan->n_instances; i++) {
@@ -82,6 +85,8 @@ void session_flow_free(struct session *session, struct session_flow *flow)
 	session->flows[flow->index]->index = flow->index;
 	session->env.user->n_flows--;
 	session->env.user->memory_bytes -= flow->charged_bytes;
+	if (device->live && flow->device_flow.plan)
+		session->env.user->n_functions -= n_functions;
 	free(flow);
 	device->n_flows--;
 	session_device_release(session, device);
@@ -170,7 +175,12 @@ int session_write(struct session *session)
 {
 	int r = wire_conn_flush(session->conn);
 
-	return r < 0 ? r : 0;
+	return r < 0 ? r : 0; /* session_poll() goes on with what is unread */
+}
+
+bool session_wants_read(const struct session *session)
+{
+	return session->pending.kind == SESSION_PENDING_NONE && !session->unread;
 }
 
 /* Bytes that one frame may unpack into. Grows to the largest frame of this client. */
@@ -200,8 +210,6 @@ static bool session_client_gone(const struct session *session)
 
 int session_read(struct session *session)
 {
-	if (session->pending.kind != SESSION_PENDING_NONE && session_client_gone(session))
-		return -ESHUTDOWN;
 	session->unread = false;
 	for (unsigned int n = 0; session->pending.kind == SESSION_PENDING_NONE; n++) {
 		struct wire_arena arena;
@@ -210,7 +218,8 @@ int session_read(struct session *session)
 		size_t frame_bytes;
 		int r;
 
-		if (n == SESSION_BURST) { /* others want to be answered, too */
+		/* Others want to be answered, too; and who does not take answers gets none. */
+		if (n == SESSION_BURST || wire_conn_is_clogged(session->conn)) {
 			session->unread = true;
 			break;
 		}
@@ -348,21 +357,24 @@ void session_wait(struct session *session, enum session_pending_kind kind, uint6
 	ring_group_await(session->rings, kind != SESSION_PENDING_COMPILE);
 }
 
+void session_refresh_cell(struct session *session, const struct session_cell *cell)
+{
+	const struct results_slot *slot = cell->slot;
+	uint64_t value = 0;
+	uint32_t begun;
+
+	do {
+		begun = results_read_begin(&slot->seq);
+		memcpy(&value, slot->data + cell->field_offset_bytes, cell->field_bytes);
+	} while (results_read_retry(&slot->seq, begun));
+	atomic_store_explicit((_Atomic uint64_t *)area_at(session->area, cell->offset), value,
+		memory_order_relaxed);
+}
+
 void session_refresh_cells(struct session *session)
 {
-	for (unsigned int i = 0; i < session->n_cells; i++) {
-		const struct session_cell *cell = &session->cells[i];
-		const struct results_slot *slot = cell->slot;
-		uint64_t value = 0;
-		uint32_t begun;
-
-		do {
-			begun = results_read_begin(&slot->seq);
-			memcpy(&value, slot->data + cell->field_offset_bytes, cell->field_bytes);
-		} while (results_read_retry(&slot->seq, begun));
-		atomic_store_explicit((_Atomic uint64_t *)area_at(session->area, cell->offset),
-			value, memory_order_relaxed);
-	}
+	for (unsigned int i = 0; i < session->n_cells; i++)
+		session_refresh_cell(session, &session->cells[i]);
 }
 
 void session_leave(struct session *session)
@@ -375,9 +387,17 @@ void session_leave(struct session *session)
 	ring_group_await(session->rings, false);
 	for (unsigned int i = 0; i < session->n_devices; i++)
 		session->devices[i]->closed = true;
-	for (unsigned int i = session->n_flows; i-- > 0;)
-		if (!session->flows[i]->leaving)
-			session_flow_leave(session, session->flows[i]);
+	/* All at once: one new plan per device, however many flows there were. */
+	for (unsigned int i = 0; i < session->n_flows; i++) {
+		struct session_flow *flow = session->flows[i];
+
+		if (flow->connected && !flow->leaving)
+			device_drop(flow->device->device, &flow->device_flow);
+		flow->closed = flow->leaving = true;
+		flow->retiring = false;
+	}
+	for (unsigned int i = 0; i < session->n_devices; i++)
+		device_renew(session->devices[i]->device);
 	for (unsigned int i = session->n_devices; i-- > 0;)
 		session_device_release(session, session->devices[i]);
 	session_sweep(session);
@@ -428,7 +448,9 @@ int session_poll(struct session *session)
 			return r;
 		session->unread = true;
 	}
-	if (session->unread) {
+	if (!session_wants_read(session) && session_client_gone(session))
+		return -ESHUTDOWN;
+	if (session->unread && !wire_conn_is_clogged(session->conn)) {
 		int r = session_read(session); /* what came meanwhile */
 
 		if (r < 0)
@@ -446,7 +468,8 @@ int session_poll(struct session *session)
 
 uint32_t session_poll_ms(const struct session *session)
 {
-	if (session->pending.kind != SESSION_PENDING_NONE || session->unread)
+	if (session->pending.kind != SESSION_PENDING_NONE ||
+		(session->unread && !wire_conn_is_clogged(session->conn)))
 		return SESSION_SETTLE_POLL_MS;
 	if (session->n_cells || session->spilled)
 		return 1;

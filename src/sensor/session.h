@@ -26,6 +26,14 @@ struct session;
 struct registry;
 struct user;
 
+/* Flow ids of an engine: base + 1 ... base + n in turn; one that is in use is passed over. */
+struct session_ids {
+	uint32_t base;
+	uint32_t n;
+	uint32_t last; /* without the base */
+	bool again; /* all have been used */
+};
+
 /**
  * struct session_env - what all sessions of an engine share, and who this client is
  * @notify_fd:    eventfd that workers poke; borrowed
@@ -33,7 +41,7 @@ struct user;
  * @sessions:     the first of all sessions of the engine; kept up by session_new() and
  *                session_free()
  * @is_system:    the daemon serves many; else it is private to this client
- * @last_flow_id: the engine's counter; flow ids are never used twice
+ * @flow_ids:     the engine's; borrowed
  * @user:         the client's; borrowed
  * @read_only:    the client may only look
  */
@@ -42,7 +50,7 @@ struct session_env {
 	struct registry *registry;
 	struct session **sessions;
 	bool is_system;
-	uint32_t *last_flow_id;
+	struct session_ids *flow_ids;
 	struct user *user;
 	bool read_only;
 };
@@ -68,6 +76,9 @@ int session_read(struct session *session);
 /* The socket is writable. Return: as session_read(). */
 int session_write(struct session *session);
 bool session_wants_write(const struct session *session);
+
+/* Whether session_read() would do anything; if not, the socket need not be watched for reading. */
+bool session_wants_read(const struct session *session);
 
 /* Something may have settled, or a millisecond has passed: answer what is pending, refresh cells,
  * publish, hand spilled records over. Return: as session_read(). */

@@ -140,6 +140,7 @@ void session_flow_free(struct session *session, struct session_flow *flow);
 void session_flow_leave(struct session *session, struct session_flow *flow);
 void session_sweep(struct session *session);
 void session_refresh_cells(struct session *session);
+void session_refresh_cell(struct session *session, const struct session_cell *cell);
 bool session_flow_closing(const struct session *session, uint32_t id);
 void session_device_release(struct session *session, struct session_device *device);
 void session_wait(struct session *session, enum session_pending_kind kind, uint64_t request_id,

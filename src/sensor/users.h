@@ -11,10 +11,14 @@
 
 struct users;
 
+/* Each is looked at whenever results are published, on behalf of everybody. */
+#define USERS_FUNCTIONS_MAX 16384u
+
 /**
  * struct user - one user's programs together
  * @n_sessions:   connections
  * @n_flows:      their flows, at most @flows_max
+ * @n_functions:  of these flows, at most USERS_FUNCTIONS_MAX
  * @memory_bytes: of their packet rings and output queues, at most @memory_max_bytes
  */
 struct user {
@@ -24,6 +28,7 @@ struct user {
 	unsigned int n_sessions;
 	unsigned int n_flows;
 	unsigned int flows_max;
+	unsigned int n_functions;
 	uint64_t memory_bytes;
 	uint64_t memory_max_bytes;
 };

@@ -35,6 +35,9 @@ struct wire_out_fd {
 	int fd;
 };
 
+#define WIRE_CLOGGED_BYTES (256u << 10)
+#define WIRE_CLOGGED_FDS 32
+
 struct wire_conn {
 	int fd;
 	bool is_eof;
@@ -48,6 +51,7 @@ struct wire_conn {
 	struct wire_out_fd *out_fds;
 	size_t n_out_fds;
 	size_t out_fds_capacity;
+	enum wire_fds allowed_fds;
 };
 
 /* Room for @n_bytes more at the end of the buffer, by moving first and by growing second. */
@@ -159,6 +163,29 @@ static int wire_lift_fd(int fd)
 	return lifted;
 }
 
+static bool wire_is_socket(int fd)
+{
+	int type;
+	socklen_t type_bytes = sizeof(type);
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_bytes) == 0;
+}
+
+/* Close what the peer had no right to send. Return: whether it was so. */
+static bool wire_refuse_fd(const struct wire_conn *conn, int fd)
+{
+	const struct linger at_once = { .l_onoff = 0 };
+	bool is_socket = wire_is_socket(fd);
+
+	if (conn->allowed_fds == WIRE_FDS_ANY ||
+		(conn->allowed_fds == WIRE_FDS_FILES && !is_socket))
+		return false;
+	if (is_socket)
+		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	(void)close(fd);
+	return true;
+}
+
 /* Keep the descriptors of one recvmsg; close them all if there are too many. */
 static int wire_keep_fds(struct wire_conn *conn, struct msghdr *msg)
 {
@@ -176,6 +203,8 @@ static int wire_keep_fds(struct wire_conn *conn, struct msghdr *msg)
 			fd = wire_lift_fd(fd);
 			if (fd < 0)
 				r = -EMFILE;
+			else if (wire_refuse_fd(conn, fd))
+				r = -EBADMSG;
 			else if (conn->n_in_fds < WIRE_FDS_MAX) {
 				conn->in_fds[conn->n_in_fds++] = fd;
 			} else {
@@ -402,6 +431,17 @@ int wire_conn_put(struct wire_conn *conn, const ProtobufCMessage *message, const
 size_t wire_conn_queued_bytes(const struct wire_conn *conn)
 {
 	return conn->out.end - conn->out.begin;
+}
+
+bool wire_conn_is_clogged(const struct wire_conn *conn)
+{
+	return wire_conn_queued_bytes(conn) > WIRE_CLOGGED_BYTES ||
+		conn->n_out_fds > WIRE_CLOGGED_FDS;
+}
+
+void wire_conn_allow_fds(struct wire_conn *conn, enum wire_fds allowed)
+{
+	conn->allowed_fds = allowed;
 }
 
 /* ---- unpacking without malloc ---- */

@@ -82,6 +82,19 @@ int wire_conn_flush(struct wire_conn *conn); /* as wire_conn_put() */
 
 size_t wire_conn_queued_bytes(const struct wire_conn *conn);
 
+/* The peer takes too little of what is put: more would only pile up here. */
+bool wire_conn_is_clogged(const struct wire_conn *conn);
+
+/* Which descriptors the peer may send. Others are closed, and the next wire_conn_next() fails. */
+enum wire_fds {
+	WIRE_FDS_ANY, /* as it is */
+	WIRE_FDS_FILES, /* no sockets: closing one may wait as long as its sender likes (SO_LINGER)
+			 */
+	WIRE_FDS_NONE,
+};
+
+void wire_conn_allow_fds(struct wire_conn *conn, enum wire_fds allowed);
+
 /**
  * struct wire_arena - memory for one unpacked message, without malloc
  *

@@ -72,6 +72,10 @@ packet_sockets() {
 	tail -n +2 /proc/net/packet | wc -l
 }
 
+nobody_captures() {
+	[ "$(packet_sockets)" = 0 ]
+}
+
 flows_running() { # N
 	[ "$("$MAPI" flows --json | grep -c '"status":"active"')" = "$1" ]
 }

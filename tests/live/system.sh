@@ -47,7 +47,7 @@ sockets() {
 }
 crowd 10 5 sockets
 counted "10 programs"
-await "the interface is let go" test "$(packet_sockets)" = 0
+await "the interface is let go" nobody_captures
 
 echo "== 500 flows of 50 programs"
 crowd 50 10 true

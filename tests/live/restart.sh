@@ -1,0 +1,62 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Semantics C2: the engine, or the whole system daemon, is killed (-9) at random moments under load.
+# It serves again at once, and programs go on by themselves: they are told of restarts and gaps.
+. "$(dirname "$0")/lib.sh"
+kills=40
+[ -z "${MAPI_TEST_LONG-}" ] || kills=200
+RANDOM=1
+
+daemon_config group=root
+daemon_start
+mkfifo go
+"$SURVIVOR" cable0 < go > survivor.out 2> survivor.err &
+survivor=$!
+exec 9> go
+await "a program that counts" grep -q "restarts 0" survivor.out
+(while "$BLAST" cable1 20000 > blast.out; do :; done) 9>&- &
+load=$!
+
+# Exactly these restarts have been told: a program that reads all the time misses none.
+told() {
+	grep -q "^restarts $1$" survivor.out
+}
+
+pause_some() { # 0 .. 99 ms
+	read -r -t "0.0$((RANDOM % 100))" <> <(:)
+}
+
+echo "== the engine, $kills times"
+for ((n = 1; n <= kills; n++)); do
+	pause_some
+	engine=$(engine_pid)
+	kill -9 $engine
+	await "restart $n" told "$n" || break
+done
+equal "restarts that were told, in order" \
+	"$(sed -n 's/^restarts //p' survivor.out | tr '\n' ' ')" "$(seq -s' ' 0 "$kills") "
+
+echo "== parent and engine, 5 times"
+for ((n = kills + 1; n <= kills + 5; n++)); do
+	pause_some
+	kill -9 "$daemon"
+	wait "$daemon" 2> /dev/null
+	daemon_start 9>&-
+	await "restart $n" told "$n" || break
+done
+
+echo "== afterwards"
+kill $load
+wait $load 2> /dev/null
+exec 9>&-
+wait $survivor || fail "the program failed: $(cat survivor.err)"
+tail -1 survivor.out
+read -r _ _ restarts _ gap_ms _ _ _ packets _ failed < <(tail -1 survivor.out)
+equal "restarts" "$restarts" $((kills + 5))
+equal "calls that failed" "$failed" 0
+[ "$packets" -gt 0 ] || fail "no packets were read"
+[ "$gap_ms" -gt 0 ] || fail "no gap is reported"
+await "the interface is let go" nobody_captures
+daemon_stop
+finish

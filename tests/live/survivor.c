@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A program that outlives its daemon: it counts, and reads packets in a second thread, whatever
+ * happens to the system daemon meanwhile.
+ *
+ * usage: survivor DEVICE
+ *
+ * Prints "restarts N" when it begins and whenever the number changes that the library reports. When
+ * its standard input ends it prints
+ *
+ *   end restarts N gap_ms N count N packets N failed N
+ *
+ * where "failed" is how many calls gave an error although the library may wait for the daemon.
+ * Exit status: 0, 1 if it could not begin.
+ */
+#include <mapi.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "../process.h"
+
+#define SURVIVOR_LOOK_MS 2
+
+static int survivor_buffer_fd, survivor_buffer_fid;
+static _Atomic unsigned long long survivor_packets;
+static _Atomic unsigned long long survivor_failed;
+static _Atomic bool survivor_over;
+
+static void survivor_fail(const char *what)
+{
+	char text[MAPI_ERRORSTR_LENGTH] = "";
+
+	mapi_read_error(NULL, text);
+	fprintf(stderr, "survivor: %s: %s\n", what, text);
+	if (survivor_failed++ > 100)
+		exit(1);
+}
+
+static void *survivor_read(void *unused)
+{
+	while (!survivor_over)
+		if (mapi_get_next_pkt(survivor_buffer_fd, survivor_buffer_fid))
+			survivor_packets++;
+		else if (!survivor_over)
+			survivor_fail("mapi_get_next_pkt");
+	return NULL;
+}
+
+int main(int argc, char *argv[])
+{
+	struct mapi_result_status status = { .sz = sizeof(status) };
+	struct pollfd input = { .fd = 0, .events = POLLIN };
+	unsigned long long restarts = ~0ull, count = 0;
+	int fd = argc == 2 ? mapi_create_flow(argv[1]) : -1, fid;
+	pthread_t reader;
+
+	survivor_buffer_fd = fd > 0 ? mapi_create_flow(argv[1]) : -1;
+	(void)mapi_apply_function(fd, "BPF_FILTER", "udp port 9");
+	fid = mapi_apply_function(fd, "PKT_COUNTER");
+	(void)mapi_apply_function(survivor_buffer_fd, "BPF_FILTER", "udp port 9");
+	survivor_buffer_fid = mapi_apply_function(survivor_buffer_fd, "TO_BUFFER", 0);
+	if (mapi_connect(fd) < 0 || mapi_connect(survivor_buffer_fd) < 0 ||
+		pthread_create(&reader, NULL, survivor_read, NULL) != 0) {
+		survivor_fail("flows");
+		return 1;
+	}
+	while (poll(&input, 1, SURVIVOR_LOOK_MS) == 0) {
+		mapi_results_t *result = mapi_read_results(fd, fid);
+
+		if (result)
+			count = *(unsigned long long *)result->res;
+		else
+			survivor_fail("mapi_read_results");
+		if (mapi_result_status(fd, fid, 0, &status) < 0)
+			survivor_fail("mapi_result_status");
+		if (status.restarts == restarts)
+			continue;
+		restarts = status.restarts;
+		printf("restarts %llu\n", restarts);
+		fflush(stdout);
+	}
+	survivor_over = true;
+	(void)mapi_close_flow(survivor_buffer_fd);
+	pthread_join(reader, NULL);
+	printf("end restarts %llu gap_ms %llu count %llu packets %llu failed %llu\n",
+		status.restarts, status.gap_ns / 1000000, count,
+		(unsigned long long)survivor_packets, (unsigned long long)survivor_failed);
+	return mapi_close_flow(fd) < 0;
+}
