@@ -13,6 +13,8 @@
 #include "base/clock.h"
 #include "client.h"
 
+#define FLOW_PCAP "pcap:" /* a local device that libpcap opens */
+
 static struct flow_table {
 	_Atomic(struct flow *) slots[CLIENT_FLOWS_MAX]; /* at fd % CLIENT_FLOWS_MAX */
 
@@ -404,7 +406,7 @@ int mapi_create_flow(const char *dev)
 		fd = -1;
 	else if (device_find(dev, &engine, &device, &number))
 		fd = flow_create(engine, device, number, false, dev);
-	else if (strchr(dev, ':'))
+	else if (strchr(dev, ':') && strncmp(dev, FLOW_PCAP, strlen(FLOW_PCAP)) != 0)
 		fd = client_fail(MAPID_NO_DRIVER,
 			"'%s': remote flows are not supported by this version", dev);
 	else
