@@ -25,7 +25,11 @@ for program in "${programs[@]}"; do
 	slapper) arguments=("ip or not ip" www) ;;
 	*) arguments=() ;;
 	esac
-	"$SIGNALS" $each 1 30000 "$program" "$scratch/large.pcap" "${arguments[@]}" || fail "$(basename "$program")"
+	# This form calls exit() in its handler, as programs did: the leak checker that would run there may
+	# wait for a lock that the interrupted malloc() holds.
+	options=${ASAN_OPTIONS-}
+	[ "$(basename "$program")" != packet_count ] || options=$options:leak_check_at_exit=0
+	ASAN_OPTIONS=$options "$SIGNALS" $each 1 30000 "$program" "$scratch/large.pcap" "${arguments[@]}" || fail "$(basename "$program")"
 done
 echo "== mapi run"
 "$SIGNALS" $each 1 30000 "$MAPI" run -q -r "$scratch/large.pcap" 'STR_SEARCH("www") | PKT_COUNTER' ||

@@ -157,6 +157,8 @@ static void hostile_killed(void)
 	for (; process_seconds() < hostile_end; n++) {
 		pid_t pid = fork();
 
+		if (pid < 0)
+			continue;
 		if (pid == 0)
 			for (;;)
 				(void)mapi_close_flow(hostile_flow());
