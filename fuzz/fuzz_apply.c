@@ -103,13 +103,13 @@ static void engine_side(const struct mapi_function_desc *desc, const uint8_t *by
 
 /* Only this file is written to. */
 static void keep_files_harmless(
-	const struct mapi_function_desc *desc, struct arg *args, int fd_base)
+	const struct mapi_function_desc *desc, struct arg *args, const char *path)
 {
 	for (unsigned int i = 0; i < desc->n_args; i++) {
 		if (desc->args[i].type != MAPI_ARG_FILE || args[i].kind != ARG_TEXT)
 			continue;
 		args[i].is_unchecked = false;
-		args[i].text = fd_base ? "/dev/null" : "/dev/null/none";
+		args[i].text = path;
 	}
 }
 
@@ -127,7 +127,7 @@ static void library_side(
 	bool failed;
 	int r;
 
-	keep_files_harmless(desc, args, fd_base);
+	keep_files_harmless(desc, args, fd_base ? "/dev/null" : "/dev/null/none");
 	client_reason[0] = '\0';
 	fault_arm(fail_in);
 	r = args_convert(&message, args, desc, NULL, 0);
@@ -150,6 +150,12 @@ static void library_side(
 		engine_side(desc, bytes, n_bytes);
 		free(bytes);
 	}
+	args_message_deinit(&message);
+	/* Once more, as when the flow is built again. */
+	keep_files_harmless(desc, args, fd_base ? "null" : "/dev/null/none");
+	fault_arm(fail_in);
+	(void)args_convert(&message, args, desc, "/dev", 1);
+	(void)fault_disarm(NULL);
 	args_message_deinit(&message);
 }
 

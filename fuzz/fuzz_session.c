@@ -343,8 +343,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 	unsigned int fds_before = count_fds();
 	int fds[2];
 	struct client client = { .over = false };
-	struct user user = { .flows_max = UINT32_MAX, .memory_max_bytes = UINT64_MAX };
-	struct session_ids flow_ids = { .n = 3 }; /* soon used again */
+	struct user user = {
+		.flows_max = UINT32_MAX, .functions_max = 8, .memory_max_bytes = 3 << 20
+	};
+	struct session_ids flow_ids = { .n = 80 }; /* soon used again, more than flows */
 	struct config none = { .n_devices = 0 };
 	struct registry_args registry_args = { .privileged_fd = -1, .config = &none };
 	struct session *sessions = NULL;

@@ -112,16 +112,16 @@ static int request_compile(void *context, const char *expression, uint32_t linkt
 }
 
 /* May this user have another instance? Return: 0, -EINVAL with @err filled. */
-static int request_charge(const struct session *session, const struct session_flow *flow,
-	const struct function *f, struct error *err)
+static int request_charge(
+	const struct session *session, const struct function *f, struct error *err)
 {
 	const struct user *user = session->env.user;
 
-	if (flow->device->live && user->n_functions >= USERS_FUNCTIONS_MAX)
+	if (user->n_functions >= user->functions_max)
 		return error_set(err, MAPI_QUOTA_EXCEEDED,
-			"%s: this user's programs may have %u functions on live devices",
-			f->desc.name, USERS_FUNCTIONS_MAX);
-	if (!flow->device->live || f->live_bytes <= user->memory_max_bytes - user->memory_bytes)
+			"%s: this user's programs may have %u functions together", f->desc.name,
+			user->functions_max);
+	if (f->live_bytes <= user->memory_max_bytes - user->memory_bytes)
 		return 0;
 	return error_set(err, MAPI_QUOTA_EXCEEDED,
 		"%s: this user's programs have %llu MiB of packet memory, and may have %llu "
@@ -145,7 +145,7 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 	device.compiler =
 		(struct plan_compiler){ .compile = request_compile, .context = flow->device };
 	if (r == 0)
-		r = request_charge(session, flow, f, err);
+		r = request_charge(session, f, err);
 	/* First what can fail without a trace. */
 	if (r == 0 && result_bytes) {
 		offset = area_get(session->area, result_bytes);
@@ -163,11 +163,9 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 		area_put(session->area, offset, result_bytes);
 		return r;
 	}
-	if (flow->device->live) {
-		flow->charged_bytes += f->live_bytes;
-		session->env.user->memory_bytes += f->live_bytes;
-		session->env.user->n_functions++;
-	}
+	flow->charged_bytes += f->live_bytes;
+	session->env.user->memory_bytes += f->live_bytes;
+	session->env.user->n_functions++;
 	if (f->ring && f->ring((*ret)->memory))
 		(void)ring_join(f->ring((*ret)->memory), session->rings);
 	if (result_bytes)

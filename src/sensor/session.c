@@ -85,8 +85,7 @@ void session_flow_free(struct session *session, struct session_flow *flow)
 	session->flows[flow->index]->index = flow->index;
 	session->env.user->n_flows--;
 	session->env.user->memory_bytes -= flow->charged_bytes;
-	if (device->live && flow->device_flow.plan)
-		session->env.user->n_functions -= n_functions;
+	session->env.user->n_functions -= n_functions;
 	free(flow);
 	device->n_flows--;
 	session_device_release(session, device);

@@ -8,10 +8,13 @@
 
 #define USERS_SESSIONS_MAX 256
 #define USERS_FLOWS_MAX 4096
+/* Each is looked at whenever results are published, on behalf of everybody. */
+#define USERS_FUNCTIONS_MAX 16384
 #define USERS_MEMORY_MAX_BYTES (1ull << 30)
 
 struct users {
 	struct config_quota quota;
+	unsigned int functions_max;
 	struct user *users; /* with connections */
 };
 
@@ -21,6 +24,7 @@ int users_new(struct users **ret, const struct config_quota *quota)
 
 	if (!users)
 		return -ENOMEM;
+	users->functions_max = quota ? USERS_FUNCTIONS_MAX : UINT32_MAX;
 	if (quota) {
 		users->quota = *quota;
 		if (!quota->sessions)
@@ -58,6 +62,7 @@ int users_enter(struct users *users, uid_t uid, struct user **ret)
 			.users = users,
 			.uid = uid,
 			.flows_max = users->quota.flows,
+			.functions_max = users->functions_max,
 			.memory_max_bytes = users->quota.memory_bytes };
 		users->users = user;
 	}

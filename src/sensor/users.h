@@ -11,14 +11,11 @@
 
 struct users;
 
-/* Each is looked at whenever results are published, on behalf of everybody. */
-#define USERS_FUNCTIONS_MAX 16384u
-
 /**
  * struct user - one user's programs together
  * @n_sessions:   connections
  * @n_flows:      their flows, at most @flows_max
- * @n_functions:  of these flows, at most USERS_FUNCTIONS_MAX
+ * @n_functions:  of these flows, at most @functions_max
  * @memory_bytes: of their packet rings and output queues, at most @memory_max_bytes
  */
 struct user {
@@ -29,6 +26,7 @@ struct user {
 	unsigned int n_flows;
 	unsigned int flows_max;
 	unsigned int n_functions;
+	unsigned int functions_max;
 	uint64_t memory_bytes;
 	uint64_t memory_max_bytes;
 };
