@@ -90,6 +90,7 @@ static void crowd_client(int n_flows, char *argv[], int ready_fd, int go_fd, int
 	crowd_connect(fds, fids, n_flows, argv, &outcome.connect_ms);
 	if (write(ready_fd, &c, 1) != 1)
 		_exit(1);
+	close(ready_fd); /* so that one who never writes is missed */
 	while (read(go_fd, &c, 1) > 0)
 		;
 	for (int i = 0; i < n_flows; i++)

@@ -15,7 +15,6 @@ pipelines=(
 	'BPF_FILTER("udp or (vlan and udp)") | BYTE_COUNTER'
 	'SAMPLE(7, PERIODIC) | PKT_COUNTER'
 	'STR_SEARCH("www||HTTP") | PKT_COUNTER'
-	'REGEXP("HTTP.*OK") | PKT_COUNTER'
 	'CUT(60) | STR_SEARCH("page") | PKT_COUNTER'
 	'HASHSAMP(100, 50) | PKT_COUNTER'
 	'HASH(0)'
@@ -25,6 +24,8 @@ pipelines=(
 	'TOP(5, TOPX_IP, TOPX_IP_SRCIP, SORT_BY_BYTES)'
 	'TOP(3, TOPX_TCP, TOPX_TCP_DSTPORT)'
 )
+# Its searches have a limit of time on live devices: what is given up is lost, and that is told.
+[ -n "${ASAN_OPTIONS-}${TSAN_OPTIONS-}" ] || pipelines+=('REGEXP("HTTP.*OK") | PKT_COUNTER')
 arguments=()
 for pipeline in "${pipelines[@]}"; do
 	if "$MAPI" run -q -r "$OWN/ten.pcap" "$pipeline" > out 2>&1; then
@@ -87,7 +88,7 @@ compare() {
 		fail "$1 workers: the recording (<) and that of tcpdump (>)"
 		head -20 difference
 	fi
-	equal "$1 workers: lost" "$(grep -o '"lost[a-z_]*":[0-9]*' live.json | grep -v ':0$' | head -3)" ""
+	equal "$1 workers: results with losses" "$(grep -o '"loss":{[^}]*}' live.json | grep -c ':[1-9]')" 0
 }
 
 peer_start
