@@ -24,8 +24,7 @@ pipelines=(
 	'TOP(5, TOPX_IP, TOPX_IP_SRCIP, SORT_BY_BYTES)'
 	'TOP(3, TOPX_TCP, TOPX_TCP_DSTPORT)'
 )
-# Its searches have a limit of time on live devices: what is given up is lost, and that is told.
-[ -n "${ASAN_OPTIONS-}${TSAN_OPTIONS-}" ] || pipelines+=('REGEXP("HTTP.*OK") | PKT_COUNTER')
+# Not REGEXP: on live devices its searches have a limit of time, and what is given up is told as lost.
 arguments=()
 for pipeline in "${pipelines[@]}"; do
 	if "$MAPI" run -q -r "$OWN/ten.pcap" "$pipeline" > out 2>&1; then
@@ -88,7 +87,7 @@ compare() {
 		fail "$1 workers: the recording (<) and that of tcpdump (>)"
 		head -20 difference
 	fi
-	equal "$1 workers: results with losses" "$(grep -o '"loss":{[^}]*}' live.json | grep -c ':[1-9]')" 0
+	equal "$1 workers: results with losses" "$(grep -o '"loss":{[^}]*}' live.json | grep -cE '"(nic|ring|queue)":[1-9]')" 0
 }
 
 peer_start
