@@ -3,6 +3,7 @@
 #include "arguments.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -99,6 +100,23 @@ int arguments_seconds(const char *name, const char *text, uint64_t *ret_ms)
 	}
 	*ret_ms = value < 0.001 ? 1 : (uint64_t)(value * 1000 + 0.5);
 	return 0;
+}
+
+int arguments_only_json(int argc, char **argv, const char *verb, bool *ret_json)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int option;
+
+	*ret_json = false;
+	while ((option = getopt_long(argc, argv, "", options, NULL)) == 'j')
+		*ret_json = true;
+	if (option == -1 && optind == argc)
+		return 0;
+	fprintf(stderr, "mapi: \"mapi help %s\" shows how it is used\n", verb);
+	return -EINVAL;
 }
 
 int arguments_precision(const char *text, enum arguments_precision *ret)

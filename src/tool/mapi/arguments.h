@@ -4,6 +4,7 @@
 #define MAPI_TOOL_ARGUMENTS_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The words with spaces between; the caller frees. NULL: out of memory. */
@@ -19,6 +20,10 @@ int arguments_number(
 
 /* Seconds, a fraction is allowed, from a millisecond to a year. Return: 0, -EINVAL (printed). */
 int arguments_seconds(const char *name, const char *text, uint64_t *ret_ms);
+
+/* The command line of a verb that has no option but --json, and no words. @verb: its name, for the
+ * hint. Return: 0, -EINVAL (printed). */
+int arguments_only_json(int argc, char **argv, const char *verb, bool *ret_json);
 
 enum arguments_precision {
 	ARGUMENTS_PRECISION_AUTO,

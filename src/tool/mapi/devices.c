@@ -3,11 +3,11 @@
 #include "verbs.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "arguments.h"
 #include "host.h"
 #include "json.h"
 #include "mapi.h"
@@ -195,23 +195,10 @@ static int devices_list(bool json)
 
 static int devices_run(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool json = false;
-	int option;
+	bool json;
 
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option != 'j')
-			break;
-		json = true;
-	}
-	if (option != -1 || optind < argc) {
-		fputs("mapi: \"mapi help devices\" shows how it is used\n", stderr);
-		return EXIT_USAGE;
-	}
-	return devices_list(json);
+	return arguments_only_json(argc, argv, "devices", &json) < 0 ? EXIT_USAGE
+								     : devices_list(json);
 }
 
 const struct verb verb_devices = {

@@ -2,7 +2,6 @@
 /* mapi flows: who captures what on this machine. */
 #include "verbs.h"
 
-#include <getopt.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <time.h>
@@ -10,6 +9,7 @@
 #include "mapi.h"
 #include "mapi/errors.h"
 
+#include "arguments.h"
 #include "json.h"
 #include "session.h"
 #include "text.h"
@@ -117,23 +117,9 @@ static int flows_list(bool json)
 
 static int flows_run(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool json = false;
-	int option;
+	bool json;
 
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option != 'j')
-			break;
-		json = true;
-	}
-	if (option != -1 || optind < argc) {
-		fputs("mapi: \"mapi help flows\" shows how it is used\n", stderr);
-		return EXIT_USAGE;
-	}
-	return flows_list(json);
+	return arguments_only_json(argc, argv, "flows", &json) < 0 ? EXIT_USAGE : flows_list(json);
 }
 
 const struct verb verb_flows = {
