@@ -11,7 +11,6 @@
  * each further period that has gone by is a sample of 0, what the reset source would have shown.
  * The last, unfinished period gives no sample.
  */
-#include <ctype.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -19,6 +18,7 @@
 #include "mapi/stats.h"
 #include "std.h"
 #include "std_private.h"
+#include "time_text_private.h"
 
 _Static_assert(sizeof(stats_t) == 64, "public layout");
 _Static_assert(offsetof(stats_t, sum) == 16, "public layout");
@@ -44,34 +44,6 @@ struct std_stats_state {
 	uint64_t begin_ns; /* of the current period */
 };
 
-/* A number with a unit, and nothing else. Return: nanoseconds, 0 if it is none, 0 or too large. */
-static uint64_t std_stats_parse_period(const char *text)
-{
-	static const struct {
-		const char *name;
-		uint64_t ns;
-	} units[] = {
-		{ "us", 1000u },
-		{ "ms", 1000000u },
-		{ "s", 1000000000u },
-		{ "m", 60000000000u },
-	};
-	uint64_t number = 0, ns;
-
-	if (!isdigit((unsigned char)*text))
-		return 0;
-	for (; isdigit((unsigned char)*text); text++) {
-		if (__builtin_mul_overflow(number, 10u, &number) ||
-			__builtin_add_overflow(number, (uint64_t)(*text - '0'), &number))
-			return 0;
-	}
-	for (size_t u = 0; u < ARRAY_SIZE(units); u++) {
-		if (strcmp(text, units[u].name) == 0)
-			return __builtin_mul_overflow(number, units[u].ns, &ns) ? 0 : ns;
-	}
-	return 0;
-}
-
 static int std_stats_open(const struct function_open *open, struct error *err)
 {
 	struct std_stats_instance *instance = open->instance;
@@ -86,11 +58,11 @@ static int std_stats_open(const struct function_open *open, struct error *err)
 		return 0;
 	}
 	instance->mode = STD_STATS_MODE_PERIOD;
-	instance->period_ns = std_stats_parse_period(interval);
+	instance->period_ns = std_time_text_period_ns(interval);
 	if (!instance->period_ns)
 		return error_set(err, MFUNCT_INVALID_ARGUMENT_3,
 			"STATS: '%.40s' is no interval; use \"0\" (each packet), \"1\" (each but "
-			"the first) or a period with its unit, us, ms, s or m: \"500ms\"",
+			"the first) or " STD_TIME_TEXT_HELP,
 			interval);
 	return 0;
 }
