@@ -28,7 +28,7 @@
 
 #define FUNCTION_ABI 1u
 #define FUNCTION_ARGS_MAX 8
-#define FUNCTION_REFS_MAX 4
+#define FUNCTION_REFS_MAX 32 /* of one instance */
 
 struct ring; /* wire/ring.h */
 struct filter_program; /* filter/filter.h */
@@ -57,6 +57,7 @@ struct function_value {
  * @device:   name of the device, for output files
  * @lossless: the device waits for its readers (a file): a full ring must wait, not drop
  * @seed:     of this instance, for anything random (semantics T3)
+ * @refs:     n_refs functions that the instance refers to, in argument order
  */
 struct function_open {
 	const struct function_value *args;
@@ -65,12 +66,15 @@ struct function_open {
 	const char *device;
 	bool lossless;
 	uint64_t seed;
+	const struct function *const *refs;
+	unsigned int n_refs;
 };
 
 /**
  * struct function_ref - the value of another function, packet by packet (semantics O2)
  * @value: value[i] is what this function sees at packet i of the batch: it includes packet i itself
- *         iff the source stands earlier in (fd, fid) order
+ *         iff the source stands earlier in (fd, fid) order. NULL for a source that is not
+ *         MAPI_FUNCTION_REFERABLE: see function_read_ref()
  */
 struct function_ref {
 	const uint64_t *value;
@@ -84,7 +88,7 @@ struct function_ref {
  * @column:   NULL, or the value must be written for every packet i of the range, selected or not:
  *            column[i] = the value after packet i
  * @refs:     the functions that this one refers to, in argument order
- * @reset_ref: function_reset_ref()
+ * @reset_ref, @read_ref: function_reset_ref(), function_read_ref()
  * @error:    set it (error_set) when the function cannot go on, e.g. a full disk: the flow ends
  */
 struct function_call {
@@ -93,9 +97,10 @@ struct function_call {
 	unsigned int n;
 	const struct decode_columns *decode;
 	uint64_t *column;
-	struct function_ref refs[FUNCTION_REFS_MAX];
+	const struct function_ref *refs;
 	struct error *error;
 	void (*reset_ref)(const struct function_call *call, unsigned int ref);
+	void (*read_ref)(const struct function_call *call, unsigned int ref, void *ret_result);
 	void *plan; /* of the plan */
 };
 
@@ -107,7 +112,8 @@ struct function_call {
  * @wants_decode: process() reads call->decode
  * @follows_time: periods follow the domain's watermark: process() is called for every batch, also
  * when nothing is selected (semantics T1)
- * @resets_refs:  process() may call reset_ref(): the function and its sources run packet by packet
+ * @resets_refs:  the function and its sources run packet by packet: process() may reset a source,
+ *                and what it reads of one is as of the packet
  * @live_bytes:   memory that an instance on a live device takes beside its state; it is charged to
  *                the user
  * @order_of, @resets_refs_of: the same for one open instance, where it is less demanding than the
@@ -189,6 +195,14 @@ struct function {
 static inline void function_reset_ref(const struct function_call *call, unsigned int ref)
 {
 	call->reset_ref(call, ref);
+}
+
+/* The result of source number @ref, in process() or finish(): as of the packet, in (fd, fid) order,
+ * if the function resets_refs, else after all packets so far. @ret_result: its result_bytes. */
+static inline void function_read_ref(
+	const struct function_call *call, unsigned int ref, void *ret_result)
+{
+	call->read_ref(call, ref, ret_result);
 }
 
 /**

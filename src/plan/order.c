@@ -233,7 +233,7 @@ static void order_mark_late(struct plan *plan, const uint32_t *flow_first)
 
 		if (node->kind == PLAN_NODE_PROCESS &&
 			(plan_instance_order(instance) != FUNCTION_FREE || instance->n_refs ||
-				node->has_column))
+				instance->referred))
 			node->late = true;
 		for (unsigned int i = 0; i < instance->n_refs; i++) {
 			uint32_t source = instance->refs[i]->node;

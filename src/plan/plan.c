@@ -50,6 +50,7 @@ static void plan_instance_free(struct plan_instance *instance)
 	plan_program_free(instance->programs);
 	free(instance->memory);
 	free(instance->state);
+	free(instance->refs);
 	free(instance);
 }
 DEFINE_CLEANUP(struct plan_instance *, plan_instance_free);
@@ -160,6 +161,7 @@ int plan_flow_apply(struct plan_flow *flow, const struct function *function,
 {
 	_cleanup_(plan_instance_freep) struct plan_instance *instance =
 		calloc(1, sizeof(*instance));
+	const struct function *functions[FUNCTION_REFS_MAX];
 	struct plan_instance **instances;
 	struct function_open open;
 	int r;
@@ -177,17 +179,22 @@ int plan_flow_apply(struct plan_flow *flow, const struct function *function,
 	instance->memory = calloc(1, MAX(function->instance_bytes, (size_t)1));
 	/* States are copied into result structs, which may hold long doubles. */
 	instance->state = aligned_alloc(64, (MAX(function->state_bytes, (size_t)1) + 63) / 64 * 64);
-	if (!instance->memory || !instance->state)
+	instance->refs = calloc(MAX(n_refs, 1u), sizeof(struct plan_instance *));
+	if (!instance->memory || !instance->state || !instance->refs)
 		return -ENOMEM;
 	instance->n_refs = n_refs;
-	for (unsigned int i = 0; i < n_refs; i++)
+	for (unsigned int i = 0; i < n_refs; i++) {
 		instance->refs[i] = refs[i];
+		functions[i] = refs[i]->function;
+	}
 	open = (struct function_open){ .args = args,
 		.n_args = function->desc.n_args,
 		.instance = instance->memory,
 		.device = device->name,
 		.lossless = device->lossless,
-		.seed = device->seed ^ ((uint64_t)flow->id << 32 | instance->fid) };
+		.seed = device->seed ^ ((uint64_t)flow->id << 32 | instance->fid),
+		.refs = functions,
+		.n_refs = n_refs };
 	r = function->open ? function->open(&open, err) : 0;
 	if (r < 0)
 		return r;
@@ -304,7 +311,8 @@ static int plan_add_flow(struct plan *plan, unsigned int flow_index)
 			.flow = flow_index,
 			.domain = domain,
 			.in = selection,
-			.has_column = instance->referred };
+			.has_column =
+				instance->referred && (f->desc.flags & MAPI_FUNCTION_REFERABLE) };
 		if (plan_node_filters(node))
 			selection = plan->n_selections++;
 		node->out = selection;

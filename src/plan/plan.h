@@ -68,7 +68,7 @@ struct plan_instance {
 	struct plan_flow *flow;
 	unsigned int fid;
 	unsigned int n_refs;
-	struct plan_instance *refs[FUNCTION_REFS_MAX];
+	struct plan_instance **refs;
 	void *memory;
 	void *state;
 	bool referred;
@@ -130,7 +130,7 @@ struct plan_device {
  * @flow:     not in a plan yet
  * @function: the descriptor
  * @args:     function->desc.n_args checked values
- * @refs:     @n_refs instances that FUNCTION arguments name, in argument order
+ * @refs:     @n_refs instances, at most FUNCTION_REFS_MAX, that arguments name, in their order
  * @device:   of the flow
  * @ret:      the new instance, owned by the flow
  * @err:      the function's own code, or 1025 for a filter expression

@@ -53,7 +53,20 @@ static void run_reset_ref(const struct function_call *call, unsigned int ref)
 {
 	struct run_node *node = call->plan;
 
-	node->sources[ref]->reset = true;
+	node->sources[ref].node->reset = true;
+}
+
+/* Sources are late, so their committed state is what they have counted. */
+static void run_read_ref(const struct function_call *call, unsigned int ref, void *ret_result)
+{
+	const struct run_node *node = call->plan;
+	const struct plan_instance *source = node->sources[ref].instance;
+	const struct function *f = source->function;
+
+	if (f->read)
+		f->read(source->memory, source->state, ret_result);
+	else
+		memcpy(ret_result, source->state, f->desc.result_bytes);
 }
 
 /* The reset that a member of the group asked for takes effect between packet i and i + 1. */
@@ -61,10 +74,13 @@ static void run_apply_reset(struct run_node *node, unsigned int i)
 {
 	const struct plan_instance *instance = node->node->instance;
 	struct packet_mask nothing = { .word = { 0 } };
-	uint64_t after = node->columns->after[i];
+	uint64_t after;
 
 	node->reset = false;
 	run_init_state(instance, instance->state);
+	if (!node->columns)
+		return;
+	after = node->columns->after[i];
 	node->call.first = i;
 	node->call.n = 1;
 	instance->function->process(&node->call, instance->memory, instance->state, &nothing);
@@ -82,9 +98,11 @@ static void run_link_refs(struct plan_run *run, struct run_node *node)
 		bool earlier = source->flow->id < instance->flow->id ||
 			(source->flow == instance->flow && source->fid < instance->fid);
 
-		node->sources[i] = run_find(run, source);
-		columns = node->sources[i]->columns;
-		node->call.refs[i].value = earlier ? columns->after : columns->before;
+		node->sources[i] =
+			(struct run_source){ .instance = source, .node = run_find(run, source) };
+		columns = node->sources[i].node->columns;
+		if (columns)
+			node->refs[i].value = earlier ? columns->after : columns->before;
 	}
 }
 
@@ -117,8 +135,16 @@ static int run_init_node(struct plan_run *run, unsigned int n)
 	struct run_node *rn = &run->nodes[n];
 
 	*rn = (struct run_node){ .node = node };
+	if (node->instance->n_refs) {
+		rn->sources = calloc(node->instance->n_refs, sizeof(rn->sources[0]));
+		rn->refs = calloc(node->instance->n_refs, sizeof(rn->refs[0]));
+		if (!rn->sources || !rn->refs)
+			return -ENOMEM;
+	}
 	rn->call = (struct function_call){ .error = &node->instance->error,
+		.refs = rn->refs,
 		.reset_ref = run_reset_ref,
+		.read_ref = run_read_ref,
 		.plan = rn,
 		.decode = f->wants_decode ? run->domains[node->domain].decode : NULL };
 	if (node->has_column) {
@@ -206,6 +232,8 @@ struct plan_run *plan_run_free(struct plan_run *run)
 	for (unsigned int n = 0; run->nodes && n < run->plan->n_nodes; n++) {
 		free(run->nodes[n].columns);
 		free(run->nodes[n].delta);
+		free(run->nodes[n].sources);
+		free(run->nodes[n].refs);
 	}
 	free(run->domains);
 	free(run->nodes);

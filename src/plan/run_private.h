@@ -12,11 +12,20 @@ struct run_columns {
 	uint64_t before[PACKET_BATCH_MAX + 1];
 };
 
+struct run_node;
+
+/* @node: where it runs in this plan */
+struct run_source {
+	const struct plan_instance *instance;
+	struct run_node *node;
+};
+
 struct run_node {
 	const struct plan_node *node;
 	struct function_call call;
 	struct run_columns *columns; /* NULL: nobody refers to it */
-	struct run_node *sources[FUNCTION_REFS_MAX];
+	struct run_source *sources; /* one for each reference */
+	struct function_ref *refs; /* call.refs */
 	void *delta; /* early state, NULL if none */
 	bool dirty; /* the delta holds something */
 	bool reset; /* a group asked for a reset after the current packet */

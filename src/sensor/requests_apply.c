@@ -7,48 +7,109 @@
  * is tried again from the beginning until the compiler knows.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "apply.h"
 #include "mapi/errors.h"
 #include "requests_private.h"
 
+/* What the arguments of one function refer to. */
+struct request_refs {
+	struct plan_instance *instances[FUNCTION_REFS_MAX];
+	unsigned int n;
+};
+
+/* @source: a flow of the session, NULL: there is none. */
+static int request_add_ref(struct request_refs *refs, const struct session_flow *flow,
+	const struct session_flow *source, long long fid, const struct mapi_function_desc *desc,
+	const struct mapi_arg *arg, struct error *err)
+{
+	struct plan_instance *instance = source && fid > 0 && fid <= UINT32_MAX
+		? request_instance(source, (uint32_t)fid)
+		: NULL;
+	const struct mapi_function_desc *of;
+
+	if (!instance || source->device != flow->device)
+		return error_set(err, arg->error_code,
+			"%s: there is no function %lld in that flow on the same device", desc->name,
+			fid);
+	of = &instance->function->desc;
+	if (arg->type == MAPI_ARG_FUNCTION && !(of->flags & MAPI_FUNCTION_REFERABLE))
+		return error_set(err, arg->error_code,
+			"%s: %s has no value that others can refer to", desc->name, of->name);
+	if (!of->n_fields || (of->flags & MAPI_FUNCTION_BLOCKING))
+		return error_set(err, arg->error_code,
+			"%s: %s has no result that others can refer to", desc->name, of->name);
+	if (refs->n == FUNCTION_REFS_MAX)
+		return error_set(err, arg->error_code, "%s: more than %d references", desc->name,
+			FUNCTION_REFS_MAX);
+	refs->instances[refs->n++] = instance;
+	return 0;
+}
+
+static struct session_flow *request_flow_numbered(const struct session *session, long long id)
+{
+	return id > 0 && id <= UINT32_MAX ? request_flow(session, (uint32_t)id) : NULL;
+}
+
+/* Return: false if there is no number at *text; it moves behind the number. */
+static bool request_get_number(const char **text, long long *ret)
+{
+	char *end;
+
+	*text += strspn(*text, " ");
+	if (**text < '0' || **text > '9')
+		return false;
+	*ret = strtoll(*text, &end, 10);
+	*text = end + strspn(end, " ");
+	return true;
+}
+
+/* "fid@fd,fid@fd" */
+static int request_add_list(struct request_refs *refs, const struct session *session,
+	const struct session_flow *flow, const struct mapi_function_desc *desc,
+	const struct mapi_arg *arg, const char *text, struct error *err)
+{
+	const char *at = text;
+	int r = 0;
+
+	do {
+		long long fid, fd;
+
+		if (!request_get_number(&at, &fid) || *at++ != '@' ||
+			!request_get_number(&at, &fd) || (*at && *at != ','))
+			return error_set(err, arg->error_code,
+				"%s: '%.80s' is no list of functions: write FUNCTION@FLOW, "
+				"separated by commas",
+				desc->name, text);
+		r = request_add_ref(
+			refs, flow, request_flow_numbered(session, fd), fid, desc, arg, err);
+	} while (r == 0 && *at++);
+	return r;
+}
+
 /* The (flow, function) pairs among the arguments become instances. */
-static int request_refs(const struct session *session, const struct session_flow *flow,
-	const struct mapi_function_desc *desc, const struct apply_values *values,
-	struct plan_instance **ret_refs, unsigned int *ret_n_refs, struct error *err)
+static int request_find_refs(struct request_refs *refs, const struct session *session,
+	const struct session_flow *flow, const struct mapi_function_desc *desc,
+	const struct apply_values *values, struct error *err)
 {
 	const struct session_flow *source = NULL;
-	unsigned int n = 0;
+	int r = 0;
 
-	for (unsigned int i = 0; i < desc->n_args; i++) {
-		long long number = values->values[i].number;
-		struct plan_instance *instance;
+	refs->n = 0;
+	for (unsigned int i = 0; i < desc->n_args && r == 0; i++) {
+		const struct mapi_arg *arg = &desc->args[i];
+		const struct function_value *value = &values->values[i];
 
-		if (desc->args[i].type == MAPI_ARG_FLOW)
-			source = number > 0 && number <= UINT32_MAX
-				? request_flow(session, (uint32_t)number)
-				: NULL;
-		if (desc->args[i].type != MAPI_ARG_FUNCTION)
-			continue;
-		instance = source && number > 0 && number <= UINT32_MAX
-			? request_instance(source, (uint32_t)number)
-			: NULL;
-		if (!instance || source->device != flow->device)
-			return error_set(err, desc->args[i].error_code,
-				"%s: there is no function %lld in that flow on the same device",
-				desc->name, number);
-		if (!(instance->function->desc.flags & MAPI_FUNCTION_REFERABLE))
-			return error_set(err, desc->args[i].error_code,
-				"%s: %s has no value that others can refer to", desc->name,
-				instance->function->desc.name);
-		if (n == FUNCTION_REFS_MAX)
-			return error_set(err, desc->args[i].error_code, "%s: too many references",
-				desc->name);
-		ret_refs[n++] = instance;
+		if (arg->type == MAPI_ARG_FLOW)
+			source = request_flow_numbered(session, value->number);
+		else if (arg->type == MAPI_ARG_FUNCTION)
+			r = request_add_ref(refs, flow, source, value->number, desc, arg, err);
+		else if (arg->type == MAPI_ARG_REFS)
+			r = request_add_list(refs, session, flow, desc, arg, value->text, err);
 	}
-	*ret_n_refs = n;
-	return 0;
+	return r;
 }
 
 /* How much of the result area an instance needs; 0: nothing. */
@@ -135,11 +196,10 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 	struct plan_instance **ret, struct error *err)
 {
 	struct plan_device device = device_describe(flow->device->device);
-	struct plan_instance *refs[FUNCTION_REFS_MAX];
+	struct request_refs refs;
 	struct apply_values values;
 	size_t result_bytes = request_result_bytes(&f->desc);
 	uint64_t offset = AREA_NONE;
-	unsigned int n_refs = 0;
 	int r = apply_check(&values, &f->desc, apply, fds, err);
 
 	device.compiler =
@@ -155,10 +215,10 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 				f->desc.name, SESSION_AREA_BYTES >> 20);
 	}
 	if (r == 0)
-		r = request_refs(session, flow, &f->desc, &values, refs, &n_refs, err);
+		r = request_find_refs(&refs, session, flow, &f->desc, &values, err);
 	if (r == 0)
-		r = plan_flow_apply(
-			flow->device_flow.plan, f, values.values, refs, n_refs, &device, ret, err);
+		r = plan_flow_apply(flow->device_flow.plan, f, values.values, refs.instances,
+			refs.n, &device, ret, err);
 	if (r != 0) {
 		area_put(session->area, offset, result_bytes);
 		return r;

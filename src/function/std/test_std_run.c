@@ -163,7 +163,7 @@ void test_process(struct test_run *run, const struct test_traffic *t, unsigned i
 		.n = n,
 		.decode = run->function->wants_decode ? &t->decode[b] : NULL,
 		.column = with_column ? run->column[b] : NULL,
-		.refs = { { .value = t->source[b] } },
+		.refs = (const struct function_ref[]){ { .value = t->source[b] } },
 		.error = &run->error,
 		.reset_ref = test_reset_ref,
 		.plan = run,
