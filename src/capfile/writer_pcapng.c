@@ -46,21 +46,21 @@ static size_t writer_pad(size_t n_bytes)
 
 /* A text option as parts: header, text, padding. Return: how many parts were filled, 0 or 3. */
 static unsigned int writer_text(
-	struct writer_part *parts, struct writer_option *head, uint16_t code, const char *text)
+	struct output_part *parts, struct writer_option *head, uint16_t code, const char *text)
 {
 	size_t n_bytes = text ? MIN(strlen(text), PCAPNG_OPTION_MAX_BYTES) : 0;
 
 	if (n_bytes == 0)
 		return 0;
 	*head = (struct writer_option){ .code = code, .n_bytes = (uint16_t)n_bytes };
-	parts[0] = (struct writer_part){ .bytes = head, .n_bytes = sizeof(*head) };
-	parts[1] = (struct writer_part){ .bytes = text, .n_bytes = n_bytes };
-	parts[2] = (struct writer_part){ .bytes = writer_padding, .n_bytes = writer_pad(n_bytes) };
+	parts[0] = (struct output_part){ .bytes = head, .n_bytes = sizeof(*head) };
+	parts[1] = (struct output_part){ .bytes = text, .n_bytes = n_bytes };
+	parts[2] = (struct output_part){ .bytes = writer_padding, .n_bytes = writer_pad(n_bytes) };
 	return 3;
 }
 
 /* End of options and of the block. @length: of the block, filled here for its head and its tail. */
-static int writer_block(struct capfile_writer *writer, struct writer_part *parts,
+static int writer_block(struct capfile_writer *writer, struct output_part *parts,
 	unsigned int n_parts, bool options, bool is_packet, uint32_t *length, struct error *err)
 {
 	struct {
@@ -73,9 +73,9 @@ static int writer_block(struct capfile_writer *writer, struct writer_part *parts
 		n_bytes += parts[i].n_bytes;
 	*length = tail.length = (uint32_t)n_bytes;
 	parts[n_parts] = options
-		? (struct writer_part){ .bytes = &tail, .n_bytes = sizeof(tail) }
-		: (struct writer_part){ .bytes = &tail.length, .n_bytes = sizeof(tail.length) };
-	return writer_put(writer, parts, n_parts + 1, is_packet, err);
+		? (struct output_part){ .bytes = &tail, .n_bytes = sizeof(tail) }
+		: (struct output_part){ .bytes = &tail.length, .n_bytes = sizeof(tail.length) };
+	return output_put(writer->output, parts, n_parts + 1, is_packet, err);
 }
 
 int writer_pcapng_begin(struct capfile_writer *writer, struct error *err)
@@ -92,7 +92,7 @@ int writer_pcapng_begin(struct capfile_writer *writer, struct error *err)
 		.version_major = 1,
 		.section_bytes = { UINT32_MAX, UINT32_MAX } }; /* not known */
 	struct writer_option options[2];
-	struct writer_part parts[WRITER_PARTS_MAX] = { { .bytes = &head,
+	struct output_part parts[OUTPUT_PARTS_MAX] = { { .bytes = &head,
 		.n_bytes = sizeof(head) } };
 	unsigned int n = 1;
 
@@ -117,7 +117,7 @@ static int writer_interface_add(
 		.snaplen_bytes = writer->snaplen_bytes,
 		.tsresol = { .code = PCAPNG_IF_TSRESOL, .n_bytes = 1 },
 		.tsresol_value = { 9 } };
-	struct writer_part parts[WRITER_PARTS_MAX] = { { .bytes = &head,
+	struct output_part parts[OUTPUT_PARTS_MAX] = { { .bytes = &head,
 		.n_bytes = sizeof(head) } };
 	struct writer_interface *grown;
 	struct writer_option option;
@@ -129,10 +129,11 @@ static int writer_interface_add(
 			linktype > UINT16_MAX
 				? "%s: pcapng cannot hold link type %u"
 				: "%s: more than 65536 interfaces, the next of link type %u",
-			writer->path, linktype);
+			output_path(writer->output), linktype);
 	grown = reallocarray(writer->interfaces, writer->n_interfaces + 1, sizeof(*grown));
 	if (!grown)
-		return error_set(err, MAPI_OUT_OF_MEMORY, "%s: out of memory", writer->path);
+		return error_set(
+			err, MAPI_OUT_OF_MEMORY, "%s: out of memory", output_path(writer->output));
 	writer->interfaces = grown;
 	(void)snprintf(name, sizeof(name), "%s%s%u", writer->device ? writer->device : "if",
 		writer->device ? ":" : "", ifindex);
@@ -185,7 +186,7 @@ int writer_pcapng_packet(
 		.ts_low = (uint32_t)packet->ts_ns,
 		.cap_bytes = packet->cap_bytes,
 		.wire_bytes = packet->wire_bytes };
-	struct writer_part parts[WRITER_PARTS_MAX] = { { .bytes = &head, .n_bytes = sizeof(head) },
+	struct output_part parts[OUTPUT_PARTS_MAX] = { { .bytes = &head, .n_bytes = sizeof(head) },
 		{ .bytes = packet->data, .n_bytes = packet->cap_bytes },
 		{ .bytes = writer_padding, .n_bytes = writer_pad(packet->cap_bytes) } };
 	struct writer_option option;
@@ -199,7 +200,7 @@ int writer_pcapng_packet(
 	n += writer_text(parts + n, &option, PCAPNG_COMMENT, packet->comment);
 	if (packet->lost_pkts) {
 		memcpy(lost.value, &packet->lost_pkts, sizeof(lost.value));
-		parts[n++] = (struct writer_part){ .bytes = &lost, .n_bytes = sizeof(lost) };
+		parts[n++] = (struct output_part){ .bytes = &lost, .n_bytes = sizeof(lost) };
 	}
 	r = writer_block(writer, parts, n, n > 3, true, &head.length, err);
 	if (r < 0)
@@ -227,14 +228,14 @@ static int writer_statistics(struct capfile_writer *writer, uint32_t interface, 
 		.ts_low = (uint32_t)ts_ns,
 		.received = { .head = { .code = PCAPNG_ISB_IFRECV, .n_bytes = 8 } } };
 	struct writer_option_u64 dropped = { .head = { .code = PCAPNG_ISB_IFDROP, .n_bytes = 8 } };
-	struct writer_part parts[WRITER_PARTS_MAX] = { { .bytes = &head,
+	struct output_part parts[OUTPUT_PARTS_MAX] = { { .bytes = &head,
 		.n_bytes = sizeof(head) } };
 	unsigned int n = 1;
 
 	memcpy(head.received.value, &received_pkts, sizeof(received_pkts));
 	if (dropped_pkts) {
 		memcpy(dropped.value, dropped_pkts, sizeof(*dropped_pkts));
-		parts[n++] = (struct writer_part){ .bytes = &dropped, .n_bytes = sizeof(dropped) };
+		parts[n++] = (struct output_part){ .bytes = &dropped, .n_bytes = sizeof(dropped) };
 	}
 	return writer_block(writer, parts, n, true, false, &head.length, err);
 }

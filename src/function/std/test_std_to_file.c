@@ -341,20 +341,20 @@ static void test_a_full_disk_ends_the_flow(void **state)
 
 /* ---- the queue, a small one ---- */
 
-static struct std_file_queue *test_queue(int fd, enum capfile_format format)
+static struct std_queue *test_queue(int fd, enum capfile_format format)
 {
 	struct capfile_writer_args args = {
 		.fd = fd, .path = "out", .format = format, .keep_ifindex = true
 	};
 	struct capfile_writer *writer = NULL;
-	struct std_file_queue *queue = NULL;
+	struct std_queue *queue = NULL;
 
 	assert_int_equal(0, capfile_writer_new(&writer, &args, NULL));
 	assert_int_equal(0, std_file_queue_new(&queue, writer, "out", TEST_SMALL_QUEUE_BYTES));
 	return queue;
 }
 
-static bool test_put(struct std_file_queue *queue, uint32_t no, uint32_t cap_bytes)
+static bool test_put(struct std_queue *queue, uint32_t no, uint32_t cap_bytes)
 {
 	const struct capfile_packet packet = { .data = test_bytes,
 		.cap_bytes = cap_bytes,
@@ -371,7 +371,7 @@ static void test_the_queue_keeps_order_and_contents(void **state)
 {
 	enum { PKTS = 20000 };
 	uint32_t *taken = calloc(PKTS, sizeof(*taken)), *got = calloc(PKTS, sizeof(*got));
-	struct std_file_queue *queue;
+	struct std_queue *queue;
 	struct test_reader file;
 	unsigned int n_taken = 0;
 	int in, out;
@@ -390,10 +390,10 @@ static void test_the_queue_keeps_order_and_contents(void **state)
 		else
 			(void)sched_yield();
 		if (no % 50 == 0)
-			std_file_queue_publish(queue);
+			std_queue_publish(queue);
 	}
-	assert_int_equal(std_file_queue_lost_pkts(queue), PKTS - n_taken);
-	assert_int_equal(0, std_file_queue_close(queue, NULL));
+	assert_int_equal(std_queue_lost(queue), PKTS - n_taken);
+	assert_int_equal(0, std_queue_close(queue, NULL));
 	test_reader_join(&file);
 	assert_int_equal(test_pcap_pkts(&file, got), n_taken);
 	assert_memory_equal(taken, got, n_taken * sizeof(taken[0]));
@@ -407,7 +407,7 @@ static void test_a_pcapng_file_tells_its_gaps(void **state)
 {
 	uint64_t lost[3] = { 0 }, taken[3] = { 0 }, gaps[3] = { 0 };
 	unsigned int n_statistics = 0, n_gaps = 0, n_interfaces = 0;
-	struct std_file_queue *queue;
+	struct std_queue *queue;
 	struct test_reader file;
 	int in, out;
 
@@ -417,7 +417,7 @@ static void test_a_pcapng_file_tells_its_gaps(void **state)
 	for (uint32_t no = 0; no < 100; no++)
 		(*(test_put(queue, no, 10000) ? &taken : &lost))[no % 3]++;
 	assert_true(lost[0] > 10);
-	std_file_queue_publish(queue);
+	std_queue_publish(queue);
 	test_reader_start(&file, in);
 	while (!test_put(queue, 0, 10000)) {
 		lost[0]++;
@@ -426,8 +426,8 @@ static void test_a_pcapng_file_tells_its_gaps(void **state)
 	taken[0]++;
 	for (uint32_t no = 0; no < 300; no++)
 		(*(test_put(queue, no, 10000) ? &taken : &lost))[no % 3]++;
-	assert_int_equal(std_file_queue_lost_pkts(queue), lost[0] + lost[1] + lost[2]);
-	assert_int_equal(0, std_file_queue_close(queue, NULL));
+	assert_int_equal(std_queue_lost(queue), lost[0] + lost[1] + lost[2]);
+	assert_int_equal(0, std_queue_close(queue, NULL));
 	test_reader_join(&file);
 	for (size_t at = 0; at < file.n_bytes; at += test_u32(file.bytes + at + 4)) {
 		const uint8_t *block = file.bytes + at;
@@ -460,7 +460,7 @@ static void test_a_pcapng_file_tells_its_gaps(void **state)
 static void test_what_comes_slowly_is_not_kept_back(void **state)
 {
 	uint8_t bytes[TEST_PCAP_HEADER_BYTES + TEST_RECORD_HEADER_BYTES + 10];
-	struct std_file_queue *queue;
+	struct std_queue *queue;
 	int in, out;
 
 	test_pipe(&in, &out);
@@ -469,10 +469,10 @@ static void test_what_comes_slowly_is_not_kept_back(void **state)
 		size_t n_bytes = sizeof(bytes) - (i ? TEST_PCAP_HEADER_BYTES : 0);
 
 		assert_true(test_put(queue, i, 10));
-		std_file_queue_publish(queue);
+		std_queue_publish(queue);
 		assert_int_equal(n_bytes, read(in, bytes, sizeof(bytes)));
 	}
-	assert_int_equal(0, std_file_queue_close(queue, NULL));
+	assert_int_equal(0, std_queue_close(queue, NULL));
 	(void)close(in);
 }
 
@@ -480,17 +480,17 @@ static void test_what_comes_slowly_is_not_kept_back(void **state)
 static void test_a_reader_that_leaves_is_an_error(void **state)
 {
 	struct error err = ERROR_INIT;
-	struct std_file_queue *queue;
+	struct std_queue *queue;
 	int in, out;
 
 	test_pipe(&in, &out);
 	queue = test_queue(out, CAPFILE_PCAP_NS);
 	(void)close(in);
 	assert_true(test_put(queue, 0, 10));
-	assert_int_equal(-EINVAL, std_file_queue_close(queue, &err));
+	assert_int_equal(-EINVAL, std_queue_close(queue, &err));
 	assert_int_equal(err.code, MAPI_OUTPUT_FAILED);
 	assert_non_null(strstr(err.text, strerror(EPIPE)));
-	assert_int_equal(0, std_file_queue_close(NULL, NULL));
+	assert_int_equal(0, std_queue_close(NULL, NULL));
 }
 
 int main(void)

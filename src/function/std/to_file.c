@@ -40,7 +40,7 @@
 
 struct std_to_file_instance {
 	struct capfile_writer *writer; /* a file; NULL: the queue's */
-	struct std_file_queue *queue; /* a live device */
+	struct std_queue *queue; /* a live device */
 	uint64_t max_pkts; /* 0: no limit */
 	bool complete; /* what ends the file has been written */
 };
@@ -127,7 +127,7 @@ static int std_to_file_complete(void *instance, struct error *err)
 	struct std_to_file_instance *self = instance;
 
 	if (self->queue)
-		return std_file_queue_close(TAKE(self->queue), err);
+		return std_queue_close(TAKE(self->queue), err);
 	/* What is still buffered must not make the daemon wait for the reader of a pipe. */
 	capfile_writer_cancel(self->writer);
 	std_to_file_end(self, err);
@@ -140,7 +140,7 @@ static void std_to_file_close(void *instance)
 {
 	struct std_to_file_instance *self = instance;
 
-	(void)std_file_queue_close(self->queue, NULL);
+	(void)std_queue_close(self->queue, NULL);
 	capfile_writer_cancel(self->writer);
 	(void)capfile_writer_close(self->writer, NULL);
 }
@@ -150,7 +150,7 @@ static void std_to_file_cancel(void *instance)
 	struct std_to_file_instance *self = instance;
 
 	if (self->queue)
-		std_file_queue_hurry(self->queue);
+		std_queue_hurry(self->queue);
 	capfile_writer_cancel(self->writer);
 }
 
@@ -161,8 +161,8 @@ static bool std_to_file_draining(void *instance)
 
 	if (!self->queue)
 		return false;
-	std_file_queue_end(self->queue);
-	return std_file_queue_is_draining(self->queue);
+	std_queue_end(self->queue);
+	return std_queue_is_draining(self->queue);
 }
 
 static void std_to_file_lost(const void *instance, const void *state, uint64_t lost_pkts[])
@@ -170,7 +170,7 @@ static void std_to_file_lost(const void *instance, const void *state, uint64_t l
 	const struct std_to_file_instance *self = instance;
 
 	if (self->queue)
-		lost_pkts[MAPI_LOSS_QUEUE] += std_file_queue_lost_pkts(self->queue);
+		lost_pkts[MAPI_LOSS_QUEUE] += std_queue_lost(self->queue);
 }
 
 static void std_to_file_init(const void *instance, void *state)
@@ -198,7 +198,7 @@ static void std_to_file_queue_up(const struct function_call *call,
 	const struct std_to_file_instance *self, struct std_to_file_state *s,
 	const struct packet_mask *mine)
 {
-	if (std_file_queue_failed(self->queue, call->error)) {
+	if (std_queue_failed(self->queue, call->error)) {
 		s->running = 0;
 		return;
 	}
@@ -211,11 +211,11 @@ static void std_to_file_queue_up(const struct function_call *call,
 			continue;
 		if (++s->written_pkts != self->max_pkts)
 			continue;
-		std_file_queue_end(self->queue);
+		std_queue_end(self->queue);
 		s->running = 0;
 		return;
 	}
-	std_file_queue_publish(self->queue);
+	std_queue_publish(self->queue);
 }
 
 /* After a failed write the flow ends; until it has, nothing more is tried. */
@@ -252,7 +252,7 @@ static void std_to_file_finish(const struct function_call *call, void *instance,
 	struct std_to_file_instance *self = instance;
 
 	if (self->queue)
-		std_file_queue_end(self->queue); /* what still fails, who closes the flow hears */
+		std_queue_end(self->queue); /* what still fails, who closes the flow hears */
 	else
 		std_to_file_end(self, call->error);
 }
@@ -264,7 +264,7 @@ static void std_to_file_read(const void *instance, const void *state, void *ret_
 	const struct std_to_file_state *s = state;
 	int32_t running = s->running;
 
-	if (self->queue && !running && !std_file_queue_is_done(self->queue))
+	if (self->queue && !running && !std_queue_is_done(self->queue))
 		running = STD_TO_FILE_RUNNING;
 	memcpy(ret_result, &running, sizeof(running));
 }
