@@ -83,6 +83,7 @@ struct mapi_field {
 #define MAPI_FUNCTION_REFERABLE (1u << 2) /* other functions may refer to its value */
 #define MAPI_FUNCTION_PACKETS (1u << 3) /* read by mapi_get_next_pkt() */
 #define MAPI_FUNCTION_BLOCKING (1u << 4) /* mapi_read_results() waits for the next record */
+#define MAPI_FUNCTION_COUNTED (1u << 5) /* a list says its number of records */
 
 /**
  * struct mapi_function_desc - a function, as its library describes it
@@ -91,10 +92,14 @@ struct mapi_field {
  * @help:         one sentence
  * @args:         @n_args arguments in order
  * @fields:       @n_fields fields of the result; none: the function has no result
- * @result_bytes: size of the result struct that mapi_read_results() returns
+ * @result_bytes: size of the result that mapi_read_results() returns; of a list, the largest one
  * @flags:        MAPI_FUNCTION_*
- * @record_bytes: 0: the result is one struct. Else it is a list: an unsigned int at offset 0 says
- * how many records there are, of this size each, the first at offset 4, unaligned
+ * @record_bytes: 0: the result is one struct. Else it is a list of records of this size each
+ * @list_offset_bytes: where the records begin, perhaps unaligned. With MAPI_FUNCTION_COUNTED an
+ *                unsigned int at offset 0 says how many there are, else they go to the end of the
+ *                result (size in mapi_results_t)
+ * @n_head_fields: how many of @fields, from the first on, describe what precedes the list; the
+ *                others describe its first record
  */
 struct mapi_function_desc {
 	const char *name;
@@ -107,6 +112,8 @@ struct mapi_function_desc {
 	unsigned int result_bytes;
 	unsigned int flags;
 	unsigned int record_bytes;
+	unsigned int list_offset_bytes;
+	unsigned int n_head_fields;
 };
 
 /**

@@ -55,7 +55,7 @@ static bool describe_arg(struct mapi_arg *arg, const Wire__ArgDesc *m)
 }
 
 static bool describe_field(
-	struct mapi_field *field, const Wire__FieldDesc *m, unsigned int result_bytes)
+	struct mapi_field *field, const Wire__FieldDesc *m, unsigned int end_bytes)
 {
 	static const unsigned char sizes[] = {
 		[MAPI_FIELD_U16] = 2,
@@ -72,7 +72,7 @@ static bool describe_field(
 	bool failed = false;
 
 	if (m->type >= ARRAY_SIZE(sizes) || m->merge > MAPI_MERGE_LAST ||
-		m->offset_bytes > result_bytes || result_bytes - m->offset_bytes < sizes[m->type])
+		m->offset_bytes > end_bytes || end_bytes - m->offset_bytes < sizes[m->type])
 		return false;
 	*field = (struct mapi_field){
 		.name = describe_text(m->name, &failed),
@@ -85,17 +85,36 @@ static bool describe_field(
 	return !failed;
 }
 
+/* Whether a list, its head and its first record lie where they should. */
+static bool describe_is_list(const Wire__FunctionDesc *m)
+{
+	bool counted = m->flags & MAPI_FUNCTION_COUNTED;
+
+	return m->n_head_fields <= m->n_fields && m->record_bytes <= m->result_bytes &&
+		m->list_offset_bytes <= m->result_bytes - m->record_bytes &&
+		(!counted || m->list_offset_bytes >= sizeof(unsigned int));
+}
+
+/* Where field number @i of a function must end. */
+static unsigned int describe_end(const Wire__FunctionDesc *m, size_t i)
+{
+	if (!m->record_bytes)
+		return m->result_bytes;
+	return m->list_offset_bytes + (i < m->n_head_fields ? 0 : m->record_bytes);
+}
+
 static bool describe_copy(struct mapi_function_desc *desc, const Wire__FunctionDesc *m)
 {
 	struct mapi_arg *args = calloc(m->n_args + 1, sizeof(*args));
 	struct mapi_field *fields = calloc(m->n_fields + 1, sizeof(*fields));
 	bool failed = !args || !fields || m->n_args > CLIENT_ARGS_MAX ||
-		m->result_bytes > RING_RECORD_BYTES_MAX || m->record_bytes > m->result_bytes;
+		m->result_bytes > RING_RECORD_BYTES_MAX ||
+		(m->record_bytes && !describe_is_list(m));
 
 	for (size_t i = 0; i < m->n_args && !failed; i++)
 		failed = !describe_arg(&args[i], m->args[i]);
 	for (size_t i = 0; i < m->n_fields && !failed; i++)
-		failed = !describe_field(&fields[i], m->fields[i], m->result_bytes);
+		failed = !describe_field(&fields[i], m->fields[i], describe_end(m, i));
 	*desc = (struct mapi_function_desc){
 		.name = describe_text(m->name, &failed),
 		.library = describe_text(m->library, &failed),
@@ -107,6 +126,8 @@ static bool describe_copy(struct mapi_function_desc *desc, const Wire__FunctionD
 		.result_bytes = m->result_bytes,
 		.flags = m->flags,
 		.record_bytes = m->record_bytes,
+		.list_offset_bytes = m->list_offset_bytes,
+		.n_head_fields = m->n_head_fields,
 	};
 	return !failed;
 }

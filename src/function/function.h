@@ -9,7 +9,7 @@
  *   state     what it has counted so far; zeroed, then init(). The plan keeps one state per
  *             instance, and for FUNCTION_FREE functions a second one per worker, for packets whose
  *             place in the order is not decided yet; merge() adds the second to the first
- *   result    what clients read: result_bytes, made from the state by read()
+ *   result    what clients read: result_bytes or less, made from the state by read()
  *
  * The plan calls process() for a range of packets of a batch, in order. Whatever the ranges, the
  * outcome must be that of one packet after the other (semantics O1).
@@ -133,6 +133,11 @@ struct function {
 	size_t state_bytes; /* 0: the function keeps no state */
 	size_t live_bytes;
 
+	/* Control thread, before open(). How long the result of an instance with these checked
+	 * arguments is, at most desc.result_bytes; anything up to that if open() will refuse them.
+	 * The user is charged for it and for as much state. NULL: desc.result_bytes. */
+	size_t (*result_bytes_of)(const struct function_value *args);
+
 	/* Control thread. Check what bounds cannot say, allocate, open. NULL: nothing to do.
 	 * Return: 0, -EINVAL with @err filled, -ENOMEM; after failure close() is not called. */
 	int (*open)(const struct function_open *open, struct error *err);
@@ -167,7 +172,7 @@ struct function {
 	void (*init)(const void *instance, void *state);
 	void (*merge)(const void *instance, void *into, const void *from);
 
-	/* NULL: the first result_bytes of the state are the result. */
+	/* NULL: the first desc.result_bytes of the state are the result. */
 	void (*read)(const void *instance, const void *state, void *ret_result);
 
 	/* By the worker that saw the end of the source, once; not after an error. NULL ok. */

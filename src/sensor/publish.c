@@ -24,7 +24,7 @@ static void publish_instance(const struct plan_instance *instance, uint64_t orde
 	if (f->read)
 		f->read(instance->memory, instance->state, slot->data);
 	else
-		memcpy(slot->data, instance->state, f->desc.result_bytes);
+		memcpy(slot->data, instance->state, slot->data_bytes);
 	results_write_end(&slot->seq);
 }
 

@@ -112,25 +112,25 @@ static int request_find_refs(struct request_refs *refs, const struct session *se
 	return r;
 }
 
-/* How much of the result area an instance needs; 0: nothing. */
-static size_t request_result_bytes(const struct mapi_function_desc *desc)
+/* How long the result of an instance in the result area is; 0: it has none there. */
+static size_t request_result_bytes(const struct function *f, const struct apply_values *values)
 {
-	if (!desc->result_bytes || (desc->flags & MAPI_FUNCTION_BLOCKING))
+	if (!f->desc.result_bytes || (f->desc.flags & MAPI_FUNCTION_BLOCKING))
 		return 0;
-	return results_slot_bytes(desc->result_bytes);
+	return f->result_bytes_of ? f->result_bytes_of(values->values) : f->desc.result_bytes;
 }
 
 static void request_place_result(
-	struct session *session, struct plan_instance *instance, uint64_t offset)
+	struct session *session, struct plan_instance *instance, uint64_t offset, size_t data_bytes)
 {
 	const struct function *f = instance->function;
 	struct results_slot *slot = area_at(session->area, offset);
 
-	slot->data_bytes = f->desc.result_bytes;
+	slot->data_bytes = (uint32_t)data_bytes;
 	if (f->read)
 		f->read(instance->memory, instance->state, slot->data);
 	else
-		memcpy(slot->data, instance->state, f->desc.result_bytes);
+		memcpy(slot->data, instance->state, data_bytes);
 	instance->result = slot;
 }
 
@@ -138,15 +138,16 @@ static int request_apply_reply(
 	struct session *session, uint64_t id, const struct plan_instance *instance)
 {
 	const struct function *f = instance->function;
+	const struct results_slot *slot = instance->result;
 	struct ring *ring = f->ring ? f->ring(instance->memory) : NULL;
 	Wire__Reply reply = WIRE__REPLY__INIT;
 	Wire__ApplyReply body = WIRE__APPLY_REPLY__INIT;
 	int fds[RING_N_FDS];
 
 	body.function = instance->fid;
-	body.result_bytes = f->desc.result_bytes;
-	if (instance->result) {
-		body.slot_offset_bytes = session_offset(session, instance->result);
+	body.result_bytes = slot ? slot->data_bytes : f->desc.result_bytes;
+	if (slot) {
+		body.slot_offset_bytes = session_offset(session, slot);
 		body.n_slots = 1;
 	}
 	if (ring) {
@@ -172,9 +173,16 @@ static int request_compile(void *context, const char *expression, uint32_t linkt
 	return r == COMPILER_E_AGAIN ? PLAN_E_AGAIN : r;
 }
 
+/* Memory that an instance is charged with: a result whose length the arguments say takes it twice,
+ * where it is counted and where it is read. */
+static size_t request_charged_bytes(const struct function *f, size_t result_bytes)
+{
+	return f->live_bytes + (f->result_bytes_of ? 2 * result_bytes : 0);
+}
+
 /* May this user have another instance? Return: 0, -EINVAL with @err filled. */
-static int request_charge(
-	const struct session *session, const struct function *f, struct error *err)
+static int request_charge(const struct session *session, const struct function *f,
+	size_t charged_bytes, struct error *err)
 {
 	const struct user *user = session->env.user;
 
@@ -182,7 +190,7 @@ static int request_charge(
 		return error_set(err, MAPI_QUOTA_EXCEEDED,
 			"%s: this user's programs may have %u functions together", f->desc.name,
 			user->functions_max);
-	if (f->live_bytes <= user->memory_max_bytes - user->memory_bytes)
+	if (charged_bytes <= user->memory_max_bytes - user->memory_bytes)
 		return 0;
 	return error_set(err, MAPI_QUOTA_EXCEEDED,
 		"%s: this user's programs have %llu MiB of packet memory, and may have %llu "
@@ -198,17 +206,20 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 	struct plan_device device = device_describe(flow->device->device);
 	struct request_refs refs;
 	struct apply_values values;
-	size_t result_bytes = request_result_bytes(&f->desc);
 	uint64_t offset = AREA_NONE;
+	size_t result_bytes = 0, charged_bytes;
 	int r = apply_check(&values, &f->desc, apply, fds, err);
 
 	device.compiler =
 		(struct plan_compiler){ .compile = request_compile, .context = flow->device };
 	if (r == 0)
-		r = request_charge(session, f, err);
+		result_bytes = request_result_bytes(f, &values);
+	charged_bytes = request_charged_bytes(f, result_bytes);
+	if (r == 0)
+		r = request_charge(session, f, charged_bytes, err);
 	/* First what can fail without a trace. */
 	if (r == 0 && result_bytes) {
-		offset = area_get(session->area, result_bytes);
+		offset = area_get(session->area, results_slot_bytes(result_bytes));
 		if (offset == AREA_NONE)
 			r = error_set(err, MAPI_QUOTA_EXCEEDED,
 				"%s: the results of this program take all of their %u MiB",
@@ -220,16 +231,16 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 		r = plan_flow_apply(flow->device_flow.plan, f, values.values, refs.instances,
 			refs.n, &device, ret, err);
 	if (r != 0) {
-		area_put(session->area, offset, result_bytes);
+		area_put(session->area, offset, results_slot_bytes(result_bytes));
 		return r;
 	}
-	flow->charged_bytes += f->live_bytes;
-	session->env.user->memory_bytes += f->live_bytes;
+	flow->charged_bytes += charged_bytes;
+	session->env.user->memory_bytes += charged_bytes;
 	session->env.user->n_functions++;
 	if (f->ring && f->ring((*ret)->memory))
 		(void)ring_join(f->ring((*ret)->memory), session->rings);
 	if (result_bytes)
-		request_place_result(session, *ret, offset);
+		request_place_result(session, *ret, offset, result_bytes);
 	return 0;
 }
 

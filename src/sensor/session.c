@@ -64,10 +64,11 @@ void session_flow_free(struct session *session, struct session_flow *flow)
 	if (flow->device_flow.plan)
 		for (unsigned int i = 0; i < flow->device_flow.plan->n_instances; i++) {
 			const struct plan_instance *instance = flow->device_flow.plan->instances[i];
+			const struct results_slot *slot = instance->result;
 
-			if (instance->result)
-				area_put(session->area, session_offset(session, instance->result),
-					results_slot_bytes(instance->function->desc.result_bytes));
+			if (slot)
+				area_put(session->area, session_offset(session, slot),
+					results_slot_bytes(slot->data_bytes));
 		}
 	for (unsigned int i = 0; i < session->n_cells;) {
 		if (session->cells[i].flow != flow) {

@@ -174,40 +174,78 @@ static void result_field_json(
 	}
 }
 
-/* How many records a list has, whatever it says itself. */
-static unsigned int result_n_records(const struct mapi_function_desc *desc, const void *result)
+bool result_is_whole(const struct mapi_function_desc *desc, size_t n_bytes)
 {
-	unsigned int n;
+	return n_bytes >= (desc->record_bytes ? desc->list_offset_bytes : desc->result_bytes);
+}
 
-	memcpy(&n, result, sizeof(n));
-	return MIN(n, (desc->result_bytes - (unsigned int)sizeof(n)) / desc->record_bytes);
+/* How many records a list has, whatever it says itself. */
+static unsigned int result_n_records(
+	const struct mapi_function_desc *desc, const void *result, size_t n_bytes)
+{
+	size_t n = (n_bytes - desc->list_offset_bytes) / desc->record_bytes;
+	unsigned int n_counted;
+
+	if (!(desc->flags & MAPI_FUNCTION_COUNTED))
+		return (unsigned int)n;
+	memcpy(&n_counted, result, sizeof(n_counted));
+	return (unsigned int)MIN(n, n_counted);
+}
+
+/* Record number @i, where the offsets of the fields find it. */
+static const void *result_record(
+	const struct mapi_function_desc *desc, const void *result, unsigned int i)
+{
+	return (const char *)result + (size_t)i * desc->record_bytes;
 }
 
 static void result_fields_json(
-	struct json *j, const char *key, const struct mapi_function_desc *desc, const void *result)
+	struct json *j, const struct mapi_field *fields, unsigned int n_fields, const void *result)
 {
+	for (unsigned int i = 0; i < n_fields; i++)
+		result_field_json(j, fields[i].name, &fields[i], result);
+}
+
+/* One field is a value, more are an object. */
+static void result_struct_json(struct json *j, const char *key, const struct mapi_field *fields,
+	unsigned int n_fields, const void *result)
+{
+	if (n_fields == 1) {
+		result_field_json(j, key, &fields[0], result);
+		return;
+	}
 	json_object(j, key);
-	for (unsigned int i = 0; i < desc->n_fields; i++)
-		result_field_json(j, desc->fields[i].name, &desc->fields[i], result);
+	result_fields_json(j, fields, n_fields, result);
 	json_end_object(j);
 }
 
-void result_value_json(
-	struct json *j, const char *key, const struct mapi_function_desc *desc, const void *result)
+static void result_list_json(struct json *j, const char *key, const struct mapi_function_desc *desc,
+	const void *result, size_t n_bytes)
 {
-	if (desc->record_bytes) {
-		unsigned int n = result_n_records(desc, result);
+	unsigned int n = result_n_records(desc, result, n_bytes), n_head = desc->n_head_fields;
+	const struct mapi_field *fields = desc->fields + n_head;
+	unsigned int n_fields = desc->n_fields - n_head;
 
-		json_array(j, key);
-		for (unsigned int i = 0; i < n; i++)
-			result_fields_json(j, NULL, desc,
-				(const char *)result + (size_t)i * desc->record_bytes);
-		json_end_array(j);
-	} else if (desc->n_fields == 1) {
-		result_field_json(j, key, &desc->fields[0], result);
-	} else {
-		result_fields_json(j, key, desc, result);
+	if (n_head) {
+		json_object(j, key);
+		result_fields_json(j, desc->fields, n_head, result);
+		key = n_fields == 1 ? fields[0].name : "records";
 	}
+	json_array(j, key);
+	for (unsigned int i = 0; i < n; i++)
+		result_struct_json(j, NULL, fields, n_fields, result_record(desc, result, i));
+	json_end_array(j);
+	if (n_head)
+		json_end_object(j);
+}
+
+void result_value_json(struct json *j, const char *key, const struct mapi_function_desc *desc,
+	const void *result, size_t n_bytes)
+{
+	if (desc->record_bytes)
+		result_list_json(j, key, desc, result, n_bytes);
+	else
+		result_struct_json(j, key, desc->fields, desc->n_fields, result);
 }
 
 void result_loss_json(struct json *j, const char *key, const unsigned long long *lost_pkts)
@@ -232,17 +270,38 @@ void result_loss_text(char *out, size_t out_bytes, const unsigned long long *los
 				lost_pkts[i], result_loss_texts[i]);
 }
 
-/* A line per record: its first field instead of a name, its second as the value, then the rest. */
-static void result_table_add_record(struct result_row *row, const char *name,
-	const struct mapi_function_desc *desc, const void *record)
+/* A line for a field; @name is empty if it is not the first of the result. */
+static void result_table_add_field(struct result_table *table, const char *name, bool with_name,
+	const struct mapi_field *field, const void *result)
 {
-	size_t used = 0;
+	struct result_row *row = &table->rows[table->n_rows++];
 
 	*row = (struct result_row){ .name = "" };
 	(void)snprintf(row->name, sizeof(row->name), "%s", name);
-	result_field_text(row->field, sizeof(row->field), &desc->fields[0], record);
-	for (unsigned int i = 1; i < desc->n_fields && used < sizeof(row->unit); i++) {
-		const struct mapi_field *field = &desc->fields[i];
+	(void)snprintf(row->field, sizeof(row->field), "%s", with_name ? field->name : "");
+	(void)snprintf(row->unit, sizeof(row->unit), "%s", field->unit ? field->unit : "");
+	result_field_text(row->value, sizeof(row->value), field, result);
+}
+
+/* A line for a record: its first field instead of a name, its second as the value, then the rest;
+ * of a record that is one field, the field's name and the record's number. */
+static void result_table_add_record(struct result_table *table, const char *name,
+	const struct mapi_function_desc *desc, const void *record, unsigned int number)
+{
+	const struct mapi_field *fields = desc->fields + desc->n_head_fields;
+	unsigned int n_fields = desc->n_fields - desc->n_head_fields;
+	struct result_row *row;
+	size_t used = 0;
+
+	result_table_add_field(table, name, false, &fields[0], record);
+	row = &table->rows[table->n_rows - 1];
+	if (n_fields == 1) {
+		(void)snprintf(row->field, sizeof(row->field), "%s[%u]", fields[0].name, number);
+		return;
+	}
+	(void)snprintf(row->field, sizeof(row->field), "%.39s", row->value);
+	for (unsigned int i = 1; i < n_fields && used < sizeof(row->unit); i++) {
+		const struct mapi_field *field = &fields[i];
 		char text[RESULT_TEXT_BYTES] = "";
 
 		result_field_text(i > 1 ? text : row->value, sizeof(text), field, record);
@@ -252,27 +311,22 @@ static void result_table_add_record(struct result_row *row, const char *name,
 }
 
 int result_table_add(struct result_table *table, const char *name,
-	const struct mapi_function_desc *desc, const void *result)
+	const struct mapi_function_desc *desc, const void *result, size_t n_bytes)
 {
-	unsigned int i, n = desc->record_bytes ? result_n_records(desc, result) : desc->n_fields;
-	struct result_row *rows = reallocarray(table->rows, table->n_rows + n + 1u, sizeof(*rows));
+	unsigned int n_records = desc->record_bytes ? result_n_records(desc, result, n_bytes) : 0;
+	unsigned int n_fields = desc->record_bytes ? desc->n_head_fields : desc->n_fields;
+	struct result_row *rows = reallocarray(
+		table->rows, (size_t)table->n_rows + n_fields + n_records + 1u, sizeof(*rows));
 
 	if (!rows)
 		return -ENOMEM;
 	table->rows = rows;
-	for (i = 0; desc->record_bytes && i < n; i++)
-		result_table_add_record(&rows[table->n_rows++], i ? "" : name, desc,
-			(const char *)result + (size_t)i * desc->record_bytes);
-	for (i = 0; !desc->record_bytes && i < n; i++) {
-		const struct mapi_field *field = &desc->fields[i];
-		struct result_row *row = &rows[table->n_rows++];
-
-		(void)snprintf(row->name, sizeof(row->name), "%s", i ? "" : name);
-		(void)snprintf(row->field, sizeof(row->field), "%s",
-			desc->n_fields > 1 ? field->name : "");
-		(void)snprintf(row->unit, sizeof(row->unit), "%s", field->unit ? field->unit : "");
-		result_field_text(row->value, sizeof(row->value), field, result);
-	}
+	for (unsigned int i = 0; i < n_fields; i++)
+		result_table_add_field(
+			table, i ? "" : name, desc->n_fields > 1, &desc->fields[i], result);
+	for (unsigned int i = 0; i < n_records; i++)
+		result_table_add_record(
+			table, n_fields || i ? "" : name, desc, result_record(desc, result, i), i);
 	return 0;
 }
 

@@ -3,6 +3,8 @@
 #ifndef MAPI_TOOL_RESULT_H
 #define MAPI_TOOL_RESULT_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "mapi.h"
@@ -14,10 +16,14 @@
 void result_field_text(
 	char *out, size_t out_bytes, const struct mapi_field *field, const void *result);
 
-/* Write the value: a number (or string) if there is one field, an object of the fields if there are
- * more, an array of such objects for a list. */
-void result_value_json(
-	struct json *j, const char *key, const struct mapi_function_desc *desc, const void *result);
+/* Whether @n_bytes are enough for the result of such a function. */
+bool result_is_whole(const struct mapi_function_desc *desc, size_t n_bytes);
+
+/* Write the value of a result of @n_bytes bytes: a number (or string) if there is one field, an
+ * object of the fields if there are more. A list is an array of such values; what precedes a list
+ * and the array, by the name of its field or "records", are an object. */
+void result_value_json(struct json *j, const char *key, const struct mapi_function_desc *desc,
+	const void *result, size_t n_bytes);
 
 /* All causes of loss, whether anything is lost or not, so that readers need no special case. */
 void result_loss_json(struct json *j, const char *key, const unsigned long long *lost_pkts);
@@ -37,7 +43,7 @@ struct result_table {
 
 /* Return: 0, -ENOMEM. */
 int result_table_add(struct result_table *table, const char *name,
-	const struct mapi_function_desc *desc, const void *result);
+	const struct mapi_function_desc *desc, const void *result, size_t n_bytes);
 void result_table_print(const struct result_table *table, FILE *out, int colour);
 void result_table_deinit(struct result_table *table);
 

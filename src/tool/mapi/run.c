@@ -309,7 +309,7 @@ static void run_print_json(const struct run_printer *printer, const struct pipel
 	json_i64(&j, "fid", step->fid);
 	text_rfc3339(ts, status->last_ts_ns);
 	json_string(&j, "ts", status->last_ts_ns ? ts : NULL); /* no packet, no time */
-	result_value_json(&j, "value", step->desc, result->res);
+	result_value_json(&j, "value", step->desc, result->res, (size_t)result->size);
 	result_loss_json(&j, "loss", status->lost_pkts);
 	if (printer->session->live)
 		json_u64(&j, "outages", status->outages);
@@ -331,7 +331,7 @@ static void run_print_result(
 	struct mapi_result_status status = { .sz = sizeof(status) };
 	char name[96], *at = name, *end = name + sizeof(name);
 
-	if (result->size < (int)step->desc->result_bytes)
+	if (result->size < 0 || !result_is_whole(step->desc, (size_t)result->size))
 		return;
 	(void)mapi_result_status(step->fd, step->fid, 0, &status);
 	if (printer->options->json) {
@@ -344,7 +344,8 @@ static void run_print_result(
 	if (step->label)
 		at += snprintf(at, (size_t)(end - at), "%.40s/", step->label);
 	(void)snprintf(at, (size_t)(end - at), "%.40s", step->desc->name);
-	if (result_table_add(&printer->table, name, step->desc, result->res) < 0)
+	if (result_table_add(&printer->table, name, step->desc, result->res, (size_t)result->size) <
+		0)
 		printer->code = EXIT_DEVICE;
 }
 

@@ -217,8 +217,8 @@ static void test_results_follow_the_schema(void **state)
 
 	fill(result);
 	json_object(&j, NULL);
-	result_value_json(&j, "many", &many, result);
-	result_value_json(&j, "one", &one, result);
+	result_value_json(&j, "many", &many, result, sizeof(result));
+	result_value_json(&j, "one", &one, result, sizeof(result));
 	json_end_object(&j);
 	memory_expect(&m,
 		"{\"many\":{\"u16\":65535,\"u32\":4294967295,\"u64\":18446744073709551615,"
@@ -236,14 +236,70 @@ static void test_tables_are_aligned(void **state)
 	uint8_t result[64];
 
 	fill(result);
-	assert_int_equal(result_table_add(&table, "size/STATS", &two, result), 0);
-	assert_int_equal(result_table_add(&table, "X", &one, result), 0);
+	assert_int_equal(result_table_add(&table, "size/STATS", &two, result, sizeof(result)), 0);
+	assert_int_equal(result_table_add(&table, "X", &one, result, sizeof(result)), 0);
 	result_table_print(&table, memory_stream(&m), 0);
 	result_table_deinit(&table);
 	memory_expect(&m,
 		"size/STATS  u16       65535 packets\n"
 		"            u32  4294967295\n"
 		"X                       -11\n");
+}
+
+/* u16, u32: the head; u64: the records, which go to the end. */
+static const struct mapi_function_desc list_of_values = { .name = "F",
+	.fields = fields,
+	.n_fields = 3,
+	.result_bytes = 64,
+	.record_bytes = 8,
+	.list_offset_bytes = 6,
+	.n_head_fields = 2 };
+
+/* The fields of a record. The number of records lies before it. */
+static const struct mapi_field record_fields[] = {
+	{ .name = "key", .type = MAPI_FIELD_U32, .offset_bytes = 4, .unit = "" },
+	{ .name = "n", .type = MAPI_FIELD_U16, .offset_bytes = 8, .unit = "packets" },
+};
+static const struct mapi_function_desc counted_list = { .name = "G",
+	.fields = record_fields,
+	.n_fields = 2,
+	.result_bytes = 64,
+	.flags = MAPI_FUNCTION_COUNTED,
+	.record_bytes = 6,
+	.list_offset_bytes = 4 };
+
+static void test_lists_follow_the_schema(void **state)
+{
+	const uint16_t values[11] = { 7, 1, 0, 3, 0, 0, 0, 4, 0, 0, 0 };
+	const uint16_t counted[11] = { 2, 0, 9, 0, 1, 8, 0, 2, 7, 0, 3 };
+	struct result_table table = { .n_rows = 0 };
+	struct memory m = memory_open();
+	struct json j = JSON_TO(memory_stream(&m));
+
+	json_object(&j, NULL);
+	result_value_json(&j, "a", &list_of_values, values, 22);
+	result_value_json(&j, "b", &list_of_values, values, 6);
+	result_value_json(&j, "c", &counted_list, counted, 22);
+	result_value_json(&j, "d", &counted_list, counted, 10); /* it counts more than there are */
+	json_end_object(&j);
+	memory_expect(&m,
+		"{\"a\":{\"u16\":7,\"u32\":1,\"u64\":[3,4]},\"b\":{\"u16\":7,\"u32\":1,\"u64\":[]},"
+		"\"c\":[{\"key\":9,\"n\":1},{\"key\":8,\"n\":2}],\"d\":[{\"key\":9,\"n\":1}]}");
+
+	assert_true(result_is_whole(&list_of_values, 6));
+	assert_false(result_is_whole(&list_of_values, 5));
+	m = memory_open();
+	assert_int_equal(result_table_add(&table, "F", &list_of_values, values, 22), 0);
+	assert_int_equal(result_table_add(&table, "G", &counted_list, counted, 22), 0);
+	result_table_print(&table, memory_stream(&m), 0);
+	result_table_deinit(&table);
+	memory_expect(&m,
+		"F  u16     7 packets\n"
+		"   u32     1\n"
+		"   u64[0]  3 bytes\n"
+		"   u64[1]  4 bytes\n"
+		"G  9       1 packets\n"
+		"   8       2 packets\n");
 }
 
 static void test_losses(void **state)
@@ -320,6 +376,7 @@ int main(void)
 		cmocka_unit_test(test_colour_obeys_the_environment),
 		cmocka_unit_test(test_results_follow_the_schema),
 		cmocka_unit_test(test_tables_are_aligned),
+		cmocka_unit_test(test_lists_follow_the_schema),
 		cmocka_unit_test(test_losses),
 		cmocka_unit_test(test_progress_line),
 		cmocka_unit_test(test_places_in_filters),
