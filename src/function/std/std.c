@@ -14,6 +14,7 @@ const struct function *const std_functions[] = {
 	&std_pktinfo,
 	&std_hash,
 	&std_stats,
+	&std_res2file,
 	&std_to_buffer,
 	&std_to_file,
 	&std_cut,

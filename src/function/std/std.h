@@ -17,6 +17,7 @@ extern const struct function std_hash;
 extern const struct function std_hashsamp;
 extern const struct function std_pkt_counter;
 extern const struct function std_pktinfo;
+extern const struct function std_res2file;
 extern const struct function std_sample;
 extern const struct function std_stats;
 extern const struct function std_str_search;

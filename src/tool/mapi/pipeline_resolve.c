@@ -78,14 +78,16 @@ static int pipeline_find_pair(const struct pipeline_set *set, const char *flow, 
 	return -EINVAL;
 }
 
-static int pipeline_add_ref(
-	struct pipeline_arg *arg, struct pipeline_step *to, struct pipeline_error *err)
+/* @any_result: of a list; else the function must have a value. */
+static int pipeline_add_ref(struct pipeline_arg *arg, struct pipeline_step *to, bool any_result,
+	struct pipeline_error *err)
 {
 	struct pipeline_step **refs;
 
-	if (!(to->desc->flags & MAPI_FUNCTION_REFERABLE))
-		return pipeline_fail(err, arg->place, "%s has no value that could be referred to",
-			to->desc->name);
+	if (any_result ? !to->desc->n_fields || (to->desc->flags & MAPI_FUNCTION_BLOCKING)
+		       : !(to->desc->flags & MAPI_FUNCTION_REFERABLE))
+		return pipeline_fail(err, arg->place, "%s has no %s that could be referred to",
+			to->desc->name, any_result ? "result" : "value");
 	refs = pipeline_grow(arg->refs, arg->n_refs, sizeof(struct pipeline_step *));
 	if (!refs)
 		return -ENOMEM;
@@ -114,7 +116,7 @@ static int pipeline_resolve_list(
 				(size_t)(pair - at), arg->place, &to, err);
 		else
 			r = pipeline_find_label(set, at, len, arg->place, &to, err);
-		r = r < 0 ? r : pipeline_add_ref(arg, to, err);
+		r = r < 0 ? r : pipeline_add_ref(arg, to, true, err);
 		if (r < 0)
 			return r;
 		at += len;
@@ -136,8 +138,8 @@ static int pipeline_resolve_pair(const struct pipeline_set *set, struct pipeline
 	else
 		r = pipeline_find_pair(set, flow->text, strlen(flow->text), function->text,
 			strlen(function->text), flow->place, &to, err);
-	r = r < 0 ? r : pipeline_add_ref(flow, to, err);
-	return r < 0 ? r : pipeline_add_ref(function, to, err);
+	r = r < 0 ? r : pipeline_add_ref(flow, to, false, err);
+	return r < 0 ? r : pipeline_add_ref(function, to, false, err);
 }
 
 static int pipeline_resolve_step(

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * RES2FILE: saves results of other functions to a text file, a line at a time: at every packet
+ * ("0"), at the end of every period ("5s"), or once when the flow is closed ("-1").
+ *
+ * Periods are those of STATS: time is the watermark of the domain (semantics T1), the first period
+ * begins with the first packet, and the packet that is the first at or beyond the end of a period
+ * closes it. The line has the results as of that packet; each further period that has gone by is a
+ * line of zeroes. A step of time by more periods than anybody has lines for is no time in which
+ * nothing happened, but a clock that was set: it closes one period, and the next one begins there.
+ *
+ * Values are read from columns, other results as they stand at a packet, for which their functions
+ * run packet by packet with this one. For "-1" results are remembered after every batch, because
+ * the functions that they are of may be gone when the flow is closed.
+ *
+ * As TO_FILE, it writes itself on a file, and through a queue on a live device.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "mapi/errors.h"
+#include "mapi.h"
+#include "res2file_private.h"
+#include "std.h"
+#include "std_private.h"
+#include "time_text_private.h"
+
+#define STD_RES2FILE_MISSED_MAX 100000u
+#define STD_RES2FILE_FLUSH_NS 100000000u
+
+enum std_res2file_mode {
+	STD_RES2FILE_MODE_EACH,
+	STD_RES2FILE_MODE_PERIOD,
+	STD_RES2FILE_MODE_CLOSE,
+	_STD_RES2FILE_MODE_N
+};
+
+/**
+ * struct std_res2file_instance - a RES2FILE
+ * @flushed_ns: when readers of the file last saw something new (CLOCK_MONOTONIC)
+ * @saved:      the line of the end has been written
+ */
+struct std_res2file_instance {
+	enum std_res2file_mode mode;
+	uint64_t period_ns;
+	bool reset;
+	struct std_row row;
+	struct std_lines lines;
+	uint64_t flushed_ns;
+	bool saved;
+};
+
+struct std_res2file_state {
+	uint64_t n_lines; /* the result */
+	uint64_t n_lost_zeros; /* beyond the one that the queue counts for a run of them */
+	bool begun; /* a packet has come */
+	uint64_t begin_ns; /* of the current period */
+};
+
+/* ---- arguments ---- */
+
+static int std_res2file_parse_mode(
+	struct std_res2file_instance *instance, const char *text, struct error *err)
+{
+	if (strcmp(text, "0") == 0) {
+		instance->mode = STD_RES2FILE_MODE_EACH;
+		return 0;
+	}
+	if (strcmp(text, "-1") == 0) {
+		instance->mode = STD_RES2FILE_MODE_CLOSE;
+		return 0;
+	}
+	instance->mode = STD_RES2FILE_MODE_PERIOD;
+	instance->period_ns = std_time_text_period_ns(text);
+	if (instance->period_ns)
+		return 0;
+	return error_set(err, MFUNCT_INVALID_ARGUMENT_5,
+		"RES2FILE: '%.40s' is no period; use \"0\" (a line at each packet), \"-1\" (one at "
+		"the end) or " STD_TIME_TEXT_HELP,
+		text);
+}
+
+/* What has more to it than a value cannot begin again. */
+static int std_res2file_check_reset(const struct function_open *open, struct error *err)
+{
+	for (unsigned int i = 0; i < open->n_refs; i++)
+		if (open->refs[i] != &std_stats &&
+			!(open->refs[i]->desc.flags & MAPI_FUNCTION_REFERABLE))
+			return error_set(err, MFUNCT_INVALID_ARGUMENT_6,
+				"RES2FILE: %s cannot be reset; reset must be 0",
+				open->refs[i]->desc.name);
+	return 0;
+}
+
+static int std_res2file_open_lines(
+	struct std_res2file_instance *instance, const struct function_open *open, struct error *err)
+{
+	const char *header = open->args[2].text;
+	size_t n_bytes = strlen(header);
+	int r;
+
+	if (n_bytes > STD_LINE_BYTES_MAX)
+		return error_set(err, MFUNCT_INVALID_ARGUMENT_3,
+			"RES2FILE: a header of %zu bytes; %u is the limit", n_bytes,
+			STD_LINE_BYTES_MAX);
+	r = std_lines_init(&instance->lines, &open->args[3], !open->lossless, err);
+	if (r < 0 || !n_bytes)
+		return r;
+	if (std_lines_put(&instance->lines, header, n_bytes, 1, err) == 1) {
+		if (!open->lossless)
+			std_lines_publish(&instance->lines, err);
+		return 0;
+	}
+	(void)std_lines_deinit(&instance->lines, NULL);
+	return -EINVAL;
+}
+
+static int std_res2file_open(const struct function_open *open, struct error *err)
+{
+	struct std_res2file_instance *instance = open->instance;
+	int r;
+
+	instance->reset = open->args[5].number != 0;
+	r = std_res2file_parse_mode(instance, open->args[4].text, err);
+	if (r == 0 && instance->reset)
+		r = std_res2file_check_reset(open, err);
+	if (r == 0)
+		r = std_row_init(&instance->row, open->args[0].text, open->refs, open->n_refs, err);
+	if (r < 0)
+		return r;
+	r = std_res2file_open_lines(instance, open, err);
+	if (r < 0)
+		std_row_deinit(&instance->row);
+	return r;
+}
+
+static bool std_res2file_resets_refs_of(const void *instance)
+{
+	const struct std_res2file_instance *self = instance;
+
+	return self->mode != STD_RES2FILE_MODE_CLOSE && (self->reset || self->row.has_results);
+}
+
+/* ---- saving ---- */
+
+/* A line of the results that were taken last. Return: whether it was written or queued. */
+static bool std_res2file_save(struct std_res2file_instance *self, struct error *err)
+{
+	size_t n_bytes = std_row_print(&self->row);
+
+	return std_lines_put(&self->lines, self->row.text, n_bytes, 1, err) == 1;
+}
+
+/* Lines of zeroes, in one step: a capture may jump. */
+static void std_res2file_save_zeros(struct std_res2file_instance *self,
+	struct std_res2file_state *s, uint64_t n, struct error *err)
+{
+	uint64_t n_taken =
+		std_lines_put(&self->lines, self->row.zero_text, self->row.n_zero_bytes, n, err);
+
+	s->n_lines += n_taken;
+	if (self->lines.queue && n_taken < n)
+		s->n_lost_zeros += n - 1;
+}
+
+static void std_res2file_save_at(struct std_res2file_instance *self, struct std_res2file_state *s,
+	const struct function_call *call, unsigned int i)
+{
+	std_row_take_at(&self->row, call, i);
+	s->n_lines += std_res2file_save(self, call->error);
+	for (unsigned int k = 0; self->reset && k < self->row.n_fields; k++)
+		function_reset_ref(call, k);
+}
+
+static void std_res2file_tick(struct std_res2file_instance *self, struct std_res2file_state *s,
+	const struct function_call *call, unsigned int i)
+{
+	uint64_t ts_ns = call->batch->ts_ns[i], n_periods;
+
+	if (!s->begun) {
+		s->begun = true;
+		s->begin_ns = ts_ns;
+		return;
+	}
+	/* Late packets fall into the current period: time does not run backwards. */
+	if (ts_ns < s->begin_ns || ts_ns - s->begin_ns < self->period_ns)
+		return;
+
+	n_periods = (ts_ns - s->begin_ns) / self->period_ns;
+	std_res2file_save_at(self, s, call, i);
+	if (n_periods - 1 <= STD_RES2FILE_MISSED_MAX) {
+		std_res2file_save_zeros(self, s, n_periods - 1, call->error);
+		s->begin_ns += n_periods * self->period_ns;
+	} else {
+		s->begin_ns = ts_ns;
+	}
+}
+
+/* What is saved now and then is to be seen soon, what is saved all the time with the rest. */
+static void std_res2file_publish(struct std_res2file_instance *self, struct error *err)
+{
+	uint64_t now_ns;
+
+	if (self->lines.queue) {
+		std_lines_publish(&self->lines, err);
+		return;
+	}
+	now_ns = clock_monotonic_ns();
+	if (now_ns - self->flushed_ns < STD_RES2FILE_FLUSH_NS)
+		return;
+	self->flushed_ns = now_ns;
+	std_lines_publish(&self->lines, err);
+}
+
+static void std_res2file_process(const struct function_call *call, void *instance, void *state,
+	struct packet_mask *selection)
+{
+	struct std_res2file_instance *self = instance;
+	struct std_res2file_state *s = state;
+	uint64_t n_before = s->n_lines;
+	struct packet_mask mine;
+
+	if (call->error->code ||
+		(self->lines.queue && std_queue_failed(self->lines.queue, call->error)))
+		return;
+	switch (self->mode) {
+	case STD_RES2FILE_MODE_CLOSE:
+		std_row_take_now(&self->row, call);
+		return;
+	case STD_RES2FILE_MODE_PERIOD:
+		for (unsigned int i = call->first; i < call->first + call->n; i++)
+			std_res2file_tick(self, s, call, i);
+		break;
+	case STD_RES2FILE_MODE_EACH:
+		mine = std_selected(call, selection);
+		packet_mask_for_each (i, &mine)
+			std_res2file_save_at(self, s, call, i);
+		break;
+	case _STD_RES2FILE_MODE_N:
+		break;
+	}
+	if (s->n_lines != n_before)
+		std_res2file_publish(self, call->error);
+}
+
+/* ---- the end ---- */
+
+/* The line of "-1", once, and the end of the file. */
+static void std_res2file_end(struct std_res2file_instance *self, struct error *err)
+{
+	if (self->mode == STD_RES2FILE_MODE_CLOSE && !self->saved)
+		(void)std_res2file_save(self, err);
+	self->saved = true;
+	std_lines_end(&self->lines, err);
+}
+
+static void std_res2file_finish(const struct function_call *call, void *instance, void *state)
+{
+	struct std_res2file_instance *self = instance;
+	struct std_res2file_state *s = state;
+
+	if (self->mode == STD_RES2FILE_MODE_CLOSE) {
+		std_row_take_now(&self->row, call);
+		s->n_lines++;
+	}
+	std_res2file_end(self, call->error);
+}
+
+/* The workers have left: no packet will follow. */
+static bool std_res2file_draining(void *instance)
+{
+	struct std_res2file_instance *self = instance;
+
+	if (!self->lines.queue)
+		return false;
+	std_res2file_end(self, NULL); /* what fails, the queue tells at its close */
+	return std_queue_is_draining(self->lines.queue);
+}
+
+static void std_res2file_cancel(void *instance)
+{
+	struct std_res2file_instance *self = instance;
+
+	std_lines_cancel(&self->lines);
+}
+
+static int std_res2file_complete(void *instance, struct error *err)
+{
+	struct std_res2file_instance *self = instance;
+
+	std_lines_cancel(&self->lines);
+	std_res2file_end(self, err);
+	return std_lines_deinit(&self->lines, err);
+}
+
+static void std_res2file_close(void *instance)
+{
+	struct std_res2file_instance *self = instance;
+
+	(void)std_lines_deinit(&self->lines, NULL); /* unless it was completed */
+	std_row_deinit(&self->row);
+}
+
+static void std_res2file_lost(const void *instance, const void *state, uint64_t lost_pkts[])
+{
+	const struct std_res2file_instance *self = instance;
+	const struct std_res2file_state *s = state;
+
+	if (self->lines.queue)
+		lost_pkts[MAPI_LOSS_QUEUE] += std_queue_lost(self->lines.queue) + s->n_lost_zeros;
+}
+
+static const struct mapi_arg std_res2file_args[] = {
+	{
+		.name = "types",
+		.type = MAPI_ARG_STRING,
+		.error_code = MFUNCT_INVALID_ARGUMENT_1,
+		.help = "One for each result, separated by commas: R2F_RAW (0), R2F_ULLSTR (1), "
+			"R2F_ULLSEC (2), R2F_STATS (3).",
+	},
+	{
+		.name = "results",
+		.type = MAPI_ARG_REFS,
+		.error_code = MFUNCT_INVALID_ARGUMENT_2,
+		.help = "The functions whose results are saved: FUNCTION@FLOW or labels, separated "
+			"by commas.",
+	},
+	{
+		.name = "header",
+		.type = MAPI_ARG_STRING,
+		.error_code = MFUNCT_INVALID_ARGUMENT_3,
+		.help = "The first line of the file; empty: there is none.",
+	},
+	{
+		.name = "path",
+		.type = MAPI_ARG_FILE,
+		.error_code = MAPI_ERROR_FILE,
+		.help = "The file; an existing one is overwritten.",
+	},
+	{
+		.name = "save",
+		.type = MAPI_ARG_STRING,
+		.error_code = MFUNCT_INVALID_ARGUMENT_5,
+		.help = "\"0\": a line at each packet; \"-1\": one line at the end; else one after "
+			"each period (us, ms, s, m).",
+	},
+	{
+		.name = "reset",
+		.type = MAPI_ARG_INT,
+		.default_text = "0",
+		.min = 0,
+		.max = 1,
+		.error_code = MFUNCT_INVALID_ARGUMENT_6,
+		.help = "1: the functions are reset after each line.",
+	},
+};
+
+static const struct mapi_field std_res2file_fields[] = {
+	{
+		.name = "lines",
+		.type = MAPI_FIELD_U64,
+		.offset_bytes = offsetof(struct std_res2file_state, n_lines),
+		.merge = MAPI_MERGE_SUM,
+		.unit = "lines",
+		.help = "Lines that have been saved, without the header.",
+	},
+};
+
+const struct function std_res2file = {
+	.abi = FUNCTION_ABI,
+	.struct_bytes = sizeof(struct function),
+	.desc = {
+		.name = "RES2FILE",
+		.library = STD_LIBRARY,
+		.help = "Saves results of other functions to a text file.",
+		.args = std_res2file_args,
+		.n_args = ARRAY_SIZE(std_res2file_args),
+		.fields = std_res2file_fields,
+		.n_fields = ARRAY_SIZE(std_res2file_fields),
+		.result_bytes = sizeof(uint64_t),
+	},
+	.order = FUNCTION_ORDER,
+	.follows_time = true,
+	.resets_refs = true,
+	.resets_refs_of = std_res2file_resets_refs_of,
+	.live_bytes = STD_LINES_QUEUE_BYTES,
+	.instance_bytes = sizeof(struct std_res2file_instance),
+	.state_bytes = sizeof(struct std_res2file_state),
+	.open = std_res2file_open,
+	.complete = std_res2file_complete,
+	.close = std_res2file_close,
+	.cancel = std_res2file_cancel,
+	.process = std_res2file_process,
+	.finish = std_res2file_finish,
+	.draining = std_res2file_draining,
+	.lost = std_res2file_lost,
+};
