@@ -1,0 +1,20 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Values of functions against python's arithmetic over tshark's fields (functions_oracle.py), on our
+# own captures and on those of functions_captures.txt; of the latter every fifth without
+# MAPI_TEST_LONG.
+. "$(dirname "$0")/lib.sh"
+command -v tshark > /dev/null || skip "there is no tshark"
+oracle=$MAPI_SOURCE/tests/functions_oracle.py
+
+python3 "$oracle" "$OWN"/*.pcap || fail "our own captures"
+need_captures
+every=5
+[ -z "${MAPI_TEST_LONG-}" ] || every=1
+mapfile -t captures < <(grep -v '^#' "$MAPI_SOURCE/tests/functions_captures.txt" |
+	awk -v e=$every 'NR % e == 0' | sed "s|^|$MAPI_PCAPS/|")
+for batch in 7 256; do
+	MAPI_BATCH=$batch python3 "$oracle" "${captures[@]}" || fail "captures, batches of $batch"
+done
+finish
