@@ -10,9 +10,12 @@
 
 #define STD_LIBRARY "stdflib"
 
+extern const struct function std_binop;
 extern const struct function std_bpf_filter;
 extern const struct function std_byte_counter;
 extern const struct function std_cut;
+extern const struct function std_dist;
+extern const struct function std_gap;
 extern const struct function std_hash;
 extern const struct function std_hashsamp;
 extern const struct function std_pkt_counter;

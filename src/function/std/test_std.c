@@ -68,6 +68,10 @@ static void test_every_descriptor_is_complete(void **state)
 		test_no_gap_in_arguments(&f->desc);
 		for (unsigned int i = 0; i < f->desc.n_fields; i++) {
 			assert_true(f->desc.fields[i].offset_bytes < f->desc.result_bytes);
+			if (f->desc.record_bytes && i >= f->desc.n_head_fields)
+				assert_in_range(f->desc.fields[i].offset_bytes,
+					f->desc.list_offset_bytes,
+					f->desc.list_offset_bytes + f->desc.record_bytes - 1);
 			assert_non_null(f->desc.fields[i].unit);
 			assert_non_null(f->desc.fields[i].help);
 		}
@@ -109,27 +113,8 @@ static void test_any_split_gives_the_same(void **state)
 {
 	struct test_traffic *t = test_traffic_new(1);
 
-	for (size_t k = 0; k < ARRAY_SIZE(test_cases); k++) {
-		const struct test_case *c = &test_cases[k];
-		bool referable = c->function->desc.flags & MAPI_FUNCTION_REFERABLE;
-		struct test_run single, other;
-
-		assert_int_equal(0, test_open(&single, c->function, c->args, c->n_args, true));
-		assert_int_equal(0, test_open(&other, c->function, c->args, c->n_args, true));
-		test_run(&single, t, 0, TEST_N_BATCHES, TEST_SPLIT_SINGLE, referable);
-		for (unsigned int round = 0; round < 20; round++) {
-			test_run(&other, t, 0, TEST_N_BATCHES,
-				round ? TEST_SPLIT_RANDOM : TEST_SPLIT_WHOLE, referable);
-			test_assert_same_result(&single, &other);
-			test_assert_same_packets(&single, &other, 0, TEST_N_BATCHES);
-		}
-		/* Without a column other code computes the same result. */
-		test_run(&other, t, 0, TEST_N_BATCHES, TEST_SPLIT_RANDOM, false);
-		test_assert_same_result(&single, &other);
-		assert_int_equal(single.error.code, 0);
-		test_close(&single);
-		test_close(&other);
-	}
+	for (size_t k = 0; k < ARRAY_SIZE(test_cases); k++)
+		test_any_split(t, test_cases[k].function, test_cases[k].args, test_cases[k].n_args);
 	free(t);
 }
 

@@ -28,6 +28,7 @@ struct test_traffic {
 	struct decode_columns decode[TEST_N_BATCHES];
 	struct packet_mask selection[TEST_N_BATCHES];
 	uint64_t source[TEST_N_BATCHES][PACKET_BATCH_MAX]; /* values of a function referred to */
+	uint64_t second[TEST_N_BATCHES][PACKET_BATCH_MAX]; /* and of a second one */
 	uint8_t bytes[TEST_N_BATCHES][PACKET_BATCH_MAX][TEST_PACKET_BYTES];
 };
 
@@ -47,7 +48,8 @@ struct test_run {
 	struct error error;
 	_Alignas(16) unsigned char instance[64];
 	_Alignas(16) unsigned char state[256];
-	_Alignas(16) unsigned char result[64];
+	size_t result_bytes;
+	_Alignas(16) unsigned char result[1024];
 	struct packet_mask passed[TEST_N_BATCHES];
 	uint64_t column[TEST_N_BATCHES][PACKET_BATCH_MAX];
 	unsigned int n_resets;
@@ -68,6 +70,11 @@ void test_run(struct test_run *run, const struct test_traffic *t, unsigned int f
 /* Run one range, keeping the state. */
 void test_process(struct test_run *run, const struct test_traffic *t, unsigned int b,
 	unsigned int first, unsigned int n, bool with_column);
+
+/* The function gives the same in whole batches, packet by packet, in random ranges, with a column
+ * and without. */
+void test_any_split(const struct test_traffic *t, const struct function *function,
+	const struct function_value args[], unsigned int n_args);
 
 void test_reset(struct test_run *run);
 void test_read(struct test_run *run);

@@ -98,6 +98,7 @@ struct test_traffic *test_traffic_new(unsigned int seed)
 				ts_ns += 7000000000u;
 			t->batch[b].ts_ns[i] = ts_ns;
 			t->source[b][i] = (uint64_t)(rand() % 5000);
+			t->second[b][i] = (uint64_t)(rand() % 5000);
 			if (rand() % 3)
 				packet_mask_set(&t->selection[b], i);
 		}
@@ -135,8 +136,11 @@ int test_open(struct test_run *run, const struct function *function,
 	assert_int_equal(n_args, function->desc.n_args);
 	assert_true(function->instance_bytes <= sizeof(run->instance));
 	assert_true(function->state_bytes <= sizeof(run->state));
-	assert_true(function->desc.result_bytes <= sizeof(run->result));
-	*run = (struct test_run){ .function = function };
+	*run = (struct test_run){ .function = function,
+		.result_bytes = function->desc.result_bytes };
+	if (function->result_bytes_of)
+		run->result_bytes = function->result_bytes_of(args);
+	assert_true(run->result_bytes <= sizeof(run->result));
 	return function->open ? function->open(&open, &run->error) : 0;
 }
 
@@ -163,7 +167,8 @@ void test_process(struct test_run *run, const struct test_traffic *t, unsigned i
 		.n = n,
 		.decode = run->function->wants_decode ? &t->decode[b] : NULL,
 		.column = with_column ? run->column[b] : NULL,
-		.refs = (const struct function_ref[]){ { .value = t->source[b] } },
+		.refs = (const struct function_ref[]){ { .value = t->source[b] },
+			{ .value = t->second[b] } },
 		.error = &run->error,
 		.reset_ref = test_reset_ref,
 		.plan = run,
@@ -184,7 +189,7 @@ void test_read(struct test_run *run)
 	if (run->function->read)
 		run->function->read(run->instance, run->state, run->result);
 	else
-		memcpy(run->result, run->state, run->function->desc.result_bytes);
+		memcpy(run->result, run->state, run->result_bytes);
 }
 
 static unsigned int test_step(enum test_split split, unsigned int left)
@@ -250,6 +255,8 @@ void test_assert_same_result(const struct test_run *a, const struct test_run *b)
 			a->result + at, b->result + at, test_field_bytes(desc->fields[f].type));
 	}
 	assert_int_equal(a->n_resets, b->n_resets);
+	if (desc->record_bytes && !(desc->flags & MAPI_FUNCTION_COUNTED))
+		assert_memory_equal(a->result, b->result, a->result_bytes);
 }
 
 void test_assert_same_packets(const struct test_run *a, const struct test_run *b,
@@ -259,4 +266,27 @@ void test_assert_same_packets(const struct test_run *a, const struct test_run *b
 		assert_memory_equal(&a->passed[k], &b->passed[k], sizeof(a->passed[k]));
 		assert_memory_equal(a->column[k], b->column[k], sizeof(a->column[k]));
 	}
+}
+
+void test_any_split(const struct test_traffic *t, const struct function *function,
+	const struct function_value args[], unsigned int n_args)
+{
+	bool referable = function->desc.flags & MAPI_FUNCTION_REFERABLE;
+	struct test_run single, other;
+
+	assert_int_equal(0, test_open(&single, function, args, n_args, true));
+	assert_int_equal(0, test_open(&other, function, args, n_args, true));
+	test_run(&single, t, 0, TEST_N_BATCHES, TEST_SPLIT_SINGLE, referable);
+	for (unsigned int round = 0; round < 20; round++) {
+		test_run(&other, t, 0, TEST_N_BATCHES, round ? TEST_SPLIT_RANDOM : TEST_SPLIT_WHOLE,
+			referable);
+		test_assert_same_result(&single, &other);
+		test_assert_same_packets(&single, &other, 0, TEST_N_BATCHES);
+	}
+	/* Without a column other code computes the same result. */
+	test_run(&other, t, 0, TEST_N_BATCHES, TEST_SPLIT_RANDOM, false);
+	test_assert_same_result(&single, &other);
+	assert_int_equal(single.error.code, 0);
+	test_close(&single);
+	test_close(&other);
 }
