@@ -25,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/build.h"
 #include "base/error.h"
 #include "packet/packet.h"
 
@@ -32,8 +33,7 @@
 #define CAPFILE_PROBE_BYTES 8192u
 
 #define CAPFILE_INTERFACES_MAX 65536u
-#define CAPFILE_SUPPORTED \
-	"supported are pcap, pcapng and ERF, plain or compressed by gzip, zstd, xz or lz4"
+#define CAPFILE_SUPPORTED "supported are " MAPI_CAPTURE_FORMATS
 
 enum capfile_outcome {
 	CAPFILE_E_STOP = 1, /* the next record starts at or behind span->stop */

@@ -95,7 +95,7 @@ struct capfile_stream *capfile_stream_free(struct capfile_stream *stream)
 	if (!stream)
 		return NULL;
 	if (stream->codec_state)
-		stream->codec->close(stream->codec_state);
+		stream->codec->ops->close(stream->codec_state);
 	if (stream->now_fd >= 0)
 		(void)close(stream->now_fd);
 	free(stream);
@@ -184,6 +184,19 @@ static int stream_fill(struct capfile_stream *stream, bool wait, struct error *e
 	return r;
 }
 
+/* What is compressed in a way that this build does not know. */
+static int stream_refused(struct capfile_stream *stream, struct error *err)
+{
+	const struct codec *codec = stream->codec;
+
+	stream->codec = NULL;
+	stream->probed = false;
+	return error_set(err, PCAP_OPEN_ERR,
+		"%s: compressed by %s, which this build of MAPI does not read; decompress it, or "
+		"build with meson -D%s=enabled",
+		stream->args.name, codec->name, codec->option);
+}
+
 static int stream_probe(struct capfile_stream *stream, bool wait, struct error *err)
 {
 	while (!stream->eof && stream->input_end < CODEC_MAGIC_BYTES) {
@@ -194,7 +207,11 @@ static int stream_probe(struct capfile_stream *stream, bool wait, struct error *
 	}
 	stream->probed = true;
 	stream->codec = codec_find(stream->input, stream->input_end);
-	return stream->codec ? stream->codec->open(&stream->codec_state) : 0;
+	if (!stream->codec)
+		return 0;
+	if (!stream->codec->ops)
+		return stream_refused(stream, err);
+	return stream->codec->ops->open(&stream->codec_state);
 }
 
 static int stream_read_plain(struct capfile_stream *stream, uint8_t *bytes, size_t n_bytes,
@@ -258,7 +275,7 @@ static int stream_read_codec(struct capfile_stream *stream, uint8_t *bytes, size
 			.n_out = n_bytes,
 			.eof = stream->eof };
 		stream->in_frame = true;
-		r = stream->codec->run(stream->codec_state, &io);
+		r = stream->codec->ops->run(stream->codec_state, &io);
 		stream->input_at += n_in - io.n_in;
 		if (r == -ENOMEM)
 			return r;

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The drivers, in order of preference. A new driver is one file and one line here. The last one
- * takes every name. */
+ * takes every name; a build may be without it. */
 #include "driver.h"
 
+#include "base/build.h"
 #include "base/cleanup.h"
 
 static const struct driver *const drivers[] = {
 	&driver_file,
 	&driver_afpacket,
 	&driver_tracedir,
+#if MAPI_WITH_PCAP_LIVE
 	&driver_pcap,
+#endif
 };
 
 const struct driver *driver_find(const struct driver_open_args *args)

@@ -2,118 +2,26 @@
 /*
  * Many patterns searched at once.
  *
- * All literals of all patterns go into one vectorscan database, each once. What a match means is
- * looked up by the literal's number: a literal has one use for each (offset, depth, pattern) it
- * serves; a use says between which bytes of the packet the match must lie, and which pattern's mask
- * gets the packet's bit. Places are checked here and not by vectorscan, whose own offset limits
- * make it compile for minutes (1,000 literals: 46 s against 0.02 s).
+ * All literals of all patterns are collected, each once. What a match means is looked up by the
+ * literal's number: a literal has one use for each (offset, depth, pattern) it serves; a use says
+ * between which bytes of the packet the match must lie, and which pattern's mask gets the packet's
+ * bit.
  *
- * vectorscan 5.4.9 gets only a part of some literals, and the whole is compared here: of long ones
- * the first SEARCH_PART_BYTES, and never leading NUL bytes, because it takes what begins with one
- * for empty. Parts below SEARCH_SHORT_BYTES are not given to it at all, because sets with such
- * literals miss matches (a third of a percent of random sets; never without them): they are found
- * by a walk over the bytes (search_short()). What is NUL bytes alone is searched by memmem().
+ * An engine (search_vectorscan.c, or search_plain.c in a build without it) finds the literals. It
+ * gets only a part of some, and the whole is compared here: of long ones the first
+ * SEARCH_PART_BYTES, and never leading NUL bytes. Parts below SEARCH_SHORT_BYTES are not given to
+ * it at all: they are found by a walk over the bytes (search_short()). What is NUL bytes alone is
+ * searched by memmem(). search_vectorscan.c tells why.
  */
 #include "search/search.h"
 
 #include <errno.h>
-#include <hs/hs.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "mapi/errors.h"
 #include "search_private.h"
 
-/* Nothing in a packet begins by chance with so many bytes of a literal, and vectorscan (which takes
- * 16,000 bytes) needs time and memory for each. */
-#define SEARCH_PART_BYTES 256u
-#define SEARCH_SHORT_BYTES 3u
 #define SEARCH_NONE UINT32_MAX
-
-/**
- * struct search_use - what a match of a literal may mean
- * @low:    first byte of the packet where the match may begin
- * @high:   the match must end at or before this byte
- * @bytes, @n_bytes: the literal
- * @head_bytes: NUL bytes at its beginning
- * @part_bytes: how many of those behind them are searched; 0: there are none
- * @slot:   pattern whose mask gets the bit
- */
-struct search_use {
-	uint64_t low;
-	uint64_t high;
-	const uint8_t *bytes;
-	uint32_t n_bytes;
-	uint32_t head_bytes;
-	uint32_t part_bytes;
-	unsigned int slot;
-};
-
-/* struct search_group - the uses of one part: [first_use, first_use + n_uses). */
-struct search_group {
-	unsigned int first_use;
-	unsigned int n_uses;
-};
-
-/**
- * struct search_shorts - parts of one and two bytes, by their first byte
- * @any:   whether one begins with this byte
- * @one:   number of the group of this byte alone, or SEARCH_NONE
- * @pairs: groups [pairs[b], pairs[b + 1]) begin with b
- */
-struct search_shorts {
-	bool any[256];
-	uint32_t one[256];
-	uint32_t pairs[257];
-};
-
-/**
- * struct search_set - see search.h
- * @slots:    [n_patterns] which pattern's mask holds the result of each pattern: the first equal
- * one
- * @n_slots:  number of different patterns
- * @uses:     ordered by part, those without one first; @n_uses, @n_nul_uses
-  * @groups:   uses of one part; the first @n_short_groups are for search_short(), the others have
- *            their number in @database
- * @shorts:   NULL if there are no short parts
- * @database: NULL if all parts are short
-
- * @bytes:    what the uses point to
- * @low, @high: union of all places
- * @min_bytes: length of the shortest literal
- */
-struct search_set {
-	unsigned int n_patterns;
-	unsigned int *slots;
-	unsigned int n_slots;
-	struct search_use *uses;
-	unsigned int n_uses;
-	unsigned int n_nul_uses;
-	struct search_group *groups;
-	unsigned int n_groups;
-	unsigned int n_short_groups;
-	struct search_shorts *shorts;
-	uint8_t *bytes;
-	hs_database_t *database;
-	uint64_t low;
-	uint64_t high;
-	uint32_t min_bytes;
-};
-
-struct search_scratch {
-	hs_scratch_t *hs;
-};
-
-/* struct search_scan - one packet, for the callback */
-struct search_scan {
-	const struct search_set *set;
-	struct packet_mask *masks;
-	const uint8_t *data;
-	uint64_t cap_bytes;
-	uint64_t bit;
-	unsigned int word;
-	unsigned int n_missing; /* patterns not found yet */
-};
 
 static int search_compare_bytes(const uint8_t *a, uint32_t n_a, const uint8_t *b, uint32_t n_b)
 {
@@ -304,52 +212,6 @@ static int search_set_groups(struct search_set *set)
 	return search_set_shorts(set);
 }
 
-/* Whether any one match of the part decides all its uses: vectorscan may then report one and
- * forget the rest, which is several times faster on literals that are frequent. It does not promise
- * to report the first one, so every place in the searched bytes must do. */
-static bool search_set_single(const struct search_set *set, const struct search_group *group)
-{
-	for (unsigned int i = 0; i < group->n_uses; i++) {
-		const struct search_use *use = &set->uses[group->first_use + i];
-
-		if (use->low > set->low || use->high < set->high || use->part_bytes < use->n_bytes)
-			return false;
-	}
-	return true;
-}
-
-static int search_set_compile(struct search_set *set, struct error *err)
-{
-	unsigned int n = set->n_groups - set->n_short_groups;
-	_cleanup_(cleanup_freep) const char **literals = calloc(n + 1, sizeof(*literals));
-	_cleanup_(cleanup_freep) size_t *n_bytes = calloc(n + 1, sizeof(*n_bytes));
-	_cleanup_(cleanup_freep) unsigned int *flags = calloc(n + 1, sizeof(*flags));
-	_cleanup_(cleanup_freep) unsigned int *ids = calloc(n + 1, sizeof(*ids));
-	hs_compile_error_t *failure = NULL;
-
-	if (n == 0)
-		return 0;
-	if (!literals || !n_bytes || !flags || !ids)
-		return -ENOMEM;
-	for (unsigned int i = 0; i < n; i++) {
-		const struct search_group *group = &set->groups[set->n_short_groups + i];
-		const struct search_use *use = &set->uses[group->first_use];
-
-		literals[i] = (const char *)use->bytes + use->head_bytes;
-		n_bytes[i] = use->part_bytes;
-		flags[i] = search_set_single(set, group) ? HS_FLAG_SINGLEMATCH : 0;
-		ids[i] = set->n_short_groups + i;
-	}
-	if (hs_compile_lit_multi(literals, flags, ids, n_bytes, n, HS_MODE_BLOCK, NULL,
-		    &set->database, &failure) == HS_SUCCESS)
-		return 0;
-	error_set(err, MFUNCT_COULD_NOT_INIT_FUNCT,
-		"The search for %u strings cannot be prepared: %s", n,
-		failure ? failure->message : "unknown cause");
-	(void)hs_free_compile_error(failure);
-	return -EINVAL;
-}
-
 int search_set_new(struct search_set **ret, const struct search_pattern *const patterns[],
 	unsigned int n_patterns, struct error *err)
 {
@@ -366,8 +228,8 @@ int search_set_new(struct search_set **ret, const struct search_pattern *const p
 		r = search_set_uses(set, patterns);
 	if (!r)
 		r = search_set_groups(set);
-	if (!r)
-		r = search_set_compile(set, err);
+	if (!r && set->n_groups > set->n_short_groups)
+		r = search_engine_new(&set->engine, set, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE(set);
@@ -378,35 +240,13 @@ struct search_set *search_set_free(struct search_set *set)
 {
 	if (!set)
 		return NULL;
-	(void)hs_free_database(set->database);
+	search_engine_free(set->engine);
 	free(set->bytes);
 	free(set->groups);
 	free(set->shorts);
 	free(set->uses);
 	free(set->slots);
 	free(set);
-	return NULL;
-}
-
-int search_scratch_new(struct search_scratch **ret, const struct search_set *set)
-{
-	_cleanup_(search_scratch_freep) struct search_scratch *scratch =
-		calloc(1, sizeof(*scratch));
-
-	if (!scratch)
-		return -ENOMEM;
-	if (set->database && hs_alloc_scratch(set->database, &scratch->hs) != HS_SUCCESS)
-		return -ENOMEM;
-	*ret = TAKE(scratch);
-	return 0;
-}
-
-struct search_scratch *search_scratch_free(struct search_scratch *scratch)
-{
-	if (!scratch)
-		return NULL;
-	(void)hs_free_scratch(scratch->hs);
-	free(scratch);
 	return NULL;
 }
 
@@ -421,8 +261,17 @@ static bool search_is_found(const struct search_scan *scan, const struct search_
 	return scan->masks[use->slot].word[scan->word] & scan->bit;
 }
 
-/* A part ends before byte @end. Return: whether every pattern has been found. */
-static bool search_match(struct search_scan *scan, const struct search_group *group, uint64_t end)
+bool search_is_decided(const struct search_scan *scan, const struct search_group *group)
+{
+	const struct search_use *use = &scan->set->uses[group->first_use];
+
+	for (unsigned int i = 0; i < group->n_uses; i++)
+		if (!search_is_found(scan, &use[i]))
+			return false;
+	return true;
+}
+
+bool search_match(struct search_scan *scan, const struct search_group *group, uint64_t end)
 {
 	const struct search_use *use = &scan->set->uses[group->first_use];
 
@@ -441,15 +290,6 @@ static bool search_match(struct search_scan *scan, const struct search_group *gr
 		search_found(scan, use);
 	}
 	return scan->n_missing == 0;
-}
-
-/* vectorscan's callback. Return: non-zero to stop. */
-static int search_matched(unsigned int id, unsigned long long from, unsigned long long to,
-	unsigned int flags, void *context)
-{
-	struct search_scan *scan = context;
-
-	return search_match(scan, &scan->set->groups[id], scan->set->low + to);
 }
 
 static bool search_pair(struct search_scan *scan, uint64_t at)
@@ -517,12 +357,8 @@ void search_set_run(const struct search_set *set, struct search_scratch *scratch
 			search_nul_bytes(&scan);
 		if (set->shorts)
 			search_short(&scan, end);
-		/* It can only fail by a wrong argument, or by the stop that the callback asks for.
-		 */
-		if (set->database && scan.n_missing)
-			(void)hs_scan(set->database, (const char *)scan.data + set->low,
-				(unsigned int)(end - set->low), 0, scratch->hs, search_matched,
-				&scan);
+		if (set->engine && scan.n_missing)
+			search_engine_scan(set->engine, scratch, &scan, end);
 	}
 	for (unsigned int i = 0; i < set->n_patterns; i++) {
 		if (set->slots[i] != i)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/build.h"
 #include "base/cleanup.h"
 #include "function/function.h"
 #include "mapi/errors.h"
@@ -113,8 +114,13 @@ int describe_functions(Wire__DescribeReply *ret, const char *name, struct error 
 	int r = 0;
 
 	if (*name && !one) {
+		const struct build_part *part = build_left_out(name);
 		const char *near = function_suggest(name);
 
+		if (part)
+			return error_set(err, MAPI_FUNCTION_NOT_FOUND,
+				"this build of MAPI has no %s; build it with meson -D%s=enabled",
+				part->function, part->option);
 		return error_set(err, MAPI_FUNCTION_NOT_FOUND, "there is no function '%.64s'%s%s%s",
 			name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 	}

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "base/build.h"
 #include "base/clock.h"
 #include "device_private.h"
 #include "mapi.h"
@@ -25,9 +26,12 @@ int device_new(struct device **ret, const struct device_args *args, struct error
 	if (!driver) {
 		cleanup_closep(&open.fd);
 		return error_set(err, MAPID_NO_DRIVER,
-			"%s: no driver for this device; capture files are opened with "
+			"%s: no driver for this device%s; capture files are opened with "
 			"mapi_create_offline_device() (mapi run -r FILE)",
-			args->open.name);
+			args->open.name,
+			MAPI_WITH_PCAP_LIVE ? ""
+					    : " (this build of MAPI opens network interfaces; "
+					      "others need meson -Dpcap-live=enabled)");
 	}
 	device = calloc(1, sizeof(*device));
 	if (!device) {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/build.h"
 #include "base/cleanup.h"
 #include "json.h"
 #include "mapi.h"
@@ -91,6 +92,24 @@ static void doctor_print_json(const struct doctor *d)
 	}
 }
 
+/* Optional parts that were left out. */
+static void doctor_build(struct doctor *d)
+{
+	const struct build_part *part;
+	unsigned int n_missing = 0;
+	char fix[64];
+
+	for (size_t i = 0; (part = build_part_at(i)); i++) {
+		if (part->is_built)
+			continue;
+		(void)snprintf(fix, sizeof(fix), "meson configure -D%s=enabled", part->option);
+		doctor_add(d, "build", DOCTOR_MISSING, part->cost, fix, "without %s", part->option);
+		n_missing++;
+	}
+	if (!n_missing)
+		doctor_add(d, "build", DOCTOR_OK, NULL, NULL, "all optional parts");
+}
+
 /* Both a program's own daemon and its functions come from here. */
 static void doctor_library(struct doctor *d)
 {
@@ -169,6 +188,7 @@ static int doctor_run(int argc, char **argv)
 	d.capabilities = host_capabilities();
 	host_rights(&d.rights);
 	doctor_kernel(&d);
+	doctor_build(&d);
 	doctor_rights(&d);
 	doctor_library(&d);
 	doctor_device(&d);

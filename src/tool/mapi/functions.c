@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/build.h"
 #include "json.h"
 #include "session.h"
 #include "text.h"
@@ -164,6 +165,22 @@ static void functions_describe_json(const struct mapi_function_desc *desc)
 	json_line(&j);
 }
 
+static int functions_unknown(const char *name, const struct text_suggestion *s)
+{
+	const struct build_part *part = build_left_out(name);
+
+	if (part) {
+		fprintf(stderr, "mapi: this build has no %s; build with meson -D%s=enabled\n",
+			part->function, part->option);
+		return EXIT_USAGE;
+	}
+	fputs("mapi: there is no function \"", stderr);
+	text_safe(stderr, name);
+	fprintf(stderr, "\"%s%s%s\n", text_suggested(s) ? "; did you mean " : "",
+		text_suggested(s) ? text_suggested(s) : "", text_suggested(s) ? "?" : "");
+	return EXIT_USAGE;
+}
+
 static int functions_named(char *const *names, int n_names, bool as_json)
 {
 	int i;
@@ -177,14 +194,8 @@ static int functions_named(char *const *names, int n_names, bool as_json)
 		while ((desc = mapi_describe_next_function(desc)) &&
 			!text_equal(bare, strlen(bare), desc->name))
 			text_suggest(&s, desc->name);
-		if (!desc) {
-			fputs("mapi: there is no function \"", stderr);
-			text_safe(stderr, names[i]);
-			fprintf(stderr, "\"%s%s%s\n", text_suggested(&s) ? "; did you mean " : "",
-				text_suggested(&s) ? text_suggested(&s) : "",
-				text_suggested(&s) ? "?" : "");
-			return EXIT_USAGE;
-		}
+		if (!desc)
+			return functions_unknown(names[i], &s);
 		if (as_json)
 			functions_describe_json(desc);
 		else

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/build.h"
 #include "mapi.h"
 #include "mapi/schema.h"
 
@@ -82,10 +83,16 @@ static int main_help(const char *name)
 static int main_version(void)
 {
 	const struct mapi_function_desc *desc = NULL;
+	const struct build_part *part;
 	unsigned int n = 0;
+	size_t i = 0;
 
 	printf("mapi " MAPI_TOOL_VERSION "\n"
-	       "reads: pcap, pcapng, ERF (gzip, zstd, xz, lz4); writes: pcap, pcapng\n");
+	       "reads: " MAPI_CAPTURE_FORMATS "; writes: pcap, pcapng\n");
+	while ((part = build_part_at(i++)))
+		if (!part->is_built)
+			printf("without %s: %s (meson -D%s=enabled)\n", part->option, part->cost,
+				part->option);
 	while ((desc = mapi_describe_next_function(desc)))
 		n += (unsigned int)printf("%s%s", n ? " " : "functions: ", desc->name) > 0;
 	printf("%s\n", n ? "" : "functions: none, the daemon can't be reached");

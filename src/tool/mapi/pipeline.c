@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/build.h"
+
 enum pipeline_token {
 	PIPELINE_TOKEN_END,
 	PIPELINE_TOKEN_WORD,
@@ -418,6 +420,22 @@ static int pipeline_parse_label(struct pipeline_parser *p, struct pipeline_step 
 	return pipeline_lex(p);
 }
 
+static int pipeline_no_function(struct pipeline_parser *p, const struct text_suggestion *suggestion)
+{
+	const struct build_part *part = build_left_out(p->text);
+	int r;
+
+	if (!part) {
+		r = pipeline_fail(p->err, p->place, "There is no function \"%s\"", p->text);
+		pipeline_hint(p->err, suggestion, "\"mapi functions\" lists them");
+		return r;
+	}
+	r = pipeline_fail(p->err, p->place, "This build has no %s", part->function);
+	(void)snprintf(
+		p->err->hint, sizeof(p->err->hint), "build with meson -D%s=enabled", part->option);
+	return r;
+}
+
 static int pipeline_parse_step(struct pipeline_parser *p, unsigned int number)
 {
 	_cleanup_(pipeline_step_freep) struct pipeline_step *step = NULL;
@@ -429,11 +447,8 @@ static int pipeline_parse_step(struct pipeline_parser *p, unsigned int number)
 	if (p->token != PIPELINE_TOKEN_WORD)
 		return pipeline_unexpected(p, "a function");
 	desc = pipeline_find(p->next, p->text, strlen(p->text), &suggestion);
-	if (!desc) {
-		r = pipeline_fail(p->err, place, "There is no function \"%s\"", p->text);
-		pipeline_hint(p->err, &suggestion, "\"mapi functions\" lists them");
-		return r;
-	}
+	if (!desc)
+		return pipeline_no_function(p, &suggestion);
 	r = pipeline_step_new(&step, desc);
 	if (r < 0)
 		return r;
