@@ -102,6 +102,19 @@ assert {p["port"]: p["received_packets"] for p in last["ports"]}["5000/udp"] == 
 assert any(row["total"]["packets_per_s"] for row in rows)
 END
 
+# Time goes on without packets: periods end, counting begins anew.
+begin "$MAPI" run -i veth1 --json --duration 3 'PKT_COUNTER @c | STATS(c, "200ms")' \
+	'TOP(1, TOPX_UDP, TOPX_UDP_DSTPORT, SORT_BY_PACKETS, 1)'
+send 20
+finished "run on a device that falls silent"
+python3 - << 'END' || fail "periods on an idle device: $(cat out.txt)"
+import json
+rows = {row["function"]: row for row in map(json.loads, open("out.txt"))}
+stats = rows["STATS"]["value"]
+assert stats["sum"] == 21 and stats["min"] == 0 and 5 <= stats["count"] <= 15, stats
+assert not rows["TOP"]["value"], rows["TOP"]
+END
+
 # Two programs, one capture.
 begin "$MAPI" run -i lo 'PKT_COUNTER' 'BPF_FILTER("udp") | PKT_COUNTER' 'BYTE_COUNTER'
 equal "one packet socket for three flows" "$(awk '$3 + 0 >= 0 && NR > 1' /proc/net/packet | wc -l)" 1

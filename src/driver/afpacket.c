@@ -397,6 +397,7 @@ static int afpacket_interface(
 const struct driver driver_afpacket = {
 	.name = "afpacket",
 	.lossless = false,
+	.real_time = true,
 	.match = afpacket_match,
 	.prepare = afpacket_prepare,
 	.open = afpacket_open,

@@ -125,6 +125,8 @@ struct driver_stats {
 struct driver {
 	const char *name;
 	bool lossless; /* the source waits for its readers: a file */
+	bool real_time; /* while no packet comes, the time of the packets goes on as the machine's
+			 * does (semantics T1); not so where captures are replayed */
 	bool (*match)(const struct driver_open_args *args);
 	/* What takes privileges. Gives at most DRIVER_FDS_MAX descriptors for open(). NULL: nothing
 	 * does. Return: 0, -EINVAL with @err filled (3200; 9007 where the right to capture is

@@ -544,6 +544,7 @@ static int pcap_live_open(
 
 const struct driver driver_pcap = {
 	.name = "pcap",
+	.real_time = true,
 	.match = pcap_live_match,
 	.open = pcap_live_open,
 	.claim = pcap_live_claim,

@@ -110,10 +110,9 @@ struct function_call {
  * @desc:         what users see: name, arguments, result, flags
  * @order:        how its packets may be split
  * @wants_decode: process() reads call->decode
- * @follows_time: periods follow the domain's watermark: process() is called for every batch, also
- * when nothing is selected (semantics T1)
- * @resets_refs:  the function and its sources run packet by packet: process() may reset a source,
- *                and what it reads of one is as of the packet
+ * @follows_time: process() is called for every batch, also when nothing is selected
+ * @resets_refs:  the function and its sources run packet by packet: process() and tick() may reset
+ * a source, and what they read of one is as of the packet
  * @live_bytes:   memory that an instance on a live device takes beside its state; it is charged to
  *                the user
  * @order_of, @resets_refs_of: the same for one open instance, where it is less demanding than the
@@ -160,6 +159,19 @@ struct function {
 	 * No lock, allocation, log or system call per packet. */
 	void (*process)(const struct function_call *call, void *instance, void *state,
 		struct packet_mask *selection);
+
+	/* A worker, in turn: time has come to @now_ns (semantics T1), and what follows is later
+	 * than that, or late. It is called before the first packet of the domain since the state
+	 * was made, selected or not, with that packet's time; then before the first packet that is
+	 * not earlier than what it has asked for, or without any packet when a live device's time
+	 * has come that far. So everything that periods do belongs here and nothing of it to
+	 * process(); and because a recording has no pauses, two calls without a packet between them
+	 * must come to the same as the second alone. @call has no packets; refs[i].value[0] is the
+	 * source's value after all packets so far, wherever the source stands; a reset is effective
+	 * at once. NULL: time is no matter. Return: when to be called next, later than @now_ns;
+	 * UINT64_MAX: never again. */
+	uint64_t (*tick)(
+		const struct function_call *call, void *instance, void *state, uint64_t now_ns);
 
 	/* A worker. A transform makes the packets of a child domain: packet i of @ret stands for
 	 * packet i of call->batch, whole batch at once, pure, no state. @memory: memory_bytes of

@@ -7,10 +7,11 @@
  * the functions it refers to, because it needs their value columns: batch-wise, those run first. A
  * source that stands later in (fd, fid) order shows its values one packet late; that is a matter of
  * columns (run.c), not of order. A function that resets its sources makes them depend on it in
- * turn. Such a circle is a strongly connected component of more than one node; it becomes a group,
- * which runs packet by packet, its nodes in (fd, fid) order. Tarjan's algorithm (R. Tarjan,
- * Depth-first search and linear graph algorithms, 1972) yields the components dependencies first,
- * which is the order of execution.
+ * turn; so does a function that looks at a source from time to time, if somebody resets that
+ * source, because it must see values before resets and after. Such a circle is a strongly connected
+ * component of more than one node; it becomes a group, which runs packet by packet, its nodes in
+ * (fd, fid) order. Tarjan's algorithm (R. Tarjan, Depth-first search and linear graph algorithms,
+ * 1972) yields the components dependencies first, which is the order of execution.
  *
  * Late nodes need all packets in order. With several workers the rest runs early, on chunks whose
  * turn has not come.
@@ -64,7 +65,7 @@ static void order_edges(const struct plan *plan,
 			uint32_t source = instance->refs[i]->node;
 
 			visit(graph, v, source);
-			if (plan_instance_resets_refs(instance))
+			if (plan_instance_is_bound(instance, &plan->nodes[source]))
 				visit(graph, source, v);
 		}
 	}
@@ -233,13 +234,15 @@ static void order_mark_late(struct plan *plan, const uint32_t *flow_first)
 
 		if (node->kind == PLAN_NODE_PROCESS &&
 			(plan_instance_order(instance) != FUNCTION_FREE || instance->n_refs ||
-				instance->referred))
+				instance->referred || instance->function->tick))
 			node->late = true;
 		for (unsigned int i = 0; i < instance->n_refs; i++) {
 			uint32_t source = instance->refs[i]->node;
 
 			if (source >= v)
 				plan->nodes[source].delayed = true;
+			if (plan_instance_resets_refs(instance))
+				plan->nodes[source].is_reset = true;
 		}
 	}
 	while (changed) {

@@ -56,6 +56,8 @@ struct plan_compiler {
  * @retired: it takes no part in further plans
  * @closed:  its function's close() has been called
  * @carry:   value after the last committed packet, if others refer to it
+ * @deadline_ns: when its function's tick() is to be called; 0: at the first packet; UINT64_MAX:
+ * never
  * @error:   why it cannot go on; set by a worker
  * @compiler: of its filter
  * @filter_error: why its filter could not be compiled for a link type that came up later; valid
@@ -76,6 +78,7 @@ struct plan_instance {
 	bool closed;
 	unsigned int node;
 	uint64_t carry;
+	uint64_t deadline_ns;
 	struct error error;
 	struct plan_compiler compiler;
 	struct error filter_error;
@@ -189,6 +192,14 @@ void plan_run_abandon(struct plan_run *run);
  * @first_no: number of the chunk's first packet within the device
  */
 void plan_run_commit(struct plan_run *run, uint64_t first_no);
+
+/**
+ * plan_run_tick() - time passes although no packet comes (semantics T1)
+ * @now_ns: in the time of the packets; no later packet is earlier, or it is late
+ *
+ * In turn, between batches. Return: whether a function had waited for that.
+ */
+bool plan_run_tick(struct plan_run *run, uint64_t now_ns);
 
 /* The source has ended in good order: finish() of all instances. In turn, once. */
 void plan_run_finish(struct plan_run *run);

@@ -33,6 +33,7 @@ enum plan_node_kind {
  * @late:   needs all packets in order
  * @group:  0, or the number of a group that runs packet by packet
  * @delayed: someone earlier in (fd, fid) order refers to it
+ * @is_reset: someone resets it
  */
 struct plan_node {
 	struct plan_instance *instance;
@@ -46,6 +47,7 @@ struct plan_node {
 	unsigned int group;
 	bool has_column;
 	bool delayed;
+	bool is_reset;
 };
 
 /* A search and the pure filters before it in its flow: only what passes them is searched.
@@ -137,6 +139,14 @@ static inline bool plan_instance_resets_refs(const struct plan_instance *instanc
 	const struct function *f = instance->function;
 
 	return f->resets_refs && (!f->resets_refs_of || f->resets_refs_of(instance->memory));
+}
+
+/* Whether the instance must run packet by packet with a function that it refers to. */
+static inline bool plan_instance_is_bound(
+	const struct plan_instance *instance, const struct plan_node *source)
+{
+	return plan_instance_resets_refs(instance) ||
+		(instance->function->tick && source->is_reset);
 }
 
 /* plan.c: the filter sets for a link type, made at its first packet. NULL: out of memory. */

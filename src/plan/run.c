@@ -32,7 +32,7 @@ static void *run_alloc(size_t bytes)
 	return p;
 }
 
-static void run_init_state(const struct plan_instance *instance, void *state)
+void run_init_state(const struct plan_instance *instance, void *state)
 {
 	memset(state, 0, instance->function->state_bytes);
 	if (instance->function->init)
@@ -47,45 +47,6 @@ static struct run_node *run_find(struct plan_run *run, const struct plan_instanc
 		if (run->plan->nodes[n].instance == instance)
 			return &run->nodes[n];
 	return NULL; /* plan_new() has seen to it that this does not happen */
-}
-
-static void run_reset_ref(const struct function_call *call, unsigned int ref)
-{
-	struct run_node *node = call->plan;
-
-	node->sources[ref].node->reset = true;
-}
-
-/* Sources are late, so their committed state is what they have counted. */
-static void run_read_ref(const struct function_call *call, unsigned int ref, void *ret_result)
-{
-	const struct run_node *node = call->plan;
-	const struct plan_instance *source = node->sources[ref].instance;
-	const struct function *f = source->function;
-
-	if (f->read)
-		f->read(source->memory, source->state, ret_result);
-	else
-		memcpy(ret_result, source->state, f->desc.result_bytes);
-}
-
-/* The reset that a member of the group asked for takes effect between packet i and i + 1. */
-static void run_apply_reset(struct run_node *node, unsigned int i)
-{
-	const struct plan_instance *instance = node->node->instance;
-	struct packet_mask nothing = { .word = { 0 } };
-	uint64_t after;
-
-	node->reset = false;
-	run_init_state(instance, instance->state);
-	if (!node->columns)
-		return;
-	after = node->columns->after[i];
-	node->call.first = i;
-	node->call.n = 1;
-	instance->function->process(&node->call, instance->memory, instance->state, &nothing);
-	node->columns->before[i + 1] = node->columns->after[i];
-	node->columns->after[i] = after;
 }
 
 static void run_link_refs(struct plan_run *run, struct run_node *node)
@@ -335,7 +296,7 @@ static void run_verdicts(struct plan_run *run)
 
 /* ---- nodes ---- */
 
-static void run_fail(struct plan_flow *flow)
+void run_fail(struct plan_flow *flow)
 {
 	atomic_store_explicit(
 		&flow->failed, true, memory_order_relaxed); /* read by this worker next,
@@ -346,20 +307,10 @@ static void run_fail(struct plan_flow *flow)
 static void run_process(
 	struct plan_run *run, struct run_node *rn, unsigned int first, unsigned int n)
 {
-	const struct plan_node *node = rn->node;
-	struct plan_instance *instance = node->instance;
+	struct plan_instance *instance = rn->node->instance;
 	const struct function *f = instance->function;
-	struct packet_mask *out = &run->selections[node->out];
+	struct packet_mask *out = &run->selections[rn->node->out];
 
-	if (plan_node_filters(node)) {
-		if (n == rn->call.batch->n) {
-			*out = run->selections[node->in];
-		} else if (packet_mask_test(&run->selections[node->in], first)) {
-			packet_mask_set(out, first);
-		} else {
-			packet_mask_clear(out, first);
-		}
-	}
 	if (!rn->columns && !f->follows_time && packet_mask_empty(out))
 		return;
 	rn->call.first = first;
@@ -370,8 +321,28 @@ static void run_process(
 		run_fail(instance->flow);
 }
 
-static void run_node_batch(struct plan_run *run, struct run_node *rn)
+/* The same on a whole batch: time passes before packets for which the function has waited. */
+static void run_process_batch(struct plan_run *run, const unsigned int *entry)
 {
+	struct run_node *rn = &run->nodes[*entry];
+	const uint64_t *ts_ns = rn->call.batch->ts_ns;
+	unsigned int n = rn->call.batch->n, first = 0, end;
+
+	if (!rn->node->instance->function->tick) {
+		run_process(run, rn, 0, n);
+		return;
+	}
+	for (; first < n; first = end) {
+		run_pass_time(run, entry, 1, first, ts_ns[first], true);
+		for (end = first + 1; end < n && !run_is_due(rn, ts_ns[end]); end++)
+			;
+		run_process(run, rn, first, end - first);
+	}
+}
+
+static void run_node_batch(struct plan_run *run, const unsigned int *entry)
+{
+	struct run_node *rn = &run->nodes[*entry];
 	const struct plan_node *node = rn->node;
 	const struct run_domain *rd = &run->domains[node->domain];
 	const struct plan_domain *domain = &run->plan->domains[node->domain];
@@ -395,7 +366,9 @@ static void run_node_batch(struct plan_run *run, struct run_node *rn)
 		__builtin_unreachable();
 	}
 	rn->call.batch = rd->view;
-	run_process(run, rn, 0, n);
+	if (plan_node_filters(node))
+		run->selections[node->out] = run->selections[node->in];
+	run_process_batch(run, entry);
 	if (!rn->columns)
 		return;
 	rn->columns->before[0] = node->instance->carry;
@@ -404,11 +377,12 @@ static void run_node_batch(struct plan_run *run, struct run_node *rn)
 	node->instance->carry = rn->columns->after[n - 1];
 }
 
-/* What a pure filter says of one packet. */
+/* What enters a filter, of one packet. @verdict: what a pure filter says; NULL: not decided yet. */
 static void run_decide(struct plan_run *run, const struct plan_node *node, unsigned int i,
 	const struct packet_mask *verdict)
 {
-	if (packet_mask_test(&run->selections[node->in], i) && packet_mask_test(verdict, i))
+	if (packet_mask_test(&run->selections[node->in], i) &&
+		(!verdict || packet_mask_test(verdict, i)))
 		packet_mask_set(&run->selections[node->out], i);
 	else
 		packet_mask_clear(&run->selections[node->out], i);
@@ -432,6 +406,8 @@ static void run_node_packet(struct plan_run *run, struct run_node *rn, unsigned 
 	case PLAN_NODE_TRANSFORM:
 		return;
 	case PLAN_NODE_PROCESS:
+		if (plan_node_filters(node))
+			run_decide(run, node, i, NULL);
 		run_process(run, rn, i, 1);
 		if (rn->columns)
 			rn->columns->before[i + 1] = rn->columns->after[i];
@@ -456,11 +432,11 @@ static void run_group(struct plan_run *run, const unsigned int *list, unsigned i
 			rn->columns->before[0] = rn->node->instance->carry;
 	}
 	for (unsigned int i = 0; i < n_pkts; i++) {
+		run_pass_time(run, list, n_members, i, run->domains[0].view->ts_ns[i], true);
 		for (unsigned int m = 0; m < n_members; m++)
 			run_node_packet(run, &run->nodes[list[m]], i);
 		for (unsigned int m = 0; m < n_members; m++)
-			if (run->nodes[list[m]].reset)
-				run_apply_reset(&run->nodes[list[m]], i);
+			run_reset_after(&run->nodes[list[m]], i);
 	}
 	for (unsigned int m = 0; m < n_members; m++) {
 		struct run_node *rn = &run->nodes[list[m]];
@@ -485,7 +461,7 @@ static void run_nodes(struct plan_run *run, const unsigned int *list, unsigned i
 		unsigned int n = 1;
 
 		if (group == 0) {
-			run_node_batch(run, &run->nodes[list[i]]);
+			run_node_batch(run, &list[i]);
 		} else {
 			while (i + n < n_list && run->nodes[list[i + n]].node->group == group)
 				n++;

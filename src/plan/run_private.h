@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A worker's run of a plan: shared by run.c, which runs it, and keep.c, which keeps batches. */
+/* A worker's run of a plan: shared by run.c, which runs it, between.c, which does what happens
+ * between packets, and keep.c, which keeps batches. */
 #ifndef MAPI_PLAN_RUN_PRIVATE_H
 #define MAPI_PLAN_RUN_PRIVATE_H
 
@@ -28,7 +29,8 @@ struct run_node {
 	struct function_ref *refs; /* call.refs */
 	void *delta; /* early state, NULL if none */
 	bool dirty; /* the delta holds something */
-	bool reset; /* a group asked for a reset after the current packet */
+	bool reset; /* somebody asked for a reset */
+	bool ticked; /* in the current run_pass_time() */
 };
 
 struct run_domain {
@@ -55,6 +57,37 @@ struct plan_run {
 	uint8_t *kept;
 	size_t kept_bytes, kept_size_bytes;
 };
+
+/* run.c */
+void run_init_state(const struct plan_instance *instance, void *state);
+void run_fail(struct plan_flow *flow);
+
+static inline bool run_is_due(const struct run_node *rn, uint64_t now_ns)
+{
+	const struct plan_instance *instance = rn->node->instance;
+
+	return instance->function->tick && instance->deadline_ns <= now_ns &&
+		instance->deadline_ns != UINT64_MAX;
+}
+
+/* between.c: of function calls */
+void run_reset_ref(const struct function_call *call, unsigned int ref);
+void run_read_ref(const struct function_call *call, unsigned int ref, void *ret_result);
+
+/* between.c: the reset that somebody asked for takes effect between packet i and i + 1. */
+void run_reset_after(struct run_node *rn, unsigned int i);
+
+/**
+ * run_pass_time() - what is due happens
+ * @list:   @n nodes that depend on each other: a group, or a node alone
+ * @i:      the packet that comes next
+ * @now_ns: its time
+ * @begins: there is such a packet: functions that have not met one begin
+ *
+ * between.c.
+ */
+void run_pass_time(struct plan_run *run, const unsigned int *list, unsigned int n, unsigned int i,
+	uint64_t now_ns, bool begins);
 
 /* keep.c: append a batch and the verdicts in run->masks. Return: 0, -ENOMEM. */
 int run_keep(struct plan_run *run, const struct packet_batch *batch);

@@ -32,6 +32,7 @@ struct test_packet {
 static struct test_packet test_packets[TEST_PKTS];
 static uint64_t test_random_state;
 static bool test_live; /* packets are a live source's, every third a super-packet */
+static bool test_ticks; /* time passes between batches, as on a live device */
 
 static uint32_t test_random(uint32_t below)
 {
@@ -55,7 +56,7 @@ static void test_make_packets(void)
 		memcpy(p->data + 50, test_random(3) ? "xxwwwx" : "nothin", 6);
 		p->cap_bytes = 64;
 		p->wire_bytes = 64 + test_random(1400);
-		ts_ns += test_random(40000000);
+		ts_ns += test_random(40000000) + (test_random(50) ? 0u : 2500000000u);
 		p->ts_ns = test_random(20) ? ts_ns : ts_ns - 100000000;
 	}
 }
@@ -100,7 +101,7 @@ static struct plan_instance *test_apply(struct plan_flow *flow, const char *name
 static unsigned int test_make_flows(struct plan_flow *flows[TEST_FLOWS_MAX], uint64_t seed)
 {
 	static const char *const filters[] = { "tcp", "udp", "greater 700", "ip[23] & 1 = 1" };
-	static const char *const periods[] = { "0", "1", "50ms", "1s" };
+	static const char *const periods[] = { "0", "1", "7ms", "50ms", "300ms", "1s" };
 	struct plan_instance *sources[64];
 	unsigned int n_flows, n_sources = 0;
 
@@ -144,7 +145,7 @@ static unsigned int test_make_flows(struct plan_flow *flows[TEST_FLOWS_MAX], uin
 		case 7:
 			if (!n_sources)
 				break;
-			values[2].text = periods[test_random(4)];
+			values[2].text = periods[test_random(6)];
 			test_apply(flow, "STATS", values, sources[test_random(n_sources)]);
 			break;
 		}
@@ -176,6 +177,22 @@ static size_t test_results(
 	return used;
 }
 
+/* Packet @at is the next one: ticks come, some of them before the latest packet, which is none. */
+static void test_pass_time(struct plan_run *run, unsigned int at)
+{
+	uint64_t now_ns = 0, end_ns = test_packets[at].ts_ns;
+
+	if (!test_ticks)
+		return;
+	for (unsigned int i = 0; i < at; i++)
+		now_ns = MAX(now_ns, test_packets[i].ts_ns);
+	now_ns -= MIN(now_ns, 50000000u);
+	while (now_ns < end_ns && test_random(8) > 0) {
+		(void)plan_run_tick(run, now_ns);
+		now_ns += test_random(2) ? test_random(5000000) : test_random(900000000);
+	}
+}
+
 static void test_run_direct(struct plan *plan, unsigned int batch_pkts)
 {
 	struct plan_run *run;
@@ -184,6 +201,7 @@ static void test_run_direct(struct plan *plan, unsigned int batch_pkts)
 	assert_int_equal(plan_run_new(&run, plan, true), 0);
 	for (unsigned int at = 0; at < TEST_PKTS; at += batch.n) {
 		test_fill(&batch, at, MIN(batch_pkts, TEST_PKTS - at));
+		test_pass_time(run, at);
 		assert_int_equal(plan_run_direct(run, &batch), 0);
 	}
 	plan_run_finish(run);
@@ -213,6 +231,7 @@ static void test_run_chunks(struct plan *plan, unsigned int batch_pkts)
 			test_fill(&batch, at + done, MIN(batch_pkts, n - done));
 			assert_int_equal(plan_run_early(run, &batch), 0);
 		}
+		test_pass_time(run, at);
 		plan_run_commit(run, at);
 		at += n;
 	}
@@ -251,7 +270,9 @@ static void batches_and_chunks_change_nothing(void **unused)
 		size_t n;
 
 		test_live = seed % 2;
+		test_ticks = false;
 		n = test_outcome(seed, 1, false, one, sizeof(one));
+		test_ticks = seed % 3;
 
 		for (unsigned int s = 0; s < ARRAY_SIZE(sizes); s++) {
 			for (unsigned int chunks = 0; chunks < 2; chunks++) {
@@ -292,6 +313,50 @@ static void references_follow_fd_fid_order(void **unused)
 	plan_free(plan);
 	plan_flow_free(flows[0]);
 	plan_flow_free(flows[1]);
+}
+
+/* T1: a period ends when its time has come, and what the next packet finds is the same. */
+static void time_passes_without_packets(void **unused)
+{
+	struct function_value period[FUNCTION_ARGS_MAX] = { { .text = "" } };
+	struct plan_instance *counter, *stats;
+	struct error err = ERROR_INIT;
+	struct packet_batch batch;
+	struct plan_flow *flow;
+	struct plan_run *run;
+	struct plan *plan;
+	stats_t result;
+
+	period[2].text = "1s";
+	assert_int_equal(plan_flow_new(&flow, 1), 0);
+	counter = test_apply(flow, "PKT_COUNTER", NULL, NULL);
+	stats = test_apply(flow, "STATS", period, counter);
+	assert_int_equal(plan_new(&plan, &flow, 1, NULL, &err), 0);
+	assert_int_equal(plan_run_new(&run, plan, true), 0);
+
+	assert_false(plan_run_tick(run, 5000000000u)); /* nothing has begun */
+	test_fill(&batch, 0, 10);
+	for (unsigned int i = 0; i < 10; i++)
+		batch.ts_ns[i] = 7000000000u + i;
+	assert_int_equal(plan_run_direct(run, &batch), 0);
+	assert_false(plan_run_tick(run, 7999999999u));
+	assert_true(plan_run_tick(run, 8000000000u));
+	assert_false(plan_run_tick(run, 8000000001u));
+	memcpy(&result, stats->state, sizeof(result));
+	assert_true(result.count == 1 && result.sum == 10);
+	assert_true(plan_run_tick(run, 10500000000u)); /* two more, of nothing */
+	memcpy(&result, stats->state, sizeof(result));
+	assert_true(result.count == 3 && result.sum == 10 && result.min == 0);
+	batch.n = 4;
+	for (unsigned int i = 0; i < 4; i++)
+		batch.ts_ns[i] = 10600000000u + i * 400000000u; /* the second is at the end */
+	batch.ts_ns[1] = 11000000000u;
+	assert_int_equal(plan_run_direct(run, &batch), 0);
+	memcpy(&result, stats->state, sizeof(result));
+	assert_true(result.count == 4 && result.sum == 11);
+	plan_run_free(run);
+	plan_free(plan);
+	plan_flow_free(flow);
 }
 
 static void equal_transforms_share_a_domain(void **unused)
@@ -477,6 +542,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(batches_and_chunks_change_nothing),
+		cmocka_unit_test(time_passes_without_packets),
 		cmocka_unit_test(references_follow_fd_fid_order),
 		cmocka_unit_test(equal_transforms_share_a_domain),
 		cmocka_unit_test(search_sets_are_inherited),

@@ -27,7 +27,7 @@ struct device;
  * @error:    why it ended early; set when shared->error_code is
  * @device:   NULL unless connected
  * @event_fd: eventfd to be written after each publication that brings something new; -1: none
- * @told_pkts, @told_end: what the last such publication brought
+ * @told_pkts, @told_ticks, @told_end: what the last such publication brought
  */
 struct device_flow {
 	struct plan_flow *plan;
@@ -42,6 +42,7 @@ struct device_flow {
 	bool ended;
 	int event_fd;
 	uint64_t told_pkts;
+	uint64_t told_ticks;
 	bool told_end;
 };
 

@@ -25,6 +25,13 @@ struct device_clock {
 	uint64_t pkts;
 };
 
+/* A pause between packets: time goes on. Monotonic, because the clock that packets have may jump.
+ */
+struct device_pause {
+	uint64_t pkts; /* clock.pkts when it began */
+	uint64_t begin_ns;
+};
+
 struct device_worker {
 	struct device *device;
 	pthread_t thread;
@@ -57,6 +64,7 @@ struct device {
 	unsigned int n_joinable; /* of them, not joined */
 
 	pthread_mutex_t claim_lock;
+	uint64_t n_claimed; /* GUARDED_BY(claim_lock): chunks */
 
 	pthread_mutex_t plan_lock;
 	struct plan *plan;
@@ -70,6 +78,8 @@ struct device {
 	bool ended; /* no later chunk counts */
 	bool finished; /* flows have been told */
 	struct device_clock clock;
+	struct device_pause pause;
+	uint64_t ticks; /* how often time alone has changed something */
 	struct error error;
 	uint64_t published_ns;
 	_Atomic uint64_t

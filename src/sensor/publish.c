@@ -58,11 +58,14 @@ static void publish_failure(struct device *device, struct device_flow *flow)
 }
 
 /* Tell who watches; once per publication, which is once in milliseconds. */
-static void publish_event(struct device_flow *flow, uint64_t pkts)
+static void publish_event(struct device_flow *flow, uint64_t pkts, uint64_t ticks)
 {
-	if (flow->event_fd < 0 || (pkts == flow->told_pkts && flow->ended == flow->told_end))
+	if (flow->event_fd < 0 ||
+		(pkts == flow->told_pkts && ticks == flow->told_ticks &&
+			flow->ended == flow->told_end))
 		return;
 	flow->told_pkts = pkts;
+	flow->told_ticks = ticks;
 	flow->told_end = flow->ended;
 	(void)eventfd_write(flow->event_fd, 1); /* fails only if it is readable anyway */
 }
@@ -130,7 +133,7 @@ static void publish_flow(
 	/* After the head, where a reader that finds the end looks for its cause. */
 	if (flow->ended && !had_ended)
 		publish_end_rings(flow);
-	publish_event(flow, shared->pkts);
+	publish_event(flow, shared->pkts, device->ticks);
 }
 
 void publish_all(struct device *device)

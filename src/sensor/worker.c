@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <sys/eventfd.h>
 
+#include "base/clock.h"
 #include "device_private.h"
 #include "mapi/errors.h"
 
@@ -57,8 +58,11 @@ static void worker_adopt(struct device_worker *worker, struct plan *plan, uint64
 }
 
 /* Reserve a chunk; take the plan that is current at this point of the packet order, so that no
- * later chunk runs under an earlier plan. Return: 0, DRIVER_E_END, DRIVER_E_IDLE. */
-static int worker_claim(struct device_worker *worker, struct driver_chunk *chunk)
+ * later chunk runs under an earlier plan. @ret_asked_ns: packets that had come by then have been
+ * claimed, if it returns DRIVER_E_IDLE, and chunk->seq is that of the next one.
+ * Return: 0, DRIVER_E_END, DRIVER_E_IDLE. */
+static int worker_claim(
+	struct device_worker *worker, struct driver_chunk *chunk, uint64_t *ret_asked_ns)
 {
 	struct device *device = worker->device;
 	struct plan *plan;
@@ -66,7 +70,12 @@ static int worker_claim(struct device_worker *worker, struct driver_chunk *chunk
 	int r;
 
 	(void)pthread_mutex_lock(&device->claim_lock);
+	*ret_asked_ns = device->driver->real_time ? clock_monotonic_ns() : 0;
 	r = device_stopping(device) ? DRIVER_E_END : device->driver->claim(device->source, chunk);
+	if (r == 0)
+		device->n_claimed = chunk->seq + 1;
+	else
+		chunk->seq = device->n_claimed;
 	(void)pthread_mutex_lock(&device->plan_lock);
 	worker->idle = false;
 	plan = device->plan;
@@ -239,10 +248,32 @@ static bool worker_has_ended(struct device_worker *worker)
 	return ended;
 }
 
-/* No packet came: what was counted last becomes visible. */
-static void worker_idle(struct device *device)
+/* The time of the packets goes on. The pause is told from a moment at which no packet had come for
+ * DRIVER_IDLE_MS to one since which none has come for as long: so it is told too short, packets
+ * that are still on their way are later, and it does not matter what clock stamps them. */
+static void worker_tick(struct device_worker *worker, uint64_t asked_ns)
 {
+	struct device *device = worker->device;
+	struct device_pause *pause = &device->pause;
+
+	if (pause->pkts != device->clock.pkts) {
+		*pause = (struct device_pause){ .pkts = device->clock.pkts,
+			.begin_ns = clock_monotonic_ns() };
+	} else if (asked_ns > pause->begin_ns &&
+		plan_run_tick(
+			worker->run, device->clock.watermark_ns + (asked_ns - pause->begin_ns))) {
+		device->ticks++;
+	}
+}
+
+/* No packet came: what was counted last becomes visible. @next_seq: of the chunk that comes next */
+static void worker_idle(struct device_worker *worker, uint64_t next_seq, uint64_t asked_ns)
+{
+	struct device *device = worker->device;
+
 	(void)pthread_mutex_lock(&device->commit_lock);
+	if (device->driver->real_time && worker->run && device->turn == next_seq && !device->ended)
+		worker_tick(worker, asked_ns);
 	publish_due(device);
 	(void)pthread_mutex_unlock(&device->commit_lock);
 }
@@ -256,11 +287,11 @@ void *worker_main(void *argument)
 	while (!worker_has_ended(worker)) {
 		struct driver_chunk chunk = { .seq = 0 };
 		struct device_clock local = { .pkts = 0 };
-		uint64_t first_ts_ns = UINT64_MAX;
+		uint64_t first_ts_ns = UINT64_MAX, asked_ns;
 
-		r = worker_claim(worker, &chunk);
+		r = worker_claim(worker, &chunk, &asked_ns);
 		if (r == DRIVER_E_IDLE) {
-			worker_idle(device);
+			worker_idle(worker, chunk.seq, asked_ns);
 			continue;
 		}
 		if (r != 0)

@@ -17,7 +17,7 @@ struct plain_function {
 	bool unknown; /* something before it cannot be foretold */
 	bool to_be_reset;
 	bool begun;
-	uint64_t now_ns;
+	bool has_ended; /* its periods before the current packet are dealt with */
 	uint64_t begin_ns;
 	struct model_result result;
 };
@@ -26,6 +26,7 @@ struct plain {
 	const struct model_case *c;
 	const struct model_capture *capture;
 	struct plain_function of[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX];
+	uint64_t end_ns; /* the period that ends next */
 };
 
 /* ---- STR_SEARCH ---- */
@@ -180,39 +181,88 @@ static bool plain_has_period(const struct model_function *f)
 	return f->kind == MODEL_STATS && strcmp(f->text, "0") != 0 && strcmp(f->text, "1") != 0;
 }
 
-/* Periods follow the packets of the device, also those that filters keep away: the packet that is
- * the first at or after the end of a period closes it. The sample is the value at that packet, then
- * the source is reset; further periods without a packet give 0. */
 static void plain_stats(struct plain_function *p, const struct model_function *f,
-	struct plain_function *source, const struct model_packet *pkt)
+	const struct plain_function *source)
 {
-	uint64_t period_ns, n;
-
-	if (strcmp(f->text, "0") == 0 || (strcmp(f->text, "1") == 0 && p->seen > 1)) {
+	if (strcmp(f->text, "0") == 0 || (strcmp(f->text, "1") == 0 && p->seen > 1))
 		plain_sample(p, source->value);
-		return;
-	}
-	if (strcmp(f->text, "1") == 0)
-		return;
+}
 
-	period_ns = plain_period_ns(f->text);
-	if (!p->begun) {
-		p->begun = true;
-		p->begin_ns = p->now_ns = pkt->ts_ns;
+/* Calls visit for every STATS with periods. */
+static void plain_periods(struct plain *m, uint64_t ts_ns,
+	void (*visit)(
+		struct plain *, struct plain_function *, const struct model_function *, uint64_t))
+{
+	for (unsigned int i = 0; i < m->c->n_flows; i++)
+		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++)
+			if (plain_has_period(&m->c->flows[i].functions[k]))
+				visit(m, &m->of[i][k], &m->c->flows[i].functions[k], ts_ns);
+}
+
+static void plain_begin(
+	struct plain *m, struct plain_function *p, const struct model_function *f, uint64_t ts_ns)
+{
+	if (!p->begun)
+		p->begin_ns = ts_ns;
+	p->begun = true;
+	p->has_ended = false;
+}
+
+/* The first period that has ended and has not been dealt with. */
+static void plain_find_end(
+	struct plain *m, struct plain_function *p, const struct model_function *f, uint64_t ts_ns)
+{
+	uint64_t period_ns = plain_period_ns(f->text);
+
+	if (!p->has_ended && ts_ns >= p->begin_ns && ts_ns - p->begin_ns >= period_ns &&
+		p->begin_ns + period_ns < m->end_ns)
+		m->end_ns = p->begin_ns + period_ns;
+}
+
+static void plain_end(
+	struct plain *m, struct plain_function *p, const struct model_function *f, uint64_t ts_ns)
+{
+	struct plain_function *source = &m->of[f->ref_flow][f->ref_function];
+	uint64_t period_ns = plain_period_ns(f->text), n;
+
+	if (p->has_ended || p->begin_ns + period_ns != m->end_ns)
 		return;
-	}
-	if (pkt->ts_ns > p->now_ns)
-		p->now_ns = pkt->ts_ns;
-	n = (p->now_ns - p->begin_ns) / period_ns;
-	if (n == 0)
-		return;
+	p->has_ended = true;
 	plain_sample(p, source->value);
 	source->to_be_reset = true;
+	/* Without a packet nothing comes after the reset. Adding zeroes one by one would take years
+	 * for some captures. */
+	n = (ts_ns - p->begin_ns) / period_ns;
 	p->begin_ns += n * period_ns;
 	if (n > 1) {
-		/* Adding zeroes one by one would take years for some captures. */
 		p->result.count += n - 1;
 		p->result.min = 0;
+	}
+}
+
+static void plain_reset(struct plain *m)
+{
+	for (unsigned int i = 0; i < m->c->n_flows; i++) {
+		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++) {
+			if (m->of[i][k].to_be_reset)
+				m->of[i][k].value = 0;
+			m->of[i][k].to_be_reset = false;
+		}
+	}
+}
+
+/* Before a packet, its time comes: periods of the device's packets, also of those that filters keep
+ * away. They end one after the other; the sample is the value then, and the source is reset. */
+static void plain_pass_time(struct plain *m, uint64_t ts_ns)
+{
+	plain_periods(m, ts_ns, plain_begin);
+	for (;;) {
+		m->end_ns = UINT64_MAX;
+		plain_periods(m, ts_ns, plain_find_end);
+		if (m->end_ns == UINT64_MAX)
+			return;
+		plain_periods(m, ts_ns, plain_end);
+		plain_reset(m);
 	}
 }
 
@@ -270,7 +320,7 @@ static bool plain_step(struct plain *m, unsigned int i, unsigned int k, struct m
 		plain_hash(p, f, pkt);
 		break;
 	case MODEL_STATS:
-		plain_stats(p, f, &m->of[f->ref_flow][f->ref_function], pkt);
+		plain_stats(p, f, &m->of[f->ref_flow][f->ref_function]);
 		break;
 	case MODEL_TO_BUFFER:
 	case MODEL_TO_FILE:
@@ -286,27 +336,13 @@ static bool plain_step(struct plain *m, unsigned int i, unsigned int k, struct m
 
 static void plain_packet(struct plain *m, const struct model_packet *pkt)
 {
+	plain_pass_time(m, pkt->ts_ns);
 	for (unsigned int i = 0; i < m->c->n_flows; i++) {
 		struct model_packet view = *pkt;
-		bool passes = true;
 
-		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++) {
-			const struct model_function *f = &m->c->flows[i].functions[k];
-
-			if (passes)
-				passes = plain_step(m, i, k, &view);
-			else if (plain_has_period(f))
-				plain_stats(
-					&m->of[i][k], f, &m->of[f->ref_flow][f->ref_function], pkt);
-		}
-	}
-	/* A reset is effective after the packet. */
-	for (unsigned int i = 0; i < m->c->n_flows; i++) {
-		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++) {
-			if (m->of[i][k].to_be_reset)
-				m->of[i][k].value = 0;
-			m->of[i][k].to_be_reset = false;
-		}
+		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++)
+			if (!plain_step(m, i, k, &view))
+				break;
 	}
 }
 

@@ -33,6 +33,7 @@ struct test_run {
 	struct error error;
 	_Alignas(16) unsigned char instance[64];
 	_Alignas(16) unsigned char state[64];
+	uint64_t deadline_ns; /* what tick() has asked for */
 	uint64_t lost_pkts[MAPI_N_LOSS];
 	unsigned char result[4 + TOPX_MAX_X * sizeof(struct topx_result)];
 };
@@ -128,19 +129,28 @@ static void test_close(struct test_run *run)
 	run->function->close(run->instance);
 }
 
-/* In ranges of @step packets. */
+static bool test_is_due(const struct test_run *run, const struct test_batch *t, unsigned int i)
+{
+	return run->function->tick && t->batch.ts_ns[i] >= run->deadline_ns;
+}
+
+/* In ranges of @step packets at most; time passes before packets as in a plan. */
 static void test_process(struct test_run *run, struct test_batch *t, unsigned int step)
 {
 	struct packet_mask selection = t->selection;
 
 	decode_batch(&t->batch, &t->decode);
-	for (unsigned int i = 0; i < t->batch.n; i += step) {
-		struct function_call call = { .batch = &t->batch,
-			.first = i,
-			.n = MIN(step, t->batch.n - i),
-			.decode = &t->decode,
-			.error = &run->error };
+	for (unsigned int i = 0, n; i < t->batch.n; i += n) {
+		struct function_call call = {
+			.batch = &t->batch, .first = i, .decode = &t->decode, .error = &run->error
+		};
 
+		if (test_is_due(run, t, i))
+			run->deadline_ns = run->function->tick(
+				&call, run->instance, run->state, t->batch.ts_ns[i]);
+		for (n = 1; n < step && i + n < t->batch.n && !test_is_due(run, t, i + n); n++)
+			;
+		call.n = n;
 		run->function->process(&call, run->instance, run->state, &selection);
 	}
 	memset(run->lost_pkts, 0, sizeof(run->lost_pkts));

@@ -3,9 +3,8 @@
  * TOP: the values of a header field that come most often, such as addresses or ports. The counting
  * is in top_table.c; here are the arguments, the fields and the historical result.
  *
- * Intervals follow the watermark of the domain (semantics T1), as those of STATS do: the first one
- * begins with the first packet, and the first packet at or beyond the end of one begins another,
- * with nothing counted.
+ * Intervals follow the time of the device (semantics T1), as the periods of STATS do: the first one
+ * begins with the first packet, and when one ends another begins, with nothing counted.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -185,18 +184,23 @@ static bool extra_top_key(const struct extra_top_instance *self, const struct fu
 
 /* ---- packets ---- */
 
-static void extra_top_tick(
-	const struct extra_top_instance *self, struct extra_top_state *s, uint64_t ts_ns)
+static uint64_t extra_top_tick(
+	const struct function_call *call, void *instance, void *state, uint64_t now_ns)
 {
+	const struct extra_top_instance *self = instance;
+	struct extra_top_state *s = state;
+	uint64_t end_ns;
+
 	if (!s->begun) {
 		s->begun = true;
-		s->begin_ns = ts_ns;
-		return;
+		s->begin_ns = now_ns;
+	} else {
+		s->begin_ns += (now_ns - s->begin_ns) / self->interval_ns * self->interval_ns;
+		top_table_clear(self->table);
 	}
-	if (!self->interval_ns || ts_ns < s->begin_ns || ts_ns - s->begin_ns < self->interval_ns)
-		return;
-	s->begin_ns += (ts_ns - s->begin_ns) / self->interval_ns * self->interval_ns;
-	top_table_clear(self->table);
+	if (!self->interval_ns || __builtin_add_overflow(s->begin_ns, self->interval_ns, &end_ns))
+		return UINT64_MAX;
+	return end_ns;
 }
 
 static void extra_top_process(const struct function_call *call, void *instance, void *state,
@@ -204,12 +208,10 @@ static void extra_top_process(const struct function_call *call, void *instance, 
 {
 	const struct extra_top_instance *self = instance;
 	const struct packet_batch *batch = call->batch;
-	struct extra_top_state *s = state;
 
 	for (unsigned int i = call->first; i < call->first + call->n; i++) {
 		struct top_key key;
 
-		extra_top_tick(self, s, batch->ts_ns[i]);
 		if (!packet_mask_test(selection, i) || !extra_top_key(self, call, i, &key))
 			continue;
 		if (batch->is_live)
@@ -375,13 +377,13 @@ const struct function extra_top = {
 	},
 	.order = FUNCTION_ORDER,
 	.wants_decode = true,
-	.follows_time = true,
 	.live_bytes = TOP_LIVE_BYTES,
 	.instance_bytes = sizeof(struct extra_top_instance),
 	.state_bytes = sizeof(struct extra_top_state),
 	.open = extra_top_open,
 	.close = extra_top_close,
 	.process = extra_top_process,
+	.tick = extra_top_tick,
 	.init = extra_top_init,
 	.read = extra_top_read,
 	.lost = extra_top_lost,

@@ -4,12 +4,12 @@
  * minimum of the samples.
  *
  * Interval "0" samples at every packet that reaches STATS, "1" at every one but the first. Any
- * other interval is a period: time is the watermark of the domain (semantics T1), so that periods
- * also end while no packet passes the filters before STATS, and the first period begins with the
- * first packet. The packet that is the first at or beyond the end of a period closes it: the value
- * at that packet is the sample, then the source is reset. If that packet is several periods late,
- * each further period that has gone by is a sample of 0, what the reset source would have shown.
- * The last, unfinished period gives no sample.
+ * other interval is a period: time is that of the device (semantics T1), so that periods also end
+ * while no packet passes the filters before STATS, and the first period begins with the first
+ * packet. At the end of a period the value is the sample - a packet at that very moment belongs to
+ * the next period - and the source is reset. If several periods end at once, because no packet has
+ * come meanwhile, each further one is a sample of 0, what the reset source would have shown. The
+ * last, unfinished period gives no sample.
  */
 #include <string.h>
 
@@ -101,25 +101,27 @@ static void std_stats_add_zeros(stats_t *stats, uint64_t n)
 	stats->count += n;
 }
 
-static void std_stats_tick(const struct std_stats_instance *self, struct std_stats_state *s,
-	const struct function_call *call, unsigned int i)
+static uint64_t std_stats_tick(
+	const struct function_call *call, void *instance, void *state, uint64_t now_ns)
 {
-	uint64_t ts_ns = call->batch->ts_ns[i], n_periods;
+	const struct std_stats_instance *self = instance;
+	struct std_stats_state *s = state;
+	uint64_t n_periods, end_ns;
 
+	if (self->mode != STD_STATS_MODE_PERIOD)
+		return UINT64_MAX;
 	if (!s->begun) {
 		s->begun = true;
-		s->begin_ns = ts_ns;
-		return;
+		s->begin_ns = now_ns;
 	}
-	/* Late packets fall into the current period: time does not run backwards. */
-	if (ts_ns < s->begin_ns || ts_ns - s->begin_ns < self->period_ns)
-		return;
-
-	n_periods = (ts_ns - s->begin_ns) / self->period_ns;
-	std_stats_add(&s->stats, call->refs[0].value[i]);
-	std_stats_add_zeros(&s->stats, n_periods - 1);
-	s->begin_ns += n_periods * self->period_ns;
-	function_reset_ref(call, 0);
+	n_periods = (now_ns - s->begin_ns) / self->period_ns;
+	if (n_periods > 0) {
+		std_stats_add(&s->stats, call->refs[0].value[0]);
+		std_stats_add_zeros(&s->stats, n_periods - 1);
+		s->begin_ns += n_periods * self->period_ns;
+		function_reset_ref(call, 0);
+	}
+	return __builtin_add_overflow(s->begin_ns, self->period_ns, &end_ns) ? UINT64_MAX : end_ns;
 }
 
 static void std_stats_process(const struct function_call *call, void *instance, void *state,
@@ -127,14 +129,10 @@ static void std_stats_process(const struct function_call *call, void *instance, 
 {
 	const struct std_stats_instance *self = instance;
 	struct std_stats_state *s = state;
-	struct packet_mask mine;
+	struct packet_mask mine = std_selected(call, selection);
 
-	if (self->mode == STD_STATS_MODE_PERIOD) {
-		for (unsigned int i = call->first; i < call->first + call->n; i++)
-			std_stats_tick(self, s, call, i);
+	if (self->mode == STD_STATS_MODE_PERIOD)
 		return;
-	}
-	mine = std_selected(call, selection);
 	packet_mask_for_each (i, &mine) {
 		if (self->mode == STD_STATS_MODE_EACH || s->begun)
 			std_stats_add(&s->stats, call->refs[0].value[i]);
@@ -199,11 +197,11 @@ const struct function std_stats = {
 		.result_bytes = sizeof(stats_t),
 	},
 	.order = FUNCTION_ORDER,
-	.follows_time = true,
 	.resets_refs = true,
 	.resets_refs_of = std_stats_resets_refs_of,
 	.instance_bytes = sizeof(struct std_stats_instance),
 	.state_bytes = sizeof(struct std_stats_state),
 	.open = std_stats_open,
 	.process = std_stats_process,
+	.tick = std_stats_tick,
 };

@@ -53,6 +53,7 @@ struct test_run {
 	struct packet_mask passed[TEST_N_BATCHES];
 	uint64_t column[TEST_N_BATCHES][PACKET_BATCH_MAX];
 	unsigned int n_resets;
+	uint64_t deadline_ns; /* what tick() has asked for */
 };
 
 /* A number for INT and ULL arguments, a text for the others. */
@@ -67,7 +68,7 @@ void test_close(struct test_run *run);
 void test_run(struct test_run *run, const struct test_traffic *t, unsigned int first_batch,
 	unsigned int end_batch, enum test_split split, bool with_column);
 
-/* Run one range, keeping the state. */
+/* Run one range, keeping the state; time passes before packets as in a plan. */
 void test_process(struct test_run *run, const struct test_traffic *t, unsigned int b,
 	unsigned int first, unsigned int n, bool with_column);
 

@@ -158,7 +158,28 @@ static void test_reset_ref(const struct function_call *call, unsigned int ref)
 	run->n_resets++;
 }
 
-void test_process(struct test_run *run, const struct test_traffic *t, unsigned int b,
+/* Before packet @i: what the source showed until then. */
+static void test_tick(
+	struct test_run *run, const struct test_traffic *t, unsigned int b, unsigned int i)
+{
+	uint64_t before = i ? t->source[b][i - 1] : b ? t->source[b - 1][t->batch[b - 1].n - 1] : 0;
+	struct function_call call = { .refs = (const struct function_ref[]){ { .value = &before } },
+		.error = &run->error,
+		.reset_ref = test_reset_ref,
+		.plan = run };
+	uint64_t now_ns = t->batch[b].ts_ns[i];
+
+	run->deadline_ns = run->function->tick(&call, run->instance, run->state, now_ns);
+	assert_true(run->deadline_ns > now_ns || now_ns == UINT64_MAX);
+}
+
+static bool test_is_due(
+	const struct test_run *run, const struct test_traffic *t, unsigned int b, unsigned int i)
+{
+	return run->function->tick && t->batch[b].ts_ns[i] >= run->deadline_ns;
+}
+
+static void test_process_range(struct test_run *run, const struct test_traffic *t, unsigned int b,
 	unsigned int first, unsigned int n, bool with_column)
 {
 	struct function_call call = {
@@ -177,9 +198,24 @@ void test_process(struct test_run *run, const struct test_traffic *t, unsigned i
 	run->function->process(&call, run->instance, run->state, &run->passed[b]);
 }
 
+void test_process(struct test_run *run, const struct test_traffic *t, unsigned int b,
+	unsigned int first, unsigned int n, bool with_column)
+{
+	unsigned int end = first + n, next;
+
+	for (; first < end; first = next) {
+		if (test_is_due(run, t, b, first))
+			test_tick(run, t, b, first);
+		for (next = first + 1; next < end && !test_is_due(run, t, b, next); next++)
+			;
+		test_process_range(run, t, b, first, next - first, with_column);
+	}
+}
+
 void test_reset(struct test_run *run)
 {
 	memset(run->state, 0, sizeof(run->state));
+	run->deadline_ns = 0;
 	if (run->function->init)
 		run->function->init(run->instance, run->state);
 }
