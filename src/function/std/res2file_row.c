@@ -80,6 +80,10 @@ static int std_row_check(enum res2file_format format, unsigned int number,
 {
 	const char *name = std_row_format_names[format];
 
+	if (ref->desc.record_bytes || ref->result_bytes_of)
+		return error_set(err, MFUNCT_INVALID_ARGUMENT_2,
+			"RES2FILE: result %u, of %s, is a list, which is not for one line", number,
+			ref->desc.name);
 	if (std_row_is_value(format) && !(ref->desc.flags & MAPI_FUNCTION_REFERABLE))
 		return error_set(err, MFUNCT_INVALID_ARGUMENT_1,
 			"RES2FILE: result %u, of %s, is no value, which type %s wants", number,

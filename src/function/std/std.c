@@ -9,6 +9,7 @@ const struct function *const std_functions[] = {
 	&std_str_search,
 	&std_sample,
 	&std_hashsamp,
+	&std_startstop,
 	&std_pkt_counter,
 	&std_byte_counter,
 	&std_pktinfo,

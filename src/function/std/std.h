@@ -22,6 +22,7 @@ extern const struct function std_pkt_counter;
 extern const struct function std_pktinfo;
 extern const struct function std_res2file;
 extern const struct function std_sample;
+extern const struct function std_startstop;
 extern const struct function std_stats;
 extern const struct function std_str_search;
 extern const struct function std_to_buffer;
