@@ -56,6 +56,7 @@ static void check_value(const struct mapi_arg *arg, const struct function_value 
 		break;
 	case MAPI_ARG_STRING:
 	case MAPI_ARG_REFS:
+	case MAPI_ARG_FLOWS:
 		check(value->text != NULL && strlen(value->text) < 1u << 20, "text");
 		break;
 	case MAPI_ARG_INT:

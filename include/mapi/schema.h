@@ -26,7 +26,8 @@ enum mapi_arg_type {
 	MAPI_ARG_FLOW = 'r', /* int: flow descriptor of a reference */
 	MAPI_ARG_FUNCTION = 'f', /* int: function id of the reference that a MAPI_ARG_FLOW began */
 	MAPI_ARG_FILE = 'w', /* const char *: path of an output file, which the caller opens */
-	MAPI_ARG_REFS = 'S' /* const char *: list of references "fid@fd,fid@fd" */
+	MAPI_ARG_REFS = 'S', /* const char *: list of references "fid@fd,fid@fd" */
+	MAPI_ARG_FLOWS = 'R' /* const char *: list of flow descriptors "fd,fd" */
 };
 
 /* A name that stands for a number, e.g. PERIODIC for 2. */

@@ -104,6 +104,7 @@ void args_from_plain(
 		case MAPI_ARG_STRING:
 		case MAPI_ARG_FILE:
 		case MAPI_ARG_REFS:
+		case MAPI_ARG_FLOWS:
 			args[i] = arg_from_text(va_arg(*ap, const char *));
 			break;
 		case MAPI_ARG_ULL:
@@ -367,6 +368,7 @@ static int args_convert_one(const struct args_convert *c, struct arg arg)
 	switch (type) {
 	case MAPI_ARG_STRING:
 	case MAPI_ARG_REFS:
+	case MAPI_ARG_FLOWS:
 		return args_convert_text(c, &arg);
 	case MAPI_ARG_FILE:
 		return args_convert_file(c, &arg);
@@ -421,28 +423,32 @@ void args_message_deinit(struct args_message *message)
 
 /* ---- references ---- */
 
-/* "fid@fd,fid@fd" as the daemon numbers flows. */
+/* "fid@fd,fid@fd" or "fd,fd" as the daemon numbers flows: they stand behind @before. */
 static char *args_translate_refs(
-	const char *refs, int (*id_of)(const void *data, int fd), const void *data)
+	const char *refs, char before, int (*id_of)(const void *data, int fd), const void *data)
 {
-	size_t n_bytes = strlen(refs) + 1;
+	size_t n_bytes = strlen(refs) + 11; /* what a number may grow */
+	bool is_flow = before == ',';
 	char *copy, *to;
 
 	for (const char *at = refs; *at; at++)
-		n_bytes += *at == '@' ? 10 : 0; /* what a number may grow */
+		n_bytes += *at == before ? 10 : 0;
 	copy = to = malloc(n_bytes);
 	if (!copy)
 		return NULL;
 	while (*refs) {
-		*to++ = *refs;
-		if (*refs++ == '@' && *refs >= '0' && *refs <= '9') {
+		if (is_flow && *refs >= '0' && *refs <= '9') {
 			char *end;
 			long fd = strtol(refs, &end, 10);
 			int id = fd <= INT_MAX ? id_of(data, (int)fd) : 0;
 
 			to += snprintf(to, n_bytes - (size_t)(to - copy), "%d", MAX(id, 0));
 			refs = end;
+			is_flow = false;
+			continue;
 		}
+		is_flow = *refs == before || (is_flow && *refs == ' ');
+		*to++ = *refs++;
 	}
 	*to = '\0';
 	return copy;
@@ -458,8 +464,10 @@ int args_translate(struct args_message *message, const struct mapi_function_desc
 		if (type == MAPI_ARG_FLOW && value->kind_case == WIRE__VALUE__KIND_NUMBER &&
 			value->number >= 0 && value->number <= INT_MAX)
 			value->number = id_of(data, (int)value->number);
-		if (type == MAPI_ARG_REFS && value->kind_case == WIRE__VALUE__KIND_TEXT) {
-			char *text = args_translate_refs(value->text, id_of, data);
+		if ((type == MAPI_ARG_REFS || type == MAPI_ARG_FLOWS) &&
+			value->kind_case == WIRE__VALUE__KIND_TEXT) {
+			char *text = args_translate_refs(
+				value->text, type == MAPI_ARG_REFS ? '@' : ',', id_of, data);
 
 			if (!text)
 				return client_fail(MAPI_OUT_OF_MEMORY, "out of memory");

@@ -28,7 +28,7 @@ static bool describe_arg(struct mapi_arg *arg, const Wire__ArgDesc *m)
 	struct mapi_choice *choices = NULL;
 	bool failed = false;
 
-	if (m->type > 127 || !strchr("ilcsrfwS", (int)m->type) || m->type == 0)
+	if (m->type > 127 || !strchr("ilcsrfwSR", (int)m->type) || m->type == 0)
 		return false;
 	if (m->n_choices > 0) {
 		choices = calloc(m->n_choices, sizeof(*choices));

@@ -45,8 +45,8 @@ enum function_order {
 struct function_value {
 	long long number; /* INT, CHAR, FLOW, FUNCTION */
 	unsigned long long large; /* ULL */
-	const char *text; /* STRING, FILE (its path, for messages), REFS; never NULL; borrowed
-			   * during open() */
+	const char *text; /* STRING, FILE (its path, for messages), REFS, FLOWS; never NULL;
+			   * borrowed during open() */
 	int fd; /* FILE: open for writing, owned by the caller; dup() to keep */
 };
 
@@ -115,6 +115,8 @@ struct function_call {
  * a source, and what they read of one is as of the packet
  * @live_bytes:   memory that an instance on a live device takes beside its state; it is charged to
  *                the user
+ * @waits:        a gate: passes nothing until all flows that its FLOWS argument names are
+ *                connected, then everything; decided by the plan, process is NULL
  * @order_of, @resets_refs_of: the same for one open instance, where it is less demanding than the
  *                descriptor must be; NULL: as the descriptor says
  */
@@ -126,6 +128,7 @@ struct function {
 	bool wants_decode;
 	bool follows_time;
 	bool resets_refs;
+	bool waits;
 	enum function_order (*order_of)(const void *instance);
 	bool (*resets_refs_of)(const void *instance);
 	size_t instance_bytes;

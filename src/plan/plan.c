@@ -51,6 +51,7 @@ static void plan_instance_free(struct plan_instance *instance)
 	free(instance->memory);
 	free(instance->state);
 	free(instance->refs);
+	free(instance->waits);
 	free(instance);
 }
 DEFINE_CLEANUP(struct plan_instance *, plan_instance_free);
@@ -155,18 +156,35 @@ static int plan_program_get(struct plan_instance *instance, uint32_t linktype, b
 	return r;
 }
 
+/* What the arguments name. Return: 0, -ENOMEM. */
+static int plan_instance_refer(struct plan_instance *instance, const struct plan_refs *refs)
+{
+	instance->refs = calloc(MAX(refs->n, 1u), sizeof(struct plan_instance *));
+	instance->waits = calloc(MAX(refs->n_flows, 1u), sizeof(instance->waits[0]));
+	if (!instance->refs || !instance->waits)
+		return -ENOMEM;
+	instance->n_refs = refs->n;
+	for (unsigned int i = 0; i < refs->n; i++)
+		instance->refs[i] = refs->instances[i];
+	instance->n_waits = refs->n_flows;
+	for (unsigned int i = 0; i < refs->n_flows; i++)
+		instance->waits[i].flow = refs->flows[i];
+	return 0;
+}
+
 int plan_flow_apply(struct plan_flow *flow, const struct function *function,
-	const struct function_value *args, struct plan_instance *const *refs, unsigned int n_refs,
+	const struct function_value *args, const struct plan_refs *refs,
 	const struct plan_device *device, struct plan_instance **ret, struct error *err)
 {
 	_cleanup_(plan_instance_freep) struct plan_instance *instance =
 		calloc(1, sizeof(*instance));
+	static const struct plan_refs none;
 	const struct function *functions[FUNCTION_REFS_MAX];
 	struct plan_instance **instances;
 	struct function_open open;
 	int r;
 
-	if (!instance || n_refs > FUNCTION_REFS_MAX)
+	if (!instance)
 		return -ENOMEM;
 	instances = realloc(flow->instances, (flow->n_instances + 1) * sizeof(instances[0]));
 	if (!instances)
@@ -179,14 +197,13 @@ int plan_flow_apply(struct plan_flow *flow, const struct function *function,
 	instance->memory = calloc(1, MAX(function->instance_bytes, (size_t)1));
 	/* States are copied into result structs, which may hold long doubles. */
 	instance->state = aligned_alloc(64, (MAX(function->state_bytes, (size_t)1) + 63) / 64 * 64);
-	instance->refs = calloc(MAX(n_refs, 1u), sizeof(struct plan_instance *));
-	if (!instance->memory || !instance->state || !instance->refs)
+	if (!instance->memory || !instance->state)
 		return -ENOMEM;
-	instance->n_refs = n_refs;
-	for (unsigned int i = 0; i < n_refs; i++) {
-		instance->refs[i] = refs[i];
-		functions[i] = refs[i]->function;
-	}
+	r = plan_instance_refer(instance, refs ? refs : &none);
+	if (r < 0)
+		return r;
+	for (unsigned int i = 0; i < instance->n_refs; i++)
+		functions[i] = instance->refs[i]->function;
 	open = (struct function_open){ .args = args,
 		.n_args = function->desc.n_args,
 		.instance = instance->memory,
@@ -194,7 +211,7 @@ int plan_flow_apply(struct plan_flow *flow, const struct function *function,
 		.lossless = device->lossless,
 		.seed = device->seed ^ ((uint64_t)flow->id << 32 | instance->fid),
 		.refs = functions,
-		.n_refs = n_refs };
+		.n_refs = instance->n_refs };
 	r = function->open ? function->open(&open, err) : 0;
 	if (r < 0)
 		return r;
@@ -211,11 +228,56 @@ int plan_flow_apply(struct plan_flow *flow, const struct function *function,
 	memset(instance->state, 0, function->state_bytes);
 	if (function->init)
 		function->init(instance->memory, instance->state);
-	for (unsigned int i = 0; i < n_refs; i++)
-		refs[i]->referred = true;
+	for (unsigned int i = 0; i < instance->n_refs; i++)
+		instance->refs[i]->referred = true;
 	flow->instances[flow->n_instances++] = instance;
 	*ret = TAKE(instance);
 	return 0;
+}
+
+/* Does the gate open with the plan? That is when all whom it waits for are in it or have been
+ * connected elsewhere. */
+static bool plan_gate_is_open(const struct plan *plan, const struct plan_instance *gate)
+{
+	for (unsigned int i = 0; i < gate->n_waits; i++) {
+		bool found = gate->waits[i].connected;
+
+		for (unsigned int f = 0; f < plan->n_flows && !found; f++)
+			found = plan->flows[f]->id == gate->waits[i].flow;
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+static void plan_open_gates(struct plan *plan)
+{
+	for (unsigned int n = 0; n < plan->n_nodes; n++) {
+		struct plan_node *node = &plan->nodes[n];
+
+		if (node->kind == PLAN_NODE_GATE)
+			node->index = plan_gate_is_open(plan, node->instance);
+	}
+}
+
+bool plan_flow_note_connected(struct plan_flow *flow, unsigned int id)
+{
+	bool opens = false;
+
+	for (unsigned int i = 0; i < flow->n_instances; i++) {
+		struct plan_instance *instance = flow->instances[i];
+		bool noted = false, open = true;
+
+		for (unsigned int w = 0; w < instance->n_waits; w++) {
+			struct plan_wait *wait = &instance->waits[w];
+
+			if (wait->flow == id && !wait->connected)
+				noted = wait->connected = true;
+			open &= wait->connected;
+		}
+		opens |= noted && open;
+	}
+	return opens;
 }
 
 /* The child of @parent that @transform opens: an existing one if it would hold the same packets. */
@@ -320,6 +382,8 @@ static int plan_add_flow(struct plan *plan, unsigned int flow_index)
 			node->kind = PLAN_NODE_FILTER;
 			r = plan_domain_add_filter(&plan->domains[domain], instance, &node->index);
 			filters[n_filters++] = node->index;
+		} else if (f->waits) {
+			node->kind = PLAN_NODE_GATE;
 		} else if (f->search) {
 			node->kind = PLAN_NODE_SEARCH;
 			r = plan_domain_add_search(
@@ -382,6 +446,7 @@ int plan_new(struct plan **ret, struct plan_flow *const *flows, unsigned int n_f
 	}
 	if (r == 0)
 		r = plan_check_refs(plan, err);
+	plan_open_gates(plan);
 	for (unsigned int d = 0; d < plan->n_domains && r == 0; d++) {
 		struct plan_domain *domain = &plan->domains[d];
 

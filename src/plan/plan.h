@@ -46,9 +46,28 @@ struct plan_compiler {
 	void *context;
 };
 
+/* A flow that a gate waits for. It need not be of the same device. */
+struct plan_wait {
+	unsigned int flow; /* its id */
+	bool connected; /* it has been */
+};
+
+/**
+ * struct plan_refs - what the arguments of one function name, in their order
+ * @instances: that it refers to
+ * @flows:     ids of the flows that it waits for
+ */
+struct plan_refs {
+	struct plan_instance *instances[FUNCTION_REFS_MAX];
+	unsigned int n;
+	unsigned int flows[FUNCTION_REFS_MAX];
+	unsigned int n_flows;
+};
+
 /**
  * struct plan_instance - one applied function
  * @fid:     1, 2, 3 ... within its flow
+ * @waits:   what it waits for, if it is a gate
  * @memory:  the function's instance
  * @state:   the function's state: all packets that are committed
  * @refs:    instances it refers to, in argument order
@@ -71,6 +90,8 @@ struct plan_instance {
 	unsigned int fid;
 	unsigned int n_refs;
 	struct plan_instance **refs;
+	unsigned int n_waits;
+	struct plan_wait *waits;
 	void *memory;
 	void *state;
 	bool referred;
@@ -133,7 +154,7 @@ struct plan_device {
  * @flow:     not in a plan yet
  * @function: the descriptor
  * @args:     function->desc.n_args checked values
- * @refs:     @n_refs instances, at most FUNCTION_REFS_MAX, that arguments name, in their order
+ * @refs:     what the arguments name; NULL: nothing
  * @device:   of the flow
  * @ret:      the new instance, owned by the flow
  * @err:      the function's own code, or 1025 for a filter expression
@@ -142,8 +163,12 @@ struct plan_device {
  * what the compiler returns with @err filled, -ENOMEM.
  */
 int plan_flow_apply(struct plan_flow *flow, const struct function *function,
-	const struct function_value *args, struct plan_instance *const *refs, unsigned int n_refs,
+	const struct function_value *args, const struct plan_refs *refs,
 	const struct plan_device *device, struct plan_instance **ret, struct error *err);
+
+/* Flow @id has been connected: tell the gates of @flow, for the plans to come. Return: whether that
+ * opens one, on devices where flow @id is not. */
+bool plan_flow_note_connected(struct plan_flow *flow, unsigned int id);
 
 /**
  * plan_new() - merge flows into a plan

@@ -19,6 +19,7 @@ struct plan_program {
 enum plan_node_kind {
 	PLAN_NODE_FILTER, /* pure, decided by the domain's filter set */
 	PLAN_NODE_SEARCH, /* pure, decided by the domain's search set */
+	PLAN_NODE_GATE, /* pure: passes everything or nothing */
 	PLAN_NODE_TRANSFORM, /* opens a child domain */
 	PLAN_NODE_PROCESS,
 	_PLAN_NODE_N
@@ -28,7 +29,8 @@ enum plan_node_kind {
  * struct plan_node - one instance in the plan
  * @flow:   index of its flow
  * @domain: index of the domain whose packets it sees
- * @index:  FILTER, SEARCH: its place in the domain's set; TRANSFORM: the child domain
+ * @index:  FILTER, SEARCH: its place in the domain's set; TRANSFORM: the child domain;
+ *          GATE: 1 if it is open
  * @in, @out: indices of the selections it reads and, if it filters, writes; else both are equal
  * @late:   needs all packets in order
  * @group:  0, or the number of a group that runs packet by packet

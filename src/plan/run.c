@@ -347,6 +347,7 @@ static void run_node_batch(struct plan_run *run, const unsigned int *entry)
 	const struct run_domain *rd = &run->domains[node->domain];
 	const struct plan_domain *domain = &run->plan->domains[node->domain];
 	const struct packet_mask *masks = run->masks + domain->first_mask;
+	const struct packet_mask none = { .word = { 0 } };
 	unsigned int n = rd->view->n;
 
 	switch (node->kind) {
@@ -357,6 +358,9 @@ static void run_node_batch(struct plan_run *run, const unsigned int *entry)
 	case PLAN_NODE_SEARCH:
 		run->selections[node->out] = packet_mask_and(run->selections[node->in],
 			masks[domain->n_filters + domain->searches[node->index].slot]);
+		return;
+	case PLAN_NODE_GATE:
+		run->selections[node->out] = node->index ? run->selections[node->in] : none;
 		return;
 	case PLAN_NODE_TRANSFORM:
 		return;
@@ -377,12 +381,11 @@ static void run_node_batch(struct plan_run *run, const unsigned int *entry)
 	node->instance->carry = rn->columns->after[n - 1];
 }
 
-/* What enters a filter, of one packet. @verdict: what a pure filter says; NULL: not decided yet. */
-static void run_decide(struct plan_run *run, const struct plan_node *node, unsigned int i,
-	const struct packet_mask *verdict)
+/* What enters a filter, of one packet. @verdict: what a pure filter says; true: not decided yet. */
+static void run_decide(
+	struct plan_run *run, const struct plan_node *node, unsigned int i, bool verdict)
 {
-	if (packet_mask_test(&run->selections[node->in], i) &&
-		(!verdict || packet_mask_test(verdict, i)))
+	if (packet_mask_test(&run->selections[node->in], i) && verdict)
 		packet_mask_set(&run->selections[node->out], i);
 	else
 		packet_mask_clear(&run->selections[node->out], i);
@@ -398,16 +401,21 @@ static void run_node_packet(struct plan_run *run, struct run_node *rn, unsigned 
 	switch (node->kind) {
 	case PLAN_NODE_SEARCH:
 		run_decide(run, node, i,
-			&verdict[domain->n_filters + domain->searches[node->index].slot]);
+			packet_mask_test(
+				&verdict[domain->n_filters + domain->searches[node->index].slot],
+				i));
 		return;
 	case PLAN_NODE_FILTER:
-		run_decide(run, node, i, &verdict[node->index]);
+		run_decide(run, node, i, packet_mask_test(&verdict[node->index], i));
+		return;
+	case PLAN_NODE_GATE:
+		run_decide(run, node, i, node->index);
 		return;
 	case PLAN_NODE_TRANSFORM:
 		return;
 	case PLAN_NODE_PROCESS:
 		if (plan_node_filters(node))
-			run_decide(run, node, i, NULL);
+			run_decide(run, node, i, true);
 		run_process(run, rn, i, 1);
 		if (rn->columns)
 			rn->columns->before[i + 1] = rn->columns->after[i];

@@ -89,10 +89,11 @@ static struct plan_instance *test_apply(struct plan_flow *flow, const char *name
 	struct error err = ERROR_INIT;
 	struct plan_instance *instance = NULL;
 	const struct function *f = function_find(name);
+	const struct plan_refs refs = { .instances = { ref }, .n = ref ? 1 : 0 };
 
 	assert_non_null(f);
-	if (plan_flow_apply(flow, f, values ? values : none, &ref, ref ? 1 : 0, &test_device,
-		    &instance, &err) < 0)
+	if (plan_flow_apply(flow, f, values ? values : none, &refs, &test_device, &instance, &err) <
+		0)
 		fail_msg("%s: %s", name, err.text);
 	return instance;
 }
@@ -452,7 +453,7 @@ static void a_bad_filter_leaves_the_flow_as_it_was(void **unused)
 	struct plan_flow *flow;
 
 	assert_int_equal(plan_flow_new(&flow, 1), 0);
-	assert_int_equal(plan_flow_apply(flow, function_find("BPF_FILTER"), args, NULL, 0,
+	assert_int_equal(plan_flow_apply(flow, function_find("BPF_FILTER"), args, NULL,
 				 &test_device, &instance, &err),
 		-22);
 	assert_int_equal(err.code, 1025);
@@ -518,7 +519,7 @@ static void a_compiler_may_take_its_time_and_fail_later(void **unused)
 
 	device.compiler = (struct plan_compiler){ .compile = test_compile, .context = &n_asked };
 	assert_int_equal(plan_flow_new(&flow, 1), 0);
-	while (plan_flow_apply(flow, function_find("BPF_FILTER"), args, NULL, 0, &device, &instance,
+	while (plan_flow_apply(flow, function_find("BPF_FILTER"), args, NULL, &device, &instance,
 		       &err) == PLAN_E_AGAIN)
 		assert_int_equal(flow->n_instances, 0);
 	assert_int_equal(n_asked, 3);

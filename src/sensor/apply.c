@@ -13,7 +13,7 @@
 static bool apply_is_text(const struct mapi_arg *arg)
 {
 	return arg->type == MAPI_ARG_STRING || arg->type == MAPI_ARG_FILE ||
-		arg->type == MAPI_ARG_REFS;
+		arg->type == MAPI_ARG_REFS || arg->type == MAPI_ARG_FLOWS;
 }
 
 /* A number in any base of C, or the name of a choice. */

@@ -359,6 +359,19 @@ static int request_flow_create(struct session *session, uint64_t id, const Wire_
 	return request_reply(session, id, &reply, NULL, 0);
 }
 
+/* The flow is connected: gates of others that wait for it may open, on its own device with it, on
+ * others by a new plan. */
+static void request_tell_gates(struct session *session, const struct session_flow *connected)
+{
+	for (unsigned int i = 0; i < session->n_flows; i++) {
+		struct session_flow *flow = session->flows[i];
+
+		if (plan_flow_note_connected(flow->device_flow.plan, connected->id) &&
+			flow->connected && flow->device != connected->device)
+			device_renew(flow->device->device);
+	}
+}
+
 static int request_flow_connect(
 	struct session *session, uint64_t id, const Wire__FlowConnect *connect)
 {
@@ -386,6 +399,7 @@ static int request_flow_connect(
 		flow->device->running = true;
 	}
 	flow->connected = true;
+	request_tell_gates(session, flow);
 	if (device_settled(flow->device->device))
 		return request_done(session, id);
 	session_wait(session, SESSION_PENDING_CONNECT, id, flow->device, flow->id);

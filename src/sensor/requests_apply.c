@@ -14,14 +14,8 @@
 #include "mapi/errors.h"
 #include "requests_private.h"
 
-/* What the arguments of one function refer to. */
-struct request_refs {
-	struct plan_instance *instances[FUNCTION_REFS_MAX];
-	unsigned int n;
-};
-
 /* @source: a flow of the session, NULL: there is none. */
-static int request_add_ref(struct request_refs *refs, const struct session_flow *flow,
+static int request_add_ref(struct plan_refs *refs, const struct session_flow *flow,
 	const struct session_flow *source, long long fid, const struct mapi_function_desc *desc,
 	const struct mapi_arg *arg, struct error *err)
 {
@@ -67,7 +61,7 @@ static bool request_get_number(const char **text, long long *ret)
 }
 
 /* "fid@fd,fid@fd" */
-static int request_add_list(struct request_refs *refs, const struct session *session,
+static int request_add_list(struct plan_refs *refs, const struct session *session,
 	const struct session_flow *flow, const struct mapi_function_desc *desc,
 	const struct mapi_arg *arg, const char *text, struct error *err)
 {
@@ -89,15 +83,45 @@ static int request_add_list(struct request_refs *refs, const struct session *ses
 	return r;
 }
 
-/* The (flow, function) pairs among the arguments become instances. */
-static int request_find_refs(struct request_refs *refs, const struct session *session,
+/* "fd,fd" */
+static int request_add_flows(struct plan_refs *refs, const struct session *session,
+	const struct mapi_function_desc *desc, const struct mapi_arg *arg, const char *text,
+	struct error *err)
+{
+	const char *at = text;
+
+	do {
+		const struct session_flow *flow;
+		long long fd;
+
+		if (!request_get_number(&at, &fd) || (*at && *at != ','))
+			return error_set(err, arg->error_code,
+				"%s: '%.80s' is no list of flows: write their descriptors, "
+				"separated by commas",
+				desc->name, text);
+		flow = request_flow_numbered(session, fd);
+		if (!flow)
+			return error_set(err, arg->error_code,
+				"%s: '%.80s' names a flow that this program does not have at this "
+				"daemon",
+				desc->name, text);
+		if (refs->n_flows == FUNCTION_REFS_MAX)
+			return error_set(err, arg->error_code, "%s: more than %d flows", desc->name,
+				FUNCTION_REFS_MAX);
+		refs->flows[refs->n_flows++] = flow->id;
+	} while (*at++);
+	return 0;
+}
+
+/* What the arguments refer to. */
+static int request_find_refs(struct plan_refs *refs, const struct session *session,
 	const struct session_flow *flow, const struct mapi_function_desc *desc,
 	const struct apply_values *values, struct error *err)
 {
 	const struct session_flow *source = NULL;
 	int r = 0;
 
-	refs->n = 0;
+	refs->n = refs->n_flows = 0;
 	for (unsigned int i = 0; i < desc->n_args && r == 0; i++) {
 		const struct mapi_arg *arg = &desc->args[i];
 		const struct function_value *value = &values->values[i];
@@ -108,6 +132,8 @@ static int request_find_refs(struct request_refs *refs, const struct session *se
 			r = request_add_ref(refs, flow, source, value->number, desc, arg, err);
 		else if (arg->type == MAPI_ARG_REFS)
 			r = request_add_list(refs, session, flow, desc, arg, value->text, err);
+		else if (arg->type == MAPI_ARG_FLOWS)
+			r = request_add_flows(refs, session, desc, arg, value->text, err);
 	}
 	return r;
 }
@@ -204,7 +230,7 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 	struct plan_instance **ret, struct error *err)
 {
 	struct plan_device device = device_describe(flow->device->device);
-	struct request_refs refs;
+	struct plan_refs refs;
 	struct apply_values values;
 	uint64_t offset = AREA_NONE;
 	size_t result_bytes = 0, charged_bytes;
@@ -228,8 +254,8 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 	if (r == 0)
 		r = request_find_refs(&refs, session, flow, &f->desc, &values, err);
 	if (r == 0)
-		r = plan_flow_apply(flow->device_flow.plan, f, values.values, refs.instances,
-			refs.n, &device, ret, err);
+		r = plan_flow_apply(
+			flow->device_flow.plan, f, values.values, &refs, &device, ret, err);
 	if (r != 0) {
 		area_put(session->area, offset, results_slot_bytes(result_bytes));
 		return r;

@@ -82,14 +82,29 @@ static uint64_t change_open(struct test_client *client, struct change_pipe *feed
 	return test_open_fd(client, fds[0]);
 }
 
-static struct change_flow change_flow_new(struct test_client *client, uint64_t device)
+/* A flow that first waits for @n_others and itself; none: it does not wait. */
+static struct change_flow change_flow_waiting(struct test_client *client, uint64_t device,
+	const struct change_flow *const *others, unsigned int n_others)
 {
 	struct change_flow flow = { .least = 0 };
+	char list[64];
+	int n;
 
 	flow.id = test_flow(client, device, false, &flow.shared);
+	n = snprintf(list, sizeof(list), "%u", flow.id);
+	for (unsigned int i = 0; i < n_others; i++)
+		n += snprintf(list + n, sizeof(list) - (size_t)n, ", %u", others[i]->id);
+	if (n_others)
+		assert_null(
+			test_apply(client, flow.id, "SYNC", (const char *[]){ list }, 1)->error);
 	flow.pkts = test_slot(client, test_apply(client, flow.id, "PKT_COUNTER", NULL, 0));
 	flow.bytes = test_slot(client, test_apply(client, flow.id, "BYTE_COUNTER", NULL, 0));
 	return flow;
+}
+
+static struct change_flow change_flow_new(struct test_client *client, uint64_t device)
+{
+	return change_flow_waiting(client, device, NULL, 0);
 }
 
 /* Flushed results change no more while no packet is under way. */
@@ -223,11 +238,122 @@ static void flows_that_come_in_the_stream_lose_and_repeat_nothing(void **unused)
 	change_in_the_stream(3);
 }
 
+/* Flows of one device begin with the same packet, the one from which on the last of them counts. */
+static void change_together(unsigned int n_workers)
+{
+	struct change_flow all, waiting, last;
+	struct test_client client;
+	struct change_pipe feed;
+	uint64_t device;
+
+	test_start(&client);
+	test_greet(&client, n_workers);
+	device = change_open(&client, &feed);
+	all = change_flow_new(&client, device);
+	last = change_flow_new(&client, device);
+	waiting = change_flow_waiting(&client, device, (const struct change_flow *[]){ &last }, 1);
+	test_connect(&client, all.id);
+	test_connect(&client, waiting.id);
+	test_start_device(&client, device);
+	change_feed(&feed, 100);
+	change_reach(&client, &all, 100);
+	assert_int_equal(test_u64(waiting.pkts), 0);
+
+	test_connect(&client, last.id);
+	change_feed(&feed, 50);
+	change_reach(&client, &all, 150);
+	change_check(&waiting, 100, 150);
+	change_check(&last, 100, 150);
+
+	/* That they have met is enough. */
+	test_close(&client, last.id, 0);
+	change_feed(&feed, 7);
+	close(feed.fd);
+	test_finish(&client, waiting.id, waiting.shared);
+	change_check(&waiting, 100, 157);
+	test_stop(&client);
+}
+
+/* The last flow is one of another device. */
+static void change_elsewhere(unsigned int n_workers)
+{
+	struct change_flow all, waiting, near, far;
+	struct change_pipe feed, other_feed;
+	struct test_client client;
+	uint64_t device, other;
+
+	test_start(&client);
+	test_greet(&client, n_workers);
+	device = change_open(&client, &feed);
+	other = change_open(&client, &other_feed);
+	all = change_flow_new(&client, device);
+	near = change_flow_new(&client, device);
+	far = change_flow_new(&client, other);
+	waiting = change_flow_waiting(
+		&client, device, (const struct change_flow *[]){ &near, &far }, 2);
+	test_connect(&client, all.id);
+	test_connect(&client, waiting.id);
+	test_start_device(&client, device);
+	test_connect(&client, near.id);
+	change_feed(&feed, 100);
+	change_reach(&client, &all, 100);
+	assert_int_equal(test_u64(waiting.pkts), 0);
+
+	test_connect(&client, far.id);
+	change_feed(&feed, 50);
+	change_reach(&client, &all, 150);
+	change_check(&waiting, 100, 150);
+	close(feed.fd);
+	close(other_feed.fd);
+	test_stop(&client);
+}
+
+static void flows_that_wait_for_each_other_begin_together(void **unused)
+{
+	change_together(1);
+	change_together(3);
+	change_elsewhere(1);
+	change_elsewhere(3);
+}
+
+static void a_flow_waits_for_flows_that_there_are(void **unused)
+{
+	static const char *const lists[] = { "", ",", "0", "-1", "x", "1,", "1 1", "1@1", "99999",
+		"18446744073709551617" };
+	struct test_client client;
+	struct change_pipe feed;
+	char list[256] = "";
+	uint64_t device;
+	uint32_t id;
+
+	test_start(&client);
+	test_greet(&client, 1);
+	device = change_open(&client, &feed);
+	id = test_flow(&client, device, false, NULL);
+	for (unsigned int i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		const Wire__Reply *reply = test_apply(&client, id, "SYNC", &lists[i], 1);
+
+		assert_non_null(reply->error);
+		assert_int_equal(reply->error->code, 7001);
+	}
+	for (unsigned int i = 0; i < 33; i++)
+		snprintf(
+			list + strlen(list), sizeof(list) - strlen(list), "%s%u", i ? "," : "", id);
+	assert_int_equal(
+		test_apply(&client, id, "SYNC", (const char *[]){ list }, 1)->error->code, 7001);
+	*strrchr(list, ',') = '\0';
+	assert_null(test_apply(&client, id, "SYNC", (const char *[]){ list }, 1)->error);
+	close(feed.fd);
+	test_stop(&client);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_flow_counts_what_comes_after_its_connection),
 		cmocka_unit_test(flows_that_come_in_the_stream_lose_and_repeat_nothing),
+		cmocka_unit_test(flows_that_wait_for_each_other_begin_together),
+		cmocka_unit_test(a_flow_waits_for_flows_that_there_are),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

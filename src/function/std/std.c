@@ -10,6 +10,7 @@ const struct function *const std_functions[] = {
 	&std_sample,
 	&std_hashsamp,
 	&std_startstop,
+	&std_sync,
 	&std_pkt_counter,
 	&std_byte_counter,
 	&std_pktinfo,

@@ -25,6 +25,7 @@ extern const struct function std_sample;
 extern const struct function std_startstop;
 extern const struct function std_stats;
 extern const struct function std_str_search;
+extern const struct function std_sync;
 extern const struct function std_to_buffer;
 extern const struct function std_to_file;
 

@@ -76,7 +76,8 @@ static void test_every_descriptor_is_complete(void **state)
 			assert_non_null(f->desc.fields[i].help);
 		}
 		assert_int_equal(!f->desc.n_fields, !f->desc.result_bytes);
-		assert_int_equal(1, !!f->process + !!f->filter + !!f->search + !!f->transform);
+		assert_int_equal(
+			1, !!f->process + !!f->filter + !!f->search + !!f->transform + f->waits);
 		if (f->order == FUNCTION_FREE && f->state_bytes)
 			assert_non_null(f->merge);
 

@@ -38,6 +38,8 @@ static const char *functions_arg_type(const struct mapi_arg *arg)
 		return "path";
 	case MAPI_ARG_REFS:
 		return "labels";
+	case MAPI_ARG_FLOWS:
+		return "pipelines";
 	}
 	return "?";
 }

@@ -58,7 +58,8 @@ struct pipeline_step;
  * struct pipeline_arg - one argument of a step, as mapi_apply_function_array() wants it
  * @text:   its value; NULL if it is a reference
  * @refs:   the steps that it refers to: one for MAPI_ARG_FLOW and MAPI_ARG_FUNCTION, any number for
- *          MAPI_ARG_REFS; valid after pipeline_resolve()
+ *          MAPI_ARG_REFS, of MAPI_ARG_FLOWS the first one of each pipeline; valid after
+ *          pipeline_resolve()
  * @given:  the user wrote it; else @text is the default
  * @quoted: it was a string
  */

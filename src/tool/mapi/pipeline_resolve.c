@@ -78,22 +78,57 @@ static int pipeline_find_pair(const struct pipeline_set *set, const char *flow, 
 	return -EINVAL;
 }
 
-/* @any_result: of a list; else the function must have a value. */
-static int pipeline_add_ref(struct pipeline_arg *arg, struct pipeline_step *to, bool any_result,
-	struct pipeline_error *err)
+static int pipeline_keep_ref(struct pipeline_arg *arg, struct pipeline_step *to)
 {
-	struct pipeline_step **refs;
+	struct pipeline_step **refs =
+		pipeline_grow(arg->refs, arg->n_refs, sizeof(struct pipeline_step *));
 
-	if (any_result ? !to->desc->n_fields || (to->desc->flags & MAPI_FUNCTION_BLOCKING)
-		       : !(to->desc->flags & MAPI_FUNCTION_REFERABLE))
-		return pipeline_fail(err, arg->place, "%s has no %s that could be referred to",
-			to->desc->name, any_result ? "result" : "value");
-	refs = pipeline_grow(arg->refs, arg->n_refs, sizeof(struct pipeline_step *));
 	if (!refs)
 		return -ENOMEM;
 	arg->refs = refs;
 	refs[arg->n_refs++] = to;
 	return 0;
+}
+
+/* @any_result: of a list; else the function must have a value. */
+static int pipeline_add_ref(struct pipeline_arg *arg, struct pipeline_step *to, bool any_result,
+	struct pipeline_error *err)
+{
+	if (any_result ? !to->desc->n_fields || (to->desc->flags & MAPI_FUNCTION_BLOCKING)
+		       : !(to->desc->flags & MAPI_FUNCTION_REFERABLE))
+		return pipeline_fail(err, arg->place, "%s has no %s that could be referred to",
+			to->desc->name, any_result ? "result" : "value");
+	return pipeline_keep_ref(arg, to);
+}
+
+/* "pipeline,label": flows, by number or by a function of theirs. */
+static int pipeline_resolve_flows(
+	const struct pipeline_set *set, struct pipeline_arg *arg, struct pipeline_error *err)
+{
+	const char *at = arg->text;
+	int r = 0;
+
+	do {
+		struct pipeline_step *to = NULL;
+		unsigned int number = 0;
+		size_t len;
+
+		at += strspn(at, " ");
+		len = strcspn(at, ", ");
+		if (!pipeline_index(at, len, &number))
+			r = pipeline_find_label(set, at, len, arg->place, &to, err);
+		else if (number > set->n_pipelines)
+			r = pipeline_fail(err, arg->place, "There is no pipeline %u", number);
+		if (r < 0)
+			return r;
+		number = to ? to->number : number - 1;
+		r = pipeline_keep_ref(arg, set->pipelines[number].steps[0]);
+		at += len + strspn(at + len, " ");
+		if (*at && *at != ',')
+			return pipeline_fail(
+				err, arg->place, "Pipelines must be separated by commas");
+	} while (r == 0 && *at++);
+	return r;
 }
 
 /* "label,label" or "function@pipeline,..." */
@@ -152,6 +187,8 @@ static int pipeline_resolve_step(
 	for (i = 0; i < step->n_args && r >= 0; i++) {
 		if (desc->args[i].type == MAPI_ARG_REFS && step->args[i].text[0])
 			r = pipeline_resolve_list(set, &step->args[i], err);
+		else if (desc->args[i].type == MAPI_ARG_FLOWS)
+			r = pipeline_resolve_flows(set, &step->args[i], err);
 		else if (desc->args[i].type == MAPI_ARG_FLOW && i + 1 < step->n_args &&
 			desc->args[i + 1].type == MAPI_ARG_FUNCTION)
 			r = pipeline_resolve_pair(set, step, i, err);
@@ -191,7 +228,9 @@ static bool pipeline_is_ready(const struct pipeline_step *step, const struct pip
 	unsigned int i, j;
 
 	for (i = 0; i < step->n_args; i++)
-		for (j = 0; j < step->args[i].n_refs; j++)
+		for (j = 0; j < step->args[i].n_refs && /* all flows are made first */
+			step->desc->args[i].type != MAPI_ARG_FLOWS;
+			j++)
 			if (!step->args[i].refs[j]->ordered) {
 				*ret_at = &step->args[i];
 				return false;

@@ -183,6 +183,7 @@ int pipeline_value_check(const char *function, const struct mapi_arg *desc,
 	case MAPI_ARG_FLOW:
 	case MAPI_ARG_FUNCTION:
 	case MAPI_ARG_REFS:
+	case MAPI_ARG_FLOWS:
 		return 0;
 	}
 	return pipeline_fail(err, arg->place, "%s has an argument of an unknown type", function);

@@ -107,8 +107,8 @@ static char *session_arg_text(const struct mapi_arg *desc, const struct pipeline
 	for (i = 0; i < arg->n_refs; i++) {
 		const struct pipeline_step *to = arg->refs[i];
 
-		if (desc->type == MAPI_ARG_FLOW)
-			fprintf(out, "%d", to->fd);
+		if (desc->type == MAPI_ARG_FLOW || desc->type == MAPI_ARG_FLOWS)
+			fprintf(out, "%s%d", i ? "," : "", to->fd);
 		else if (desc->type == MAPI_ARG_FUNCTION)
 			fprintf(out, "%d", to->fid);
 		else
