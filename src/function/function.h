@@ -172,7 +172,8 @@ struct function {
 	 * must come to the same as the second alone. @call has no packets; refs[i].value[0] is the
 	 * source's value after all packets so far, wherever the source stands; a reset is effective
 	 * at once. NULL: time is no matter. Return: when to be called next, later than @now_ns;
-	 * UINT64_MAX: never again. */
+	 * UINT64_MAX: never again; 0: again as before the first packet, with the next one, which
+	 * may be waiting. */
 	uint64_t (*tick)(
 		const struct function_call *call, void *instance, void *state, uint64_t now_ns);
 

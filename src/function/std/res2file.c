@@ -3,11 +3,10 @@
  * RES2FILE: saves results of other functions to a text file, a line at a time: at every packet
  * ("0"), at the end of every period ("5s"), or once when the flow is closed ("-1").
  *
- * Periods are those of STATS: time is the watermark of the domain (semantics T1), the first period
- * begins with the first packet, and the packet that is the first at or beyond the end of a period
- * closes it. The line has the results as of that packet; each further period that has gone by is a
- * line of zeroes. A step of time by more periods than anybody has lines for is no time in which
- * nothing happened, but a clock that was set: it closes one period, and the next one begins there.
+ * Periods follow the time of the device (semantics T1), as those of STATS do: the first one begins
+ * with the first packet, and at its end there is a line of the results. A period without packets is
+ * a line of zeroes, as it always was. A long silence is no reason to fill a disk: after so many of
+ * them nothing is written until a packet comes, with which a period begins.
  *
  * Values are read from columns, other results as they stand at a packet, for which their functions
  * run packet by packet with this one. For "-1" results are remembered after every batch, because
@@ -27,7 +26,7 @@
 #include "std_private.h"
 #include "time_text_private.h"
 
-#define STD_RES2FILE_MISSED_MAX 100000u
+#define STD_RES2FILE_ZEROS_MAX 100000u
 #define STD_RES2FILE_FLUSH_NS 100000000u
 
 enum std_res2file_mode {
@@ -55,8 +54,10 @@ struct std_res2file_instance {
 struct std_res2file_state {
 	uint64_t n_lines; /* the result */
 	uint64_t n_lost_zeros; /* beyond the one that the queue counts for a run of them */
-	bool begun; /* a packet has come */
+	bool begun; /* a period has */
 	uint64_t begin_ns; /* of the current period */
+	bool has_pkts; /* the current period */
+	uint64_t n_zeros; /* periods without packets before it */
 };
 
 /* ---- arguments ---- */
@@ -157,9 +158,11 @@ static bool std_res2file_save(struct std_res2file_instance *self, struct error *
 static void std_res2file_save_zeros(struct std_res2file_instance *self,
 	struct std_res2file_state *s, uint64_t n, struct error *err)
 {
-	uint64_t n_taken =
-		std_lines_put(&self->lines, self->row.zero_text, self->row.n_zero_bytes, n, err);
+	uint64_t n_taken;
 
+	n = MIN(n, STD_RES2FILE_ZEROS_MAX - s->n_zeros);
+	n_taken = std_lines_put(&self->lines, self->row.zero_text, self->row.n_zero_bytes, n, err);
+	s->n_zeros += n;
 	s->n_lines += n_taken;
 	if (self->lines.queue && n_taken < n)
 		s->n_lost_zeros += n - 1;
@@ -172,30 +175,6 @@ static void std_res2file_save_at(struct std_res2file_instance *self, struct std_
 	s->n_lines += std_res2file_save(self, call->error);
 	for (unsigned int k = 0; self->reset && k < self->row.n_fields; k++)
 		function_reset_ref(call, k);
-}
-
-static void std_res2file_tick(struct std_res2file_instance *self, struct std_res2file_state *s,
-	const struct function_call *call, unsigned int i)
-{
-	uint64_t ts_ns = call->batch->ts_ns[i], n_periods;
-
-	if (!s->begun) {
-		s->begun = true;
-		s->begin_ns = ts_ns;
-		return;
-	}
-	/* Late packets fall into the current period: time does not run backwards. */
-	if (ts_ns < s->begin_ns || ts_ns - s->begin_ns < self->period_ns)
-		return;
-
-	n_periods = (ts_ns - s->begin_ns) / self->period_ns;
-	std_res2file_save_at(self, s, call, i);
-	if (n_periods - 1 <= STD_RES2FILE_MISSED_MAX) {
-		std_res2file_save_zeros(self, s, n_periods - 1, call->error);
-		s->begin_ns += n_periods * self->period_ns;
-	} else {
-		s->begin_ns = ts_ns;
-	}
 }
 
 /* What is saved now and then is to be seen soon, what is saved all the time with the rest. */
@@ -214,35 +193,76 @@ static void std_res2file_publish(struct std_res2file_instance *self, struct erro
 	std_lines_publish(&self->lines, err);
 }
 
+/* Whether something can be written. A failure of the queue's thread ends the flow. */
+static bool std_res2file_goes_on(const struct std_res2file_instance *self, struct error *err)
+{
+	return !err->code && !(self->lines.queue && std_queue_failed(self->lines.queue, err));
+}
+
+static void std_res2file_end_periods(struct std_res2file_instance *self,
+	struct std_res2file_state *s, const struct function_call *call, uint64_t n)
+{
+	if (s->has_pkts) {
+		std_res2file_save_at(self, s, call, 0);
+		s->has_pkts = false;
+		s->n_zeros = 0;
+		n--;
+	}
+	std_res2file_save_zeros(self, s, n, call->error);
+	std_res2file_publish(self, call->error);
+}
+
+static uint64_t std_res2file_tick(
+	const struct function_call *call, void *instance, void *state, uint64_t now_ns)
+{
+	struct std_res2file_instance *self = instance;
+	struct std_res2file_state *s = state;
+	uint64_t n_periods, end_ns;
+
+	if (self->mode != STD_RES2FILE_MODE_PERIOD || !std_res2file_goes_on(self, call->error))
+		return UINT64_MAX;
+	if (!s->begun) {
+		s->begun = true;
+		s->begin_ns = now_ns;
+		s->n_zeros = 0;
+	}
+	n_periods = (now_ns - s->begin_ns) / self->period_ns;
+	if (n_periods > 0)
+		std_res2file_end_periods(self, s, call, n_periods);
+	if (s->n_zeros == STD_RES2FILE_ZEROS_MAX) {
+		s->begun = false;
+		return 0; /* with the next packet, which may have come */
+	}
+	s->begin_ns += n_periods * self->period_ns;
+	return __builtin_add_overflow(s->begin_ns, self->period_ns, &end_ns) ? UINT64_MAX : end_ns;
+}
+
 static void std_res2file_process(const struct function_call *call, void *instance, void *state,
 	struct packet_mask *selection)
 {
 	struct std_res2file_instance *self = instance;
 	struct std_res2file_state *s = state;
-	uint64_t n_before = s->n_lines;
 	struct packet_mask mine;
 
-	if (call->error->code ||
-		(self->lines.queue && std_queue_failed(self->lines.queue, call->error)))
+	if (!std_res2file_goes_on(self, call->error))
 		return;
 	switch (self->mode) {
 	case STD_RES2FILE_MODE_CLOSE:
 		std_row_take_now(&self->row, call);
 		return;
 	case STD_RES2FILE_MODE_PERIOD:
-		for (unsigned int i = call->first; i < call->first + call->n; i++)
-			std_res2file_tick(self, s, call, i);
-		break;
+		s->has_pkts = true;
+		return;
 	case STD_RES2FILE_MODE_EACH:
 		mine = std_selected(call, selection);
 		packet_mask_for_each (i, &mine)
 			std_res2file_save_at(self, s, call, i);
-		break;
+		if (!packet_mask_empty(&mine))
+			std_res2file_publish(self, call->error);
+		return;
 	case _STD_RES2FILE_MODE_N:
-		break;
+		return;
 	}
-	if (s->n_lines != n_before)
-		std_res2file_publish(self, call->error);
 }
 
 /* ---- the end ---- */
@@ -393,6 +413,7 @@ const struct function std_res2file = {
 	.close = std_res2file_close,
 	.cancel = std_res2file_cancel,
 	.process = std_res2file_process,
+	.tick = std_res2file_tick,
 	.finish = std_res2file_finish,
 	.draining = std_res2file_draining,
 	.lost = std_res2file_lost,
