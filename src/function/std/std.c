@@ -19,6 +19,7 @@ const struct function *const std_functions[] = {
 	&std_binop,
 	&std_stats,
 	&std_dist,
+	&std_burst,
 	&std_res2file,
 	&std_to_buffer,
 	&std_to_file,

@@ -12,6 +12,7 @@
 
 extern const struct function std_binop;
 extern const struct function std_bpf_filter;
+extern const struct function std_burst;
 extern const struct function std_byte_counter;
 extern const struct function std_cut;
 extern const struct function std_dist;
