@@ -23,6 +23,7 @@
 
 /**
  * struct output - see output.h
+ * @known:         whether it is a @regular file has been asked
  * @cancelled:     output_cancel() was called; @deadline_ns: wait no longer than that
  * @failed:        errno of the first failure; nothing is written afterwards
  * @written_bytes: handed to the kernel
@@ -33,6 +34,7 @@
 struct output {
 	int fd;
 	char *path;
+	bool known;
 	bool regular;
 	_Atomic bool cancelled;
 	uint64_t deadline_ns;
@@ -109,10 +111,30 @@ static ssize_t output_write(struct output *output, struct iovec *v, int n_v)
 	return -1;
 }
 
+/* Pipes are told from files with the first write: asking may wait for who serves the file. */
+static int output_look(struct output *output)
+{
+	struct stat st;
+
+	if (output->known)
+		return 0;
+	if (fstat(output->fd, &st) < 0)
+		return -errno;
+	output->regular = S_ISREG(st.st_mode);
+	output->known = true;
+	return 0;
+}
+
 static int output_out(struct output *output, struct iovec *v, int n_v, struct error *err)
 {
 	size_t done = 0;
+	int r = output_look(output);
 
+	if (r < 0) {
+		output->failed = -r;
+		output_cut(output, 0); /* counts what is lost */
+		return output_report(output, err);
+	}
 	while (n_v > 0) {
 		ssize_t n = output_write(output, v, n_v);
 
@@ -186,23 +208,18 @@ int output_new(struct output **ret, int fd, const char *path, struct error *err)
 {
 	struct output *output = calloc(1, sizeof(*output));
 	char *copy = strdup(path);
-	struct stat st;
-	int r = -ENOMEM;
 
-	if (output && copy && fstat(fd, &st) == 0) {
+	if (output && copy && fd >= 0) {
 		output->fd = fd;
 		output->path = copy;
-		output->regular = S_ISREG(st.st_mode);
 		*ret = output;
 		return 0;
 	}
-	if (output && copy)
-		r = error_set(err, MAPI_OUTPUT_FAILED, "%s: cannot be written to: %s", path,
-			strerror(errno));
-	cleanup_closep(&fd);
 	free(copy);
 	free(output);
-	return r;
+	if (fd >= 0)
+		return -ENOMEM;
+	return error_set(err, MAPI_OUTPUT_FAILED, "%s: cannot be written to: it is not open", path);
 }
 
 const char *output_path(const struct output *output)
@@ -221,6 +238,13 @@ uint64_t output_lost_records(const struct output *output)
 	return output->lost_records;
 }
 
+void output_abandon(struct output *output)
+{
+	if (output)
+		free(output->path);
+	free(output);
+}
+
 int output_close(struct output *output, struct error *err)
 {
 	int r;
@@ -232,7 +256,6 @@ int output_close(struct output *output, struct error *err)
 		output->failed = errno;
 		r = output_report(output, err);
 	}
-	free(output->path);
-	free(output);
+	output_abandon(output);
 	return r;
 }

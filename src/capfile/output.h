@@ -24,7 +24,8 @@ struct output_part {
 	size_t n_bytes;
 };
 
-/* @fd: open for writing; taken, also on failure. @path: for messages; copied.
+/* @fd: open for writing; taken on success. It is not looked at before the first write, which, as
+ * closing it, takes as long as whoever serves the file likes. @path: for messages; copied.
  * Return: 0, -EINVAL with @err (9003) filled, -ENOMEM. */
 int output_new(struct output **ret, int fd, const char *path, struct error *err);
 
@@ -46,6 +47,9 @@ void output_cancel(struct output *output);
 /* After a failure: counted records that were taken, and of which the file or pipe did not get all
  * bytes. */
 uint64_t output_lost_records(const struct output *output);
+
+/* Free, as if it had never been; the descriptor is the caller's again. Takes NULL. */
+void output_abandon(struct output *output);
 
 /* Flush, close, free; takes NULL. Return: as output_put(). */
 int output_close(struct output *output, struct error *err);

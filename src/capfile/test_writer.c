@@ -260,6 +260,7 @@ static void test_what_cannot_be_written_to_is_refused(void **state)
 	args.format = _CAPFILE_FORMAT_N;
 	assert_int_equal(capfile_writer_new(&writer, &args, NULL), -EINVAL);
 	assert_null(writer);
+	assert_int_equal(close(args.fd), 0); /* still ours */
 }
 
 static void test_a_full_device_is_reported(void **state)

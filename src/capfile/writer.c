@@ -52,28 +52,23 @@ int capfile_writer_new(
 	struct capfile_writer **ret, const struct capfile_writer_args *args, struct error *err)
 {
 	struct capfile_writer *writer = calloc(1, sizeof(*writer));
-	int fd = args->fd, r;
+	int r;
 
-	if (!writer) {
-		cleanup_closep(&fd);
+	if (!writer)
 		return -ENOMEM;
-	}
 	writer->format = args->format;
 	writer->keep_ifindex = args->keep_ifindex;
 	writer->snaplen_bytes = args->snaplen_bytes ? args->snaplen_bytes : PACKET_CAP_BYTES_MAX;
 	if (!writer_copy(&writer->device, args->device) ||
 		!writer_copy(&writer->comment, args->comment)) {
-		cleanup_closep(&fd);
 		writer_free(writer);
 		return -ENOMEM;
 	}
-	if (args->format >= _CAPFILE_FORMAT_N) {
+	if (args->format >= _CAPFILE_FORMAT_N)
 		r = error_set(err, MAPI_OUTPUT_FAILED, "%s: cannot be written to: no such format",
 			args->path);
-		cleanup_closep(&fd);
-	} else {
-		r = output_new(&writer->output, fd, args->path, err);
-	}
+	else
+		r = output_new(&writer->output, args->fd, args->path, err);
 	if (r < 0) {
 		writer_free(writer);
 		return r;
@@ -185,6 +180,14 @@ void capfile_writer_cancel(struct capfile_writer *writer)
 uint64_t capfile_writer_lost_pkts(const struct capfile_writer *writer)
 {
 	return output_lost_records(writer->output);
+}
+
+void capfile_writer_abandon(struct capfile_writer *writer)
+{
+	if (!writer)
+		return;
+	output_abandon(writer->output);
+	writer_free(writer);
 }
 
 int capfile_writer_close(struct capfile_writer *writer, struct error *err)

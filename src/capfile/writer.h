@@ -21,7 +21,7 @@ struct capfile_writer;
 
 /**
  * struct capfile_writer_args - how to write
- * @fd:            open for writing; taken, also on failure
+ * @fd:            open for writing; taken on success; see output_new()
  * @path:          for messages; copied
  * @format:        of the file
  * @snaplen_bytes: of the header; 0: PACKET_CAP_BYTES_MAX
@@ -92,6 +92,9 @@ void capfile_writer_cancel(struct capfile_writer *writer);
 /* After a failure: packets that capfile_write() had taken, and of which the file or pipe did not
  * get all bytes. */
 uint64_t capfile_writer_lost_pkts(const struct capfile_writer *writer);
+
+/* As output_abandon(). */
+void capfile_writer_abandon(struct capfile_writer *writer);
 
 /* Flush, close, free; takes NULL. Return: as capfile_write(). */
 int capfile_writer_close(struct capfile_writer *writer, struct error *err);

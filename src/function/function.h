@@ -47,7 +47,8 @@ struct function_value {
 	unsigned long long large; /* ULL */
 	const char *text; /* STRING, FILE (its path, for messages), REFS, FLOWS; never NULL;
 			   * borrowed during open() */
-	int fd; /* FILE: open for writing, owned by the caller; dup() to keep */
+	int fd; /* FILE: open for writing; taken by an open() that succeeds. Only a thread of the
+		 * function may use or close it on a live device: either may take for ever */
 };
 
 /**
@@ -150,7 +151,8 @@ struct function {
 	 * Return: 0, -EINVAL with @err filled. */
 	int (*complete)(void *instance, struct error *err);
 
-	/* Control thread, once, when no worker uses the instance any more. NULL: nothing to do. */
+	/* Control thread, once, when no worker uses the instance any more, and busy() is false or
+	 * the daemon ends. NULL: nothing to do. */
 	void (*close)(void *instance);
 
 	/* A pure filter is decided by the plan, not by process() (semantics O3): it returns its
@@ -210,6 +212,11 @@ struct function {
 	 * something still being handed on by a thread of the instance, so that complete() would
 	 * wait for it? Becomes false in bounded time. NULL: never. */
 	bool (*draining)(void *instance);
+
+	/* Control thread, after complete(), any number of times: does a thread of the instance hang
+	 * in the kernel? Then memory cannot be given back, and stays on its user's account, for as
+	 * long. NULL: never. */
+	bool (*busy)(void *instance);
 };
 
 /* Ask the plan to reset the state of source number @ref, effective after the current packet. */

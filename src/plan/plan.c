@@ -56,15 +56,42 @@ static void plan_instance_free(struct plan_instance *instance)
 }
 DEFINE_CLEANUP(struct plan_instance *, plan_instance_free);
 
-static void plan_instance_close(struct plan_instance *instance, struct error *err)
+static void plan_instance_complete(struct plan_instance *instance, struct error *err)
+{
+	if (!instance->completed && instance->function->complete)
+		(void)instance->function->complete(instance->memory, err); /* the first one wins */
+	instance->completed = true;
+}
+
+static bool plan_instance_is_busy(const struct plan_instance *instance)
+{
+	return !instance->closed && instance->function->busy &&
+		instance->function->busy(instance->memory);
+}
+
+static void plan_instance_close(struct plan_instance *instance)
 {
 	if (instance->closed)
 		return;
+	plan_instance_complete(instance, NULL);
 	instance->closed = true;
-	if (instance->function->complete)
-		(void)instance->function->complete(instance->memory, err); /* the first one wins */
 	if (instance->function->close)
 		instance->function->close(instance->memory);
+}
+
+void plan_flow_complete(struct plan_flow *flow, struct error *err)
+{
+	for (unsigned int i = 0; i < flow->n_instances; i++)
+		plan_instance_complete(flow->instances[i], err);
+}
+
+bool plan_flow_is_busy(const struct plan_flow *flow)
+{
+	bool busy = false;
+
+	for (unsigned int i = 0; i < flow->n_instances; i++)
+		busy |= plan_instance_is_busy(flow->instances[i]);
+	return busy;
 }
 
 bool plan_flow_is_draining(const struct plan_flow *flow)
@@ -72,7 +99,7 @@ bool plan_flow_is_draining(const struct plan_flow *flow)
 	for (unsigned int i = 0; i < flow->n_instances; i++) {
 		const struct plan_instance *instance = flow->instances[i];
 
-		if (!instance->closed && instance->function->draining &&
+		if (!instance->completed && instance->function->draining &&
 			instance->function->draining(instance->memory))
 			return true;
 	}
@@ -93,22 +120,23 @@ void plan_flow_retire(struct plan_flow *flow)
 
 void plan_flow_close_retired(struct plan_flow *flow, struct error *err)
 {
-	for (unsigned int i = 0; i < flow->n_instances; i++)
-		if (flow->instances[i]->retired)
-			plan_instance_close(flow->instances[i], err);
-}
+	for (unsigned int i = 0; i < flow->n_instances; i++) {
+		struct plan_instance *instance = flow->instances[i];
 
-void plan_flow_close(struct plan_flow *flow, struct error *err)
-{
-	for (unsigned int i = 0; flow && i < flow->n_instances; i++)
-		plan_instance_close(flow->instances[i], err);
+		if (!instance->retired)
+			continue;
+		plan_instance_complete(instance, err);
+		if (!plan_instance_is_busy(instance))
+			plan_instance_close(instance);
+	}
 }
 
 struct plan_flow *plan_flow_free(struct plan_flow *flow)
 {
 	if (!flow)
 		return NULL;
-	plan_flow_close(flow, NULL);
+	for (unsigned int i = 0; i < flow->n_instances; i++)
+		plan_instance_close(flow->instances[i]);
 	for (unsigned int i = flow->n_instances; i-- > 0;)
 		plan_instance_free(flow->instances[i]);
 	free(flow->instances);

@@ -73,6 +73,7 @@ struct plan_refs {
  * @refs:    instances it refers to, in argument order
  * @node:    where plan_new() has put it while a plan is built
  * @retired: it takes no part in further plans
+ * @completed: its function's complete() has been called
  * @closed:  its function's close() has been called
  * @carry:   value after the last committed packet, if others refer to it
  * @deadline_ns: when its function's tick() is to be called; 0: at the first packet; UINT64_MAX:
@@ -96,6 +97,7 @@ struct plan_instance {
 	void *state;
 	bool referred;
 	bool retired;
+	bool completed;
 	bool closed;
 	unsigned int node;
 	uint64_t carry;
@@ -125,18 +127,21 @@ struct plan_flow *plan_flow_free(
 	struct plan_flow *flow); /* with its instances; in no plan any more */
 DEFINE_CLEANUP(struct plan_flow *, plan_flow_free);
 
-/* Complete and close its functions; it is in no plan any more, and only to be freed. @err: the
- * first failure of one to hand on what it kept back; NULL: nobody wants to know. plan_flow_free()
- * closes what is not closed yet. Takes NULL. */
-void plan_flow_close(struct plan_flow *flow, struct error *err);
+/* Complete its functions; it is in no plan any more, and only to be freed. @err: the first failure
+ * of one to hand on what it kept back; NULL: nobody wants to know. */
+void plan_flow_complete(struct plan_flow *flow, struct error *err);
 
-/* Whether plan_flow_close() would wait for something that a thread of an instance is handing on.
+/* Whether a thread of a completed instance hangs, so that plan_flow_free() would leave its memory
+ * behind. */
+bool plan_flow_is_busy(const struct plan_flow *flow);
+
+/* Whether plan_flow_complete() would wait for something that a thread of an instance is handing on.
  * The flow's functions have been cancelled, so that will end in bounded time. */
 bool plan_flow_is_draining(const struct plan_flow *flow);
 
 /* Nobody reads the flow any more, but others refer to it: what does not serve them takes no part in
- * further plans, and is closed by plan_flow_close_retired() once no worker uses an earlier one.
- * @err: as of plan_flow_close(). */
+ * further plans, and is closed by plan_flow_close_retired() once no worker uses an earlier one;
+ * completed only, where a thread of it hangs. @err: as of plan_flow_complete(). */
 void plan_flow_retire(struct plan_flow *flow);
 void plan_flow_close_retired(struct plan_flow *flow, struct error *err);
 

@@ -163,6 +163,11 @@ const char *device_name(const struct device *device)
 	return device->name;
 }
 
+unsigned int device_n_workers(const struct device *device)
+{
+	return device->n_workers;
+}
+
 int device_interface(const struct device *device, unsigned int index, struct driver_interface *ret)
 {
 	return device->driver->interface(device->source, index, ret);
@@ -215,6 +220,7 @@ static int device_replan(
 	}
 	device->plan = plan;
 	device->epoch++;
+	device->outdated = false;
 	(void)pthread_mutex_unlock(&device->plan_lock);
 	return 0;
 }
@@ -387,12 +393,20 @@ void device_drop(struct device *device, struct device_flow *flow)
 {
 	device_cancel(flow->plan);
 	flow->device = NULL;
+	device->outdated = device_runs(device);
 }
 
 void device_renew(struct device *device)
 {
 	if (device_runs(device) && device_replan(device, NULL, NULL) < 0)
-		device_stop(device); /* out of memory: they cannot leave the plan, so all leave */
+		device_stop(device); /* out of memory: none can leave the plan, so all leave */
+	device->outdated = false;
+}
+
+void device_catch_up(struct device *device)
+{
+	if (device->outdated)
+		device_renew(device);
 }
 
 bool device_is_over(struct device *device)
@@ -402,7 +416,7 @@ bool device_is_over(struct device *device)
 
 bool device_settled(struct device *device)
 {
-	bool settled = true;
+	bool settled = !device->outdated;
 
 	(void)pthread_mutex_lock(&device->plan_lock);
 	for (unsigned int w = 0; w < device->n_threads; w++)

@@ -75,6 +75,7 @@ struct plan_device device_describe(struct device *device);
 const _Atomic bool *device_stop_flag(const struct device *device);
 
 const char *device_name(const struct device *device);
+unsigned int device_n_workers(const struct device *device);
 
 /* A capture interface of the source. Return: 0, -ENOENT. */
 int device_interface(const struct device *device, unsigned int index, struct driver_interface *ret);
@@ -90,9 +91,13 @@ int device_start(struct device *device);
  */
 int device_add(struct device *device, struct device_flow *flow, struct error *err);
 
-/* Disconnect many flows: device_drop() each, then device_renew() once; the rest as after
- * device_remove(). No flow that stays refers to one of them. */
+/* Disconnect many flows, of whatever clients: device_drop() each; device_catch_up() some time later
+ * makes one plan without them, unless there is one already; the rest as after device_remove(). No
+ * flow that stays refers to one of them. */
 void device_drop(struct device *device, struct device_flow *flow);
+void device_catch_up(struct device *device);
+
+/* Make the plan anew: something that it was made from has changed. */
 void device_renew(struct device *device);
 
 /* Whether it captures no more, or is about to stop. */
@@ -103,7 +108,7 @@ void device_remove(struct device *device, struct device_flow *flow);
 void device_forget(struct device *device, struct device_flow *flow);
 
 /* The client has closed a flow that others refer to: begin to take out what does not serve them;
- * once settled, call device_close_retired(). @err: as of plan_flow_close(). */
+ * once settled, call device_close_retired(). @err: as of plan_flow_complete(). */
 void device_retire(struct device *device, struct device_flow *flow);
 void device_close_retired(struct device *device, struct device_flow *flow, struct error *err);
 

@@ -69,6 +69,7 @@ struct device {
 	pthread_mutex_t plan_lock;
 	struct plan *plan;
 	uint64_t epoch;
+	bool outdated; /* the control thread's: flows of the plan have been dropped */
 	struct device_plan *retired; /* plans that a worker's run may still refer to */
 
 	pthread_mutex_t commit_lock;

@@ -55,6 +55,7 @@ struct engine {
 	int notify_fd;
 	struct event *notified;
 	struct event *timer;
+	uint64_t timer_ns; /* when it comes, if it is pending */
 	uint64_t answered_ns; /* when a client was last heard */
 	struct registry *registry;
 	struct users *users;
@@ -118,6 +119,21 @@ static void engine_forget_left(struct engine *engine)
 	}
 }
 
+/* @poll_ms: 0: never. Who asks all the time must not put it off for the others. */
+static void engine_set_timer(struct engine *engine, uint32_t poll_ms)
+{
+	const struct timeval period = { .tv_sec = poll_ms / 1000,
+		.tv_usec = (suseconds_t)(poll_ms % 1000) * 1000 };
+	uint64_t end_ns = clock_monotonic_ns() + poll_ms * 1000000ull;
+
+	if (!poll_ms) {
+		(void)event_del(engine->timer);
+	} else if (!event_pending(engine->timer, EV_TIMEOUT, NULL) || end_ns < engine->timer_ns) {
+		engine->timer_ns = end_ns;
+		(void)event_add(engine->timer, &period);
+	}
+}
+
 /* After anything happened: who wants to write, and when must somebody be polled? */
 static void engine_rearm(struct engine *engine)
 {
@@ -138,14 +154,7 @@ static void engine_rearm(struct engine *engine)
 		else
 			(void)event_del(client->readable);
 	}
-	if (poll_ms) {
-		struct timeval period = { .tv_sec = poll_ms / 1000,
-			.tv_usec = (suseconds_t)(poll_ms % 1000) * 1000 };
-
-		(void)event_add(engine->timer, &period); /* one shot, from now */
-	} else {
-		(void)event_del(engine->timer);
-	}
+	engine_set_timer(engine, poll_ms);
 }
 
 static void engine_on_readable(evutil_socket_t fd, short what, void *argument)
@@ -187,7 +196,7 @@ static void engine_on_notify(evutil_socket_t fd, short what, void *argument)
 	engine_on_timer(fd, what, argument);
 }
 
-/* Serve a connection; @fd is taken. */
+/* Serve a connection; @fd and @user are taken on success. */
 static int engine_add_client(struct engine *engine, int fd, struct user *user, bool read_only)
 {
 	const struct session_env env = { .notify_fd = engine->notify_fd,
@@ -200,22 +209,18 @@ static int engine_add_client(struct engine *engine, int fd, struct user *user, b
 	_cleanup_(engine_client_freep) struct engine_client *client = calloc(1, sizeof(*client));
 	int r;
 
-	if (!client) {
-		user_leave(user);
-		(void)close(fd);
+	if (!client)
 		return -ENOMEM;
-	}
-	client->user = user;
 	client->engine = engine;
-	r = session_new(&client->session, fd, &env);
-	if (r < 0)
-		return r;
-	fd = session_fd(client->session);
 	client->readable =
 		event_new(engine->base, fd, EV_READ | EV_PERSIST, engine_on_readable, client);
 	client->writable = event_new(engine->base, fd, EV_WRITE, engine_on_writable, client);
 	if (!client->readable || !client->writable || event_add(client->readable, NULL) < 0)
 		return -ENOMEM;
+	r = session_new(&client->session, fd, &env);
+	if (r < 0)
+		return r;
+	client->user = user;
 	client->next = engine->clients;
 	engine->clients = TAKE(client);
 	engine->n_clients++;
@@ -295,11 +300,11 @@ int engine_run_private(int fd)
 
 	if (r == 0)
 		r = users_enter(engine.users, getuid(), &user);
+	if (r == 0)
+		r = engine_add_client(&engine, fd, user, false);
 	if (r < 0)
 		(void)close(fd);
 	else
-		r = engine_add_client(&engine, fd, user, false);
-	if (r == 0)
 		r = engine_loop(&engine);
 	engine_deinit(&engine);
 	return r;
@@ -307,27 +312,44 @@ int engine_run_private(int fd)
 
 /* ---- the system daemon ---- */
 
+/* They wait until somebody has gone: the heartbeat looks again. */
+static void engine_pause_accepting(struct engine *engine)
+{
+	(void)event_del(engine->others[ENGINE_LISTENS]);
+	if (engine->others[ENGINE_LISTENS_READ_ONLY])
+		(void)event_del(engine->others[ENGINE_LISTENS_READ_ONLY]);
+}
+
+/* Who is refused, also for want of memory, hears an end. */
+static void engine_serve(struct engine *engine, int fd, bool read_only)
+{
+	struct user *user = NULL;
+	struct ucred peer = { .uid = 0 };
+	socklen_t peer_bytes = sizeof(peer);
+
+	(void)getsockopt(
+		fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes); /* of ours it cannot fail */
+	if (users_enter(engine->users, peer.uid, &user) == 0 &&
+		engine_add_client(engine, fd, user, read_only) == 0)
+		return;
+	user_leave(user);
+	users_refuse(engine->users, peer.uid, fd);
+}
+
 static void engine_accept(struct engine *engine, int listening_fd, bool read_only)
 {
-	struct user *user;
-	struct ucred peer;
-	socklen_t peer_bytes = sizeof(peer);
-	int fd = accept4(listening_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd;
 
-	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
-		/* They wait until somebody has gone: the heartbeat looks again. */
-		(void)event_del(engine->others[ENGINE_LISTENS]);
-		if (engine->others[ENGINE_LISTENS_READ_ONLY])
-			(void)event_del(engine->others[ENGINE_LISTENS_READ_ONLY]);
-	}
-	if (fd < 0)
-		return; /* else it has gone again */
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) < 0 ||
-		users_enter(engine->users, peer.uid, &user) < 0) {
-		(void)close(fd);
+	if (!closer_has_places(listening_fd)) {
+		engine_pause_accepting(engine);
 		return;
 	}
-	(void)engine_add_client(engine, fd, user, read_only); /* out of memory: it hears an end */
+	fd = accept4(listening_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd >= 0)
+		engine_serve(engine, fd, read_only);
+	else if (errno == ENFILE)
+		engine_pause_accepting(engine);
+	/* else it has gone again */
 }
 
 static void engine_on_connection(evutil_socket_t fd, short what, void *argument)
@@ -351,6 +373,7 @@ static void engine_on_heartbeat(evutil_socket_t fd, short what, void *argument)
 
 	privileged_tell(engine->system->privileged_fd, PRIVILEGED_ALIVE);
 	registry_expire(engine->registry);
+	users_expire(engine->users);
 	(void)event_add(engine->others[ENGINE_LISTENS], NULL);
 	if (engine->others[ENGINE_LISTENS_READ_ONLY])
 		(void)event_add(engine->others[ENGINE_LISTENS_READ_ONLY], NULL);

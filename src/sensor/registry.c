@@ -4,8 +4,12 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "mapi/errors.h"
@@ -13,19 +17,51 @@
 
 #define REGISTRY_KEEP_NS 1000000000u
 
-/* A device in use. @users: references. */
+enum registry_state { REGISTRY_OPENING, REGISTRY_OPEN, REGISTRY_FAILED, REGISTRY_CLOSING };
+
+/**
+ * struct registry_entry - a device in use
+ * @next:      of the registry's entries
+ * @next_job:  of the thread's jobs
+ * @users:     references
+ * @unused_ns: since when, where there are no users
+ * @state:     GUARDED_BY(lock); while it is OPENING or CLOSING, what follows is the thread's
+ * @outcome:   of opening: 0, negative, then perhaps with @error
+ * @name:      as driver and configuration call it
+ */
 struct registry_entry {
 	struct registry_entry *next;
-	struct device *device;
+	struct registry_entry *next_job;
 	unsigned int users;
-	uint64_t unused_ns; /* since when, where there are no users */
-	char name[]; /* as driver and configuration call it */
+	uint64_t unused_ns;
+	enum registry_state state;
+	struct device_args args;
+	struct driver_options options;
+	struct device *device;
+	int outcome;
+	struct error error;
+	char name[];
 };
 
+/**
+ * struct registry - all entries, and the thread that opens and closes devices
+ * @first_job: GUARDED_BY(lock), as all that follows; entries that are CLOSING are in no other list
+ * @started:   the thread runs: from the first job on
+ * @working:   on a job
+ * @over:      it is to end when there is no job
+ */
 struct registry {
 	struct registry_args args;
 	struct registry_entry *entries;
 	char listed_name[IF_NAMESIZE];
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t asked;
+	struct registry_entry *first_job;
+	struct registry_entry **last_job;
+	bool started;
+	bool working;
+	bool over;
 };
 
 int registry_new(struct registry **ret, const struct registry_args *args)
@@ -35,6 +71,9 @@ int registry_new(struct registry **ret, const struct registry_args *args)
 	if (!registry)
 		return -ENOMEM;
 	registry->args = *args;
+	registry->last_job = &registry->first_job;
+	(void)pthread_mutex_init(&registry->lock, NULL); /* these cannot fail on Linux */
+	(void)pthread_cond_init(&registry->asked, NULL);
 	*ret = registry;
 	return 0;
 }
@@ -48,85 +87,208 @@ static struct registry_entry *registry_entry_free(struct registry_entry *entry)
 }
 DEFINE_CLEANUP(struct registry_entry *, registry_entry_free);
 
-struct registry *registry_free(struct registry *registry)
-{
-	while (registry && registry->entries) {
-		struct registry_entry *entry = registry->entries;
+/* ---- the thread ---- */
 
-		registry->entries = entry->next;
-		registry_entry_free(entry);
-	}
-	free(registry);
-	return NULL;
-}
-
-/* @open: what the driver is told; a device is named, nothing is opened yet. */
-static int registry_open(const struct registry *registry, struct device_args *args,
-	struct device **ret, struct error *err)
+static int registry_open(const struct registry *registry, struct registry_entry *entry)
 {
 	int fds[DRIVER_FDS_MAX];
 	int r;
 
 	if (registry->args.privileged_fd >= 0) {
-		r = privileged_prepare(registry->args.privileged_fd, args->open.name,
-			args->open.n_workers, fds, &args->open.n_fds, err);
+		r = privileged_prepare(registry->args.privileged_fd, entry->name,
+			entry->args.open.n_workers, fds, &entry->args.open.n_fds, &entry->error);
 		if (r < 0)
 			return r;
-		args->open.fds = fds;
+		entry->args.open.fds = fds;
 	}
-	return device_new(ret, args, err);
+	r = device_new(&entry->device, &entry->args, &entry->error);
+	entry->args.open.fds = NULL;
+	return r;
 }
 
-/* The device of that name that runs already, NULL if none does. */
-static struct registry_entry *registry_find(const struct registry *registry, const char *name)
+static void registry_work(struct registry *registry, struct registry_entry *entry)
 {
-	/* One that has ended, for want of memory, is of no use to those who come now. */
-	for (struct registry_entry *entry = registry->entries; entry; entry = entry->next)
-		if (strcmp(entry->name, name) == 0 && !device_is_over(entry->device))
+	if (entry->state == REGISTRY_CLOSING) {
+		registry_entry_free(entry);
+		return;
+	}
+	entry->outcome = registry_open(registry, entry);
+	(void)pthread_mutex_lock(&registry->lock);
+	entry->state = entry->outcome < 0 ? REGISTRY_FAILED : REGISTRY_OPEN;
+	(void)pthread_mutex_unlock(&registry->lock);
+	(void)eventfd_write(registry->args.notify_fd, 1); /* fails only if it is readable anyway */
+}
+
+static void *registry_main(void *argument)
+{
+	struct registry *registry = argument;
+
+	(void)pthread_mutex_lock(&registry->lock);
+	for (;;) {
+		struct registry_entry *entry;
+
+		while (!registry->first_job && !registry->over)
+			(void)pthread_cond_wait(&registry->asked, &registry->lock);
+		entry = registry->first_job;
+		if (!entry)
+			break;
+		registry->first_job = entry->next_job;
+		if (!entry->next_job)
+			registry->last_job = &registry->first_job;
+		registry->working = true;
+		(void)pthread_mutex_unlock(&registry->lock);
+		registry_work(registry, entry);
+		(void)pthread_mutex_lock(&registry->lock);
+		registry->working = false;
+	}
+	(void)pthread_mutex_unlock(&registry->lock);
+	return NULL;
+}
+
+/* Faults are the thread's that causes them, other signals not its business. Return: 0, negative
+ * errno. */
+static int registry_start(struct registry *registry)
+{
+	static const int faults[] = { SIGBUS, SIGSEGV, SIGFPE, SIGILL };
+	sigset_t all, old;
+	int r;
+
+	if (registry->started)
+		return 0;
+	(void)sigfillset(&all); /* these cannot fail for valid numbers */
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
+		(void)sigdelset(&all, faults[i]);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = -pthread_create(&registry->thread, NULL, registry_main, registry);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	registry->started = r == 0;
+	return r;
+}
+
+static void registry_ask(struct registry *registry, struct registry_entry *entry)
+{
+	entry->next_job = NULL;
+	(void)pthread_mutex_lock(&registry->lock);
+	*registry->last_job = entry;
+	registry->last_job = &entry->next_job;
+	(void)pthread_cond_signal(&registry->asked);
+	(void)pthread_mutex_unlock(&registry->lock);
+}
+
+static void registry_end(struct registry *registry)
+{
+	(void)pthread_mutex_lock(&registry->lock);
+	registry->over = true;
+	/* Who waits for the parent waits no longer. */
+	if (registry->working && registry->args.privileged_fd >= 0)
+		(void)shutdown(registry->args.privileged_fd, SHUT_RD);
+	(void)pthread_cond_signal(&registry->asked);
+	(void)pthread_mutex_unlock(&registry->lock);
+	(void)pthread_join(registry->thread, NULL);
+}
+
+struct registry *registry_free(struct registry *registry)
+{
+	if (!registry)
+		return NULL;
+	if (registry->started)
+		registry_end(registry);
+	while (registry->entries) {
+		struct registry_entry *entry = registry->entries;
+
+		registry->entries = entry->next;
+		registry_entry_free(entry);
+	}
+	(void)pthread_cond_destroy(&registry->asked);
+	(void)pthread_mutex_destroy(&registry->lock);
+	free(registry);
+	return NULL;
+}
+
+/* ---- the control thread ---- */
+
+static enum registry_state registry_state(
+	struct registry *registry, const struct registry_entry *entry)
+{
+	enum registry_state state;
+
+	(void)pthread_mutex_lock(&registry->lock);
+	state = entry->state;
+	(void)pthread_mutex_unlock(&registry->lock);
+	return state;
+}
+
+/* The device of that name that runs already, or is about to; NULL if none does. */
+static struct registry_entry *registry_find(struct registry *registry, const char *name)
+{
+	for (struct registry_entry *entry = registry->entries; entry; entry = entry->next) {
+		enum registry_state state;
+
+		if (strcmp(entry->name, name) != 0)
+			continue;
+		state = registry_state(registry, entry);
+		/* One that has ended, for want of memory, is of no use to those who come now. */
+		if (state == REGISTRY_OPENING ||
+			(state == REGISTRY_OPEN && !device_is_over(entry->device)))
 			return entry;
+	}
 	return NULL;
 }
 
 int registry_get(struct registry *registry, const char *name, unsigned int n_workers,
-	unsigned int batch_pkts, uint64_t seed, struct device **ret, struct error *err)
+	unsigned int batch_pkts, uint64_t seed, struct registry_entry **ret, struct error *err)
 {
 	const struct config *config = registry->args.config;
 	const struct config_device *section = config ? config_find(config, name) : NULL;
-	_cleanup_(registry_entry_freep) struct registry_entry *entry = NULL;
-	struct device_args args = { .open = { .name = name, .fd = -1 },
-		.seed = seed,
-		.notify_fd = registry->args.notify_fd };
-	struct driver_options options;
-	int r = config ? privileged_find(config, name, &args.open, &options, err) : 0;
+	struct registry_entry *entry;
+	struct driver_open_args open = { .name = name, .fd = -1 };
+	struct driver_options options = { .driver = NULL };
+	int r = config ? privileged_find(config, name, &open, &options, err) : 0;
 
+	if (r == 0)
+		r = registry_start(registry);
 	if (r < 0)
 		return r;
-	name = args.open.name;
-	entry = registry_find(registry, name);
+	entry = registry_find(registry, open.name);
 	if (entry) {
 		entry->users++;
-		*ret = TAKE(entry)->device;
+		*ret = entry;
 		return 0;
 	}
-	entry = calloc(1, sizeof(*entry) + strlen(name) + 1);
+	entry = calloc(1, sizeof(*entry) + strlen(open.name) + 1);
 	if (!entry)
 		return -ENOMEM;
-	memcpy(entry->name, name, strlen(name));
+	memcpy(entry->name, open.name, strlen(open.name));
 	if (n_workers == 0 && section)
 		n_workers = section->n_cpus;
-	if (section) {
-		args.cpus = section->cpus;
-		args.n_cpus = section->n_cpus;
-	}
-	args.open.batch_pkts = batch_pkts;
-	args.open.n_workers = MAX(n_workers, 1u);
-	r = registry_open(registry, &args, &entry->device, err);
-	if (r < 0)
-		return r;
+	entry->options = options;
+	entry->args = (struct device_args){ .open = { .name = entry->name,
+						    .fd = -1,
+						    .batch_pkts = batch_pkts,
+						    .n_workers = MAX(n_workers, 1u),
+						    .options = config ? &entry->options : NULL },
+		.seed = seed,
+		.notify_fd = registry->args.notify_fd,
+		.cpus = section ? section->cpus : NULL,
+		.n_cpus = section ? section->n_cpus : 0 };
 	entry->users = 1;
 	entry->next = registry->entries;
+	registry->entries = entry;
+	registry_ask(registry, entry);
+	*ret = entry;
+	return 0;
+}
+
+int registry_opened(struct registry *registry, const struct registry_entry *entry,
+	struct device **ret, struct error *err)
+{
+	if (registry_state(registry, entry) == REGISTRY_OPENING)
+		return REGISTRY_E_AGAIN;
+	if (entry->outcome < 0) {
+		*err = entry->error;
+		return entry->outcome;
+	}
 	*ret = entry->device;
-	registry->entries = TAKE(entry);
 	return 0;
 }
 
@@ -181,32 +343,29 @@ int registry_list(struct registry *registry, int id, bool next, struct registry_
 	return 0;
 }
 
-static struct registry_entry **registry_at(struct registry *registry, const struct device *device)
-{
-	struct registry_entry **at = &registry->entries;
-
-	while (*at && (*at)->device != device)
-		at = &(*at)->next;
-	return at;
-}
-
-static void registry_remove(struct registry_entry **at)
+/* Nobody uses it, and the thread has opened it, or could not. */
+static void registry_remove(struct registry *registry, struct registry_entry **at)
 {
 	struct registry_entry *entry = *at;
 
 	*at = entry->next;
-	registry_entry_free(entry);
+	entry->state = REGISTRY_CLOSING;
+	registry_ask(registry, entry);
 }
 
-void registry_put(struct registry *registry, struct device *device)
+void registry_put(struct registry *registry, struct registry_entry *entry)
 {
-	struct registry_entry **at = registry_at(registry, device);
-
-	if (!*at || --(*at)->users > 0)
+	if (--entry->users > 0)
 		return;
-	(*at)->unused_ns = clock_monotonic_ns();
-	if (registry->args.privileged_fd < 0)
-		registry_remove(at);
+	entry->unused_ns = clock_monotonic_ns();
+	if (registry->args.privileged_fd >= 0)
+		return;
+	for (struct registry_entry **at = &registry->entries; *at; at = &(*at)->next)
+		if (*at == entry) {
+			if (registry_state(registry, entry) != REGISTRY_OPENING)
+				registry_remove(registry, at);
+			return;
+		}
 }
 
 void registry_expire(struct registry *registry)
@@ -214,8 +373,9 @@ void registry_expire(struct registry *registry)
 	uint64_t now_ns = clock_monotonic_ns();
 
 	for (struct registry_entry **at = &registry->entries; *at; at = &(*at)->next)
-		if ((*at)->users == 0 && now_ns - (*at)->unused_ns > REGISTRY_KEEP_NS) {
-			registry_remove(at);
+		if ((*at)->users == 0 && now_ns - (*at)->unused_ns > REGISTRY_KEEP_NS &&
+			registry_state(registry, *at) != REGISTRY_OPENING) {
+			registry_remove(registry, at);
 			return;
 		}
 }

@@ -10,6 +10,7 @@
 #include "device.h"
 
 struct registry;
+struct registry_entry; /* a device in use */
 
 /**
  * struct registry_args - for all devices of an engine
@@ -27,18 +28,31 @@ int registry_new(struct registry **ret, const struct registry_args *args);
 struct registry *registry_free(struct registry *registry); /* nobody uses a device; takes NULL */
 DEFINE_CLEANUP(struct registry *, registry_free);
 
+enum registry_outcome {
+	REGISTRY_E_AGAIN = 1, /* not known yet */
+	_REGISTRY_E_N
+};
+
 /**
- * registry_get() - use a device
+ * registry_get() - begin to use a device
  * @name:       an interface, or what the configuration calls it
  * @n_workers:  asked for; 0: as configured. Who comes first decides
  * @batch_pkts: packets per batch, alike
  * @seed:       of everything random, alike
+ * @ret:        a reference, to be given back by registry_put()
  *
- * Return: 0 and a reference to the device in @ret; -EINVAL with @err filled (3200: no such device,
- * or nobody may use it; 9007: no right to capture), -ENOMEM.
+ * Opening takes as long as parent and kernel like, so a thread of the registry does it, one device
+ * at a time; registry_opened() tells when it is done.
+ *
+ * Return: 0; -EINVAL with @err filled (3200: no such device, or nobody may use it), -ENOMEM.
  */
 int registry_get(struct registry *registry, const char *name, unsigned int n_workers,
-	unsigned int batch_pkts, uint64_t seed, struct device **ret, struct error *err);
+	unsigned int batch_pkts, uint64_t seed, struct registry_entry **ret, struct error *err);
+
+/* Return: 0 and the device; REGISTRY_E_AGAIN: ask again when the notify descriptor is readable;
+ * -EINVAL with @err filled (3200; 9007: no right to capture), -ENOMEM. */
+int registry_opened(struct registry *registry, const struct registry_entry *entry,
+	struct device **ret, struct error *err);
 
 /* What registry_list() tells about a device. Texts are valid until the next call. */
 struct registry_listed {
@@ -56,11 +70,12 @@ struct registry_listed {
  * Return: 0, -ENOENT. */
 int registry_list(struct registry *registry, int id, bool next, struct registry_listed *ret);
 
-/* Give a reference back. The last one stops the device, which takes some milliseconds; where others
- * may come (the engine opens no device itself), that is left to registry_expire(). */
-void registry_put(struct registry *registry, struct device *device);
+/* Give a reference back. The last one has the device stopped, which takes some milliseconds, by the
+ * registry's thread; where others may come (the engine opens no device itself), not before
+ * registry_expire(). */
+void registry_put(struct registry *registry, struct registry_entry *entry);
 
-/* Once in a while: stop one device that nobody has used for a second. */
+/* Once in a while: have a device stopped that nobody has used for a second. */
 void registry_expire(struct registry *registry);
 
 #endif

@@ -186,60 +186,102 @@ static int request_open_file(struct session *session, const char *name, int fd,
 
 	if (!session->env.is_system)
 		return device_new(&device->device, &args, err);
-	(void)close(fd);
+	session_close_fd(session, fd);
 	return error_set(err, MAPID_NO_DRIVER,
 		"%s: capture files are read by a private daemon, never by that of the system",
 		name);
 }
 
-static int request_open_live(
-	struct session *session, const char *name, struct session_device *device, struct error *err)
+static int request_device_reply(struct session *session, uint64_t id, uint64_t device)
 {
-	device->live = true;
-	return registry_get(session->env.registry, name, session->live_workers,
-		session->env.is_system ? PACKET_BATCH_MAX : session->batch_pkts,
-		session->env.is_system ? 0 : session->seed, &device->device, err);
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__DeviceReply body = WIRE__DEVICE_REPLY__INIT;
+
+	body.device = device;
+	reply.result_case = WIRE__REPLY__RESULT_DEVICE;
+	reply.device = &body;
+	return request_reply(session, id, &reply, NULL, 0);
+}
+
+/* There is room for it in session->devices. */
+static int request_device_add(struct session *session, uint64_t id, struct session_device *device)
+{
+	device->id = ++session->last_device_id;
+	device->index = session->n_devices;
+	session->devices[session->n_devices++] = device;
+	return request_device_reply(session, id, device->id);
+}
+
+int request_open_again(struct session *session, uint64_t id)
+{
+	struct session_device *device = session->opening;
+	struct error err = ERROR_INIT;
+	int r = registry_opened(session->env.registry, device->entry, &device->device, &err);
+
+	if (r == REGISTRY_E_AGAIN) {
+		session_wait(session, SESSION_PENDING_OPEN, id, NULL, 0);
+		return 0;
+	}
+	if (r < 0) {
+		request_open_forget(session);
+		return request_fail(session, id, r, &err);
+	}
+	session->opening = NULL;
+	return request_device_add(session, id, device);
+}
+
+void request_open_forget(struct session *session)
+{
+	if (session->opening)
+		registry_put(session->env.registry, session->opening->entry);
+	free(session->opening);
+	session->opening = NULL;
+}
+
+/* What opening a device needs but the device. Return: 0, -EINVAL with @err filled, -ENOMEM. */
+static int request_device_room(struct session *session, const char *name, struct error *err)
+{
+	struct session_device **grown;
+
+	if (!closer_has_places(session_fd(session)))
+		return error_set(err, MAPI_QUOTA_EXCEEDED,
+			"%s: the daemon has no descriptors left (ulimit -n)", name);
+	if (session->n_devices >= SESSION_DEVICES_MAX)
+		return error_set(err, MAPI_QUOTA_EXCEEDED,
+			"%s: a program may open %d devices at once", name, SESSION_DEVICES_MAX);
+	grown = realloc(session->devices, (session->n_devices + 1) * sizeof(grown[0]));
+	if (!grown)
+		return -ENOMEM;
+	session->devices = grown;
+	return 0;
 }
 
 static int request_device_open(struct session *session, uint64_t id, const Wire__DeviceOpen *open)
 {
-	Wire__Reply reply = WIRE__REPLY__INIT;
-	Wire__DeviceReply body = WIRE__DEVICE_REPLY__INIT;
-	_cleanup_(cleanup_closep) int fd = -1;
-	_cleanup_(cleanup_freep) struct session_device *device = NULL;
-	struct session_device **grown;
+	_cleanup_(cleanup_freep) struct session_device *device = calloc(1, sizeof(*device));
+	bool is_system = session->env.is_system;
 	struct error err = ERROR_INIT;
-	int r;
+	int fd = -1;
+	int r = device ? request_device_room(session, open->name, &err) : -ENOMEM;
 
 	(void)wire_conn_take_fds(session->conn, &fd, 1); /* none: a live device */
-	if (!wire_conn_has_spare_fds(session->conn)) {
-		error_set(&err, MAPI_QUOTA_EXCEEDED,
-			"%s: the daemon has no descriptors left (ulimit -n)", open->name);
-		return request_refuse(session, id, &err);
-	}
-	if (session->n_devices >= SESSION_DEVICES_MAX) {
-		error_set(&err, MAPI_QUOTA_EXCEEDED, "%s: a program may open %d devices at once",
-			open->name, SESSION_DEVICES_MAX);
-		return request_refuse(session, id, &err);
-	}
-	grown = realloc(session->devices, (session->n_devices + 1) * sizeof(grown[0]));
-	device = calloc(1, sizeof(*device));
-	if (grown)
-		session->devices = grown;
-	if (!grown || !device)
-		return request_fail(session, id, -ENOMEM, &err);
-	device->compiler = session->compiler;
-	r = fd >= 0 ? request_open_file(session, open->name, TAKE_FD(fd), device, &err)
-		    : request_open_live(session, open->name, device, &err);
+	if (r < 0 && fd >= 0)
+		session_close_fd(session, fd);
 	if (r < 0)
 		return request_fail(session, id, r, &err);
-	device->id = ++session->last_device_id;
-	device->index = session->n_devices;
-	body.device = device->id;
-	session->devices[session->n_devices++] = TAKE(device);
-	reply.result_case = WIRE__REPLY__RESULT_DEVICE;
-	reply.device = &body;
-	return request_reply(session, id, &reply, NULL, 0);
+	device->compiler = session->compiler;
+	if (fd >= 0) {
+		r = request_open_file(session, open->name, fd, device, &err);
+		return r < 0 ? request_fail(session, id, r, &err)
+			     : request_device_add(session, id, TAKE(device));
+	}
+	r = registry_get(session->env.registry, open->name, session->live_workers,
+		is_system ? PACKET_BATCH_MAX : session->batch_pkts, is_system ? 0 : session->seed,
+		&device->entry, &err);
+	if (r < 0)
+		return request_fail(session, id, r, &err);
+	session->opening = TAKE(device);
+	return request_open_again(session, id);
 }
 
 static int request_no_device(struct session *session, uint64_t request_id)
@@ -274,7 +316,7 @@ static int request_device_close(
 	if (!device)
 		return request_no_device(session, id);
 	device->closed = true;
-	if (!device->live)
+	if (!device->entry)
 		device_stop(device->device);
 	session_device_release(session, device);
 	return request_done(session, id);
@@ -478,7 +520,7 @@ static int request_flow_events(
 		error_set(&err, MAPI_FLOW_NOT_CONNECTED, "flow %u is not connected", flow->id);
 		return request_refuse(session, id, &err);
 	}
-	if (!wire_conn_has_spare_fds(session->conn)) {
+	if (!closer_has_places(session_fd(session))) {
 		error_set(&err, MAPI_QUOTA_EXCEEDED,
 			"the daemon has no descriptors left (ulimit -n)");
 		return request_refuse(session, id, &err);

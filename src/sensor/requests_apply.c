@@ -199,11 +199,18 @@ static int request_compile(void *context, const char *expression, uint32_t linkt
 	return r == COMPILER_E_AGAIN ? PLAN_E_AGAIN : r;
 }
 
-/* Memory that an instance is charged with: a result whose length the arguments say takes it twice,
- * where it is counted and where it is read. */
-static size_t request_charged_bytes(const struct function *f, size_t result_bytes)
+/* Memory that an instance is charged with. A state is kept for what is committed, and for what each
+ * worker has in hand; a result whose length the arguments say takes it twice, where it is counted
+ * and where it is read. */
+static size_t request_charged_bytes(
+	const struct function *f, size_t result_bytes, unsigned int n_workers)
 {
-	return f->live_bytes + (f->result_bytes_of ? 2 * result_bytes : 0);
+	unsigned int n_states = f->merge && n_workers > 1 ? 1 + n_workers : 1;
+
+	return sizeof(struct plan_instance) + f->instance_bytes + f->live_bytes +
+		n_states * f->state_bytes + n_workers * f->memory_bytes +
+		(result_bytes ? results_slot_bytes(result_bytes) : 0) +
+		(f->result_bytes_of ? result_bytes : 0);
 }
 
 /* May this user have another instance? Return: 0, -EINVAL with @err filled. */
@@ -219,7 +226,7 @@ static int request_charge(const struct session *session, const struct function *
 	if (charged_bytes <= user->memory_max_bytes - user->memory_bytes)
 		return 0;
 	return error_set(err, MAPI_QUOTA_EXCEEDED,
-		"%s: this user's programs have %llu MiB of packet memory, and may have %llu "
+		"%s: this user's programs have %llu MiB of memory, and may have %llu "
 		"(max_memory_mb in mapi.conf)",
 		f->desc.name, (unsigned long long)(user->memory_bytes >> 20),
 		(unsigned long long)(user->memory_max_bytes >> 20));
@@ -240,7 +247,8 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 		(struct plan_compiler){ .compile = request_compile, .context = flow->device };
 	if (r == 0)
 		result_bytes = request_result_bytes(f, &values);
-	charged_bytes = request_charged_bytes(f, result_bytes);
+	charged_bytes =
+		request_charged_bytes(f, result_bytes, device_n_workers(flow->device->device));
 	if (r == 0)
 		r = request_charge(session, f, charged_bytes, err);
 	/* First what can fail without a trace. */
@@ -260,6 +268,7 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 		area_put(session->area, offset, results_slot_bytes(result_bytes));
 		return r;
 	}
+	session->apply.n_fds = 0; /* they are the function's now */
 	flow->charged_bytes += charged_bytes;
 	session->env.user->memory_bytes += charged_bytes;
 	session->env.user->n_functions++;
@@ -273,7 +282,7 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 void request_apply_forget(struct session *session)
 {
 	for (unsigned int i = 0; i < session->apply.n_fds; i++)
-		cleanup_closep(&session->apply.fds[i]);
+		session_close_fd(session, session->apply.fds[i]);
 	session->apply = (struct session_apply){ .message = NULL };
 }
 
@@ -294,7 +303,7 @@ int request_apply_again(struct session *session, uint64_t id)
 	else if (flow->connected)
 		r = error_set(&err, MFUNCT_COULD_NOT_APPLY_FUNCT,
 			"%s: the flow is connected already; apply functions before", f->desc.name);
-	else if ((f->ring || session->apply.n_fds) && !wire_conn_has_spare_fds(session->conn))
+	else if ((f->ring || session->apply.n_fds) && !closer_has_places(session_fd(session)))
 		r = error_set(&err, MAPI_QUOTA_EXCEEDED,
 			"%s: the daemon has no descriptors left (ulimit -n)", f->desc.name);
 	else if (flow->device_flow.plan->n_instances >= SESSION_FUNCTIONS_MAX)

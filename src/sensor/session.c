@@ -16,32 +16,41 @@
 
 #define SESSION_SETTLE_POLL_MS 1
 #define SESSION_PUBLISH_POLL_MS 5
+#define SESSION_HANGING_POLL_MS 100
 #define SESSION_FLUSH_DEADLINE_NS 50000000u
 #define SESSION_BURST 64 /* requests that are answered in a row */
+
+void session_close_fd(const struct session *session, int fd)
+{
+	if (session->env.user->closer)
+		closer_close(session->env.user->closer, fd);
+	else
+		(void)close(fd);
+}
+
+static void session_close_received(void *context, int fd)
+{
+	session_close_fd(context, fd);
+}
 
 int session_new(struct session **ret, int fd, const struct session_env *env)
 {
 	_cleanup_(session_freep) struct session *session = calloc(1, sizeof(*session));
 	int r;
 
-	if (!session) {
-		(void)close(fd);
+	if (!session)
 		return -ENOMEM;
-	}
 	session->env = *env;
-	r = wire_conn_new(&session->conn, fd);
-	if (r < 0) {
-		(void)close(fd);
-		return r;
-	}
 	r = compiler_new(&session->compiler);
-	if (r < 0)
-		return r;
-	r = area_new(&session->area, SESSION_AREA_BYTES);
+	if (r == 0)
+		r = area_new(&session->area, SESSION_AREA_BYTES);
 	if (r == 0)
 		r = ring_group_new(&session->rings, SESSION_SPILL_BYTES);
+	if (r == 0)
+		r = wire_conn_new(&session->conn, fd);
 	if (r < 0)
 		return r;
+	wire_conn_set_close(session->conn, session_close_received, session);
 	if (env->is_system)
 		wire_conn_allow_fds(session->conn, env->read_only ? WIRE_FDS_NONE : WIRE_FDS_FILES);
 	session->next_session = *env->sessions;
@@ -56,20 +65,33 @@ static struct error *session_close_error(struct session *session, const struct s
 	return flow->id == session->closing.flow_id ? &session->closing.error : NULL;
 }
 
-void session_flow_free(struct session *session, struct session_flow *flow)
+/* Out of the plan and of its device, nobody waits for it: its functions hand on what they have kept
+ * back. */
+static void session_flow_part(struct session *session, struct session_flow *flow)
 {
 	struct session_device *device = flow->device;
+
+	if (flow->connected)
+		device_forget(device->device, &flow->device_flow);
+	plan_flow_complete(flow->device_flow.plan, session_close_error(session, flow));
+	flow->connected = flow->leaving = false;
+	flow->hanging = true;
+	flow->device = NULL;
+	device->n_flows--;
+	session_device_release(session, device);
+}
+
+static void session_flow_free(struct session *session, struct session_flow *flow)
+{
 	unsigned int n_functions = flow->device_flow.plan->n_instances;
 
-	if (flow->device_flow.plan)
-		for (unsigned int i = 0; i < flow->device_flow.plan->n_instances; i++) {
-			const struct plan_instance *instance = flow->device_flow.plan->instances[i];
-			const struct results_slot *slot = instance->result;
+	for (unsigned int i = 0; i < n_functions; i++) {
+		const struct results_slot *slot = flow->device_flow.plan->instances[i]->result;
 
-			if (slot)
-				area_put(session->area, session_offset(session, slot),
-					results_slot_bytes(slot->data_bytes));
-		}
+		if (slot)
+			area_put(session->area, session_offset(session, slot),
+				results_slot_bytes(slot->data_bytes));
+	}
 	for (unsigned int i = 0; i < session->n_cells;) {
 		if (session->cells[i].flow != flow) {
 			i++;
@@ -80,7 +102,6 @@ void session_flow_free(struct session *session, struct session_flow *flow)
 	}
 	area_put(session->area, flow->shared_offset, sizeof(struct results_flow));
 	cleanup_closep(&flow->device_flow.event_fd);
-	plan_flow_close(flow->device_flow.plan, session_close_error(session, flow));
 	plan_flow_free(flow->device_flow.plan);
 	session->flows[flow->index] = session->flows[--session->n_flows];
 	session->flows[flow->index]->index = flow->index;
@@ -88,8 +109,6 @@ void session_flow_free(struct session *session, struct session_flow *flow)
 	session->env.user->memory_bytes -= flow->charged_bytes;
 	session->env.user->n_functions -= n_functions;
 	free(flow);
-	device->n_flows--;
-	session_device_release(session, device);
 }
 
 void session_device_release(struct session *session, struct session_device *device)
@@ -109,8 +128,8 @@ static void session_free_released(struct session *session)
 		struct session_device *device = session->released;
 
 		session->released = device->next_released;
-		if (device->live)
-			registry_put(session->env.registry, device->device);
+		if (device->entry)
+			registry_put(session->env.registry, device->entry);
 		else
 			device_free(device->device);
 		free(device);
@@ -138,17 +157,17 @@ struct session *session_free(struct session *session)
 		for (unsigned int i = session->n_flows; i-- > 0;) {
 			struct session_flow *flow = session->flows[i];
 
-			if (flow->device != device)
-				continue;
-			if (flow->connected)
-				device_forget(device->device, &flow->device_flow);
-			session_flow_free(session, flow);
+			if (flow->device == device)
+				session_flow_part(session, flow);
 		}
 		device->n_flows--;
 		session_device_release(session, device);
 	}
+	while (session->n_flows)
+		session_flow_free(session, session->flows[session->n_flows - 1]);
 	session_free_released(session);
 	request_apply_forget(session);
+	request_open_forget(session);
 	compiler_free(session->compiler);
 	free(session->flows);
 	free(session->devices);
@@ -208,6 +227,11 @@ static bool session_client_gone(const struct session *session)
 	return poll(&p, 1, 0) == 1;
 }
 
+static bool session_may_go_on(const struct session *session)
+{
+	return !wire_conn_is_clogged(session->conn) && user_may_send(session->env.user);
+}
+
 int session_read(struct session *session)
 {
 	session->unread = false;
@@ -218,8 +242,9 @@ int session_read(struct session *session)
 		size_t frame_bytes;
 		int r;
 
-		/* Others want to be answered, too; and who does not take answers gets none. */
-		if (n == SESSION_BURST || wire_conn_is_clogged(session->conn)) {
+		/* Others want to be answered, too; and who does not take answers gets none, nor
+		 * does who has sent what cannot be closed. */
+		if (n == SESSION_BURST || !session_may_go_on(session)) {
 			session->unread = true;
 			break;
 		}
@@ -249,7 +274,8 @@ static bool session_referred(const struct session *session, const struct session
 	for (unsigned int i = 0; i < session->n_flows; i++) {
 		const struct plan_flow *other = session->flows[i]->device_flow.plan;
 
-		if (session->flows[i] == flow || session->flows[i]->leaving)
+		if (session->flows[i] == flow || session->flows[i]->leaving ||
+			session->flows[i]->hanging)
 			continue;
 		for (unsigned int k = 0; k < other->n_instances; k++)
 			for (unsigned int n = 0; n < other->instances[k]->n_refs; n++)
@@ -277,7 +303,7 @@ void session_flow_leave(struct session *session, struct session_flow *flow)
 	flow->closed = true;
 	flow->retiring = false;
 	flow->leaving = true;
-	if (flow->device->closed && flow->device->n_flows == 1 && !flow->device->live)
+	if (flow->device->closed && flow->device->n_flows == 1 && !flow->device->entry)
 		device_stop(flow->device->device); /* nobody else listens to it */
 	if (flow->connected)
 		device_remove(flow->device->device, &flow->device_flow);
@@ -289,8 +315,13 @@ void session_sweep(struct session *session)
 	for (unsigned int i = session->n_flows; i-- > 0;) {
 		struct session_flow *flow = session->flows[i];
 
-		if (!flow->closed)
+		if (!flow->closed || (flow->hanging && plan_flow_is_busy(flow->device_flow.plan)))
 			continue;
+		if (flow->hanging) {
+			session_flow_free(session, flow);
+			i = session->n_flows; /* indices have moved */
+			continue;
+		}
 		if (flow->retiring && device_settled(flow->device->device) &&
 			!plan_flow_is_draining(flow->device_flow.plan)) {
 			device_close_retired(flow->device->device, &flow->device_flow,
@@ -304,10 +335,8 @@ void session_sweep(struct session *session)
 				(!device_settled(flow->device->device) ||
 					plan_flow_is_draining(flow->device_flow.plan))))
 			continue;
-		if (flow->connected)
-			device_forget(flow->device->device, &flow->device_flow);
-		session_flow_free(session, flow);
-		i = session->n_flows; /* another may be free to go now; indices have moved */
+		session_flow_part(session, flow);
+		i = session->n_flows; /* now it may be free to go, or another that it referred to */
 	}
 }
 
@@ -339,6 +368,7 @@ static bool session_pending_done(struct session *session)
 		return device_publish(pending->device->device) ||
 			clock_monotonic_ns() >= pending->deadline_ns;
 	case SESSION_PENDING_COMPILE: /* asking is the way to find out */
+	case SESSION_PENDING_OPEN:
 	case _SESSION_PENDING_N:
 		break;
 	}
@@ -353,8 +383,9 @@ void session_wait(struct session *session, enum session_pending_kind kind, uint6
 		.device = device,
 		.flow_id = flow_id,
 		.deadline_ns = clock_monotonic_ns() + SESSION_FLUSH_DEADLINE_NS };
-	/* Compiling depends on no worker: full rings may wait. */
-	ring_group_await(session->rings, kind != SESSION_PENDING_COMPILE);
+	/* Compiling and opening depend on no worker: full rings may wait. */
+	ring_group_await(
+		session->rings, kind != SESSION_PENDING_COMPILE && kind != SESSION_PENDING_OPEN);
 }
 
 void session_refresh_cell(struct session *session, const struct session_cell *cell)
@@ -384,23 +415,23 @@ void session_leave(struct session *session)
 	session->pending.kind = SESSION_PENDING_NONE;
 	session->closing = (struct session_closing){ .flow_id = 0 };
 	request_apply_forget(session);
+	request_open_forget(session);
 	ring_group_await(session->rings, false);
 	for (unsigned int i = 0; i < session->n_devices; i++)
 		session->devices[i]->closed = true;
-	/* All at once: one new plan per device, however many flows there were. */
 	for (unsigned int i = 0; i < session->n_flows; i++) {
 		struct session_flow *flow = session->flows[i];
 
+		if (flow->hanging)
+			continue;
 		if (flow->connected && !flow->leaving)
 			device_drop(flow->device->device, &flow->device_flow);
 		flow->closed = flow->leaving = true;
 		flow->retiring = false;
 	}
-	for (unsigned int i = 0; i < session->n_devices; i++)
-		device_renew(session->devices[i]->device);
+	/* They leave the plan with the next session_poll(): one plan, however many clients go. */
 	for (unsigned int i = session->n_devices; i-- > 0;)
 		session_device_release(session, session->devices[i]);
-	session_sweep(session);
 	session_free_released(session);
 }
 
@@ -427,8 +458,30 @@ static void session_pump(struct session *session)
 	}
 }
 
+/* What was waited for has come, or may have. */
+static int session_answer(
+	struct session *session, enum session_pending_kind kind, uint64_t request_id)
+{
+	switch (kind) {
+	case SESSION_PENDING_COMPILE:
+		return request_apply_again(session, request_id);
+	case SESSION_PENDING_OPEN:
+		return request_open_again(session, request_id);
+	case SESSION_PENDING_CLOSE:
+		return request_closed(session, request_id);
+	case SESSION_PENDING_NONE:
+	case SESSION_PENDING_CONNECT:
+	case SESSION_PENDING_FLUSH:
+	case _SESSION_PENDING_N:
+		break;
+	}
+	return request_done(session, request_id);
+}
+
 int session_poll(struct session *session)
 {
+	for (unsigned int i = 0; session->left && i < session->n_devices; i++)
+		device_catch_up(session->devices[i]->device);
 	session_sweep(session);
 	if (session->left) {
 		session_free_released(session);
@@ -441,23 +494,21 @@ int session_poll(struct session *session)
 
 		session->pending.kind = SESSION_PENDING_NONE;
 		ring_group_await(session->rings, false);
-		r = kind == SESSION_PENDING_COMPILE     ? request_apply_again(session, request_id)
-			: kind == SESSION_PENDING_CLOSE ? request_closed(session, request_id)
-							: request_done(session, request_id);
+		r = session_answer(session, kind, request_id);
 		if (r < 0)
 			return r;
 		session->unread = true;
 	}
 	if (!session_wants_read(session) && session_client_gone(session))
 		return -ESHUTDOWN;
-	if (session->unread && !wire_conn_is_clogged(session->conn)) {
+	if (session->unread && session_may_go_on(session)) {
 		int r = session_read(session); /* what came meanwhile */
 
 		if (r < 0)
 			return r;
 	}
 	for (unsigned int i = 0; i < session->n_devices; i++)
-		if (session->devices[i]->running && !session->devices[i]->live) {
+		if (session->devices[i]->running && !session->devices[i]->entry) {
 			(void)device_publish(session->devices[i]->device);
 			session->devices[i]->running = !device_ended(session->devices[i]->device);
 		}
@@ -469,15 +520,18 @@ int session_poll(struct session *session)
 uint32_t session_poll_ms(const struct session *session)
 {
 	if (session->pending.kind != SESSION_PENDING_NONE ||
-		(session->unread && !wire_conn_is_clogged(session->conn)))
+		(session->unread && session_may_go_on(session)))
 		return SESSION_SETTLE_POLL_MS;
 	if (session->n_cells || session->spilled)
 		return 1;
 	for (unsigned int i = 0; i < session->n_devices; i++)
-		if (session->devices[i]->running && !session->devices[i]->live)
+		if (session->devices[i]->running && !session->devices[i]->entry)
 			return SESSION_PUBLISH_POLL_MS;
 	for (unsigned int i = 0; i < session->n_flows; i++)
 		if (session->flows[i]->leaving || session->flows[i]->retiring)
 			return SESSION_SETTLE_POLL_MS;
-	return 0;
+	for (unsigned int i = 0; i < session->n_flows; i++)
+		if (session->flows[i]->hanging)
+			return SESSION_HANGING_POLL_MS;
+	return session->unread && !user_may_send(session->env.user) ? SESSION_HANGING_POLL_MS : 0;
 }

@@ -57,7 +57,7 @@ struct session_env {
 
 /**
  * session_new() - serve a client
- * @fd:  connected socket; taken, also on failure
+ * @fd:  connected socket; taken on success
  * @env: copied
  *
  * Return: 0, negative errno.

@@ -16,7 +16,7 @@
  * struct session_device - a device that the client has opened
  * @closed:  the client is done with it; it goes with its last flow
  * @running: results may change
- * @live:    it is the registry's, shared with others; else its own
+ * @entry:   it is the registry's, shared with others; NULL: its own
  * @compiler: the session's, of filter expressions
  */
 struct session_device {
@@ -25,7 +25,7 @@ struct session_device {
 	unsigned int n_flows;
 	bool closed;
 	bool running;
-	bool live;
+	struct registry_entry *entry;
 	struct device *device;
 	struct compiler *compiler;
 	struct session_device *next_released;
@@ -36,8 +36,9 @@ struct session_device {
  * @start:   its device starts when it is connected
  * @closed:  the client is done with it
  * @retiring: closed, but others refer to it: what does not serve them is on its way out
- * @charged_bytes: memory of its functions that its user is charged for
+ * @charged_bytes: memory of its functions that its user is charged for, until it is given back
  * @leaving: it is on its way out of the plan, and is freed when that has settled
+ * @hanging: it has left, its device, too; only a thread of a function is still in the kernel
  */
 struct session_flow {
 	uint32_t id;
@@ -51,6 +52,7 @@ struct session_flow {
 	bool closed;
 	bool retiring;
 	bool leaving;
+	bool hanging;
 };
 
 /* A merged 8-byte cell (MAPI_REF). */
@@ -68,6 +70,7 @@ enum session_pending_kind {
 	SESSION_PENDING_CLOSE,
 	SESSION_PENDING_FLUSH,
 	SESSION_PENDING_COMPILE, /* FlowApply: session->apply */
+	SESSION_PENDING_OPEN, /* DeviceOpen: session->opening */
 	_SESSION_PENDING_N
 };
 
@@ -118,6 +121,7 @@ struct session {
 	struct session_device **devices;
 	unsigned int n_devices;
 	uint64_t last_device_id;
+	struct session_device *opening; /* that DeviceOpen waits for; NULL: none */
 	struct session_device *released; /* to be freed when no answer waits for it */
 	struct session_flow **flows;
 	unsigned int n_flows;
@@ -136,7 +140,7 @@ static inline uint64_t session_offset(const struct session *session, const void 
 }
 
 /* session.c */
-void session_flow_free(struct session *session, struct session_flow *flow);
+void session_close_fd(const struct session *session, int fd); /* that the client has sent */
 void session_flow_leave(struct session *session, struct session_flow *flow);
 void session_sweep(struct session *session);
 void session_refresh_cells(struct session *session);
@@ -150,6 +154,8 @@ void session_wait(struct session *session, enum session_pending_kind kind, uint6
 int request_answer(struct session *session, const Wire__Request *request);
 int request_done(struct session *session, uint64_t request_id);
 int request_closed(struct session *session, uint64_t request_id);
+int request_open_again(struct session *session, uint64_t request_id);
+void request_open_forget(struct session *session);
 
 /* requests_apply.c. What session->apply says, once more. Return: as above. */
 int request_apply_again(struct session *session, uint64_t request_id);

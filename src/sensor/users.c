@@ -3,6 +3,8 @@
 #include "users.h"
 
 #include <errno.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "session.h"
 
@@ -11,11 +13,14 @@
 /* Each is looked at whenever results are published, on behalf of everybody. */
 #define USERS_FUNCTIONS_MAX 16384
 #define USERS_MEMORY_MAX_BYTES (1ull << 30)
+/* Descriptors that wait to be closed. Who has more has sent some that hang. */
+#define USERS_PENDING_MAX 1024u
 
 struct users {
 	struct config_quota quota;
 	unsigned int functions_max;
-	struct user *users; /* with connections */
+	bool is_system;
+	struct user *users; /* with connections, or of whom something hangs */
 };
 
 int users_new(struct users **ret, const struct config_quota *quota)
@@ -24,6 +29,7 @@ int users_new(struct users **ret, const struct config_quota *quota)
 
 	if (!users)
 		return -ENOMEM;
+	users->is_system = quota != NULL;
 	users->functions_max = quota ? USERS_FUNCTIONS_MAX : UINT32_MAX;
 	if (quota) {
 		users->quota = *quota;
@@ -42,45 +48,106 @@ int users_new(struct users **ret, const struct config_quota *quota)
 	return 0;
 }
 
+static struct user *user_free(struct user *user)
+{
+	if (!user)
+		return NULL;
+	closer_free(user->closer);
+	free(user);
+	return NULL;
+}
+DEFINE_CLEANUP(struct user *, user_free);
+
 struct users *users_free(struct users *users)
 {
-	free(users); /* whoever is in it has left before */
+	while (users && users->users) {
+		struct user *user = users->users;
+
+		users->users = user->next;
+		user_free(user);
+	}
+	free(users);
 	return NULL;
 }
 
-int users_enter(struct users *users, uid_t uid, struct user **ret)
+static struct user *users_find(const struct users *users, uid_t uid)
 {
 	struct user *user = users->users;
 
 	while (user && user->uid != uid)
 		user = user->next;
-	if (!user) {
-		user = calloc(1, sizeof(*user));
-		if (!user)
-			return -ENOMEM;
-		*user = (struct user){ .next = users->users,
-			.users = users,
-			.uid = uid,
-			.flows_max = users->quota.flows,
-			.functions_max = users->functions_max,
-			.memory_max_bytes = users->quota.memory_bytes };
-		users->users = user;
-	}
-	if (user->n_sessions >= users->quota.sessions)
+	return user;
+}
+
+static int users_add(struct users *users, uid_t uid, struct user **ret)
+{
+	_cleanup_(user_freep) struct user *user = calloc(1, sizeof(*user));
+	int r;
+
+	if (!user)
+		return -ENOMEM;
+	*user = (struct user){ .next = users->users,
+		.users = users,
+		.uid = uid,
+		.flows_max = users->quota.flows,
+		.functions_max = users->functions_max,
+		.memory_max_bytes = users->quota.memory_bytes };
+	r = users->is_system ? closer_new(&user->closer) : 0;
+	if (r < 0)
+		return r;
+	users->users = user;
+	*ret = TAKE(user);
+	return 0;
+}
+
+int users_enter(struct users *users, uid_t uid, struct user **ret)
+{
+	struct user *user = users_find(users, uid);
+	int r = user ? 0 : users_add(users, uid, &user);
+
+	if (r < 0)
+		return r;
+	if (user->n_sessions >= users->quota.sessions || !user_may_send(user))
 		return -EDQUOT;
 	user->n_sessions++;
 	*ret = user;
 	return 0;
 }
 
+void users_refuse(struct users *users, uid_t uid, int fd)
+{
+	struct user *user = users_find(users, uid);
+	int n_bytes = 1;
+
+	/* From now on nothing can come; where nothing has, closing is as harmless as it looks. */
+	(void)shutdown(fd, SHUT_RDWR);
+	if (!user || !user->closer || (ioctl(fd, FIONREAD, &n_bytes) == 0 && n_bytes == 0))
+		(void)close(fd);
+	else
+		closer_close(user->closer, fd);
+}
+
+bool user_may_send(const struct user *user)
+{
+	return !user->closer || closer_n_pending(user->closer) < USERS_PENDING_MAX;
+}
+
 void user_leave(struct user *user)
 {
-	if (!user || --user->n_sessions > 0)
-		return;
-	for (struct user **at = &user->users->users; *at; at = &(*at)->next)
-		if (*at == user) {
-			*at = user->next;
-			break;
+	if (user)
+		user->n_sessions--; /* users_expire() does the rest */
+}
+
+void users_expire(struct users *users)
+{
+	for (struct user **at = &users->users; *at;) {
+		struct user *user = *at;
+
+		if (user->n_sessions > 0 || closer_n_pending(user->closer) > 0) {
+			at = &user->next;
+			continue;
 		}
-	free(user);
+		*at = user->next;
+		user_free(user);
+	}
 }

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "base/cleanup.h"
+#include "closer.h"
 #include "config/config.h"
 
 struct users;
@@ -16,7 +17,9 @@ struct users;
  * @n_sessions:   connections
  * @n_flows:      their flows, at most @flows_max
  * @n_functions:  of these flows, at most @functions_max
- * @memory_bytes: of their packet rings and output queues, at most @memory_max_bytes
+ * @memory_bytes: of their functions: instances, states, packet rings, output queues; at most
+ *                @memory_max_bytes
+ * @closer:       closes what they have sent; NULL: a private daemon, which does so itself
  */
 struct user {
 	struct user *next;
@@ -29,6 +32,7 @@ struct user {
 	unsigned int functions_max;
 	uint64_t memory_bytes;
 	uint64_t memory_max_bytes;
+	struct closer *closer;
 };
 
 /* @quota: limits per user; NULL: a private daemon, no limits beside those of a session. */
@@ -36,10 +40,21 @@ int users_new(struct users **ret, const struct config_quota *quota);
 struct users *users_free(struct users *users); /* takes NULL */
 DEFINE_CLEANUP(struct users *, users_free);
 
-/* One more connection of @uid. Return: 0; -EDQUOT: it has as many as it may; -ENOMEM. */
+/* One more connection of @uid. Return: 0; -EDQUOT: it has as many as it may, or so much of what it
+ * has sent hangs; -ENOMEM. */
 int users_enter(struct users *users, uid_t uid, struct user **ret);
+
+/* Close a connection of @uid that cannot be served; without waiting, whatever was sent with it. */
+void users_refuse(struct users *users, uid_t uid, int fd);
 
 /* It has ended. Takes NULL. */
 void user_leave(struct user *user);
+
+/* Whether another message of this user may be received, with as many descriptors as it can bring.
+ */
+bool user_may_send(const struct user *user);
+
+/* Once in a while: forget users without connections of whom nothing hangs any more. */
+void users_expire(struct users *users);
 
 #endif

@@ -52,6 +52,8 @@ struct wire_conn {
 	size_t n_out_fds;
 	size_t out_fds_capacity;
 	enum wire_fds allowed_fds;
+	void (*close_fd)(void *context, int fd); /* NULL: close() */
+	void *close_context;
 };
 
 /* Room for @n_bytes more at the end of the buffer, by moving first and by growing second. */
@@ -120,17 +122,26 @@ bool wire_conn_has_spare_fds(struct wire_conn *conn)
 	return true;
 }
 
+/* Of what came from the peer; the socket, too, in which more of it may wait. */
+static void wire_close(const struct wire_conn *conn, int fd)
+{
+	if (conn->close_fd)
+		conn->close_fd(conn->close_context, fd);
+	else
+		(void)close(fd);
+}
+
 struct wire_conn *wire_conn_free(struct wire_conn *conn)
 {
 	if (!conn)
 		return NULL;
 	for (unsigned int i = 0; i < conn->n_in_fds; i++)
-		(void)close(conn->in_fds[i]); /* received, never used */
+		wire_close(conn, conn->in_fds[i]); /* received, never used */
 	for (size_t i = 0; i < conn->n_out_fds; i++)
 		(void)close(conn->out_fds[i].fd); /* our duplicates */
 	wire_free_spare_fds(conn);
 	if (conn->fd >= 0)
-		(void)close(conn->fd);
+		wire_close(conn, conn->fd);
 	free(conn->in.bytes);
 	free(conn->out.bytes);
 	free(conn->out_fds);
@@ -145,20 +156,23 @@ int wire_conn_fd(const struct wire_conn *conn)
 
 /* ---- receiving ---- */
 
+#define WIRE_FDS_PER_MESSAGE 253 /* SCM_MAX_FD of the kernel */
+
+/* Room for all that may come: what does not fit is closed by the kernel, here and now. */
 union wire_control {
 	struct cmsghdr align;
-	char bytes[CMSG_SPACE(sizeof(int) * WIRE_FDS_MAX)];
+	char bytes[CMSG_SPACE(sizeof(int) * WIRE_FDS_PER_MESSAGE)];
 };
 
 /* A program may have closed its standard streams: what it prints must not go into our descriptors.
  */
-static int wire_lift_fd(int fd)
+static int wire_lift_fd(const struct wire_conn *conn, int fd)
 {
 	int lifted = fd;
 
 	if (fd <= STDERR_FILENO) {
 		lifted = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-		(void)close(fd); /* it has been copied, or it is lost */
+		wire_close(conn, fd); /* it has been copied, or it is lost */
 	}
 	return lifted;
 }
@@ -174,15 +188,10 @@ static bool wire_is_socket(int fd)
 /* Close what the peer had no right to send. Return: whether it was so. */
 static bool wire_refuse_fd(const struct wire_conn *conn, int fd)
 {
-	const struct linger at_once = { .l_onoff = 0 };
-	bool is_socket = wire_is_socket(fd);
-
 	if (conn->allowed_fds == WIRE_FDS_ANY ||
-		(conn->allowed_fds == WIRE_FDS_FILES && !is_socket))
+		(conn->allowed_fds == WIRE_FDS_FILES && !wire_is_socket(fd)))
 		return false;
-	if (is_socket)
-		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-	(void)close(fd);
+	wire_close(conn, fd);
 	return true;
 }
 
@@ -200,7 +209,7 @@ static int wire_keep_fds(struct wire_conn *conn, struct msghdr *msg)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-			fd = wire_lift_fd(fd);
+			fd = wire_lift_fd(conn, fd);
 			if (fd < 0)
 				r = -EMFILE;
 			else if (wire_refuse_fd(conn, fd))
@@ -208,7 +217,7 @@ static int wire_keep_fds(struct wire_conn *conn, struct msghdr *msg)
 			else if (conn->n_in_fds < WIRE_FDS_MAX) {
 				conn->in_fds[conn->n_in_fds++] = fd;
 			} else {
-				(void)close(fd);
+				wire_close(conn, fd);
 				r = -EBADMSG;
 			}
 		}
@@ -442,6 +451,13 @@ bool wire_conn_is_clogged(const struct wire_conn *conn)
 void wire_conn_allow_fds(struct wire_conn *conn, enum wire_fds allowed)
 {
 	conn->allowed_fds = allowed;
+}
+
+void wire_conn_set_close(
+	struct wire_conn *conn, void (*close_fd)(void *context, int fd), void *context)
+{
+	conn->close_fd = close_fd;
+	conn->close_context = context;
 }
 
 /* ---- unpacking without malloc ---- */

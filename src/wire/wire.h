@@ -88,12 +88,20 @@ bool wire_conn_is_clogged(const struct wire_conn *conn);
 /* Which descriptors the peer may send. Others are closed, and the next wire_conn_next() fails. */
 enum wire_fds {
 	WIRE_FDS_ANY, /* as it is */
-	WIRE_FDS_FILES, /* no sockets: closing one may wait as long as its sender likes (SO_LINGER)
-			 */
+	WIRE_FDS_FILES, /* no sockets: there is nothing to write to them */
 	WIRE_FDS_NONE,
 };
 
 void wire_conn_allow_fds(struct wire_conn *conn, enum wire_fds allowed);
+
+/**
+ * wire_conn_set_close() - who closes what the peer has sent, and the socket itself
+ * @close_fd: takes a descriptor; does not wait, as close() of one that a stranger has sent may:
+ *            sockets linger, files may be of a file system that does not answer
+ * @context:  of close_fd(); outlives the connection
+ */
+void wire_conn_set_close(
+	struct wire_conn *conn, void (*close_fd)(void *context, int fd), void *context);
 
 /**
  * struct wire_arena - memory for one unpacked message, without malloc

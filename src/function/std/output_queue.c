@@ -65,6 +65,8 @@ struct std_queue {
 	pthread_t thread;
 	_Atomic uint64_t deadline_ns; /* for what is in the queue at its end; 0: none */
 	_Atomic bool given_up; /* the deadline has passed */
+	pthread_mutex_t sink_lock;
+	bool closing; /* GUARDED_BY(sink_lock): the sink is about to go */
 	_Atomic unsigned int refs; /* the control thread and the thread */
 };
 
@@ -223,17 +225,33 @@ static struct std_queue *std_queue_unref(struct std_queue *queue)
 	/* The last one sees what the other has done. */
 	if (atomic_fetch_sub(&queue->refs, 1) > 1)
 		return NULL;
-	if (queue->sink)
-		queue->ops->close(queue->sink);
 	if (queue->data)
 		(void)munmap(queue->data, queue->n_bytes);
 	if (queue->gaps)
 		(void)munmap(queue->gaps, queue->ops->n_channels * sizeof(queue->gaps[0]));
 	cleanup_closep(&queue->wake_fd);
 	cleanup_closep(&queue->done_fd);
+	(void)pthread_mutex_destroy(&queue->sink_lock);
 	free(queue->path);
 	free(queue);
 	return NULL;
+}
+
+/* Here and not by the control thread: closing a file may wait for who serves it. */
+static void std_queue_close_sink(struct std_queue *queue)
+{
+	(void)pthread_mutex_lock(&queue->sink_lock);
+	queue->closing = true;
+	(void)pthread_mutex_unlock(&queue->sink_lock);
+	queue->ops->close(queue->sink);
+}
+
+static void std_queue_cancel_sink(struct std_queue *queue)
+{
+	(void)pthread_mutex_lock(&queue->sink_lock);
+	if (!queue->closing)
+		queue->ops->cancel(queue->sink);
+	(void)pthread_mutex_unlock(&queue->sink_lock);
 }
 
 static void *std_queue_main(void *argument)
@@ -251,6 +269,7 @@ static void *std_queue_main(void *argument)
 		/* Pairs with the acquire in std_queue_failed(). */
 		atomic_store_explicit(&queue->failed, true, memory_order_release);
 	}
+	std_queue_close_sink(queue);
 	atomic_store(&queue->done, true);
 	(void)eventfd_write(queue->done_fd, 1);
 	std_queue_unref(queue);
@@ -316,15 +335,14 @@ int std_queue_new(struct std_queue **ret, const struct std_queue_ops *ops, void 
 	if (!queue)
 		return -ENOMEM;
 	*queue = (struct std_queue){ .ops = ops, .wake_fd = -1, .done_fd = -1, .refs = 1 };
+	(void)pthread_mutex_init(&queue->sink_lock, NULL); /* cannot fail on Linux */
 	r = std_queue_make(queue, path, n_bytes);
 	if (r == 0) {
 		queue->sink = sink;
 		atomic_store(&queue->refs, 2);
 		r = std_queue_start(queue);
-		if (r < 0) {
-			queue->sink = NULL; /* still the caller's */
-			atomic_store(&queue->refs, 1);
-		}
+		if (r < 0)
+			atomic_store(&queue->refs, 1); /* the sink is still the caller's */
 	}
 	if (r < 0) {
 		std_queue_unref(queue);
@@ -383,7 +401,7 @@ bool std_queue_is_draining(struct std_queue *queue)
 		return true;
 	if (atomic_exchange(&queue->given_up, true))
 		return false;
-	queue->ops->cancel(queue->sink);
+	std_queue_cancel_sink(queue);
 	return true;
 }
 
@@ -404,22 +422,27 @@ static int std_queue_report(const struct std_queue *queue, struct error *err)
 		queue->path, done ? "" : "at least ", (unsigned long long)left, queue->ops->unit);
 }
 
-int std_queue_close(struct std_queue *queue, struct error *err)
+int std_queue_finish(struct std_queue *queue, struct error *err)
 {
-	struct pollfd pollfd = { .events = POLLIN };
-	int r;
+	struct pollfd pollfd = { .fd = queue->done_fd, .events = POLLIN };
 
-	if (!queue)
-		return 0;
 	std_queue_end(queue);
-	pollfd.fd = queue->done_fd;
 	while (std_queue_is_draining(queue)) {
 		uint64_t now_ns = clock_monotonic_ns(), end_ns = std_queue_deadline_ns(queue);
 
 		if (now_ns < end_ns)
 			(void)poll(&pollfd, 1, (int)((end_ns - now_ns) / STD_QUEUE_NS_PER_MS) + 1);
 	}
-	r = std_queue_report(queue, err);
+	return std_queue_report(queue, err);
+}
+
+int std_queue_close(struct std_queue *queue, struct error *err)
+{
+	int r;
+
+	if (!queue)
+		return 0;
+	r = std_queue_finish(queue, err);
 	/* A thread that hangs in the kernel cannot be joined; it frees the queue when it can. */
 	if (std_queue_is_done(queue))
 		(void)pthread_join(queue->thread, NULL);

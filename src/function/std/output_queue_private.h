@@ -6,7 +6,7 @@
  * One producer (the worker whose turn it is) and one consumer (the thread). The control thread ends
  * it. A disk or a reader that hangs can hold nobody up for long, the control thread included: after
  * STD_QUEUE_DRAIN_NS what is left is given up, and a thread that does not even come back from its
- * system call is left behind with the queue, which it frees when it does.
+ * system call is not waited for: the queue can be freed when it has, or is left to it.
  */
 #ifndef MAPI_FUNCTION_STD_OUTPUT_QUEUE_PRIVATE_H
 #define MAPI_FUNCTION_STD_OUTPUT_QUEUE_PRIVATE_H
@@ -47,7 +47,7 @@ _Static_assert(sizeof(struct std_queue_record) == 16, "no padding, and bytes are
  * @flush:      what comes slowly must not be kept back. Return: as of write
  * @cancel:     any thread: wait for no reader any more
  * @lost:       after a failure: records that write has taken, and that did not get out
- * @close:      the end; also frees the sink
+ * @close:      the end, which may hang, too; also frees the sink
  */
 struct std_queue_ops {
 	const char *unit;
@@ -84,8 +84,8 @@ void std_queue_publish(struct std_queue *queue);
  * the thread completes the output. May be called again. */
 void std_queue_end(struct std_queue *queue);
 
-/* Any thread: the thread has nothing left to do, because the output is complete or writing failed.
- */
+/* Any thread: the thread has nothing left to do: the output is complete or writing has failed, and
+ * is closed. */
 bool std_queue_is_done(const struct std_queue *queue);
 
 /* Any thread: whether writing has failed, and if so why. */
@@ -103,8 +103,12 @@ void std_queue_hurry(struct std_queue *queue);
  * is false, std_queue_close() does not wait. */
 bool std_queue_is_draining(struct std_queue *queue);
 
-/* Control thread: end, wait while it drains, free; takes NULL. Return: 0, -EINVAL with @err (9003)
- * filled if something that was taken has not been written. */
+/* Control thread: end, wait while it drains. Return: 0, -EINVAL with @err (9003) filled if
+ * something that was taken has not been written. */
+int std_queue_finish(struct std_queue *queue, struct error *err);
+
+/* The same, and free; takes NULL. A thread that hangs keeps its memory until it comes back: wait
+ * for std_queue_is_done() where that matters. */
 int std_queue_close(struct std_queue *queue, struct error *err);
 
 #endif

@@ -109,12 +109,13 @@ static int std_res2file_open_lines(
 	r = std_lines_init(&instance->lines, &open->args[3], !open->lossless, err);
 	if (r < 0 || !n_bytes)
 		return r;
-	if (std_lines_put(&instance->lines, header, n_bytes, 1, err) == 1) {
+	/* An empty queue takes it. */
+	if (std_lines_put(&instance->lines, header, n_bytes, 1, err) == 1 || !open->lossless) {
 		if (!open->lossless)
 			std_lines_publish(&instance->lines, err);
 		return 0;
 	}
-	(void)std_lines_deinit(&instance->lines, NULL);
+	std_lines_abandon(&instance->lines);
 	return -EINVAL;
 }
 
@@ -312,15 +313,22 @@ static int std_res2file_complete(void *instance, struct error *err)
 
 	std_lines_cancel(&self->lines);
 	std_res2file_end(self, err);
-	return std_lines_deinit(&self->lines, err);
+	return std_lines_complete(&self->lines, err);
 }
 
 static void std_res2file_close(void *instance)
 {
 	struct std_res2file_instance *self = instance;
 
-	(void)std_lines_deinit(&self->lines, NULL); /* unless it was completed */
+	std_lines_deinit(&self->lines);
 	std_row_deinit(&self->row);
+}
+
+static bool std_res2file_busy(void *instance)
+{
+	const struct std_res2file_instance *self = instance;
+
+	return std_lines_is_busy(&self->lines);
 }
 
 static void std_res2file_lost(const void *instance, const void *state, uint64_t lost_pkts[])
@@ -416,5 +424,6 @@ const struct function std_res2file = {
 	.tick = std_res2file_tick,
 	.finish = std_res2file_finish,
 	.draining = std_res2file_draining,
+	.busy = std_res2file_busy,
 	.lost = std_res2file_lost,
 };

@@ -84,17 +84,13 @@ int std_lines_init(
 	struct std_lines *lines, const struct function_value *file, bool live, struct error *err)
 {
 	struct output *output = NULL;
-	int fd, r;
+	int r;
 
 	*lines = (struct std_lines){ .output = NULL };
 	if (file->fd < 0)
 		return error_set(
 			err, MAPI_ERROR_FILE, "RES2FILE got no open file for '%.200s'", file->text);
-	fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 3);
-	if (fd < 0)
-		return error_set(err, MAPI_ERROR_FILE, "RES2FILE cannot keep '%.200s' open: %s",
-			file->text, strerror(errno));
-	r = output_new(&output, fd, file->text, err);
+	r = output_new(&output, file->fd, file->text, err);
 	if (r < 0)
 		return r;
 	if (!live) {
@@ -105,7 +101,7 @@ int std_lines_init(
 		&lines->queue, &std_lines_sink_ops, output, file->text, STD_LINES_QUEUE_BYTES);
 	if (r == 0)
 		return 0;
-	(void)output_close(output, NULL);
+	output_abandon(output);
 	if (r == -ENOMEM)
 		return r;
 	return error_set(err, MFUNCT_COULD_NOT_INIT_FUNCT, "RES2FILE: no queue for '%.200s': %s",
@@ -147,11 +143,28 @@ void std_lines_cancel(struct std_lines *lines)
 	output_cancel(lines->output);
 }
 
-int std_lines_deinit(struct std_lines *lines, struct error *err)
+int std_lines_complete(struct std_lines *lines, struct error *err)
 {
 	if (lines->queue)
-		return std_queue_close(TAKE(lines->queue), err);
+		return std_queue_finish(lines->queue, err);
 	/* What is still buffered must not make the daemon wait for the reader of a pipe. */
 	output_cancel(lines->output);
 	return output_close(TAKE(lines->output), err);
+}
+
+bool std_lines_is_busy(const struct std_lines *lines)
+{
+	return lines->queue && !std_queue_is_done(lines->queue);
+}
+
+void std_lines_abandon(struct std_lines *lines)
+{
+	output_abandon(TAKE(lines->output));
+}
+
+void std_lines_deinit(struct std_lines *lines)
+{
+	(void)std_queue_close(TAKE(lines->queue), NULL);
+	output_cancel(lines->output);
+	(void)output_close(TAKE(lines->output), NULL);
 }

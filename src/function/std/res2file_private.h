@@ -86,7 +86,17 @@ void std_lines_end(struct std_lines *lines, struct error *err);
 /* Any thread: wait for no reader any more. */
 void std_lines_cancel(struct std_lines *lines);
 
-/* Control thread: close and free. Return: 0, -EINVAL with @err filled: not all has been written. */
-int std_lines_deinit(struct std_lines *lines, struct error *err);
+/* Control thread: no line will follow. Return: 0, -EINVAL with @err filled: not all has been
+ * written.
+ */
+int std_lines_complete(struct std_lines *lines, struct error *err);
+
+/* Control thread, after std_lines_complete(): its thread hangs. */
+bool std_lines_is_busy(const struct std_lines *lines);
+
+/* Of a file: as output_abandon(). */
+void std_lines_abandon(struct std_lines *lines);
+
+void std_lines_deinit(struct std_lines *lines);
 
 #endif

@@ -195,10 +195,14 @@ static void test_hashsamp_keeps_records(void **state)
 static int test_open_to_file(struct test_run *run, int format, int fd, unsigned long long limit)
 {
 	struct function_value path = test_text("out.pcap"), max = test_number(0);
+	int r;
 
-	path.fd = fd;
+	path.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	max.large = limit;
-	return test_open(run, &std_to_file, ARGS(test_number(format), path, max), 3, true);
+	r = test_open(run, &std_to_file, ARGS(test_number(format), path, max), 3, true);
+	if (r < 0)
+		(void)close(path.fd);
+	return r;
 }
 
 static int32_t test_running(struct test_run *run)

@@ -41,12 +41,14 @@ static int test_open_live(
 	const struct function_value number = test_number(format);
 	int r;
 
-	path.fd = fd;
+	path.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	max.large = limit;
 	r = test_open(run, &std_to_file, (const struct function_value[]){ number, path, max }, 3,
 		lossless);
 	if (r == 0)
 		test_reset(run);
+	else
+		(void)close(path.fd);
 	return r;
 }
 

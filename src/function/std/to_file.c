@@ -89,10 +89,7 @@ static int std_to_file_open(const struct function_open *open, struct error *err)
 	if (path->fd < 0)
 		return error_set(
 			err, MAPI_ERROR_FILE, "TO_FILE got no open file for '%.200s'", path->text);
-	args.fd = fcntl(path->fd, F_DUPFD_CLOEXEC, 3);
-	if (args.fd < 0)
-		return error_set(err, MAPI_ERROR_FILE, "TO_FILE cannot keep '%.200s' open: %s",
-			path->text, strerror(errno));
+	args.fd = path->fd;
 	args.keep_ifindex = !open->lossless;
 	instance->max_pkts = open->args[2].large;
 	r = capfile_writer_new(&writer, &args, err);
@@ -105,8 +102,7 @@ static int std_to_file_open(const struct function_open *open, struct error *err)
 	r = std_file_queue_new(&instance->queue, writer, path->text, STD_FILE_QUEUE_BYTES);
 	if (r == 0)
 		return 0;
-	capfile_writer_cancel(writer);
-	(void)capfile_writer_close(writer, NULL);
+	capfile_writer_abandon(writer);
 	if (r == -ENOMEM)
 		return r;
 	return error_set(err, MFUNCT_COULD_NOT_INIT_FUNCT, "TO_FILE: no queue for '%.200s': %s",
@@ -127,7 +123,7 @@ static int std_to_file_complete(void *instance, struct error *err)
 	struct std_to_file_instance *self = instance;
 
 	if (self->queue)
-		return std_queue_close(TAKE(self->queue), err);
+		return std_queue_finish(self->queue, err);
 	/* What is still buffered must not make the daemon wait for the reader of a pipe. */
 	capfile_writer_cancel(self->writer);
 	std_to_file_end(self, err);
@@ -163,6 +159,13 @@ static bool std_to_file_draining(void *instance)
 		return false;
 	std_queue_end(self->queue);
 	return std_queue_is_draining(self->queue);
+}
+
+static bool std_to_file_busy(void *instance)
+{
+	const struct std_to_file_instance *self = instance;
+
+	return self->queue && !std_queue_is_done(self->queue);
 }
 
 static void std_to_file_lost(const void *instance, const void *state, uint64_t lost_pkts[])
@@ -341,5 +344,6 @@ const struct function std_to_file = {
 	.read = std_to_file_read,
 	.finish = std_to_file_finish,
 	.draining = std_to_file_draining,
+	.busy = std_to_file_busy,
 	.lost = std_to_file_lost,
 };
