@@ -85,6 +85,17 @@ def stats(samples):
             "max": max(samples, default=0), "min": min(samples, default=0)}
 
 
+class Lines:
+    """What a file should hold that a pipeline writes, instead of values."""
+
+    def __init__(self, path, lines):
+        self.path = path
+        self.text = "".join(line + "\n" for line in lines)
+
+    def __str__(self):
+        return f"{self.path}: {self.text}"
+
+
 def near(got, want):
     """Equal, but for floating point: to 15 digits."""
     if isinstance(want, dict):
@@ -109,7 +120,202 @@ def stats_of_sizes(packets):
     yield ["BPF_FILTER('len > 100') | PKTINFO(PKT_SIZE) @size | STATS(size) @x"], [stats(long)]
 
 
+# What RES2FILE writes of time without packets, and no more.
+ZEROS_MAX = 100_000
+
+
+def each_period(packets, period_ns):
+    """Yields each packet, after it has yielded for each period before it True if it had packets."""
+    begin_ns = packets[0].now_ns if packets else 0
+    for packet in packets:
+        n_periods = (packet.now_ns - begin_ns) // period_ns
+        for i in range(min(n_periods, ZEROS_MAX + 1)):
+            yield None, i == 0
+        begin_ns += n_periods * period_ns
+        if n_periods > ZEROS_MAX:
+            begin_ns = packet.now_ns
+        yield packet, None
+
+
+def seconds(value):
+    """32.32 fixed point with 12 decimals."""
+    import decimal
+    decimal.getcontext().prec = 60
+    return str((decimal.Decimal(value) / 2 ** 32).quantize(decimal.Decimal(1).scaleb(-12)))
+
+
+def stats_text(samples):
+    return " ".join(str(value) for value in stats(samples).values())
+
+
+@check
+def res2file_at_each_packet(packets):
+    lines = ["number time"]
+    for number, packet in enumerate(packets):
+        if packet.wire_bytes > 100:
+            lines.append(f"{number + 1} {seconds(fixed(packet.ts_ns))}")
+    yield ["PKT_COUNTER @n | BPF_FILTER('len > 100') | PKTINFO(PKT_TS) @t | "
+           "RES2FILE('R2F_ULLSTR,R2F_ULLSEC', 'n,t', 'number time', 'lines', '0')"], \
+        Lines("lines", lines)
+    lines = [f"1 {p.wire_bytes}" for p in packets]
+    yield ["PKT_COUNTER @n | BYTE_COUNTER @b | RES2FILE('1,1', 'n,b', '', 'lines', '0', 1)"], \
+        Lines("lines", lines)
+
+
+@check
+def res2file_at_the_end(packets):
+    sizes = [p.wire_bytes for p in packets]
+    yield ["PKT_COUNTER @n | PKTINFO(PKT_SIZE) @size | STATS(size, '0') @s",
+           "RES2FILE('1,3', 'n,s', '', 'lines', '-1', 1)"], \
+        Lines("lines", [f"{len(sizes)} {stats_text(sizes)}"])
+
+
+@check
+def res2file_after_periods(packets):
+    lines, n_pkts, n_bytes, n_long = ["pkts bytes"], 0, 0, 0
+    kept = []
+    for packet, has_packets in each_period(packets, 2 * NS_PER_S):
+        if packet:
+            n_pkts += 1
+            n_bytes += packet.wire_bytes
+            n_long += packet.wire_bytes > 100
+            continue
+        lines.append(f"{n_pkts} {n_bytes}")
+        kept.append(str(n_long) if has_packets else "0")
+        n_pkts = n_bytes = 0
+    yield ["PKT_COUNTER @n | BYTE_COUNTER @b | "
+           "RES2FILE('1,1', 'n,b', 'pkts bytes', 'lines', '2s', 1)"], Lines("lines", lines)
+    # Time is that of all packets; without reset a value stays.
+    yield ["BPF_FILTER('len > 100') | PKT_COUNTER @n | RES2FILE('1', 'n', '', 'lines', '2s')"], \
+        Lines("lines", kept)
+    # The function stands before what it refers to, and its flow sees nothing.
+    yield ["BPF_FILTER('len > 100000') | RES2FILE('1', '2@2', '', 'lines', '2s')",
+           "BPF_FILTER('len > 100') | PKT_COUNTER"], Lines("lines", kept)
+
+
+@check
+def res2file_of_statistics(packets):
+    samples, lines, kept = [], [], []
+    for packet, has_packets in each_period(packets, 700_000_000):
+        if packet:
+            samples.append(packet.wire_bytes)
+            continue
+        lines.append(stats_text(samples))
+        samples = []
+    yield ["PKTINFO(PKT_SIZE) @size | STATS(size) @s | RES2FILE(3, 's', '', 'lines', '700ms', 1)"], \
+        Lines("lines", lines)
+    samples = []
+    for packet, has_packets in each_period(packets, 700_000_000):
+        if packet:
+            samples.append(packet.wire_bytes)
+        else:
+            kept.append(stats_text(samples if has_packets else []))
+    yield ["PKTINFO(PKT_SIZE) @size | STATS(size) @s | RES2FILE(3, 's', '', 'lines', '700ms')"], \
+        Lines("lines", kept)
+
+
+def start_stop(packets, start_ns, stop_ns):
+    """Given the time of the first packet, when to start and stop."""
+    passed = [p for p in packets
+              if packets[0].now_ns + start_ns <= p.now_ns < packets[0].now_ns + stop_ns]
+    times = [packets[0].ts_ns] + [passed[i].ts_ns if passed else 0 for i in (0, -1)]
+    names = ("first", "first_processed", "last")
+    return len(passed), dict(zip(names, (rfc3339(ns) for ns in times)))
+
+
+@check
+def startstop_after_spans(packets):
+    for start, stop, start_ns, stop_ns in (
+            ("+0s", "", 0, 1 << 64),
+            ("+300ms", "+2s", 300_000_000, 2_300_000_000),
+            ("+1s", "+1m", NS_PER_S, 61 * NS_PER_S)):
+        n_passed, value = start_stop(packets, start_ns, stop_ns)
+        yield [f"STARTSTOP('{start}', '{stop}') @x"], [value]
+        yield [f"STARTSTOP('{start}', '{stop}') | PKT_COUNTER @x"], [n_passed]
+    long = [p for p in packets if p.wire_bytes > 100]
+    if long:
+        n_passed, _ = start_stop(long, 100_000_000, 1_100_000_000)
+        yield ["BPF_FILTER('len > 100') | STARTSTOP('+100ms', '+1s') | PKT_COUNTER @x"], [n_passed]
+
+
+@check
+def startstop_at_local_times(packets):
+    os.environ["TZ"] = "XYZ-05:30"  # 5 h 30 min before UTC
+    offset_s = 19800
+    middle_s = packets[len(packets) // 2].now_ns // NS_PER_S
+
+    def local(seconds_):
+        return rfc3339((seconds_ + offset_s) * NS_PER_S)[:19].replace("T", " ")
+
+    first_ns = packets[0].now_ns
+    n_passed, value = start_stop(
+        packets, middle_s * NS_PER_S - first_ns, (middle_s + 2) * NS_PER_S - first_ns)
+    for stop in (local(middle_s + 2), "+2s"):
+        yield [f"STARTSTOP('{local(middle_s)}', '{stop}') @x"], [value]
+        yield [f"STARTSTOP('{local(middle_s)}', '{stop}') | PKT_COUNTER @x"], [n_passed]
+
+
+def bursts(packets, low, high, step, between_ns, late_ns, early_ns, mbps):
+    names = ("bytes", "packets", "bursts", "gap_bytes", "gaps")
+    n_categories = (high - low) // step + 2
+    categories = [dict.fromkeys(names, 0) for _ in range(n_categories)]
+
+    def category(n_bytes):
+        if n_bytes < low:
+            return categories[0]
+        return categories[min((n_bytes - low) // step + 1, n_categories - 1)]
+
+    def end(burst):
+        n_bytes = sum(p.wire_bytes for p in burst)
+        category(n_bytes)["bytes"] += n_bytes
+        category(n_bytes)["packets"] += len(burst)
+        category(n_bytes)["bursts"] += 1
+
+    burst = []
+    for packet in packets:
+        if burst:
+            last = burst[-1]
+            late = max(packet.ts_ns - last.ts_ns, 0) - last.wire_bytes * 8000 // mbps - between_ns
+            if late > late_ns:
+                gap_bytes = late * mbps // 8000
+                category(gap_bytes)["gap_bytes"] += gap_bytes
+                category(gap_bytes)["gaps"] += 1
+            if not -early_ns <= late <= late_ns:
+                end(burst)
+                burst = []
+        burst.append(packet)
+    if burst:
+        end(burst)
+    return categories
+
+
+@check
+def burst_sizes(packets):
+    for arguments in ((0, 1000, 200, 960, 100_000, 100_000, 100),
+                      (100, 9999, 1000, 96, 1_000_000, 2_147_483_647, 1000),
+                      (64, 64, 1, 0, 0, 0, 10)):
+        text = ", ".join(str(argument) for argument in arguments)
+        yield [f"BURST({text}) @x"], [bursts(packets, *arguments)]
+    long = [p for p in packets if p.wire_bytes > 100]
+    yield ["BPF_FILTER('len > 100') | BURST(0, 5000, 100, 0, 5000000, 100000, 10000) @x"], \
+        [bursts(long, 0, 5000, 100, 0, 5_000_000, 100_000, 10_000)]
+
+
 # ---- running them ----
+
+def run_check(path, pipelines, want):
+    """What there is instead, None if it is what is wanted."""
+    try:
+        results = run_mapi(path, pipelines)
+    except RuntimeError as error:
+        return str(error)
+    if isinstance(want, Lines):
+        with open(want.path, encoding="ascii", errors="replace") as file:
+            got = file.read()
+        return got if got != want.text else None
+    got = results.get("x", [])
+    return None if near(got, want) else got
+
 
 def run_checks(path, packets, only):
     """Return: how many were run, how many failed."""
@@ -119,11 +325,8 @@ def run_checks(path, packets, only):
             continue
         for pipelines, want in function(packets):
             n_run += 1
-            try:
-                got = run_mapi(path, pipelines).get("x", [])
-            except RuntimeError as error:
-                got = str(error)
-            if near(got, want):
+            got = run_check(path, pipelines, want)
+            if got is None:
                 continue
             n_failed += 1
             print(f"differs: {path}: {' ; '.join(pipelines)}")
