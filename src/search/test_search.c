@@ -235,6 +235,24 @@ static void test_long_literals_share_a_prefix(void **state)
 		search_pattern_free((struct search_pattern *)(uintptr_t)patterns[i]);
 }
 
+/* The engine finds a part of the literal at every place; only one of them, odd or even, is right.
+ */
+static void test_parts_overlap(void **state)
+{
+	char text[300], packet[400];
+
+	memset(text, 'a', 256);
+	memcpy(text + 256, "b", 2);
+	memset(packet, 'a', sizeof(packet));
+	for (uint32_t n = 256; n < 300; n++) {
+		packet[n] = 'b';
+		assert_true(found(text, 0, 0, packet, n + 1));
+		assert_true(found(text, n - 256, 0, packet, n + 1));
+		assert_false(found(text, n - 255, 0, packet, n + 1));
+		packet[n] = 'a';
+	}
+}
+
 static void test_thousands_of_alternatives(void **state)
 {
 	char *text = malloc(5000 * 10 + 1), *at = text, packet[32];
@@ -552,6 +570,7 @@ int main(void)
 		cmocka_unit_test(test_grammar),
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_long_literals_share_a_prefix),
+		cmocka_unit_test(test_parts_overlap),
 		cmocka_unit_test(test_thousands_of_alternatives),
 		cmocka_unit_test(test_only_wanted_packets_are_searched),
 		cmocka_unit_test(test_pairs_that_vectorscan_misses),
