@@ -35,8 +35,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s: could not connect flows\n", argv[0]);
 		return EXIT_FAILURE;
 	}
-	in = mapi_read_results(in_fd, in_fid, MAPI_REF);
-	out = mapi_read_results(out_fd, out_fid, MAPI_REF);
+	in = (unsigned long long *)mapi_read_results(in_fd, in_fid, MAPI_REF);
+	out = (unsigned long long *)mapi_read_results(out_fd, out_fid, MAPI_REF);
 	if (!in || !out)
 		return EXIT_FAILURE;
 	do {
@@ -45,7 +45,7 @@ int main(int argc, char **argv)
 	} while (mapi_get_flow_info(out_fd, &info) == 0 && info.status == FLOW_ACTIVE);
 	while (mapi_get_flow_info(in_fd, &info) == 0 && info.status == FLOW_ACTIVE)
 		usleep(1000);
-	copy = mapi_read_results(in_fd, in_fid, MAPI_COPY);
+	copy = (unsigned long long *)mapi_read_results(in_fd, in_fid, MAPI_COPY);
 	if (copy)
 		printf("in the end: tcp %llu bytes\n", *copy);
 	mapi_close_flow(in_fd);

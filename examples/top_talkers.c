@@ -24,14 +24,14 @@ static int fail(const char *what)
 /* The records follow the number of them, unaligned. */
 static void print_records(const void *result)
 {
-	const char *at = result;
+	const char *at = (const char *)result;
 	char address[INET6_ADDRSTRLEN];
 	struct topx_result record;
-	unsigned int n;
+	unsigned int i, n;
 
 	memcpy(&n, at, sizeof(n));
 	at += sizeof(n);
-	for (unsigned int i = 0; i < n; i++, at += sizeof(record)) {
+	for (i = 0; i < n; i++, at += sizeof(record)) {
 		memcpy(&record, at, sizeof(record));
 		if (record.family == AF_INET6)
 			inet_ntop(AF_INET6, &record.addr6, address, sizeof(address));

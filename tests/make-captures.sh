@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 mkdir -p captures
-[ $# -gt 0 ] || set -- http dns ipv6 fragments vlan
+[ $# -gt 0 ] || set -- http dns ipv6 fragments vlan ftp mail
 
 for kind in "$@"; do
 	../tools/make-capture "captures/$kind.pcap" "$kind"
