@@ -534,6 +534,8 @@ static int dump_session(struct dump *d)
 
 	if (code != EXIT_OK)
 		return code;
+	if (d->options->live)
+		session_tell_listening(d->options->input);
 	code = d->options->output || d->options->count ? dump_wait_for_end(d)
 						       : dump_print_packets(d);
 	errno = 0;

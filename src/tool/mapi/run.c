@@ -443,6 +443,8 @@ static int run_session(const struct run_options *o, struct session *session)
 	session->duration_ms = o->duration_ms;
 	session->interval_ms = o->interval_ms;
 	session->data = &printer;
+	if (o->live && !o->quiet)
+		session_tell_listening(o->input);
 	progress_begin(&progress, o->quiet || o->live);
 	code = session_wait(session, &progress);
 	progress_end(&progress);

@@ -189,6 +189,13 @@ static int session_block_signals(struct session *session)
 	return EXIT_OK;
 }
 
+void session_tell_listening(const char *device)
+{
+	fputs("mapi: listening on ", stderr);
+	text_safe(stderr, device);
+	fputs("\n", stderr);
+}
+
 int session_start(struct session *session, const char *path, bool live)
 {
 	unsigned int i;

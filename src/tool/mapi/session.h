@@ -84,6 +84,9 @@ uint64_t session_now_ms(void);
 /* Make results cover everything captured so far. */
 void session_flush(const struct session *session);
 
+/* On stderr: a live device's packets count from here on. */
+void session_tell_listening(const char *device);
+
 /* Has a signal come? Then the next one kills. Does not wait. */
 bool session_interrupted(struct session *session);
 

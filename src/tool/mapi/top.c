@@ -227,6 +227,8 @@ static int top_run_lines(struct top *t)
 		next_ms = UINT64_MAX;
 	else if (top_take_sample(t) < 0) /* from which the first rates are */
 		return session_fail(NULL);
+	else
+		session_tell_listening(t->options->input);
 	while (session_now_ms() < end_ms && !top_flows_finished(t->flows)) {
 		if (poll(&fd, 1, top_sleep_ms(t, next_ms, end_ms)) > 0 && top_signal(t)) {
 			(void)sigprocmask(SIG_UNBLOCK, &t->signals, NULL);
