@@ -14,6 +14,7 @@
 #include "mapi/errors.h"
 
 #define DEVICE_SEED_DEFAULT 0x6d617069u
+#define DEVICE_BLOCK_NS 10000000u /* no driver holds a packet back for longer */
 #define DEVICE_LINKTYPE_DEFAULT 1u /* LINKTYPE_ETHERNET, where the source does not know yet */
 
 int device_new(struct device **ret, const struct device_args *args, struct error *err)
@@ -473,6 +474,33 @@ bool device_publish(struct device *device)
 	publish_all(device);
 	(void)pthread_mutex_unlock(&device->commit_lock);
 	return true;
+}
+
+struct device_moment device_moment_now(void)
+{
+	return (struct device_moment){ .monotonic_ns = clock_monotonic_ns(),
+		.realtime_ns = clock_realtime_ns() };
+}
+
+/* With commit_lock held. A source that is never without packets shows by their time how far it is:
+ * those of a moment have left the kernel's block, and a second ring's, some milliseconds later. */
+static bool device_has_caught_up(const struct device *device, const struct device_moment *moment)
+{
+	return !device->driver->real_time || !device->n_threads || device->finished ||
+		device->caught_up_ns >= moment->monotonic_ns ||
+		device->clock.watermark_ns >= moment->realtime_ns + DEVICE_BLOCK_NS;
+}
+
+bool device_flush(struct device *device, const struct device_moment *moment)
+{
+	bool caught_up;
+
+	if (pthread_mutex_trylock(&device->commit_lock) != 0)
+		return false;
+	caught_up = device_has_caught_up(device, moment);
+	publish_all(device);
+	(void)pthread_mutex_unlock(&device->commit_lock);
+	return caught_up;
 }
 
 void device_watch(struct device *device, struct device_flow *flow, int event_fd)

@@ -132,4 +132,16 @@ void device_watch(struct device *device, struct device_flow *flow, int event_fd)
 /* Bring the result area up to date. Return: false if a worker is busy: it does so itself soon. */
 bool device_publish(struct device *device);
 
+/* A moment, by both clocks: packets of live devices have the one, which may jump, or another. */
+struct device_moment {
+	uint64_t monotonic_ns;
+	uint64_t realtime_ns;
+};
+
+struct device_moment device_moment_now(void);
+
+/* device_publish(), until results cover what had come to a live device by @moment; what a file
+ * holds is not waited for. Return: false if they do not yet, or a worker is busy: ask again. */
+bool device_flush(struct device *device, const struct device_moment *moment);
+
 #endif

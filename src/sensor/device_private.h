@@ -80,6 +80,7 @@ struct device {
 	bool finished; /* flows have been told */
 	struct device_clock clock;
 	struct device_pause pause;
+	uint64_t caught_up_ns; /* monotonic: what had come to a live source by then is committed */
 	uint64_t ticks; /* how often time alone has changed something */
 	struct error error;
 	uint64_t published_ns;

@@ -479,10 +479,12 @@ static int request_flow_close(struct session *session, uint64_t id, const Wire__
 static int request_flow_flush(struct session *session, uint64_t id, const Wire__FlowFlush *flush)
 {
 	struct session_flow *flow = request_flow(session, flush->flow);
+	struct device_moment now;
 
 	if (!flow)
 		return request_no_flow(session, id, flush->flow);
-	if (device_publish(flow->device->device))
+	now = device_moment_now();
+	if (device_flush(flow->device->device, &now))
 		return request_done(session, id);
 	session_wait(session, SESSION_PENDING_FLUSH, id, flow->device, flow->id);
 	return 0;

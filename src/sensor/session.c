@@ -17,7 +17,8 @@
 #define SESSION_SETTLE_POLL_MS 1
 #define SESSION_PUBLISH_POLL_MS 5
 #define SESSION_HANGING_POLL_MS 100
-#define SESSION_FLUSH_DEADLINE_NS 50000000u
+#define SESSION_FLUSH_FILE_NS 50000000u
+#define SESSION_FLUSH_LIVE_NS 1000000000u /* its workers wait for nobody, but for a CPU */
 #define SESSION_BURST 64 /* requests that are answered in a row */
 
 void session_close_fd(const struct session *session, int fd)
@@ -365,8 +366,9 @@ static bool session_pending_done(struct session *session)
 		return !session_flow_closing(session, pending->flow_id);
 	case SESSION_PENDING_FLUSH:
 		/* A worker that waits for this very client cannot be waited for. */
-		return device_publish(pending->device->device) ||
-			clock_monotonic_ns() >= pending->deadline_ns;
+		return device_flush(pending->device->device, &pending->begin) ||
+			clock_monotonic_ns() - pending->begin.monotonic_ns >=
+			(pending->device->entry ? SESSION_FLUSH_LIVE_NS : SESSION_FLUSH_FILE_NS);
 	case SESSION_PENDING_COMPILE: /* asking is the way to find out */
 	case SESSION_PENDING_OPEN:
 	case _SESSION_PENDING_N:
@@ -382,7 +384,7 @@ void session_wait(struct session *session, enum session_pending_kind kind, uint6
 		.request_id = request_id,
 		.device = device,
 		.flow_id = flow_id,
-		.deadline_ns = clock_monotonic_ns() + SESSION_FLUSH_DEADLINE_NS };
+		.begin = device_moment_now() };
 	/* Compiling and opening depend on no worker: full rings may wait. */
 	ring_group_await(
 		session->rings, kind != SESSION_PENDING_COMPILE && kind != SESSION_PENDING_OPEN);

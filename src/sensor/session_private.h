@@ -79,7 +79,7 @@ struct session_pending {
 	uint64_t request_id;
 	struct session_device *device;
 	uint32_t flow_id;
-	uint64_t deadline_ns;
+	struct device_moment begin;
 };
 
 /**

@@ -272,8 +272,11 @@ static void worker_idle(struct device_worker *worker, uint64_t next_seq, uint64_
 	struct device *device = worker->device;
 
 	(void)pthread_mutex_lock(&device->commit_lock);
-	if (device->driver->real_time && worker->run && device->turn == next_seq && !device->ended)
+	if (device->driver->real_time && worker->run && device->turn == next_seq &&
+		!device->ended) {
 		worker_tick(worker, asked_ns);
+		device->caught_up_ns = MAX(device->caught_up_ns, asked_ns);
+	}
 	publish_due(device);
 	(void)pthread_mutex_unlock(&device->commit_lock);
 }
