@@ -20,9 +20,12 @@ static void test_counts_and_bytes_are_those_sent(void **state)
 
 	test_capture_open(&c, "b", &(struct driver_options){ .snaplen_bytes = 0 }, 1);
 	assert_int_equal(driver_afpacket.claim(c.source, &chunk), DRIVER_E_IDLE);
-	for (unsigned int i = 0; i < 3000; i++)
+	/* In parts: the kernel has room for 1,000 between two interfaces (netdev_max_backlog). */
+	for (unsigned int i = 0; i < 3000; i++) {
 		n_bytes += test_send_udp("a", i, 60 + i % 1400, 1);
-	test_capture_read(&c, 3000);
+		if (i % 500 == 499)
+			test_capture_read(&c, i + 1);
+	}
 	assert_int_equal(c.pkts, 3000);
 	assert_int_equal(c.wire_bytes, n_bytes);
 	assert_int_equal(c.all_wire_bytes, n_bytes);
