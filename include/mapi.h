@@ -356,7 +356,8 @@ MAPI_API int mapi_read_error(int *err_no, char *errorstr);
  * @fd: of this process, also a finished one; or the number of a flow that another program of this
  *      user (of anybody, for an administrator) has at the system daemon
  *
- * The flow of another program has no @devid: it is 0.
+ * devid is the number of a live device in mapi_get_device_info() (0: it is not listed), or the one
+ * at the end of the name that mapi_create_offline_device() returned.
  *
  * Return: 0, or -1: 7002 (@info is NULL), 6145 (no such flow), 9005 (the daemon of a flow of this
  * process is gone; @info is filled).
@@ -390,6 +391,72 @@ MAPI_API int mapi_get_device_info(int devid, mapi_device_info_t *info);
 /* The same for the device with the smallest number above @devid; begin with 0. Return: 0, or -1:
  * 7002 (@info is NULL), 6157 (there is none), 5124 (no daemon). */
 MAPI_API int mapi_get_next_device_info(int devid, mapi_device_info_t *info);
+
+/**
+ * mapi_get_library_info() - describe a function library
+ * @libnum: 0, 1, 2 ... without gaps
+ * @info:   filled; functs is the number of its functions
+ *
+ * Needs no flow. Without a daemon that could be asked, a private one is started.
+ *
+ * Return: 0, or -1: 7002 (@info is NULL), 3074 (no such library), 5124 (no daemon).
+ */
+MAPI_API int mapi_get_library_info(int libnum, mapi_lib_info_t *info);
+
+/* The same for the library after @libnum; begin with -1. */
+MAPI_API int mapi_get_next_library_info(int libnum, mapi_lib_info_t *info);
+
+/**
+ * mapi_get_libfunct_info() - describe a function of a library
+ * @fnum: 0, 1, 2 ... without gaps
+ * @info: filled; argdescr has a letter for each argument (enum mapi_arg_type, mapi/schema.h),
+ *        devtype is the class of devices on which the function runs ("1": all)
+ *
+ * mapi_describe_function() (mapi/schema.h) tells more.
+ *
+ * Return: 0, or -1: 7003 (@info is NULL), 3074 (no such library), 3078 (no such function), 5124 (no
+ * daemon).
+ */
+MAPI_API int mapi_get_libfunct_info(int libnum, int fnum, mapi_libfunct_info_t *info);
+
+/* The same for the function after @fnum; begin with -1. Two names of old. */
+MAPI_API int mapi_get_next_libfunct_info(int libnum, int fnum, mapi_libfunct_info_t *info);
+MAPI_API int mapi_get_libfunct_next_info(int libnum, int fnum, mapi_libfunct_info_t *info);
+
+/**
+ * mapi_get_function_info() - describe a function of a flow, and count what it has seen
+ * @fd:   of any flow that mapi_get_flow_info() knows
+ * @info: filled; pkts is the number of packets that have reached the function (a super-packet of a
+ *        live device is one), passed_pkts of those that functions after it see, too. Both are
+ *        published with the results
+ *
+ * Return: 0, or -1: 7003 (@info is NULL), 6141 (no such flow), 6150 (no such function), 9005 (the
+ * daemon of a flow of this process is gone; the rest of @info is filled).
+ */
+MAPI_API int mapi_get_function_info(int fd, int fid, mapi_function_info_t *info);
+
+/* The same for the function with the smallest id above @fid; begin with 0. Return: as above; 6150:
+ * there is none. */
+MAPI_API int mapi_get_next_function_info(int fd, int fid, mapi_function_info_t *info);
+
+/**
+ * mapi_stats() - what was captured from a device that flows use
+ * @dev:   as a flow of this program names it, or a live device of the system daemon
+ * @stats: filled: one for each element of the scope, which is one. As of pcap_stats(), since the
+ *         device was opened: ps_recv packets captured, ps_drop of them lost for want of buffer,
+ *         ps_ifdrop lost by the card before. The numbers wrap at 32 bits
+ *
+ * Return: how many were filled, or -1: 6157 (@dev is NULL), 7002 (@stats is NULL), 8004 (no flow
+ * uses the device).
+ */
+MAPI_API int mapi_stats(const char *dev, struct mapi_stat *stats);
+
+/* The class of the flow's device: "1.3" for network interfaces and capture files, "1.4" for
+ * directories of captures. The text is constant. NULL: 6145. */
+MAPI_API char *mapi_get_devtype_of_flow(int fd);
+
+/* 1 if the daemon of the flow is gone, 0 if not. -1: 6145. */
+MAPI_API int mapi_is_sensor_down(int fd);
 
 /* Elements that mapi_read_results() gives; 1 for local flows. -1: 6145. */
 MAPI_API int mapi_get_scope_size(int fd);

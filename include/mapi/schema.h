@@ -101,6 +101,7 @@ struct mapi_field {
  *                result (size in mapi_results_t)
  * @n_head_fields: how many of @fields, from the first on, describe what precedes the list; the
  *                others describe its first record
+ * @example:      a pipeline for the command line that uses it, or empty
  */
 struct mapi_function_desc {
 	const char *name;
@@ -115,6 +116,7 @@ struct mapi_function_desc {
 	unsigned int record_bytes;
 	unsigned int list_offset_bytes;
 	unsigned int n_head_fields;
+	const char *example;
 };
 
 /**

@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -48,6 +49,16 @@ int client_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2,
 int client_fail_error(const struct error *err); /* the same; 6142 if @err is empty */
 void client_clear_error(void);
 int client_error_code(void); /* 0: none */
+
+/* A structure of the caller, of @n_bytes in its first member, which may be older and shorter or
+ * newer and longer than ours. */
+static inline void client_fill_sized(void *ret, size_t n_bytes, const void *from, size_t from_bytes)
+{
+	memcpy(ret, from, MIN(n_bytes, from_bytes));
+	if (n_bytes > from_bytes)
+		memset((char *)ret + from_bytes, 0, n_bytes - from_bytes);
+	memcpy(ret, &n_bytes, sizeof(n_bytes));
+}
 void client_take_error(struct error *ret);
 
 /* ---- the engine behind the socket (engine.c, start.c) ---- */
@@ -246,7 +257,8 @@ struct flow {
 	uint32_t id; /* at the engine; guarded by the lock */
 	uint64_t device;
 	bool owns_device;
-	int device_number;
+	_Atomic int device_number; /* as in mapi_get_device_info(); of a capture file its own */
+	const char *devtype; /* static; guarded by the lock */
 	char device_name[MAPI_STR_LENGTH];
 	_Atomic(const struct results_flow *) shared;
 	_Atomic bool is_end_told; /* event_fd stays readable from now on */
@@ -289,8 +301,13 @@ int flow_request(struct flow *flow, Wire__Request *request, uint32_t *id,
 	int (*take)(struct flow *flow, const Wire__Reply *reply, void *data), void *data);
 
 /* For restart.c; under the lock. All return 0, or -1 with this thread's error. */
-int flow_open_device(
-	struct engine *engine, const char *name, int format, int fd, uint64_t *ret_device);
+struct flow_device {
+	uint64_t id; /* at the engine */
+	int number;
+	const char *devtype; /* static */
+};
+int flow_open_device(struct engine *engine, const char *name, int format, int fd,
+	struct flow_device *ret_device);
 int flow_ask_new(struct engine *engine, uint64_t device, bool start, uint32_t *ret_id,
 	const struct results_flow **ret_shared);
 int flow_close_at_engine(struct engine *engine, uint32_t id);
@@ -325,6 +342,10 @@ int flow_next(int fd);
 
 /* Whether number @id of the engine is a flow of this program. */
 bool flow_is_own(const struct engine *engine, uint32_t id);
+
+/* A flow of this program on the device @name, whose daemon lives. Under the lock. Return: NULL:
+ * there is none. */
+const struct flow *flow_on_device(const char *name);
 
 /* ---- applying (apply.c) ---- */
 
@@ -373,8 +394,20 @@ int restart_poll_fd(int *poll_fd, const struct engine *engine, int news_fd);
 
 /* ---- lists (list.c) ---- */
 
+/* One request to who knows what is captured (client_list_engine()). Under the lock. @ret_engine:
+ * who has answered. Return: NULL with this thread's error, or without one if there is no system
+ * daemon.
+ */
+const Wire__Reply *list_ask(Wire__Request *request, Wire__Reply__ResultCase result,
+	bool needs_system, struct engine **ret_engine);
+
 /* A flow of another program. Return: 0, or -1 with this thread's error. */
 int list_flow_info(int fd, mapi_flow_info_t *ret);
+
+/* ---- management (manage.c) ---- */
+
+/* Historical: exported, but in no header. Does nothing: all processes are alike. */
+MAPI_API void set_agent(void);
 
 /* After fork: the child's copies of all flows are dismantled. Under the lock. */
 void flow_forget_all(void);

@@ -128,6 +128,7 @@ static bool describe_copy(struct mapi_function_desc *desc, const Wire__FunctionD
 		.record_bytes = m->record_bytes,
 		.list_offset_bytes = m->list_offset_bytes,
 		.n_head_fields = m->n_head_fields,
+		.example = describe_text(m->example, &failed),
 	};
 	return !failed;
 }

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 
 #include "base/clock.h"
+#include "mapi/explain.h"
 
 #define FAKE_AREA_BYTES (1u << 20)
 
@@ -472,6 +473,7 @@ static void fake_list_flow(const Wire__Request *request)
 		return;
 	body.id = (uint32_t)found->id;
 	body.uid = 4711;
+	body.device_id = 12;
 	body.device = (char *)(uintptr_t)found->device;
 	body.functions = found->functions;
 	body.start_ns = 7000000000u;
@@ -479,6 +481,77 @@ static void fake_list_flow(const Wire__Request *request)
 	reply.id = request->id;
 	reply.result_case = WIRE__REPLY__RESULT_LISTED_FLOW;
 	reply.listed_flow = &body;
+	fake_reply(&reply, NULL, 0);
+}
+
+/* Every flow that is listed, and every other, has the functions 1 and 3. */
+static void fake_list_function(const Wire__Request *request)
+{
+	const Wire__ListFunction *list = request->list_function;
+	uint32_t fid = list->next ? (list->function < 1 ? 1 : 3) : list->function;
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__ListedFunction body = WIRE__LISTED_FUNCTION__INIT;
+
+	if (fake_flows &&
+		!fake_find_listed(
+			request->id, fake_flows, (int)list->flow, false, MAPI_INVALID_FLOW))
+		return;
+	if ((list->next && list->function >= 3) || (fid != 1 && fid != 3)) {
+		fake_reply_error(request->id, MAPI_FUNCTION_INFO_ERR, "no such function");
+		return;
+	}
+	body.function = fid;
+	body.name = (char *)(uintptr_t) "FAKE";
+	body.library = (char *)(uintptr_t) "fakelib";
+	body.pkts = 1000 + fid;
+	body.passed_pkts = 500;
+	body.result_bytes = 8;
+	reply.id = request->id;
+	reply.result_case = WIRE__REPLY__RESULT_LISTED_FUNCTION;
+	reply.listed_function = &body;
+	fake_reply(&reply, NULL, 0);
+}
+
+/* Only of devices that the client has opened, and of "fake9". */
+static void fake_device_stats(const Wire__Request *request)
+{
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__DeviceStatsReply body = WIRE__DEVICE_STATS_REPLY__INIT;
+
+	if (!request->device_stats->device && strcmp(request->device_stats->name, "fake9") != 0) {
+		fake_reply_error(request->id, MAPI_STATS_ERROR, "nobody uses it");
+		return;
+	}
+	body.pkts = ((uint64_t)1 << 32) + 7;
+	body.ring_lost_pkts = 3;
+	body.nic_lost_pkts = 2;
+	reply.id = request->id;
+	reply.result_case = WIRE__REPLY__RESULT_DEVICE_STATS;
+	reply.device_stats = &body;
+	fake_reply(&reply, NULL, 0);
+}
+
+static void fake_explain(const Wire__Request *request)
+{
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__ExplainReply body = WIRE__EXPLAIN_REPLY__INIT;
+
+	body.tier = MAPI_TIER_KERNEL;
+	body.kind = MAPI_WORK_SEARCH;
+	body.order = MAPI_ORDER_AFFINITY;
+	body.step = 2;
+	body.n_steps = 5;
+	body.domain = 1;
+	body.together = 4;
+	body.shared = 3;
+	body.late = true;
+	body.group = 6;
+	body.instructions = 77;
+	body.ns_per_pkt = 1.5;
+	body.reason = (char *)(uintptr_t) "because";
+	reply.id = request->id;
+	reply.result_case = WIRE__REPLY__RESULT_EXPLAIN;
+	reply.explain = &body;
 	fake_reply(&reply, NULL, 0);
 }
 
@@ -556,6 +629,15 @@ static bool fake_answer(Wire__Request *request)
 		return true;
 	case WIRE__REQUEST__CALL_LIST_FLOW:
 		fake_list_flow(request);
+		return true;
+	case WIRE__REQUEST__CALL_LIST_FUNCTION:
+		fake_list_function(request);
+		return true;
+	case WIRE__REQUEST__CALL_DEVICE_STATS:
+		fake_device_stats(request);
+		return true;
+	case WIRE__REQUEST__CALL_EXPLAIN:
+		fake_explain(request);
 		return true;
 	case WIRE__REQUEST__CALL_FLOW_CLOSE:
 		atomic_fetch_add(&fake_n_closed, 1);

@@ -15,6 +15,11 @@
 
 #define FLOW_PCAP "pcap:" /* a local device that libpcap opens */
 
+/* Classes of devices, by their historical numbers. Capture files were read by the driver of network
+ * interfaces. */
+#define FLOW_DEVTYPE_NIC "1.3"
+#define FLOW_DEVTYPE_TRACES "1.4"
+
 static struct flow_table {
 	_Atomic(struct flow *) slots[CLIENT_FLOWS_MAX]; /* at fd % CLIENT_FLOWS_MAX */
 
@@ -81,6 +86,19 @@ bool flow_is_own(const struct engine *engine, uint32_t id)
 			return true;
 	}
 	return false;
+}
+
+const struct flow *flow_on_device(const char *name)
+{
+	for (unsigned int i = 0; i < CLIENT_FLOWS_MAX; i++) {
+		const struct flow *flow = atomic_load(&flow_table.slots[i]);
+
+		if (flow && !atomic_load(&flow->is_closed) && !atomic_load(&flow->is_over) &&
+			strcmp(flow->device_name, name) == 0 &&
+			!engine_is_lost(atomic_load(&flow->engine)))
+			return flow;
+	}
+	return NULL;
 }
 
 struct flow *flow_in_slot(unsigned int i)
@@ -325,22 +343,23 @@ static int flow_create_at_engine(
 }
 
 /* Under the lock. Return: the descriptor, or -1. */
-static int flow_create(struct engine *engine, uint64_t device, int device_number, bool owns_device,
-	const char *name)
+static int flow_create(
+	struct engine *engine, const struct flow_device *device, bool owns_device, const char *name)
 {
 	struct flow *flow = flow_new();
 	int fd = 0;
 
 	if (!flow)
 		return client_fail(MAPI_OUT_OF_MEMORY, "out of memory");
-	if (flow_create_at_engine(engine, device, owns_device, flow, &fd) < 0) {
+	if (flow_create_at_engine(engine, device->id, owns_device, flow, &fd) < 0) {
 		flow_give_up(flow, engine);
 		return -1;
 	}
 	atomic_store(&flow->engine, engine);
 	engine->n_users++;
-	flow->device = device;
-	flow->device_number = device_number;
+	flow->device = device->id;
+	atomic_store(&flow->device_number, device->number);
+	flow->devtype = device->devtype;
 	flow->owns_device = owns_device;
 	(void)snprintf(flow->device_name, sizeof(flow->device_name), "%s", name);
 	atomic_store(&flow->is_closed, false);
@@ -358,7 +377,7 @@ static int flow_create(struct engine *engine, uint64_t device, int device_number
 
 /* Ask the engine for a device. @fd: of a capture file, -1: none. Under the lock. */
 int flow_open_device(
-	struct engine *engine, const char *name, int format, int fd, uint64_t *ret_device)
+	struct engine *engine, const char *name, int format, int fd, struct flow_device *ret_device)
 {
 	Wire__Request request = WIRE__REQUEST__INIT;
 	Wire__DeviceOpen open_request = WIRE__DEVICE_OPEN__INIT;
@@ -373,21 +392,24 @@ int flow_open_device(
 		return -1;
 	if (reply->result_case != WIRE__REPLY__RESULT_DEVICE)
 		return client_fail(MCOM_UNKNOWN_ERROR, "the daemon sent an unexpected reply");
-	*ret_device = reply->device->device;
+	*ret_device = (struct flow_device){ .id = reply->device->device,
+		.number = reply->device->id,
+		.devtype = strcmp(reply->device->driver, "tracedir") == 0 ? FLOW_DEVTYPE_TRACES
+									  : FLOW_DEVTYPE_NIC };
 	return 0;
 }
 
 /* Under the lock: a flow on a device of its own. @engine: NULL with this thread's error. */
 static int flow_create_on_new_device(struct engine *engine, const char *name, int format, int fd)
 {
-	uint64_t device = 0;
+	struct flow_device device;
 	int flow_fd;
 
 	if (!engine || flow_open_device(engine, name, format, fd, &device) < 0)
 		return -1;
-	flow_fd = flow_create(engine, device, 0, true, name);
+	flow_fd = flow_create(engine, &device, true, name);
 	if (flow_fd < 0)
-		flow_close_device(engine, device);
+		flow_close_device(engine, device.id);
 	return flow_fd;
 }
 
@@ -395,8 +417,8 @@ int mapi_create_flow(const char *dev)
 {
 	struct client_lock lock;
 	struct engine *engine;
-	uint64_t device;
-	int number, fd;
+	struct flow_device device = { .devtype = FLOW_DEVTYPE_NIC };
+	int fd;
 
 	if (!dev)
 		return client_fail(MAPI_DEVICE_INFO_ERR, "the device is NULL");
@@ -404,8 +426,8 @@ int mapi_create_flow(const char *dev)
 	/* First, because in a child of fork() it forgets the parent's devices. */
 	if (client_begin() < 0)
 		fd = -1;
-	else if (device_find(dev, &engine, &device, &number))
-		fd = flow_create(engine, device, number, false, dev);
+	else if (device_find(dev, &engine, &device.id, &device.number))
+		fd = flow_create(engine, &device, false, dev);
 	else if (strchr(dev, ':') && strncmp(dev, FLOW_PCAP, strlen(FLOW_PCAP)) != 0)
 		fd = client_fail(MAPID_NO_DRIVER,
 			"'%s': remote flows are not supported by this version", dev);

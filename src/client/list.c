@@ -13,9 +13,7 @@
 /* A daemon that has just been restarted is asked once more. */
 #define LIST_TRIES 2
 
-/* Under the lock. @needs_system: as for client_list_engine(). @ret_engine: who has answered.
- * Return: NULL with this thread's error, or without one if there is no system daemon. */
-static const Wire__Reply *list_ask(Wire__Request *request, Wire__Reply__ResultCase result,
+const Wire__Reply *list_ask(Wire__Request *request, Wire__Reply__ResultCase result,
 	bool needs_system, struct engine **ret_engine)
 {
 	for (unsigned int tries = 0; tries < LIST_TRIES; tries++) {
@@ -115,6 +113,7 @@ static int list_flow(int fd, bool next, bool others, mapi_flow_info_t *ret)
 	*ret = (mapi_flow_info_t){
 		.uid = (uid_t)listed->uid,
 		.fd = (int)listed->id,
+		.devid = listed->device_id,
 		.num_functions = listed->functions,
 		.start = (time_t)(listed->start_ns / 1000000000u),
 		.end = (time_t)(listed->end_ns / 1000000000u),

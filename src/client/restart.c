@@ -174,7 +174,7 @@ static void restart_poll_enter(int poll_fd, const struct engine *engine, int new
 /* One flow. */
 struct restart {
 	struct flow *flow;
-	uint64_t device;
+	struct flow_device device;
 	bool has_device;
 	uint32_t id; /* 0: none */
 	const struct results_flow *shared;
@@ -237,7 +237,7 @@ static int restart_create(struct restart *restart, struct engine *engine)
 	}
 	restart->past->n_functions = n_functions;
 	if (flow_open_device(engine, flow->device_name, 0, -1, &restart->device) < 0 ||
-		flow_ask_new(engine, restart->device, flow->owns_device, &restart->id,
+		flow_ask_new(engine, restart->device.id, flow->owns_device, &restart->id,
 			&restart->shared) < 0)
 		return restart_fail(restart, engine);
 	flow->id = restart->id; /* for references */
@@ -357,7 +357,9 @@ static void restart_publish(struct restart *restart, struct engine *engine)
 	past->engine = flow->engine; /* which it uses from now on, instead of the flow */
 	past->next = flow->past;
 	flow->past = TAKE(restart->past);
-	flow->device = restart->device;
+	flow->device = restart->device.id;
+	atomic_store(&flow->device_number, restart->device.number);
+	flow->devtype = restart->device.devtype;
 	flow->n_fatal = 0;
 	atomic_store(&flow->is_end_told, false);
 	atomic_store(&flow->shared, restart->shared);

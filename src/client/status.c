@@ -105,7 +105,7 @@ static int status_flow_info(struct flow *flow, mapi_flow_info_t *info)
 	*info = (mapi_flow_info_t){
 		.uid = getuid(),
 		.fd = atomic_load(&flow->fd),
-		.devid = flow->device_number,
+		.devid = atomic_load(&flow->device_number),
 		.num_functions = atomic_load(&flow->n_functions),
 	};
 	(void)snprintf(info->device, sizeof(info->device), "%s", flow->device_name);
@@ -190,7 +190,6 @@ int mapi_result_status(int fd, int fid, int i, struct mapi_result_status *ret_st
 {
 	_cleanup_(flow_putp) struct flow *flow = NULL;
 	struct mapi_result_status status = { .sz = sizeof(status) };
-	size_t n_bytes;
 
 	flow = status_flow(fd);
 	if (!flow)
@@ -206,12 +205,7 @@ int mapi_result_status(int fd, int fid, int i, struct mapi_result_status *ret_st
 		return client_fail(MFUNCT_INVALID_ARGUMENT_4,
 			"sz must be set to sizeof(struct mapi_result_status)");
 	status_fill(flow, &status);
-	/* The caller's structure may be an older, shorter one, or a newer, longer one. */
-	n_bytes = ret_status->sz;
-	status.sz = n_bytes;
-	memcpy(ret_status, &status, MIN(n_bytes, sizeof(status)));
-	if (n_bytes > sizeof(status))
-		memset((char *)ret_status + sizeof(status), 0, n_bytes - sizeof(status));
+	client_fill_sized(ret_status, ret_status->sz, &status, sizeof(status));
 	return 0;
 }
 

@@ -128,6 +128,7 @@ static void test_flows_of_others(void **state)
 	assert_int_equal(mapi_get_next_flow_info(fd, &info), 0);
 	assert_int_equal(info.fd, 7);
 	assert_int_equal(info.uid, 4711);
+	assert_int_equal(info.devid, 12);
 	assert_string_equal(info.device, "fake1");
 	assert_int_equal(info.start, 7);
 	assert_int_equal(info.status, FLOW_ACTIVE);

@@ -64,6 +64,12 @@ struct plan_refs {
 	unsigned int n_flows;
 };
 
+/* Packets that reached an instance, and those of them that later functions of its flow see, too. */
+struct plan_counts {
+	uint64_t pkts;
+	uint64_t passed_pkts;
+};
+
 /**
  * struct plan_instance - one applied function
  * @fid:     1, 2, 3 ... within its flow
@@ -75,6 +81,8 @@ struct plan_refs {
  * @retired: it takes no part in further plans
  * @completed: its function's complete() has been called
  * @closed:  its function's close() has been called
+ * @passed_pkts: of a filter: committed packets that it has let pass
+ * @counts:  what plan_flow_count() has found; not used by the plan
  * @carry:   value after the last committed packet, if others refer to it
  * @deadline_ns: when its function's tick() is to be called; 0: at the first packet; UINT64_MAX:
  * never
@@ -102,6 +110,8 @@ struct plan_instance {
 	unsigned int node;
 	uint64_t carry;
 	uint64_t deadline_ns;
+	uint64_t passed_pkts;
+	struct plan_counts counts;
 	struct error error;
 	struct plan_compiler compiler;
 	struct error filter_error;
@@ -114,12 +124,14 @@ struct plan_instance {
  * struct plan_flow - what a client built
  * @id:     orders the flows (semantics O2)
  * @failed: a function cannot go on: the flow gets no more packets
+ * @pkts:   committed packets that have entered it
  */
 struct plan_flow {
 	unsigned int id;
 	unsigned int n_instances;
 	struct plan_instance **instances;
 	_Atomic bool failed;
+	uint64_t pkts;
 };
 
 int plan_flow_new(struct plan_flow **ret, unsigned int id);
@@ -138,6 +150,9 @@ bool plan_flow_is_busy(const struct plan_flow *flow);
 /* Whether plan_flow_complete() would wait for something that a thread of an instance is handing on.
  * The flow's functions have been cancelled, so that will end in bounded time. */
 bool plan_flow_is_draining(const struct plan_flow *flow);
+
+/* Bring the counts of a flow's instances up to date. In turn: nobody commits meanwhile. */
+void plan_flow_count(struct plan_flow *flow);
 
 /* Nobody reads the flow any more, but others refer to it: what does not serve them takes no part in
  * further plans, and is closed by plan_flow_close_retired() once no worker uses an earlier one;
@@ -189,6 +204,43 @@ int plan_new(struct plan **ret, struct plan_flow *const *flows, unsigned int n_f
 	const struct plan *previous, struct error *err);
 struct plan *plan_free(struct plan *plan); /* takes NULL */
 DEFINE_CLEANUP(struct plan *, plan_free);
+
+/* What kind of work a function is in a plan; the order of enum mapi_work (mapi/explain.h). */
+enum plan_work {
+	PLAN_WORK_FILTER, /* decided together with all pure filters of the domain */
+	PLAN_WORK_SEARCH, /* the same with all searches */
+	PLAN_WORK_TRANSFORM,
+	PLAN_WORK_PROCESS,
+	_PLAN_WORK_N
+};
+
+/**
+ * struct plan_explanation - how a plan executes an instance
+ * @step, @n_steps: place in the order of execution, from 1
+ * @domain:     whose packets it sees; 0: the captured ones
+ * @new_domain: that it opens; 0: none
+ * @together:   functions that are decided in the same pass, itself included
+ * @shared:     of them, those that the very same work serves
+ * @order:      how its packets may be split
+ * @late:       it waits for its turn where several workers read
+ * @group:      number of the group that runs packet by packet; 0: none
+ */
+struct plan_explanation {
+	enum plan_work work;
+	unsigned int step;
+	unsigned int n_steps;
+	unsigned int domain;
+	unsigned int new_domain;
+	unsigned int together;
+	unsigned int shared;
+	enum function_order order;
+	bool late;
+	unsigned int group;
+};
+
+/* Return: 0, -ENOENT: it is not in the plan. */
+int plan_explain(const struct plan *plan, const struct plan_instance *instance,
+	struct plan_explanation *ret);
 
 /**
  * plan_run_new() - a worker's memory for a plan

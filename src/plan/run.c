@@ -159,9 +159,11 @@ int plan_run_new(struct plan_run **ret, struct plan *plan, bool direct)
 	run->domains = calloc(plan->n_domains, sizeof(run->domains[0]));
 	run->nodes = calloc(MAX(plan->n_nodes, 1u), sizeof(run->nodes[0]));
 	run->selections = run_alloc(plan->n_selections * sizeof(run->selections[0]));
+	run->counts = run_counts_new(plan, direct);
 	run->masks = run_alloc(plan->n_masks * sizeof(run->masks[0]));
 	run->kept_batch = run_alloc(sizeof(*run->kept_batch));
-	if (!run->domains || !run->nodes || !run->selections || !run->masks || !run->kept_batch)
+	if (!run->domains || !run->nodes || !run->selections || !run->counts || !run->masks ||
+		!run->kept_batch)
 		return -ENOMEM;
 	for (unsigned int d = 0; d < plan->n_domains && r == 0; d++)
 		r = run_init_domain(run, d);
@@ -201,6 +203,7 @@ struct plan_run *plan_run_free(struct plan_run *run)
 	free(run->early);
 	free(run->late);
 	free(run->selections);
+	free(run->counts);
 	free(run->masks);
 	free(run->kept_batch);
 	free(run->kept);
@@ -490,6 +493,7 @@ int plan_run_direct(struct plan_run *run, const struct packet_batch *batch)
 	run_view(run, batch, false);
 	run_verdicts(run);
 	run_nodes(run, run->early, run->n_early);
+	run_count(run, false);
 	return 0;
 }
 
@@ -504,6 +508,7 @@ int plan_run_early(struct plan_run *run, const struct packet_batch *batch)
 	run_view(run, batch, false);
 	run_verdicts(run);
 	run_nodes(run, run->early, run->n_early);
+	run_count(run, false);
 	return run->plan->has_late ? run_keep(run, batch) : 0;
 }
 
@@ -516,6 +521,7 @@ void plan_run_abandon(struct plan_run *run)
 			run_init_state(rn->node->instance, rn->delta);
 		rn->dirty = false;
 	}
+	run_count_abandon(run);
 	run->kept_bytes = 0;
 }
 
@@ -531,12 +537,14 @@ void plan_run_commit(struct plan_run *run, uint64_t first_no)
 		}
 		rn->dirty = false;
 	}
+	run_count_commit(run);
 	for (size_t offset = 0; offset < run->kept_bytes;) {
 		offset += run_restore(run, offset);
 		run->kept_batch->first_no = first_no;
 		first_no += run->kept_batch->n;
 		run_view(run, run->kept_batch, true);
 		run_nodes(run, run->late, run->n_late);
+		run_count(run, true);
 	}
 	run->kept_bytes = 0;
 }

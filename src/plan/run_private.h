@@ -43,6 +43,8 @@ struct run_domain {
 	struct search_scratch *search_scratch;
 };
 
+struct run_count;
+
 struct plan_run {
 	struct plan *plan;
 	bool direct;
@@ -52,6 +54,7 @@ struct plan_run {
 	unsigned int *early, *late; /* indices of nodes */
 	unsigned int n_early, n_late;
 	struct packet_mask *selections;
+	struct run_count *counts; /* of the selections */
 	struct packet_mask *masks;
 	struct packet_batch *kept_batch; /* where kept batches are unpacked */
 	uint8_t *kept;
@@ -88,6 +91,13 @@ void run_reset_after(struct run_node *rn, unsigned int i);
  */
 void run_pass_time(struct plan_run *run, const unsigned int *list, unsigned int n, unsigned int i,
 	uint64_t now_ns, bool begins);
+
+/* count.c: how many packets each selection holds. NULL: out of memory; free() frees. */
+struct run_count *run_counts_new(const struct plan *plan, bool direct);
+/* After run_nodes(): of a direct run, and if @late, what is written now is committed. */
+void run_count(struct plan_run *run, bool late);
+void run_count_commit(struct plan_run *run);
+void run_count_abandon(struct plan_run *run);
 
 /* keep.c: append a batch and the verdicts in run->masks. Return: 0, -ENOMEM. */
 int run_keep(struct plan_run *run, const struct packet_batch *batch);

@@ -161,6 +161,7 @@ static size_t test_results(
 	size_t used = 0;
 
 	for (unsigned int f = 0; f < n_flows; f++) {
+		plan_flow_count(flows[f]);
 		for (unsigned int i = 0; i < flows[f]->n_instances; i++) {
 			const struct plan_instance *instance = flows[f]->instances[i];
 			const struct function *function = instance->function;
@@ -173,6 +174,9 @@ static size_t test_results(
 			assert_true(used + function->desc.result_bytes <= ret_bytes);
 			memcpy(ret + used, result, function->desc.result_bytes);
 			used += function->desc.result_bytes;
+			assert_true(used + sizeof(instance->counts) <= ret_bytes);
+			memcpy(ret + used, &instance->counts, sizeof(instance->counts));
+			used += sizeof(instance->counts);
 		}
 	}
 	return used;
@@ -289,6 +293,58 @@ static void batches_and_chunks_change_nothing(void **unused)
 	test_live = false;
 }
 
+/* What statistics say of each function is what a PKT_COUNTER in its place counts. */
+static void test_statistics(bool chunks)
+{
+	static const char *const filters[] = { NULL, "BPF_FILTER", "SAMPLE", "STR_SEARCH", "CUT",
+		"BPF_FILTER" };
+	struct function_value args[ARRAY_SIZE(filters)][FUNCTION_ARGS_MAX] = { { { .text = "" } },
+		{ { .text = "tcp" } }, { { .number = 3 }, { .number = 2 } }, { { .text = "www" } },
+		{ { .number = 60 } }, { { .text = "greater 700" } } };
+	struct plan_flow *flow;
+	struct error err = ERROR_INIT;
+	uint64_t counted[ARRAY_SIZE(filters)];
+	struct plan *plan;
+
+	assert_int_equal(plan_flow_new(&flow, 1), 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(filters); i++) {
+		if (filters[i])
+			test_apply(flow, filters[i], args[i], NULL);
+		test_apply(flow, "PKT_COUNTER", NULL, NULL);
+	}
+	assert_int_equal(plan_new(&plan, &flow, 1, NULL, &err), 0);
+	if (chunks)
+		test_run_chunks(plan, 256);
+	else
+		test_run_direct(plan, 256);
+	plan_flow_count(flow);
+	for (unsigned int i = 0; i < flow->n_instances; i++) {
+		const struct plan_instance *instance = flow->instances[i];
+		unsigned int before = (i + 1) / 2;
+
+		if (i % 2 == 0) {
+			memcpy(&counted[before], instance->state, sizeof(uint64_t));
+			assert_int_equal(instance->counts.pkts, counted[before]);
+			assert_int_equal(instance->counts.passed_pkts, counted[before]);
+		} else {
+			assert_int_equal(instance->counts.pkts, counted[before - 1]);
+		}
+	}
+	for (unsigned int i = 1; i < flow->n_instances; i += 2)
+		assert_int_equal(flow->instances[i]->counts.passed_pkts, counted[(i + 1) / 2]);
+	assert_int_equal(counted[0], TEST_PKTS);
+	assert_true(counted[1] < counted[0] && counted[2] < counted[1] && counted[3] < counted[2]);
+	assert_true(counted[4] == counted[3] && counted[5] < counted[4] && counted[5] > 0);
+	plan_free(plan);
+	plan_flow_free(flow);
+}
+
+static void statistics_count_what_functions_see(void **unused)
+{
+	for (unsigned int times = 0; times < 20; times++)
+		test_statistics(times % 2);
+}
+
 /* O2: the value includes the current packet iff the source stands earlier. */
 static void references_follow_fd_fid_order(void **unused)
 {
@@ -358,6 +414,70 @@ static void time_passes_without_packets(void **unused)
 	plan_run_free(run);
 	plan_free(plan);
 	plan_flow_free(flow);
+}
+
+static struct plan_explanation test_explain(
+	const struct plan *plan, const struct plan_instance *instance)
+{
+	struct plan_explanation e;
+
+	assert_int_equal(plan_explain(plan, instance, &e), 0);
+	return e;
+}
+
+static void plans_are_explained(void **unused)
+{
+	static const char *const filters[] = { "tcp", "tcp", "udp" };
+	static const char *const patterns[] = { "www", "|77 77|w", "absent" };
+	struct plan_flow *flows[3], *later;
+	struct plan_instance *filter[3], *search[3], *cut[3], *inner[3], *counter, *stats;
+	struct plan_explanation e;
+	struct error err = ERROR_INIT;
+	struct plan *plan;
+
+	for (unsigned int f = 0; f < 3; f++) {
+		struct function_value args[FUNCTION_ARGS_MAX] = { { .text = filters[f] } };
+
+		assert_int_equal(plan_flow_new(&flows[f], f + 1), 0);
+		filter[f] = test_apply(flows[f], "BPF_FILTER", args, NULL);
+		args[0].text = patterns[f];
+		search[f] = test_apply(flows[f], "STR_SEARCH", args, NULL);
+		args[0].number = f < 2 ? 60 : 61;
+		cut[f] = test_apply(flows[f], "CUT", args, NULL);
+		args[0].text = "ip";
+		inner[f] = test_apply(flows[f], "BPF_FILTER", args, NULL);
+	}
+	counter = test_apply(flows[2], "PKT_COUNTER", NULL, NULL);
+	stats = test_apply(flows[2], "STATS",
+		(struct function_value[FUNCTION_ARGS_MAX]){ [2] = { .text = "1s" } }, counter);
+	assert_int_equal(plan_new(&plan, flows, 3, NULL, &err), 0);
+	for (unsigned int f = 0; f < 3; f++) {
+		e = test_explain(plan, filter[f]);
+		assert_true(
+			e.work == PLAN_WORK_FILTER && e.domain == 0 && e.order == FUNCTION_FREE);
+		assert_true(e.together == 3 && e.shared == (f < 2 ? 2u : 1u));
+		e = test_explain(plan, search[f]);
+		assert_true(e.work == PLAN_WORK_SEARCH && e.together == 3);
+		assert_int_equal(e.shared, f < 2 ? 2 : 1);
+		e = test_explain(plan, cut[f]);
+		assert_true(e.work == PLAN_WORK_TRANSFORM && e.domain == 0);
+		assert_true(e.new_domain == (f < 2 ? 1u : 2u) && e.shared == (f < 2 ? 2u : 1u));
+		e = test_explain(plan, inner[f]);
+		assert_true(e.domain == (f < 2 ? 1u : 2u) && e.shared == (f < 2 ? 2u : 1u));
+		assert_true(!e.late && e.group == 0 && e.n_steps == 14);
+	}
+	/* Who resets what he refers to and that run packet by packet, in turn. */
+	e = test_explain(plan, stats);
+	assert_true(e.work == PLAN_WORK_PROCESS && e.late && e.order == FUNCTION_ORDER);
+	assert_true(e.group == 1 && test_explain(plan, counter).group == 1);
+	assert_true(e.step == test_explain(plan, counter).step + 1);
+	assert_int_equal(plan_flow_new(&later, 4), 0);
+	counter = test_apply(later, "PKT_COUNTER", NULL, NULL);
+	assert_int_equal(plan_explain(plan, counter, &e), -ENOENT);
+	plan_flow_free(later);
+	plan_free(plan);
+	for (unsigned int f = 0; f < 3; f++)
+		plan_flow_free(flows[f]);
 }
 
 static void equal_transforms_share_a_domain(void **unused)
@@ -544,6 +664,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(batches_and_chunks_change_nothing),
 		cmocka_unit_test(time_passes_without_packets),
+		cmocka_unit_test(statistics_count_what_functions_see),
+		cmocka_unit_test(plans_are_explained),
 		cmocka_unit_test(references_follow_fd_fid_order),
 		cmocka_unit_test(equal_transforms_share_a_domain),
 		cmocka_unit_test(search_sets_are_inherited),

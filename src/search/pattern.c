@@ -206,3 +206,16 @@ struct search_pattern *search_pattern_free(struct search_pattern *pattern)
 	free(pattern);
 	return NULL;
 }
+
+bool search_pattern_equal(const struct search_pattern *a, const struct search_pattern *b)
+{
+	if (a->offset_bytes != b->offset_bytes || a->depth_bytes != b->depth_bytes ||
+		a->n_literals != b->n_literals)
+		return false;
+	for (unsigned int i = 0; i < a->n_literals; i++)
+		if (a->literals[i].n_bytes != b->literals[i].n_bytes ||
+			memcmp(a->literals[i].bytes, b->literals[i].bytes,
+				a->literals[i].n_bytes) != 0)
+			return false;
+	return true;
+}

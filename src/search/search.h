@@ -6,6 +6,7 @@
 #ifndef MAPI_SEARCH_SEARCH_H
 #define MAPI_SEARCH_SEARCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,6 +52,9 @@ int search_pattern_new(struct search_pattern **ret, const char *text, uint32_t o
 
 struct search_pattern *search_pattern_free(struct search_pattern *pattern);
 DEFINE_CLEANUP(struct search_pattern *, search_pattern_free);
+
+/* Whether both find the same, so that one search serves both. */
+bool search_pattern_equal(const struct search_pattern *a, const struct search_pattern *b);
 
 /* struct search_set - the searches of one plan, merged; immutable after search_set_new(). */
 struct search_set;

@@ -69,6 +69,7 @@ static int describe_function(Wire__FunctionDesc *ret, const struct mapi_function
 	ret->record_bytes = desc->record_bytes;
 	ret->list_offset_bytes = desc->list_offset_bytes;
 	ret->n_head_fields = desc->n_head_fields;
+	ret->example = describe_text(desc->example);
 	if (DESCRIBE_ARRAY(Wire__ArgDesc, desc->n_args, ret->args) < 0)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < desc->n_args && r == 0; i++) {

@@ -164,6 +164,11 @@ const char *device_name(const struct device *device)
 	return device->name;
 }
 
+const char *device_driver_name(const struct device *device)
+{
+	return device->driver->name;
+}
+
 unsigned int device_n_workers(const struct device *device)
 {
 	return device->n_workers;
@@ -510,4 +515,36 @@ void device_watch(struct device *device, struct device_flow *flow, int event_fd)
 	/* What is there already is news to who begins to watch. */
 	(void)eventfd_write(event_fd, 1);
 	(void)pthread_mutex_unlock(&device->flows_lock);
+}
+
+struct plan_counts device_counts(struct device *device, const struct plan_instance *instance)
+{
+	struct plan_counts counts;
+
+	(void)pthread_mutex_lock(&device->flows_lock);
+	counts = instance->counts;
+	(void)pthread_mutex_unlock(&device->flows_lock);
+	return counts;
+}
+
+void device_stats(struct device *device, uint64_t *ret_pkts, struct driver_stats *ret)
+{
+	*ret = (struct driver_stats){ .total_bytes = 0 };
+	device->driver->stats(device->source, ret);
+	*ret_pkts = atomic_load_explicit(&device->seen_pkts, memory_order_relaxed);
+}
+
+int device_explain(struct device *device, const struct plan_instance *instance,
+	struct plan_explanation *ret, struct error *err)
+{
+	/* Only this thread makes plans, and what is told of one never changes. */
+	if (device->plan && plan_explain(device->plan, instance, ret) == 0)
+		return 0;
+	if (device->n_threads == 0) {
+		int r = device_replan(device, NULL, err);
+
+		if (r < 0)
+			return r;
+	}
+	return device->plan ? plan_explain(device->plan, instance, ret) : -ENOENT;
 }

@@ -75,6 +75,7 @@ struct plan_device device_describe(struct device *device);
 const _Atomic bool *device_stop_flag(const struct device *device);
 
 const char *device_name(const struct device *device);
+const char *device_driver_name(const struct device *device);
 unsigned int device_n_workers(const struct device *device);
 
 /* A capture interface of the source. Return: 0, -ENOENT. */
@@ -125,6 +126,17 @@ bool device_ended(struct device *device);
 
 /* Why a connected flow has ended early; @ret stays empty if it has not. */
 void device_flow_error(struct device *device, const struct device_flow *flow, struct error *ret);
+
+/* Counts of a function, as they were published last. */
+struct plan_counts device_counts(struct device *device, const struct plan_instance *instance);
+
+/* What was captured since the device was opened. @ret_pkts: handed to its flows. */
+void device_stats(struct device *device, uint64_t *ret_pkts, struct driver_stats *ret);
+
+/* How a function of a connected flow is executed. Return: 0, -ENOENT: it takes no part (any more),
+ * -EINVAL with @err filled, -ENOMEM. */
+int device_explain(struct device *device, const struct plan_instance *instance,
+	struct plan_explanation *ret, struct error *err);
 
 /* Have the flow's eventfd written from now on; it is taken. The flow is connected. */
 void device_watch(struct device *device, struct device_flow *flow, int event_fd);

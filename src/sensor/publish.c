@@ -109,6 +109,7 @@ static void publish_flow(
 
 	for (unsigned int i = 0; i < flow->plan->n_instances; i++)
 		publish_instance(flow->plan->instances[i], device->clock.pkts);
+	plan_flow_count(flow->plan);
 	publish_failure(device, flow);
 	publish_lost(flow->plan, lost_pkts);
 	results_write_begin(&shared->seq);

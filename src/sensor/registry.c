@@ -343,6 +343,37 @@ int registry_list(struct registry *registry, int id, bool next, struct registry_
 	return 0;
 }
 
+int registry_id(struct registry *registry, const char *device)
+{
+	const struct config *config = registry->args.config;
+	struct if_nameindex *all;
+	int id = 0;
+
+	for (unsigned int i = 0; config && i < config->n_devices; i++)
+		if (strcmp(config->devices[i].device, device) == 0)
+			return (int)i + 1;
+	if (config && config->n_devices)
+		return 0;
+	all = if_nameindex();
+	for (const struct if_nameindex *one = all; one && one->if_name; one++)
+		if (strcmp(one->if_name, device) == 0)
+			id = (int)one->if_index;
+	if_freenameindex(all);
+	return id;
+}
+
+struct device *registry_look(struct registry *registry, const char *name)
+{
+	const struct config *config = registry->args.config;
+	const struct config_device *section = config ? config_find(config, name) : NULL;
+	const struct registry_entry *entry;
+
+	entry = registry_find(registry, section ? section->device : name);
+	return entry && entry->users > 0 && registry_state(registry, entry) == REGISTRY_OPEN
+		? entry->device
+		: NULL;
+}
+
 /* Nobody uses it, and the thread has opened it, or could not. */
 static void registry_remove(struct registry *registry, struct registry_entry **at)
 {

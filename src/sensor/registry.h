@@ -70,6 +70,13 @@ struct registry_listed {
  * Return: 0, -ENOENT. */
 int registry_list(struct registry *registry, int id, bool next, struct registry_listed *ret);
 
+/* The id of a device in registry_list(), 0 if it is not listed. */
+int registry_id(struct registry *registry, const char *device);
+
+/* The device of that name, or of that name in the configuration, which somebody uses. NULL: nobody
+ * does. */
+struct device *registry_look(struct registry *registry, const char *name);
+
 /* Give a reference back. The last one has the device stopped, which takes some milliseconds, by the
  * registry's thread; where others may come (the engine opens no device itself), not before
  * registry_expire(). */

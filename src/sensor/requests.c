@@ -69,7 +69,7 @@ int request_done(struct session *session, uint64_t request_id)
 
 /* ---- look-up ---- */
 
-static struct session_device *request_device(const struct session *session, uint64_t id)
+struct session_device *request_device(const struct session *session, uint64_t id)
 {
 	for (unsigned int i = 0; i < session->n_devices; i++)
 		if (session->devices[i]->id == id && !session->devices[i]->closed)
@@ -192,12 +192,15 @@ static int request_open_file(struct session *session, const char *name, int fd,
 		name);
 }
 
-static int request_device_reply(struct session *session, uint64_t id, uint64_t device)
+static int request_device_reply(
+	struct session *session, uint64_t id, const struct session_device *device)
 {
 	Wire__Reply reply = WIRE__REPLY__INIT;
 	Wire__DeviceReply body = WIRE__DEVICE_REPLY__INIT;
 
-	body.device = device;
+	body.device = device->id;
+	body.id = request_device_number(session, device);
+	body.driver = (char *)(uintptr_t)device_driver_name(device->device);
 	reply.result_case = WIRE__REPLY__RESULT_DEVICE;
 	reply.device = &body;
 	return request_reply(session, id, &reply, NULL, 0);
@@ -209,7 +212,7 @@ static int request_device_add(struct session *session, uint64_t id, struct sessi
 	device->id = ++session->last_device_id;
 	device->index = session->n_devices;
 	session->devices[session->n_devices++] = device;
-	return request_device_reply(session, id, device->id);
+	return request_device_reply(session, id, device);
 }
 
 int request_open_again(struct session *session, uint64_t id)
@@ -636,7 +639,9 @@ static bool request_only_looks(const Wire__Request *request)
 	return request->call_case == WIRE__REQUEST__CALL_HELLO ||
 		request->call_case == WIRE__REQUEST__CALL_DESCRIBE ||
 		request->call_case == WIRE__REQUEST__CALL_LIST_DEVICE ||
-		request->call_case == WIRE__REQUEST__CALL_LIST_FLOW;
+		request->call_case == WIRE__REQUEST__CALL_LIST_FLOW ||
+		request->call_case == WIRE__REQUEST__CALL_LIST_FUNCTION ||
+		request->call_case == WIRE__REQUEST__CALL_DEVICE_STATS;
 }
 
 static int request_may_not(struct session *session, uint64_t id)
@@ -688,6 +693,12 @@ int request_answer(struct session *session, const Wire__Request *request)
 		return request_list_device(session, request->id, request->list_device);
 	case WIRE__REQUEST__CALL_LIST_FLOW:
 		return request_list_flow(session, request->id, request->list_flow);
+	case WIRE__REQUEST__CALL_LIST_FUNCTION:
+		return request_list_function(session, request->id, request->list_function);
+	case WIRE__REQUEST__CALL_DEVICE_STATS:
+		return request_device_stats(session, request->id, request->device_stats);
+	case WIRE__REQUEST__CALL_EXPLAIN:
+		return request_explain(session, request->id, request->explain);
 	case WIRE__REQUEST__CALL__NOT_SET:
 	case _WIRE__REQUEST__CALL__CASE_IS_INT_SIZE:
 		break;

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a daemon serves, and what runs there: devices for everybody, flows for their owners. */
+/*
+ * What a daemon serves, and what runs there: devices for everybody, flows and their functions for
+ * their owners.
+ */
 #include <errno.h>
 #include <string.h>
 
 #include "mapi.h"
 #include "mapi/errors.h"
+#include "mapi/explain.h"
 #include "registry.h"
 #include "requests_private.h"
 
@@ -30,6 +34,11 @@ int request_list_device(struct session *session, uint64_t id, const Wire__ListDe
 	reply.result_case = WIRE__REPLY__RESULT_LISTED_DEVICE;
 	reply.listed_device = &body;
 	return request_reply(session, id, &reply, NULL, 0);
+}
+
+int request_device_number(const struct session *session, const struct session_device *device)
+{
+	return device->entry ? registry_id(session->env.registry, device_name(device->device)) : 0;
 }
 
 /* The wanted flow among those that this client may see, and whose it is. */
@@ -77,6 +86,7 @@ int request_list_flow(struct session *session, uint64_t id, const Wire__ListFlow
 	body.id = flow->id;
 	body.uid = uid;
 	body.device = (char *)(uintptr_t)device_name(flow->device->device);
+	body.device_id = request_device_number(session, flow->device);
 	body.functions = flow->device_flow.plan->n_instances;
 	body.start_ns = copy.start_ns;
 	body.end_ns = copy.end_ns;
@@ -86,5 +96,121 @@ int request_list_flow(struct session *session, uint64_t id, const Wire__ListFlow
 		body.lost_pkts += copy.lost_pkts[i];
 	reply.result_case = WIRE__REPLY__RESULT_LISTED_FLOW;
 	reply.listed_flow = &body;
+	return request_reply(session, id, &reply, NULL, 0);
+}
+
+int request_list_function(struct session *session, uint64_t id, const Wire__ListFunction *list)
+{
+	Wire__ListFlow of = WIRE__LIST_FLOW__INIT;
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__ListedFunction body = WIRE__LISTED_FUNCTION__INIT;
+	struct plan_instance *instance;
+	const struct session_flow *flow;
+	struct plan_counts counts;
+	struct error err = ERROR_INIT;
+	uid_t uid;
+
+	of.id = list->flow;
+	flow = request_find_listed(session, &of, &uid);
+	if (!flow) {
+		error_set(&err, MAPI_INVALID_FLOW, "there is no flow %u", list->flow);
+		return request_refuse(session, id, &err);
+	}
+	instance = list->next && list->function == UINT32_MAX
+		? NULL
+		: request_instance(flow, list->function + list->next);
+	if (!instance) {
+		error_set(&err, MAPI_FUNCTION_INFO_ERR, "flow %u has no function %s%u", list->flow,
+			list->next ? "after " : "", list->function);
+		return request_refuse(session, id, &err);
+	}
+	counts = device_counts(flow->device->device, instance);
+	body.function = instance->fid;
+	body.name = (char *)(uintptr_t)instance->function->desc.name;
+	body.library = (char *)(uintptr_t)instance->function->desc.library;
+	body.pkts = counts.pkts;
+	body.passed_pkts = counts.passed_pkts;
+	body.result_bytes = instance->function->desc.result_bytes;
+	reply.result_case = WIRE__REPLY__RESULT_LISTED_FUNCTION;
+	reply.listed_function = &body;
+	return request_reply(session, id, &reply, NULL, 0);
+}
+
+/* A device of which somebody, perhaps another user, has a flow: how much it captures is no more
+ * than what the kernel tells everybody about interfaces. */
+int request_device_stats(struct session *session, uint64_t id, const Wire__DeviceStats *request)
+{
+	struct session_device *own =
+		request->device ? request_device(session, request->device) : NULL;
+	struct device *device = own ? own->device : NULL;
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__DeviceStatsReply body = WIRE__DEVICE_STATS_REPLY__INIT;
+	struct driver_stats stats;
+	struct error err = ERROR_INIT;
+
+	if (!request->device)
+		device = registry_look(session->env.registry, request->name);
+	if (!device) {
+		error_set(
+			&err, MAPI_STATS_ERROR, "no flow uses the device '%.200s'", request->name);
+		return request_refuse(session, id, &err);
+	}
+	device_stats(device, &body.pkts, &stats);
+	body.ring_lost_pkts = stats.ring_lost_pkts;
+	body.nic_lost_pkts = stats.nic_lost_pkts;
+	reply.result_case = WIRE__REPLY__RESULT_DEVICE_STATS;
+	reply.device_stats = &body;
+	return request_reply(session, id, &reply, NULL, 0);
+}
+
+_Static_assert((int)PLAN_WORK_FILTER == (int)MAPI_WORK_FILTER &&
+		(int)PLAN_WORK_SEARCH == (int)MAPI_WORK_SEARCH &&
+		(int)PLAN_WORK_TRANSFORM == (int)MAPI_WORK_TRANSFORM &&
+		(int)PLAN_WORK_PROCESS == (int)MAPI_WORK_PROCESS &&
+		(int)FUNCTION_FREE == (int)MAPI_ORDER_FREE &&
+		(int)FUNCTION_AFFINITY == (int)MAPI_ORDER_AFFINITY &&
+		(int)FUNCTION_ORDER == (int)MAPI_ORDER_ALL,
+	"programs are told what the plan says");
+
+int request_explain(struct session *session, uint64_t id, const Wire__Explain *request)
+{
+	const struct session_flow *flow = request_flow(session, request->flow);
+	const struct plan_instance *instance =
+		flow ? request_instance(flow, request->function) : NULL;
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__ExplainReply body = WIRE__EXPLAIN_REPLY__INIT;
+	struct plan_explanation e;
+	struct error err = ERROR_INIT;
+	int r = -ENOENT;
+
+	if (!instance)
+		error_set(&err, flow ? MAPI_FUNCTION_INFO_ERR : MAPI_INVALID_FLOW,
+			flow ? "flow %u has no function %u" : "there is no flow %u", request->flow,
+			request->function);
+	else if (!flow->connected)
+		error_set(&err, MAPI_FLOW_NOT_CONNECTED, "flow %u is not connected", flow->id);
+	else
+		r = device_explain(flow->device->device, instance, &e, &err);
+	if (r == -ENOENT && !err.code)
+		error_set(&err, MAPI_FUNCTION_INFO_ERR,
+			"function %u takes no part: the device has ended", request->function);
+	if (r < 0)
+		return request_fail(session, id, r, &err);
+	body.tier = MAPI_TIER_USER;
+	body.kind = (uint32_t)e.work;
+	body.order = (uint32_t)e.order;
+	body.step = e.step;
+	body.n_steps = e.n_steps;
+	body.domain = e.domain;
+	body.new_domain = e.new_domain;
+	body.together = e.together;
+	body.shared = e.shared;
+	body.late = e.late;
+	body.group = e.group;
+	body.reason = (char *)(uintptr_t)(flow->device->entry
+			? "this version has no faster tier for live devices"
+			: "the packets of capture files are only seen by the daemon");
+	reply.result_case = WIRE__REPLY__RESULT_EXPLAIN;
+	reply.explain = &body;
 	return request_reply(session, id, &reply, NULL, 0);
 }

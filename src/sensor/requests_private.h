@@ -14,11 +14,17 @@ int request_refuse(struct session *session, uint64_t request_id, const struct er
 int request_fail(struct session *session, uint64_t request_id, int r, struct error *err);
 
 /* NULL if there is none, or it is closed. */
+struct session_device *request_device(const struct session *session, uint64_t id);
 struct session_flow *request_flow(const struct session *session, uint32_t id);
 struct plan_instance *request_instance(const struct session_flow *flow, uint32_t fid);
 
+/* What the list of devices calls it; 0: nothing. */
+int request_device_number(const struct session *session, const struct session_device *device);
 int request_list_device(struct session *session, uint64_t id, const Wire__ListDevice *list);
 int request_list_flow(struct session *session, uint64_t id, const Wire__ListFlow *list);
+int request_list_function(struct session *session, uint64_t id, const Wire__ListFunction *list);
+int request_device_stats(struct session *session, uint64_t id, const Wire__DeviceStats *request);
+int request_explain(struct session *session, uint64_t id, const Wire__Explain *request);
 int request_flow_apply(struct session *session, uint64_t id, const Wire__FlowApply *apply);
 
 #endif

@@ -13,7 +13,7 @@
 
 #include "base/cleanup.h"
 
-#define WIRE_VERSION 1u
+#define WIRE_VERSION 2u
 #define WIRE_FRAME_BYTES_MAX (1u << 20)
 #define WIRE_FDS_MAX 16 /* received and not taken yet */
 #define WIRE_SPARE_FDS 4 /* as many as any one honest frame carries */
