@@ -170,12 +170,13 @@ int afpacket_chunk_next(struct afpacket_chunk *chunk, const struct afpacket_fram
  * @events_fd:  readable when some interface has changed; used by claim() alone
  * @mtu_bytes:  read by workers
  * @state:      read by claim()
- * @lock:       guards what follows, and all changes; never taken on the way of a packet
+ * @ifindex:    of the caller of claim(), as @looked_ns: when the interface was last looked at
+ * @lock:       guards what follows; never taken on the way of a packet, never held while the kernel
+ *              is asked about the interface
  * @name:       of the interface now
  * @first_name: as the user gave it
  * @counters_fd: /proc/net/dev
  * @link_lost:  the interface's own count when last asked; @nic_lost goes by its increments
- * @looked_ns:  when the interface was last looked at, monotonic
  * @count_ns:   when the counters are to be read again
  */
 struct afpacket_watch {
@@ -187,13 +188,13 @@ struct afpacket_watch {
 	bool promisc;
 	_Atomic uint32_t mtu_bytes;
 	_Atomic int state; /* enum driver_state */
-	pthread_mutex_t lock;
 	int ifindex;
+	uint64_t looked_ns;
 	uint32_t linktype;
+	pthread_mutex_t lock;
 	char name[IFNAMSIZ];
 	char first_name[IFNAMSIZ];
 	uint64_t link_lost;
-	uint64_t looked_ns;
 	uint64_t count_ns;
 	uint64_t nic_lost;
 	uint64_t ring_lost;
@@ -214,7 +215,7 @@ struct afpacket_watch *afpacket_watch_free(struct afpacket_watch *watch);
 /* Packets begin to arrive. Return: 0, -errno. */
 int afpacket_watch_start(struct afpacket_watch *watch);
 
-/* The interface may have changed: look, and follow. Any thread. */
+/* The interface may have changed: look, and follow; the caller of claim(). */
 void afpacket_watch_look(struct afpacket_watch *watch);
 
 /* The same, and events are forgotten; the caller of claim(). */

@@ -131,26 +131,42 @@ static int afpacket_watch_rebind(struct afpacket_watch *watch, struct afpacket_l
 		return r;
 	(void)afpacket_watch_went(watch); /* binding to one that is down says so, too */
 	watch->ifindex = ret->ifindex;
-	watch->link_lost = ret->lost_pkts;
 	return 0;
 }
 
-static void afpacket_watch_look_locked(struct afpacket_watch *watch)
+/* What the kernel says now. Whoever changes interfaces may keep the answer waiting: without the lock,
+ * so that nobody waits who only wants to know the counters. */
+static int afpacket_watch_ask(
+	struct afpacket_watch *watch, struct afpacket_link *ret, bool *ret_went, bool *ret_rebound)
+{
+	int r = -ENODEV;
+
+	*ret_went = afpacket_watch_went(watch);
+	*ret_rebound = false;
+	if (afpacket_watch_is_bound(watch))
+		r = afpacket_link_get(watch->query_fd, watch->ifindex, NULL, ret);
+	if (r != -ENODEV)
+		return r;
+	*ret_went = true;
+	r = afpacket_watch_rebind(watch, ret);
+	*ret_rebound = r == 0;
+	return r;
+}
+
+void afpacket_watch_look(struct afpacket_watch *watch)
 {
 	enum driver_state before =
 		(enum driver_state)atomic_load_explicit(&watch->state, memory_order_relaxed);
 	enum driver_state now = DRIVER_GONE;
 	struct afpacket_link link;
-	bool went = afpacket_watch_went(watch);
-	int r = -ENODEV;
+	bool went, rebound;
+	int r;
 
 	watch->looked_ns = clock_monotonic_ns();
-	if (afpacket_watch_is_bound(watch))
-		r = afpacket_link_get(watch->query_fd, watch->ifindex, NULL, &link);
-	if (r == -ENODEV) {
-		went = true;
-		r = afpacket_watch_rebind(watch, &link);
-	}
+	r = afpacket_watch_ask(watch, &link, &went, &rebound);
+	(void)pthread_mutex_lock(&watch->lock);
+	if (rebound)
+		watch->link_lost = link.lost_pkts;
 	if (r == 0) {
 		now = afpacket_state_of(&link);
 		afpacket_watch_note(watch, &link);
@@ -161,12 +177,6 @@ static void afpacket_watch_look_locked(struct afpacket_watch *watch)
 	if (before == DRIVER_UP && (went || now != DRIVER_UP))
 		watch->outages++;
 	atomic_store_explicit(&watch->state, (int)now, memory_order_relaxed);
-}
-
-void afpacket_watch_look(struct afpacket_watch *watch)
-{
-	(void)pthread_mutex_lock(&watch->lock);
-	afpacket_watch_look_locked(watch);
 	(void)pthread_mutex_unlock(&watch->lock);
 }
 
@@ -183,15 +193,9 @@ void afpacket_watch_drain(struct afpacket_watch *watch)
 
 void afpacket_watch_idle(struct afpacket_watch *watch)
 {
-	bool due = false;
-
-	if (atomic_load_explicit(&watch->state, memory_order_relaxed) == DRIVER_UP)
-		return;
-	(void)pthread_mutex_lock(&watch->lock);
-	due = clock_monotonic_ns() - watch->looked_ns >= AFPACKET_ASK_NS;
-	if (due)
-		afpacket_watch_look_locked(watch);
-	(void)pthread_mutex_unlock(&watch->lock);
+	if (atomic_load_explicit(&watch->state, memory_order_relaxed) != DRIVER_UP &&
+		clock_monotonic_ns() - watch->looked_ns >= AFPACKET_ASK_NS)
+		afpacket_watch_look(watch);
 }
 
 /* The list has all interfaces, and there may be thousands: at most one percent of the time. */

@@ -7,6 +7,8 @@
 #include <arpa/inet.h>
 #include <net/ethernet.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -373,6 +375,61 @@ static void test_interfaces_go_and_come(void **state)
 	}
 }
 
+/* ---- questions that wait ---- */
+
+static _Atomic bool test_holds; /* questions about interfaces have no answer */
+static _Atomic unsigned int test_n_held;
+
+int __real_afpacket_link_get(int fd, int ifindex, const char *name, struct afpacket_link *ret);
+int __wrap_afpacket_link_get(int fd, int ifindex, const char *name, struct afpacket_link *ret);
+
+int __wrap_afpacket_link_get(int fd, int ifindex, const char *name, struct afpacket_link *ret)
+{
+	test_n_held += test_holds;
+	while (test_holds)
+		(void)sched_yield();
+	return __real_afpacket_link_get(fd, ifindex, name, ret);
+}
+
+static void *test_claim_once(void *argument)
+{
+	struct test_capture *c = argument;
+	struct driver_chunk chunk;
+
+	return driver_afpacket.claim(c->source, &chunk) == DRIVER_E_IDLE ? NULL : c;
+}
+
+/* The control thread reads counters and names while a worker waits for whoever changes interfaces. */
+static void test_counters_do_not_wait_for_questions(void **state)
+{
+	struct driver_interface interface;
+	struct driver_stats stats;
+	struct test_capture c;
+	pthread_t thread;
+	void *failed;
+
+	test_capture_open(&c, "b", NULL, 1);
+	test_await(&c, DRIVER_UP);
+	test_ip("link set dev b down");
+	test_holds = true;
+	assert_int_equal(pthread_create(&thread, NULL, test_claim_once, &c), 0);
+	while (!test_n_held)
+		(void)sched_yield();
+	(void)alarm(20); /* or this hangs */
+	driver_afpacket.stats(c.source, &stats);
+	assert_int_equal(driver_afpacket.interface(c.source, 0, &interface), 0);
+	(void)alarm(0);
+	assert_string_equal(interface.name, "b");
+	assert_int_equal(stats.state, DRIVER_UP); /* not known yet */
+	test_holds = false;
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	assert_null(failed);
+	test_await(&c, DRIVER_DOWN);
+	test_up();
+	test_await(&c, DRIVER_UP);
+	test_capture_close(&c);
+}
+
 static void test_waking_ends_the_claims(void **state)
 {
 	struct driver_chunk chunk;
@@ -487,6 +544,7 @@ int main(void)
 		cmocka_unit_test(test_super_packets_say_what_they_stand_for),
 		cmocka_unit_test(test_interfaces_go_and_come),
 		cmocka_unit_test(test_records_are_those_of_tcpdump),
+		cmocka_unit_test(test_counters_do_not_wait_for_questions),
 		cmocka_unit_test(test_waking_ends_the_claims),
 		cmocka_unit_test(test_refusals_say_what_to_do),
 	};
