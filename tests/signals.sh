@@ -20,16 +20,18 @@ done < <(find "$MAPI_BUILD/examples" -maxdepth 1 -type f -perm -u+x | sort)
 each=$((runs / (${#programs[@]} + 1) + 1))
 for program in "${programs[@]}"; do
 	echo "== $(basename "$program")"
+	arguments=("$scratch/large.pcap")
 	case $(basename "$program") in
-	offline_count) arguments=(tcp) ;;
-	slapper) arguments=("ip or not ip" www) ;;
-	*) arguments=() ;;
+	busiest_subnet) arguments+=(10.1.0.0/24 10.2.0.0/16) ;;
+	offline_count) arguments+=(tcp) ;;
+	passive_ftp) arguments=(-r "${arguments[@]}") ;;
+	slapper) arguments+=("ip or not ip" www) ;;
 	esac
 	# This form calls exit() in its handler, as programs did: the leak checker that would run there may
 	# wait for a lock that the interrupted malloc() holds.
 	options=${ASAN_OPTIONS-}
 	[ "$(basename "$program")" != packet_count ] || options=$options:leak_check_at_exit=0
-	ASAN_OPTIONS=$options "$SIGNALS" $each 1 30000 "$program" "$scratch/large.pcap" "${arguments[@]}" || fail "$(basename "$program")"
+	ASAN_OPTIONS=$options "$SIGNALS" $each 1 30000 "$program" "${arguments[@]}" || fail "$(basename "$program")"
 done
 echo "== mapi run"
 "$SIGNALS" $each 1 30000 "$MAPI" run -q -r "$scratch/large.pcap" 'STR_SEARCH("www") | PKT_COUNTER' ||
