@@ -11,8 +11,8 @@ anything. Blocks marked
 "console live" need an interface: they run only with --live, which needs root, in a network namespace
 with nothing but its loopback interface.
 
-Commands of a page run in one shell, in a folder with a copy of tests/captures. MAPI_SOURCE and
-MAPI_BUILD say where things are.
+Commands of a page run in one shell, in a folder with a copy of tests/captures. MAPI_BUILD is
+the build directory, build/ unless set.
 """
 import os
 import re
@@ -21,7 +21,8 @@ import subprocess
 import sys
 import tempfile
 
-source, build = os.environ["MAPI_SOURCE"], os.environ["MAPI_BUILD"]
+source = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+build = os.environ.get("MAPI_BUILD", f"{source}/build")
 
 
 def blocks(path):
