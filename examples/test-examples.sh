@@ -42,6 +42,11 @@ fi
 	{ echo "FAILED: link_utilisation_ref"; exit 1; }
 [ "$("$bin/top_talkers" "$trace" 1 | tr -s ' ')" = "195.207.46.2 115 packets 136388 bytes" ] ||
 	{ echo "FAILED: top_talkers"; exit 1; }
+# What a program learns of the functions is what the command line knows.
+"$bin/list_functions" | sed -n 's/^  \([A-Z0-9_]*\) .*/\1/p' > "$work/got"
+"$MAPI_BUILD/src/tool/mapi/mapi" functions --json | sed 's/{"function":"\([^"]*\)".*/\1/' > "$work/want"
+cmp "$work/got" "$work/want" || { echo "FAILED: list_functions"; exit 1; }
+[ -s "$work/got" ] || { echo "FAILED: list_functions: nothing"; exit 1; }
 # The relative path is the program's.
 cd "$(dirname "$trace")"
 expect "893 packets" packet_count ./tracefile
