@@ -90,8 +90,7 @@ static int applied_take_ring(struct applied *applied, struct engine *engine)
 
 /* What the engine has answered becomes an applied function. */
 static int applied_new(struct applied **ret, struct engine *engine, struct recipe *function,
-	const Wire__ApplyReply *reply, const struct mapi_function_desc *desc,
-	const struct args_message *message)
+	const Wire__ApplyReply *reply, const struct mapi_function_desc *desc)
 {
 	_cleanup_(applied_freep) struct applied *applied = calloc(1, sizeof(*applied));
 	size_t result_bytes = reply->result_bytes;
@@ -128,9 +127,7 @@ static int applied_new(struct applied **ret, struct engine *engine, struct recip
 	if (function->result_bytes != result_bytes)
 		return client_fail(MCOM_UNKNOWN_ERROR,
 			"%s has another result since the daemon was restarted", function->name);
-	applied->no_wait = (desc->flags & MAPI_FUNCTION_PACKETS) && message->n_values > 0 &&
-		message->values[0].kind_case == WIRE__VALUE__KIND_NUMBER &&
-		message->values[0].number == NOWAIT;
+	applied->no_wait = reply->no_wait;
 	*ret = TAKE(applied);
 	return 0;
 }
@@ -158,7 +155,7 @@ int apply_ask(struct applied **ret, struct engine *engine, uint32_t id, struct r
 		return -1;
 	if (reply->result_case != WIRE__REPLY__RESULT_APPLY)
 		return client_fail(MCOM_UNKNOWN_ERROR, "the daemon sent an unexpected reply");
-	return applied_new(ret, engine, function, reply->apply, desc, message);
+	return applied_new(ret, engine, function, reply->apply, desc);
 }
 
 /* Under the lock. @function: taken on success. Return: the function's id, or -1. */

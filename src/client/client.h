@@ -222,7 +222,7 @@ struct applied {
 	struct recipe *function;
 	struct engine *engine;
 	int fid;
-	bool no_wait; /* TO_BUFFER(NOWAIT) */
+	bool no_wait; /* an empty ring is not waited for */
 	const struct mapi_function_desc *desc;
 	const unsigned char *slots;
 	size_t slot_bytes;

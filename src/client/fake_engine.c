@@ -367,6 +367,9 @@ static void fake_flow_apply(const Wire__Request *request, enum fake_fault fault)
 		fake.rings[fake.n_rings++] = ring;
 		ring_fds(ring, fds);
 		body.has_ring = true;
+		body.no_wait = strcmp(f->name, "TO_BUFFER") == 0 &&
+			fake_last_apply.kinds[0] == WIRE__VALUE__KIND_NUMBER &&
+			fake_last_apply.numbers[0] == NOWAIT;
 	}
 	fake_reply(&reply, fds, f->has_ring && fault != FAKE_NO_FDS ? RING_N_FDS : 0);
 }

@@ -203,6 +203,9 @@ struct function {
 	/* The packet or record ring that clients of this instance read; NULL: none. */
 	struct ring *(*ring)(void *instance);
 
+	/* Whether reading that ring returns at once when it is empty. NULL: it waits. */
+	bool (*no_wait)(const void *instance);
+
 	/* A worker, in turn. Add to @lost_pkts[cause] (enum mapi_loss) what the instance could not
 	 * do justice to since it was opened, e.g. because a table was full. NULL: that cannot be.
 	 */

@@ -178,6 +178,7 @@ static int request_apply_reply(
 	}
 	if (ring) {
 		body.has_ring = true;
+		body.no_wait = f->no_wait && f->no_wait(instance->memory);
 		ring_fds(ring, fds);
 	}
 	reply.result_case = WIRE__REPLY__RESULT_APPLY;

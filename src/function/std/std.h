@@ -13,6 +13,7 @@
 extern const struct function std_binop;
 extern const struct function std_bpf_filter;
 extern const struct function std_burst;
+extern const struct function std_bucket;
 extern const struct function std_byte_counter;
 extern const struct function std_cut;
 extern const struct function std_dist;
@@ -27,6 +28,7 @@ extern const struct function std_startstop;
 extern const struct function std_stats;
 extern const struct function std_str_search;
 extern const struct function std_sync;
+extern const struct function std_threshold;
 extern const struct function std_to_buffer;
 extern const struct function std_to_file;
 

@@ -115,7 +115,8 @@ static void test_any_split_gives_the_same(void **state)
 	struct test_traffic *t = test_traffic_new(1);
 
 	for (size_t k = 0; k < ARRAY_SIZE(test_cases); k++)
-		test_any_split(t, test_cases[k].function, test_cases[k].args, test_cases[k].n_args);
+		test_any_split(
+			t, test_cases[k].function, test_cases[k].args, test_cases[k].n_args, true);
 	free(t);
 }
 

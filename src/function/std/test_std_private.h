@@ -46,7 +46,7 @@ enum test_split { TEST_SPLIT_WHOLE, TEST_SPLIT_SINGLE, TEST_SPLIT_RANDOM, _TEST_
 struct test_run {
 	const struct function *function;
 	struct error error;
-	_Alignas(16) unsigned char instance[64];
+	_Alignas(16) unsigned char instance[128];
 	_Alignas(16) unsigned char state[256];
 	size_t result_bytes;
 	_Alignas(16) unsigned char result[1024];
@@ -75,7 +75,7 @@ void test_process(struct test_run *run, const struct test_traffic *t, unsigned i
 /* The function gives the same in whole batches, packet by packet, in random ranges, with a column
  * and without. */
 void test_any_split(const struct test_traffic *t, const struct function *function,
-	const struct function_value args[], unsigned int n_args);
+	const struct function_value args[], unsigned int n_args, bool lossless);
 
 void test_reset(struct test_run *run);
 void test_read(struct test_run *run);

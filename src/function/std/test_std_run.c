@@ -307,13 +307,13 @@ void test_assert_same_packets(const struct test_run *a, const struct test_run *b
 }
 
 void test_any_split(const struct test_traffic *t, const struct function *function,
-	const struct function_value args[], unsigned int n_args)
+	const struct function_value args[], unsigned int n_args, bool lossless)
 {
 	bool referable = function->desc.flags & MAPI_FUNCTION_REFERABLE;
 	struct test_run single, other;
 
-	assert_int_equal(0, test_open(&single, function, args, n_args, true));
-	assert_int_equal(0, test_open(&other, function, args, n_args, true));
+	assert_int_equal(0, test_open(&single, function, args, n_args, lossless));
+	assert_int_equal(0, test_open(&other, function, args, n_args, lossless));
 	test_run(&single, t, 0, TEST_N_BATCHES, TEST_SPLIT_SINGLE, referable);
 	for (unsigned int round = 0; round < 20; round++) {
 		test_run(&other, t, 0, TEST_N_BATCHES, round ? TEST_SPLIT_RANDOM : TEST_SPLIT_WHOLE,

@@ -181,9 +181,9 @@ static void test_any_split_gives_the_same(void **state)
 		test_text("4000"), test_text("77") };
 	struct test_traffic *t = test_traffic_new(6);
 
-	test_any_split(t, &std_gap, NULL, 0);
-	test_any_split(t, &std_binop, sum, 5);
-	test_any_split(t, &std_dist, dist, 5);
+	test_any_split(t, &std_gap, NULL, 0, true);
+	test_any_split(t, &std_binop, sum, 5, true);
+	test_any_split(t, &std_dist, dist, 5, true);
 	free(t);
 }
 

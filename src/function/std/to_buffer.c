@@ -40,6 +40,7 @@ _Static_assert(
 	STD_TO_BUFFER_HEAD_BYTES + PACKET_CAP_BYTES_MAX <= STD_TO_BUFFER_RING_BYTES / 2, "fits");
 
 struct std_to_buffer_instance {
+	bool no_wait;
 	struct ring *ring;
 };
 
@@ -52,6 +53,7 @@ static int std_to_buffer_open(const struct function_open *open, struct error *er
 	if (mode != STD_TO_BUFFER_MODE_WAIT && mode != STD_TO_BUFFER_MODE_NOWAIT)
 		return error_set(err, MFUNCT_INVALID_ARGUMENT_1,
 			"TO_BUFFER: %lld is no mode; use WAIT (0) or NOWAIT (1)", mode);
+	instance->no_wait = mode == STD_TO_BUFFER_MODE_NOWAIT;
 	r = ring_new(&instance->ring, STD_TO_BUFFER_RING_BYTES, open->lossless);
 	if (r == -ENOMEM)
 		return r;
@@ -106,6 +108,13 @@ static struct ring *std_to_buffer_ring(void *instance)
 	return self->ring;
 }
 
+static bool std_to_buffer_no_wait(const void *instance)
+{
+	const struct std_to_buffer_instance *self = instance;
+
+	return self->no_wait;
+}
+
 static const struct mapi_choice std_to_buffer_choices[] = {
 	{ .name = "WAIT", .value = STD_TO_BUFFER_MODE_WAIT },
 	{ .name = "NOWAIT", .value = STD_TO_BUFFER_MODE_NOWAIT },
@@ -144,4 +153,5 @@ const struct function std_to_buffer = {
 	.process = std_to_buffer_process,
 	.cancel = std_to_buffer_cancel,
 	.ring = std_to_buffer_ring,
+	.no_wait = std_to_buffer_no_wait,
 };

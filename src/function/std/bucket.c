@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * BUCKET: a time series of another function's value: at the end of each interval a record with the
+ * value, to be read one by one.
+ *
+ * Time is that of the device (semantics T1): the first interval begins with the first packet,
+ * intervals also end while filters keep all packets away or none come, and the last, unfinished one
+ * gives no record. An interval in which no packet of the device came gives 0, whatever the source
+ * shows; for that process() only sees that there were packets.
+ */
+#include "base/cleanup.h"
+#include "mapi.h"
+#include "mapi/bucket.h"
+#include "mapi/errors.h"
+#include "period_records_private.h"
+#include "std.h"
+#include "std_private.h"
+#include "time_text_private.h"
+
+_Static_assert(sizeof(struct bucket_data) == 16, "public layout");
+_Static_assert(offsetof(struct bucket_data, data) == 8, "public layout");
+_Static_assert(sizeof(struct std_record) == sizeof(struct bucket_data), "a record is a bucket");
+
+struct std_bucket_instance {
+	uint64_t interval_ns;
+	bool resets;
+	struct std_records records;
+};
+
+struct std_bucket_state {
+	bool begun;
+	bool has_pkts; /* in the current interval */
+	uint64_t begin_ns;
+	uint64_t n_lost; /* records, beside those that the ring has counted */
+};
+
+static int std_bucket_open(const struct function_open *open, struct error *err)
+{
+	struct std_bucket_instance *instance = open->instance;
+
+	instance->interval_ns = std_time_text_period_ns(open->args[2].text);
+	if (!instance->interval_ns)
+		return error_set(err, MFUNCT_INVALID_ARGUMENT_3,
+			"BUCKET: '%.40s' is no interval; use " STD_TIME_TEXT_HELP,
+			open->args[2].text);
+	instance->resets = open->args[3].number != 0;
+	return std_records_init(&instance->records, open, "BUCKET", err);
+}
+
+static void std_bucket_close(void *instance)
+{
+	struct std_bucket_instance *self = instance;
+
+	self->records.ring = ring_free(self->records.ring);
+}
+
+static bool std_bucket_resets_refs_of(const void *instance)
+{
+	const struct std_bucket_instance *self = instance;
+
+	return self->resets;
+}
+
+static uint64_t std_bucket_tick(
+	const struct function_call *call, void *instance, void *state, uint64_t now_ns)
+{
+	const struct std_bucket_instance *self = instance;
+	struct std_bucket_state *s = state;
+	uint64_t n, end_ns;
+
+	if (!s->begun) {
+		s->begun = true;
+		s->begin_ns = now_ns;
+	}
+	n = (now_ns - s->begin_ns) / self->interval_ns;
+	if (n > 0) {
+		uint64_t value = s->has_pkts ? call->refs[0].value[0] : 0;
+
+		s->n_lost += std_records_write(
+			&self->records, s->begin_ns, self->interval_ns, 1, value, call->error);
+		s->n_lost += std_records_write(&self->records, s->begin_ns + self->interval_ns,
+			self->interval_ns, n - 1, 0, call->error);
+		s->begin_ns += n * self->interval_ns;
+		s->has_pkts = false;
+		if (self->resets)
+			function_reset_ref(call, 0);
+	}
+	return __builtin_add_overflow(s->begin_ns, self->interval_ns, &end_ns) ? UINT64_MAX
+									       : end_ns;
+}
+
+static void std_bucket_process(const struct function_call *call, void *instance, void *state,
+	struct packet_mask *selection)
+{
+	struct std_bucket_state *s = state;
+
+	s->has_pkts = true;
+}
+
+static void std_bucket_lost(const void *instance, const void *state, uint64_t lost_pkts[])
+{
+	const struct std_bucket_state *s = state;
+
+	lost_pkts[MAPI_LOSS_QUEUE] += s->n_lost;
+}
+
+/* The records travel through the ring; what is read beside it is an empty one. */
+static void std_bucket_read(const void *instance, const void *state, void *ret_result)
+{
+	*(struct bucket_data *)ret_result = (struct bucket_data){ .data = 0 };
+}
+
+static void std_bucket_cancel(void *instance)
+{
+	const struct std_bucket_instance *self = instance;
+
+	ring_cancel(self->records.ring);
+}
+
+static struct ring *std_bucket_ring(void *instance)
+{
+	struct std_bucket_instance *self = instance;
+
+	return self->records.ring;
+}
+
+static const struct mapi_arg std_bucket_args[] = {
+	{
+		.name = "fd",
+		.type = MAPI_ARG_FLOW,
+		.error_code = MFUNCT_INVALID_ARGUMENT,
+		.help = "The flow of the function whose value is recorded.",
+	},
+	{
+		.name = "fid",
+		.type = MAPI_ARG_FUNCTION,
+		.error_code = MFUNCT_INVALID_ARGUMENT,
+		.help = "The function whose value is recorded.",
+	},
+	{
+		.name = "interval",
+		.type = MAPI_ARG_STRING,
+		.error_code = MFUNCT_INVALID_ARGUMENT_3,
+		.help = "How long each interval is (us, ms, s, m).",
+	},
+	{
+		.name = "reset",
+		.type = MAPI_ARG_INT,
+		.default_text = "1",
+		.error_code = MFUNCT_INVALID_ARGUMENT_4,
+		.help = "Not 0: the source is reset at the end of each interval.",
+	},
+};
+
+static const struct mapi_field std_bucket_fields[] = {
+	{
+		.name = "timestamp",
+		.type = MAPI_FIELD_TS,
+		.offset_bytes = offsetof(struct bucket_data, timestamp),
+		.merge = MAPI_MERGE_LAST,
+		.unit = "",
+		.help = "When the interval began.",
+	},
+	{
+		.name = "data",
+		.type = MAPI_FIELD_U64,
+		.offset_bytes = offsetof(struct bucket_data, data),
+		.merge = MAPI_MERGE_LAST,
+		.unit = "",
+		.help = "The value at its end; 0 if no packet came.",
+	},
+};
+
+const struct function std_bucket = {
+	.abi = FUNCTION_ABI,
+	.struct_bytes = sizeof(struct function),
+	.desc = {
+		.name = "BUCKET",
+		.library = STD_LIBRARY,
+		.help = "Gives another value interval by interval, as records.",
+		.args = std_bucket_args,
+		.n_args = ARRAY_SIZE(std_bucket_args),
+		.fields = std_bucket_fields,
+		.n_fields = ARRAY_SIZE(std_bucket_fields),
+		.result_bytes = sizeof(struct bucket_data),
+		.flags = MAPI_FUNCTION_BLOCKING,
+	},
+	.order = FUNCTION_ORDER,
+	.follows_time = true,
+	.resets_refs = true,
+	.resets_refs_of = std_bucket_resets_refs_of,
+	.instance_bytes = sizeof(struct std_bucket_instance),
+	.state_bytes = sizeof(struct std_bucket_state),
+	.live_bytes = STD_RECORDS_RING_BYTES,
+	.open = std_bucket_open,
+	.close = std_bucket_close,
+	.process = std_bucket_process,
+	.tick = std_bucket_tick,
+	.read = std_bucket_read,
+	.cancel = std_bucket_cancel,
+	.ring = std_bucket_ring,
+	.lost = std_bucket_lost,
+};
