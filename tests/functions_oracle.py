@@ -120,6 +120,114 @@ def stats_of_sizes(packets):
     yield ["BPF_FILTER('len > 100') | PKTINFO(PKT_SIZE) @size | STATS(size) @x"], [stats(long)]
 
 
+def gaps(packets):
+    """Between one packet and the next; 0 for the first one, and backwards."""
+    times = [p.ts_ns for p in packets]
+    return [0] * bool(times) + [fixed(max(b - a, 0)) for a, b in zip(times, times[1:])]
+
+
+@check
+def gap_of_packets(packets):
+    yield ["GAP @g | STATS(g) @x"], [stats(gaps(packets))]
+    long = gaps([p for p in packets if p.wire_bytes > 100])
+    yield ["BPF_FILTER('len > 100') | GAP @x"], [long[-1] if long else 0]
+
+
+@check
+def binop_of_values(packets):
+    sizes = [p.wire_bytes for p in packets]
+    growth = [size - number for number, size in enumerate(sizes, 1)]
+    yield ["PKT_COUNTER @n | PKTINFO(PKT_SIZE) @size | BINOP(SUB, size, n) @d | "
+           "BINOP(ADD, n, d) @same | STATS(same) @x"], [stats(sizes)]
+    yield ["PKT_COUNTER @n | PKTINFO(PKT_SIZE) @size | BINOP(SUB, size, n) @x"], \
+        [growth[-1] % 2 ** 64 if growth else 0]
+
+
+def dist(values, low, high, interval):
+    n = -(-(high - low) // interval)
+    data = [0] * (n + 2)
+    for value in values:
+        if value < low:
+            data[0] += 1
+        elif value > high:
+            data[-1] += 1
+        else:
+            data[1 + (value - low) // interval] += 1
+    return {"min": low, "max": high, "intervals": n, "data": data}
+
+
+@check
+def dist_of_sizes_and_gaps(packets):
+    sizes = [p.wire_bytes for p in packets]
+    for low, high, interval in (0, 1500, 100), (60, 1514, 7), (100, 2000, 3000):
+        yield [f"PKTINFO(PKT_SIZE) @size | DIST(size, {low}, {high}, {interval}) @x"], \
+            [dist(sizes, low, high, interval)]
+    ms = NS_PER_S // 1000
+    yield ["GAP @g | DIST(g, 1ms, 2s, 37ms) @x"], \
+        [dist(gaps(packets), fixed(ms), fixed(2000 * ms), fixed(37 * ms))]
+
+
+def periods_of(packets):
+    """A period in microseconds of which the capture has some hundreds, none of them by chance."""
+    span_us = (packets[-1].now_ns - packets[0].now_ns) // 1000 if packets else 0
+    return max(span_us // 371, 1)
+
+
+def series(packets, period_ns):
+    """For each period that has ended: its beginning, and its packets, late ones too."""
+    ended, begin_ns, inside = [], packets[0].ts_ns if packets else 0, []
+    for packet in packets:
+        while packet.now_ns >= begin_ns + period_ns:
+            ended.append((begin_ns, inside))
+            begin_ns, inside = begin_ns + period_ns, []
+        inside.append(packet)
+    return ended
+
+
+@check
+def bucket_of_counters(packets):
+    period_us = periods_of(packets)
+    ended = series(packets, period_us * 1000)
+    yield [f"BPF_FILTER('len > 100') | PKT_COUNTER @n | BUCKET(n, {period_us}us, 1) @x"], \
+        [{"timestamp": rfc3339(begin), "data": sum(p.wire_bytes > 100 for p in inside)}
+         for begin, inside in ended]
+    total, records = 0, []
+    for begin, inside in ended:
+        total += sum(p.wire_bytes for p in inside)
+        records.append({"timestamp": rfc3339(begin), "data": total if inside else 0})
+    yield [f"BYTE_COUNTER @b | BUCKET(b, {period_us}us, 0) @x"], records
+
+
+@check
+def threshold_at_each_packet(packets):
+    holds, records, n_passed = False, [], 0
+    for packet in packets:
+        held, holds = holds, packet.wire_bytes // 10 > 20
+        n_passed += holds
+        if holds and not held:
+            records.append({"timestamp": rfc3339(packet.ts_ns), "value": packet.wire_bytes // 10})
+    pipeline = "PKTINFO(PKT_SIZE) @s | THRESHOLD(ULL, s, 20, TR_B_POS, 0, 10)"
+    yield [f"{pipeline} @x"], records
+    yield [f"{pipeline} | PKT_COUNTER @x"], [n_passed]
+    grown = [b.wire_bytes - a.wire_bytes for a, b in zip(packets, packets[1:])]
+    yield ["PKTINFO(PKT_SIZE) @s | THRESHOLD(ULL, s, 3, TR_B_D_NEG) | PKT_COUNTER @x"], \
+        [sum(max(g, 0) < 3 for g in grown)]
+
+
+@check
+def threshold_at_ends_of_periods(packets):
+    """More than 3 packets in a period: reported, and the next period's packets pass."""
+    period_us = min(periods_of(packets), 2 ** 31 - 1)  # an int
+    period_ns = period_us * 1000
+    loud = {begin + period_ns: len(inside) for begin, inside in series(packets, period_ns)
+            if len(inside) > 3}
+    yield [f"PKT_COUNTER @n | THRESHOLD(130, n, 3, TR_B_D_POS, {period_us}) @x"], \
+        [{"timestamp": rfc3339(end), "value": n} for end, n in sorted(loud.items())]
+    first_ns = packets[0].ts_ns if packets else 0
+    yield [f"PKT_COUNTER @n | THRESHOLD(ULL, n, 3, TR_B_D_POS, {period_us}) | PKT_COUNTER @x"], \
+        [sum(first_ns + (p.now_ns - first_ns) // period_ns * period_ns in loud for p in packets)]
+
+
 # What RES2FILE writes of time without packets, and no more.
 ZEROS_MAX = 100_000
 
