@@ -11,16 +11,20 @@ uint64_t model_ts(uint64_t ts_ns)
 		(((ts_ns % 1000000000u) << 32) + 999999999u) / 1000000000u;
 }
 
+uint64_t model_digest_bytes(uint64_t digest, const void *bytes, size_t n_bytes)
+{
+	for (size_t i = 0; i < n_bytes; i++)
+		digest = (digest ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3u;
+	return digest;
+}
+
 uint64_t model_digest(
 	uint64_t digest, uint64_t ts, uint32_t cap_bytes, uint32_t wire_bytes, const uint8_t *data)
 {
 	const uint64_t head[3] = { ts, cap_bytes, wire_bytes };
 
-	for (unsigned int i = 0; i < sizeof(head); i++)
-		digest = (digest ^ ((const uint8_t *)head)[i]) * 0x100000001b3u;
-	for (uint32_t i = 0; i < cap_bytes; i++)
-		digest = (digest ^ data[i]) * 0x100000001b3u;
-	return digest;
+	digest = model_digest_bytes(digest, head, sizeof(head));
+	return model_digest_bytes(digest, data, cap_bytes);
 }
 
 static int model_capture_add(struct model_capture *capture, const struct pcap_pkthdr *head,

@@ -6,6 +6,7 @@
 #include "model.h"
 
 #include <ctype.h>
+#include <mapi/res2file.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -91,10 +92,72 @@ static bool model_draw_source(struct model_function *f, uint64_t *state, const s
 	return found > 0;
 }
 
+/* What RES2FILE saves: values, and statistics. Return: false if there is nothing. */
+static bool model_draw_refs(struct model_function *f, uint64_t *state, const struct model_case *c,
+	const bool referable[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX])
+{
+	for (unsigned int r = 1 + model_below(state, MODEL_REFS_MAX); r > 0; r--) {
+		struct model_ref *ref = &f->refs[f->n_refs];
+		unsigned int found = 0;
+
+		for (unsigned int i = 0; i < c->n_flows; i++) {
+			for (unsigned int k = 0; k < c->flows[i].n_functions; k++) {
+				bool stats = c->flows[i].functions[k].kind == MODEL_STATS;
+
+				if ((!referable[i][k] && !stats) || model_below(state, ++found))
+					continue;
+				*ref = (struct model_ref){ .flow = i,
+					.function = k,
+					.format = stats ? R2F_STATS
+							: (int)model_below(state, R2F_STATS) };
+			}
+		}
+		f->n_refs += found > 0;
+	}
+	return f->n_refs > 0;
+}
+
+static void model_draw_save(
+	struct model_function *f, uint64_t *state, const struct model_capture *capture)
+{
+	static const char *const saves[] = { "0", "0", "-1", "7ms", "300ms", "1s", "9s", "2m" };
+	static const uint64_t periods_ns[] = { 0, 0, 0, 7000000, 300000000, 1000000000,
+		9000000000 };
+	uint64_t first_ns = UINT64_MAX, last_ns = 0;
+	unsigned int n = model_below(state, 8);
+
+	for (unsigned int i = 0; i < capture->n_pkts; i++) {
+		uint64_t ts_ns = capture->pkts[i].ts_ns;
+
+		first_ns = ts_ns < first_ns ? ts_ns : first_ns;
+		last_ns = ts_ns > last_ns ? ts_ns : last_ns;
+	}
+	/* Not too many lines. */
+	while (n > 2 && n < 7 && (last_ns - first_ns) / periods_ns[n] > 20000)
+		n++;
+	snprintf(f->text, sizeof(f->text), "%s", saves[n]);
+	f->number = (int)model_below(state, 2);
+}
+
+static void model_draw_burst(struct model_function *f, uint64_t *state)
+{
+	static const int times[] = { 0, 0, 96, 1000, 50000, 1000000, 500000000 };
+	static const int speeds[] = { 1, 10, 100, 1000, 10000, 7 };
+
+	f->numbers[0] = (int)model_below(state, 2) * (int)model_below(state, 1000);
+	f->numbers[1] = f->numbers[0] + (int)model_below(state, 5000);
+	f->numbers[2] = 100 + (int)model_below(state, 1000);
+	for (unsigned int i = 3; i < 6; i++)
+		f->numbers[i] = times[model_below(state, 7)];
+	f->numbers[6] = speeds[model_below(state, 6)];
+}
+
 static void model_draw_arguments(struct model_function *f, uint64_t *state,
 	const struct model_capture *capture, char *const filters[], unsigned int n_filters)
 {
 	static const int formats[] = { 0, 100, 101 }; /* MFF_PCAP, MFF_PCAPNG, MFF_PCAP_NS */
+	static const char *const starts[] = { "+0s", "+0s", "+3ms", "+200ms", "+1s", "+70s" };
+	static const char *const stops[] = { "", "", "+5ms", "+1s", "+5s", "+3m" };
 	static const char *const intervals[] = { "0", "0", "0", "1", "1", "50us", "7ms", "1s",
 		"2m" };
 
@@ -131,9 +194,20 @@ static void model_draw_arguments(struct model_function *f, uint64_t *state,
 		snprintf(f->text, sizeof(f->text), "%s",
 			intervals[model_below(state, sizeof(intervals) / sizeof(intervals[0]))]);
 		break;
+	case MODEL_RES2FILE:
+		model_draw_save(f, state, capture);
+		break;
+	case MODEL_STARTSTOP:
+		snprintf(f->text, sizeof(f->text), "%s", starts[model_below(state, 6)]);
+		snprintf(f->stop, sizeof(f->stop), "%s", stops[model_below(state, 6)]);
+		break;
+	case MODEL_BURST:
+		model_draw_burst(f, state);
+		break;
 	case MODEL_PKT_COUNTER:
 	case MODEL_BYTE_COUNTER:
 	case MODEL_TO_BUFFER:
+	case MODEL_SYNC: /* drawn with the flows */
 	case _MODEL_KIND_N:
 		break;
 	}
@@ -143,17 +217,21 @@ static void model_draw_arguments(struct model_function *f, uint64_t *state,
 static enum model_kind model_draw_kind(uint64_t *state)
 {
 	static const unsigned int share[_MODEL_KIND_N] = {
-		[MODEL_BPF_FILTER] = 18,
-		[MODEL_STR_SEARCH] = 9,
-		[MODEL_SAMPLE] = 9,
-		[MODEL_CUT] = 6,
-		[MODEL_PKT_COUNTER] = 14,
+		[MODEL_BPF_FILTER] = 15,
+		[MODEL_STR_SEARCH] = 7,
+		[MODEL_SAMPLE] = 8,
+		[MODEL_CUT] = 5,
+		[MODEL_PKT_COUNTER] = 13,
 		[MODEL_BYTE_COUNTER] = 10,
 		[MODEL_PKTINFO] = 9,
 		[MODEL_HASH] = 4,
 		[MODEL_STATS] = 14,
 		[MODEL_TO_BUFFER] = 2,
 		[MODEL_TO_FILE] = 2,
+		[MODEL_RES2FILE] = 4,
+		[MODEL_STARTSTOP] = 2,
+		[MODEL_BURST] = 1,
+		[MODEL_SYNC] = 1,
 		[MODEL_CHANCE] = 1,
 		[MODEL_HASHSAMP] = 2,
 	};
@@ -178,6 +256,11 @@ static void model_draw_next(struct model_case *c, unsigned int i, uint64_t *stat
 	*has_buffer |= f->kind == MODEL_TO_BUFFER;
 	if (f->kind == MODEL_STATS && !model_draw_source(f, state, c, referable))
 		f->kind = MODEL_PKT_COUNTER;
+	if (f->kind == MODEL_RES2FILE && !model_draw_refs(f, state, c, referable))
+		f->kind = MODEL_PKT_COUNTER;
+	for (unsigned int n = 0, len = 0; f->kind == MODEL_SYNC && n < c->n_flows; n++)
+		if (n == i || model_below(state, 2))
+			f->text[len++] = (char)('0' + n);
 	referable[i][k] = f->kind == MODEL_PKT_COUNTER || f->kind == MODEL_BYTE_COUNTER ||
 		f->kind == MODEL_PKTINFO;
 }
@@ -245,6 +328,23 @@ static void model_function_print(const struct model_function *f)
 		break;
 	case MODEL_TO_FILE:
 		printf("TO_FILE(%d, ..., %d)", f->number, f->depth);
+		break;
+	case MODEL_RES2FILE:
+		printf("RES2FILE(");
+		for (unsigned int r = 0; r < f->n_refs; r++)
+			printf("%d of flow %u function %u, ", f->refs[r].format,
+				f->refs[r].flow + 1, f->refs[r].function + 1);
+		printf("\"%s\", %d)", f->text, f->number);
+		break;
+	case MODEL_STARTSTOP:
+		printf("STARTSTOP(\"%s\", \"%s\")", f->text, f->stop);
+		break;
+	case MODEL_BURST:
+		printf("BURST(%d, %d, %d, %d, %d, %d, %d)", f->numbers[0], f->numbers[1],
+			f->numbers[2], f->numbers[3], f->numbers[4], f->numbers[5], f->numbers[6]);
+		break;
+	case MODEL_SYNC:
+		printf("SYNC(flows %s, from 0)", f->text);
 		break;
 	case MODEL_CHANCE:
 		printf("SAMPLE(%d, PROBABILISTIC)", f->number);

@@ -31,6 +31,39 @@ static int engine_apply_file(struct engine *e, unsigned int i, unsigned int k)
 		e->fd[i], "TO_FILE", f->number, path, (unsigned long long)f->depth);
 }
 
+/* Lists name functions as "fid@fd". */
+static int engine_apply_lines(struct engine *e, unsigned int i, unsigned int k)
+{
+	const struct model_function *f = &e->c->flows[i].functions[k];
+	char types[64] = "", results[128] = "", *path = e->output[i][k];
+
+	snprintf(path, sizeof(e->output[i][k]), "model-%d-%u-%u.out", (int)getpid(), i, k);
+	for (unsigned int r = 0; r < f->n_refs; r++) {
+		const struct model_ref *ref = &f->refs[r];
+		size_t at = strlen(types);
+
+		snprintf(types + at, sizeof(types) - at, "%s%d", r ? "," : "", ref->format);
+		at = strlen(results);
+		snprintf(results + at, sizeof(results) - at, "%s%d@%d", r ? "," : "",
+			e->fid[ref->flow][ref->function], e->fd[ref->flow]);
+	}
+	return mapi_apply_function(
+		e->fd[i], "RES2FILE", types, results, "header", path, f->text, f->number);
+}
+
+/* The case numbers flows from 0, with a digit. */
+static int engine_apply_sync(struct engine *e, unsigned int i, unsigned int k)
+{
+	char list[64] = "";
+
+	for (const char *at = e->c->flows[i].functions[k].text; *at; at++) {
+		size_t len = strlen(list);
+
+		snprintf(list + len, sizeof(list) - len, "%s%d", len ? "," : "", e->fd[*at - '0']);
+	}
+	return mapi_apply_function(e->fd[i], "SYNC", list);
+}
+
 static int engine_apply(struct engine *e, unsigned int i, unsigned int k)
 {
 	const struct model_function *f = &e->c->flows[i].functions[k];
@@ -64,6 +97,15 @@ static int engine_apply(struct engine *e, unsigned int i, unsigned int k)
 		return mapi_apply_function(fd, "TO_BUFFER", WAIT);
 	case MODEL_TO_FILE:
 		return engine_apply_file(e, i, k);
+	case MODEL_RES2FILE:
+		return engine_apply_lines(e, i, k);
+	case MODEL_STARTSTOP:
+		return mapi_apply_function(fd, "STARTSTOP", f->text, f->stop);
+	case MODEL_BURST:
+		return mapi_apply_function(fd, "BURST", f->numbers[0], f->numbers[1], f->numbers[2],
+			f->numbers[3], f->numbers[4], f->numbers[5], f->numbers[6]);
+	case MODEL_SYNC:
+		return engine_apply_sync(e, i, k);
 	case _MODEL_KIND_N:
 		break;
 	}
@@ -137,6 +179,9 @@ static int engine_read_result(
 			.sum2 = stats->sum2,
 			.max = stats->max,
 			.min = stats->min };
+	} else if (f->kind == MODEL_STARTSTOP || f->kind == MODEL_BURST) {
+		ret->digest =
+			model_digest_bytes(MODEL_DIGEST_EMPTY, results->res, (size_t)results->size);
 	} else if (results->size == 8) {
 		ret->value = *(const unsigned long long *)results->res;
 	} else if (results->size == 4) {
@@ -160,6 +205,20 @@ static void engine_read_file(const char *path, struct model_result *ret)
 	unlink(path);
 }
 
+static void engine_read_lines(const char *path, struct model_result *ret)
+{
+	FILE *file = fopen(path, "rb");
+	char bytes[4096];
+	size_t n;
+
+	if (file) {
+		while ((n = fread(bytes, 1, sizeof(bytes), file)) > 0)
+			ret->digest = model_digest_bytes(ret->digest, bytes, n);
+		fclose(file);
+	}
+	unlink(path);
+}
+
 typedef int (*engine_each)(
 	struct engine *e, unsigned int i, unsigned int k, struct model_result *ret);
 
@@ -177,6 +236,8 @@ static int engine_packets_of_file(
 {
 	if (e->c->flows[i].functions[k].kind == MODEL_TO_FILE)
 		engine_read_file(e->output[i][k], ret);
+	if (e->c->flows[i].functions[k].kind == MODEL_RES2FILE)
+		engine_read_lines(e->output[i][k], ret);
 	return 0;
 }
 

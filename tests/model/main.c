@@ -45,6 +45,9 @@ static bool main_agree(const struct model_function *f, const struct model_result
 			plain->min == engine->min;
 	case MODEL_TO_BUFFER:
 	case MODEL_TO_FILE:
+	case MODEL_RES2FILE:
+	case MODEL_STARTSTOP:
+	case MODEL_BURST:
 		return plain->value == engine->value && plain->digest == engine->digest;
 	case MODEL_PKT_COUNTER:
 	case MODEL_BYTE_COUNTER:
@@ -55,6 +58,7 @@ static bool main_agree(const struct model_function *f, const struct model_result
 	case MODEL_STR_SEARCH:
 	case MODEL_SAMPLE:
 	case MODEL_CUT:
+	case MODEL_SYNC:
 	case MODEL_CHANCE:
 	case MODEL_HASHSAMP:
 	case _MODEL_KIND_N:

@@ -7,6 +7,7 @@
  *   cases.c    draws random pipelines
  *   plain.c    the plain machine: one packet, one function at a time; filters by libpcap's
  *              interpreter, everything else written from the manual as simply as possible
+ *   plain_save.c, plain_span.c  of that, RES2FILE; STARTSTOP and BURST
  *   engine.c   the same pipelines through libmapi
  *   main.c     compares
  *
@@ -22,6 +23,8 @@
 #define MODEL_FLOWS_MAX 3
 #define MODEL_FUNCTIONS_MAX 6
 #define MODEL_TEXT_BYTES 512
+#define MODEL_REFS_MAX 3
+#define MODEL_CATEGORIES_MAX 64
 
 struct model_packet {
 	uint64_t ts_ns;
@@ -56,18 +59,32 @@ enum model_kind {
 	MODEL_STATS,
 	MODEL_TO_BUFFER,
 	MODEL_TO_FILE,
+	MODEL_RES2FILE,
+	MODEL_STARTSTOP,
+	MODEL_BURST,
+	MODEL_SYNC,
 	/* What the plain machine cannot foretell: only compared between runs of the engine. */
 	MODEL_CHANCE, /* SAMPLE, PROBABILISTIC */
 	MODEL_HASHSAMP,
 	_MODEL_KIND_N
 };
 
+/* A result that RES2FILE saves: indices into the case, enum res2file_format. */
+struct model_ref {
+	unsigned int flow;
+	unsigned int function;
+	int format;
+};
+
 /**
  * struct model_function - one function of a pipeline
- * @text:   filter, pattern or interval
+ * @text:   filter, pattern, interval, start; flows of SYNC
+ * @stop:   of STARTSTOP
  * @number: offset, period, length, property, layer, percent, range or file format
  * @depth:  of a search
  * @ref_flow, @ref_function: source of STATS, as indices into the case
+ * @refs, @n_refs: of RES2FILE; @number: whether it resets them
+ * @numbers: of BURST
  */
 struct model_function {
 	enum model_kind kind;
@@ -76,6 +93,10 @@ struct model_function {
 	int depth;
 	unsigned int ref_flow;
 	unsigned int ref_function;
+	char stop[16];
+	struct model_ref refs[MODEL_REFS_MAX];
+	unsigned int n_refs;
+	int numbers[7];
 };
 
 struct model_flow {
@@ -103,8 +124,10 @@ void model_case_print(const struct model_case *c);
 /**
  * struct model_result - result of one function
  * @known:  the plain machine can foretell it
- * @value:  counters, PKTINFO, HASH; number of packets of TO_BUFFER and TO_FILE
- * @digest: of the packets of TO_BUFFER and TO_FILE: times, lengths and bytes in order
+ * @value:  counters, PKTINFO, HASH; number of packets of TO_BUFFER and TO_FILE, of lines of
+ * RES2FILE
+ * @digest: of the packets of TO_BUFFER and TO_FILE: times, lengths and bytes in order; of the bytes
+ *          of RES2FILE's file, STARTSTOP's and BURST's result
  * @count, @sum, @sum2, @max, @min: STATS
  */
 struct model_result {
@@ -133,6 +156,8 @@ int model_engine_run(
 /* Order-dependent digest (FNV-1a) of one more packet. */
 uint64_t model_digest(
 	uint64_t digest, uint64_t ts, uint32_t cap_bytes, uint32_t wire_bytes, const uint8_t *data);
+/* The same of bytes. */
+uint64_t model_digest_bytes(uint64_t digest, const void *bytes, size_t n_bytes);
 #define MODEL_DIGEST_EMPTY 0xcbf29ce484222325u
 
 /* 32.32 fixed point seconds, rounded down, as the manual says. */

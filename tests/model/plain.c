@@ -3,31 +3,12 @@
  * The plain machine. For each packet, for each flow, for each function in application order: do
  * what the manual says. Slow, and meant to be read.
  */
-#include "model.h"
+#include "plain.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct plain_function {
-	struct bpf_program program;
-	uint64_t seen; /* packets that reached it */
-	uint64_t value; /* what a reference to it sees */
-	bool unknown; /* something before it cannot be foretold */
-	bool to_be_reset;
-	bool begun;
-	bool has_ended; /* its periods before the current packet are dealt with */
-	uint64_t begin_ns;
-	struct model_result result;
-};
-
-struct plain {
-	const struct model_case *c;
-	const struct model_capture *capture;
-	struct plain_function of[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX];
-	uint64_t end_ns; /* the period that ends next */
-};
 
 /* ---- STR_SEARCH ---- */
 
@@ -162,7 +143,7 @@ static void plain_sample(struct plain_function *p, uint64_t value)
 	r->sum2 += (long double)value * (long double)value;
 }
 
-static uint64_t plain_period_ns(const char *text)
+uint64_t plain_period_ns(const char *text)
 {
 	char *unit;
 	uint64_t n = strtoull(text, &unit, 10);
@@ -178,7 +159,9 @@ static uint64_t plain_period_ns(const char *text)
 
 static bool plain_has_period(const struct model_function *f)
 {
-	return f->kind == MODEL_STATS && strcmp(f->text, "0") != 0 && strcmp(f->text, "1") != 0;
+	return (f->kind == MODEL_STATS && strcmp(f->text, "0") != 0 && strcmp(f->text, "1") != 0) ||
+		(f->kind == MODEL_RES2FILE && strcmp(f->text, "0") != 0 &&
+			strcmp(f->text, "-1") != 0);
 }
 
 static void plain_stats(struct plain_function *p, const struct model_function *f,
@@ -188,65 +171,93 @@ static void plain_stats(struct plain_function *p, const struct model_function *f
 		plain_sample(p, source->value);
 }
 
-/* Calls visit for every STATS with periods. */
+/* Adding zeroes one by one would take years for some captures. */
+void plain_settle(struct plain_function *p, const struct model_function *f, uint64_t until_ns)
+{
+	uint64_t period_ns, n;
+
+	if (f->kind != MODEL_STATS || !p->begun || !p->has_ended || until_ns < p->begin_ns)
+		return;
+	period_ns = plain_period_ns(f->text);
+	n = (until_ns - p->begin_ns) / period_ns;
+	p->begin_ns += n * period_ns;
+	if (n > 0) {
+		p->result.count += n;
+		p->result.min = 0;
+	}
+}
+
+/* Calls visit for every function with periods. */
 static void plain_periods(struct plain *m, uint64_t ts_ns,
-	void (*visit)(
-		struct plain *, struct plain_function *, const struct model_function *, uint64_t))
+	void (*visit)(struct plain *, unsigned int i, unsigned int k, uint64_t ts_ns))
 {
 	for (unsigned int i = 0; i < m->c->n_flows; i++)
 		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++)
 			if (plain_has_period(&m->c->flows[i].functions[k]))
-				visit(m, &m->of[i][k], &m->c->flows[i].functions[k], ts_ns);
+				visit(m, i, k, ts_ns);
 }
 
-static void plain_begin(
-	struct plain *m, struct plain_function *p, const struct model_function *f, uint64_t ts_ns)
+static void plain_begin(struct plain *m, unsigned int i, unsigned int k, uint64_t ts_ns)
 {
-	if (!p->begun)
-		p->begin_ns = ts_ns;
-	p->begun = true;
+	struct plain_function *p = &m->of[i][k];
+
+	plain_settle(p, &m->c->flows[i].functions[k], ts_ns);
 	p->has_ended = false;
+	if (p->begun)
+		return;
+	p->begin_ns = ts_ns;
+	p->begun = true;
+	p->n_zeros = 0;
 }
 
 /* The first period that has ended and has not been dealt with. */
-static void plain_find_end(
-	struct plain *m, struct plain_function *p, const struct model_function *f, uint64_t ts_ns)
+static void plain_find_end(struct plain *m, unsigned int i, unsigned int k, uint64_t ts_ns)
 {
-	uint64_t period_ns = plain_period_ns(f->text);
+	struct plain_function *p = &m->of[i][k];
+	uint64_t period_ns = plain_period_ns(m->c->flows[i].functions[k].text);
 
-	if (!p->has_ended && ts_ns >= p->begin_ns && ts_ns - p->begin_ns >= period_ns &&
+	if (p->begun && !p->has_ended && ts_ns >= p->begin_ns && ts_ns - p->begin_ns >= period_ns &&
 		p->begin_ns + period_ns < m->end_ns)
 		m->end_ns = p->begin_ns + period_ns;
 }
 
-static void plain_end(
-	struct plain *m, struct plain_function *p, const struct model_function *f, uint64_t ts_ns)
+/* Without a packet nothing comes after the reset, so only the first period has a sample. */
+static void plain_stats_end(
+	struct plain *m, struct plain_function *p, const struct model_function *f)
 {
 	struct plain_function *source = &m->of[f->ref_flow][f->ref_function];
-	uint64_t period_ns = plain_period_ns(f->text), n;
 
-	if (p->has_ended || p->begin_ns + period_ns != m->end_ns)
-		return;
-	p->has_ended = true;
 	plain_sample(p, source->value);
 	source->to_be_reset = true;
-	/* Without a packet nothing comes after the reset. Adding zeroes one by one would take years
-	 * for some captures. */
-	n = (ts_ns - p->begin_ns) / period_ns;
-	p->begin_ns += n * period_ns;
-	if (n > 1) {
-		p->result.count += n - 1;
-		p->result.min = 0;
-	}
+	p->begin_ns += plain_period_ns(f->text);
+}
+
+static void plain_end(struct plain *m, unsigned int i, unsigned int k, uint64_t ts_ns)
+{
+	const struct model_function *f = &m->c->flows[i].functions[k];
+	struct plain_function *p = &m->of[i][k];
+
+	if (!p->begun || p->has_ended || p->begin_ns + plain_period_ns(f->text) != m->end_ns)
+		return;
+	p->has_ended = true;
+	if (f->kind == MODEL_STATS)
+		plain_stats_end(m, p, f);
+	else
+		plain_save_end(m, i, k, ts_ns);
 }
 
 static void plain_reset(struct plain *m)
 {
 	for (unsigned int i = 0; i < m->c->n_flows; i++) {
 		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++) {
-			if (m->of[i][k].to_be_reset)
-				m->of[i][k].value = 0;
-			m->of[i][k].to_be_reset = false;
+			struct plain_function *p = &m->of[i][k];
+
+			if (!p->to_be_reset)
+				continue;
+			p->to_be_reset = p->begun = false;
+			p->value = p->seen = p->result.count = 0;
+			p->result.sum = p->result.sum2 = 0;
+			p->result.max = p->result.min = 0;
 		}
 	}
 }
@@ -260,10 +271,11 @@ static void plain_pass_time(struct plain *m, uint64_t ts_ns)
 		m->end_ns = UINT64_MAX;
 		plain_periods(m, ts_ns, plain_find_end);
 		if (m->end_ns == UINT64_MAX)
-			return;
+			break;
 		plain_periods(m, ts_ns, plain_end);
 		plain_reset(m);
 	}
+	plain_periods(m, ts_ns, plain_begin);
 }
 
 /* ---- the machine ---- */
@@ -326,6 +338,16 @@ static bool plain_step(struct plain *m, unsigned int i, unsigned int k, struct m
 	case MODEL_TO_FILE:
 		plain_record(p, f, pkt);
 		break;
+	case MODEL_RES2FILE:
+		plain_save(m, i, k);
+		break;
+	case MODEL_STARTSTOP:
+		return plain_startstop(m, p, f, pkt);
+	case MODEL_BURST:
+		plain_burst(p, f, pkt);
+		break;
+	case MODEL_SYNC: /* all flows are connected before the first packet */
+		break;
 	case MODEL_CHANCE:
 	case MODEL_HASHSAMP:
 	case _MODEL_KIND_N:
@@ -337,13 +359,27 @@ static bool plain_step(struct plain *m, unsigned int i, unsigned int k, struct m
 static void plain_packet(struct plain *m, const struct model_packet *pkt)
 {
 	plain_pass_time(m, pkt->ts_ns);
+	if (pkt->ts_ns > m->now_ns)
+		m->now_ns = pkt->ts_ns;
 	for (unsigned int i = 0; i < m->c->n_flows; i++) {
 		struct model_packet view = *pkt;
 
 		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++)
 			if (!plain_step(m, i, k, &view))
 				break;
+		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++)
+			m->of[i][k].has_pkts = true;
 	}
+	plain_reset(m);
+}
+
+static void plain_mark_source(struct plain *m, struct plain_function *p, unsigned int flow,
+	unsigned int function, bool is_reset)
+{
+	struct plain_function *source = &m->of[flow][function];
+
+	p->unknown |= source->unknown;
+	source->unknown |= p->unknown && is_reset;
 }
 
 /* Chance passes on to what stands behind it, to what refers to that, and to what is reset by it. */
@@ -355,15 +391,16 @@ static void plain_mark_unknown(struct plain *m)
 
 			for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++) {
 				const struct model_function *f = &m->c->flows[i].functions[k];
-				struct plain_function *p = &m->of[i][k], *source;
+				struct plain_function *p = &m->of[i][k];
 
 				p->unknown |= unknown && !plain_has_period(f);
 				unknown |= f->kind == MODEL_CHANCE || f->kind == MODEL_HASHSAMP;
-				if (f->kind != MODEL_STATS)
-					continue;
-				source = &m->of[f->ref_flow][f->ref_function];
-				p->unknown |= source->unknown;
-				source->unknown |= p->unknown && plain_has_period(f);
+				if (f->kind == MODEL_STATS)
+					plain_mark_source(m, p, f->ref_flow, f->ref_function,
+						plain_has_period(f));
+				for (unsigned int r = 0; r < f->n_refs; r++)
+					plain_mark_source(m, p, f->refs[r].flow,
+						f->refs[r].function, f->number);
 			}
 		}
 	}
@@ -378,6 +415,8 @@ static int plain_compile(struct plain *m)
 
 			p->result = (struct model_result){ .known = true,
 				.digest = MODEL_DIGEST_EMPTY };
+			if (f->kind == MODEL_RES2FILE)
+				plain_save_open(p);
 			if (f->kind != MODEL_BPF_FILTER)
 				continue;
 			if (pcap_compile(m->capture->pcap, &p->program, f->text, 1, 0) != 0)
@@ -399,8 +438,16 @@ int model_plain_run(
 		plain_packet(&m, &capture->pkts[n]);
 	for (unsigned int i = 0; i < c->n_flows; i++) {
 		for (unsigned int k = 0; k < c->flows[i].n_functions; k++) {
+			const struct model_function *f = &c->flows[i].functions[k];
 			struct plain_function *p = &m.of[i][k];
 
+			if (f->kind == MODEL_RES2FILE)
+				plain_save_close(&m, i, k);
+			if (f->kind == MODEL_BURST)
+				plain_burst_result(p, f);
+			if (f->kind == MODEL_STARTSTOP)
+				p->result.digest = model_digest_bytes(
+					p->result.digest, p->times, sizeof(p->times));
 			p->result.value = p->value;
 			p->result.known &= !p->unknown;
 			ret->of[i][k] = p->result;
