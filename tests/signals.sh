@@ -23,6 +23,7 @@ for program in "${programs[@]}"; do
 	arguments=("$scratch/large.pcap")
 	case $(basename "$program") in
 	busiest_subnet) arguments+=(10.1.0.0/24 10.2.0.0/16) ;;
+	list_functions) arguments=() ;;
 	offline_count) arguments+=(tcp) ;;
 	passive_ftp) arguments=(-r "${arguments[@]}") ;;
 	slapper) arguments+=("ip or not ip" www) ;;
