@@ -118,8 +118,9 @@ peer_start() { # it has cable1 with 10.9.0.2 and fd09::2; here cable0 gets 10.9.
 	for side in "" peer_run; do
 		$side bash -c 'for f in /proc/sys/net/ipv6/conf/cable*/router_solicitations; do echo 0 > $f; done'
 	done
-	[ "${1-}" = offloads ] || python3 "$MAPI_SOURCE/tests/live/no_offloads.py" cable0
-	[ "${1-}" = offloads ] || peer_run python3 "$MAPI_SOURCE/tests/live/no_offloads.py" cable1
+	[ "${1-}" = offloads ] && return
+	python3 "$MAPI_SOURCE/tests/live/offloads.py" cable0 off
+	peer_run python3 "$MAPI_SOURCE/tests/live/offloads.py" cable1 off
 }
 
 peer_is_there() {
@@ -130,30 +131,18 @@ peer_run() {
 	nsenter -t "$peer" -n "$@"
 }
 
-# Until nothing was sent or received for 1.5 seconds.
-cable_is_silent() {
+# Whether the command prints what it has printed for 1.5 seconds.
+is_still() { # COMMAND...
 	local now
-	now=$(ip -s link show cable0 | tr "\n" " ")
-	if [ "$now" != "${cable_before-}" ]; then
-		cable_before=$now
-		cable_since=$EPOCHREALTIME
+	now=$("$@")
+	if [ "$now" != "${still_before-}" ]; then
+		still_before=$now
+		still_since=$EPOCHREALTIME
 		return 1
 	fi
-	[ $((${EPOCHREALTIME/./} - ${cable_since/./})) -gt 1500000 ]
+	[ $((${EPOCHREALTIME/./} - ${still_since/./})) -gt 1500000 ]
 }
 
-# Programs talking: HTTP and a bulk transfer over IPv4 and IPv6, datagrams large enough for fragments,
-# tagged frames. "www" and "HTTP" occur in it.
-traffic() {
-	mkdir -p www
-	rm -f talk.out
-	[ -e www/page ] || { echo "<html>www</html>"; head -c 300000 /dev/urandom; } > www/page
-	python3 "$MAPI_SOURCE/tests/live/talk.py" serve www > talk.out 2>&1 &
-	local server=$!
-	await "a server" grep -q ready talk.out
-	peer_run python3 "$MAPI_SOURCE/tests/live/talk.py" ask 10.9.0.1 || fail "no talk over IPv4"
-	peer_run python3 "$MAPI_SOURCE/tests/live/talk.py" ask fd09::1 || fail "no talk over IPv6"
-	peer_run "$BLAST" cable1 500 --vlan > /dev/null
-	kill $server
-	wait $server 2> /dev/null
+cable_counters() {
+	ip -s link show cable0
 }
