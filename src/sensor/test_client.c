@@ -29,25 +29,35 @@ static void *test_engine(void *argument)
 	return NULL;
 }
 
+void test_begin(struct test_client *client, int fd)
+{
+	*client = (struct test_client){ .arena = malloc(TEST_ARENA_BYTES) };
+	assert_non_null(client->arena);
+	assert_int_equal(wire_conn_new(&client->conn, fd), 0);
+}
+
+void test_end(struct test_client *client)
+{
+	wire_conn_free(client->conn);
+	free(client->arena);
+	if (client->area)
+		munmap(client->area, client->area_bytes);
+}
+
 void test_start(struct test_client *client)
 {
 	int fds[2];
 
-	*client = (struct test_client){ .arena = malloc(TEST_ARENA_BYTES) };
-	assert_non_null(client->arena);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	test_begin(client, fds[0]);
 	client->engine_fd = fds[1];
-	assert_int_equal(wire_conn_new(&client->conn, fds[0]), 0);
 	assert_int_equal(pthread_create(&client->engine, NULL, test_engine, client), 0);
 }
 
 void test_stop(struct test_client *client)
 {
-	wire_conn_free(client->conn);
-	free(client->arena);
+	test_end(client);
 	assert_int_equal(pthread_join(client->engine, NULL), 0);
-	if (client->area)
-		munmap(client->area, client->area_bytes);
 }
 
 void test_wait(struct test_client *client)
@@ -57,8 +67,14 @@ void test_wait(struct test_client *client)
 	assert_int_equal(poll(&p, 1, 10000), 1);
 }
 
-Wire__Reply *test_call(
+static void test_put(
 	struct test_client *client, Wire__Request *request, const int *fds, unsigned int n_fds)
+{
+	request->id = ++client->id;
+	assert_int_equal(wire_conn_put(client->conn, &request->base, fds, n_fds), 0);
+}
+
+Wire__Reply *test_reply(struct test_client *client)
 {
 	struct wire_arena arena;
 	const uint8_t *frame;
@@ -66,8 +82,6 @@ Wire__Reply *test_call(
 	Wire__Reply *reply;
 	int r;
 
-	request->id = ++client->id;
-	assert_int_equal(wire_conn_put(client->conn, &request->base, fds, n_fds), 0);
 	while ((r = wire_conn_next(client->conn, &frame, &frame_bytes)) == WIRE_E_AGAIN)
 		test_wait(client);
 	if (r != 0)
@@ -77,6 +91,13 @@ Wire__Reply *test_call(
 	assert_non_null(reply);
 	assert_int_equal(reply->id, client->id);
 	return reply;
+}
+
+Wire__Reply *test_call(
+	struct test_client *client, Wire__Request *request, const int *fds, unsigned int n_fds)
+{
+	test_put(client, request, fds, n_fds);
+	return test_reply(client);
 }
 
 void test_greet(struct test_client *client, unsigned int n_workers)
@@ -207,6 +228,17 @@ void test_connect(struct test_client *client, uint32_t flow)
 	reply = TEST_CALL(client, flow_connect, FLOW_CONNECT, &connect);
 	if (reply->error)
 		fail_msg("%s", reply->error->text);
+}
+
+void test_connect_later(struct test_client *client, uint32_t flow)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__FlowConnect connect = WIRE__FLOW_CONNECT__INIT;
+
+	connect.flow = flow;
+	request.call_case = WIRE__REQUEST__CALL_FLOW_CONNECT;
+	request.flow_connect = &connect;
+	test_put(client, &request, NULL, 0);
 }
 
 void test_close(struct test_client *client, uint32_t flow, int code)

@@ -34,11 +34,16 @@ struct test_client {
 /* An engine and a connection to it; the end of both. */
 void test_start(struct test_client *client);
 void test_stop(struct test_client *client);
+void test_begin(struct test_client *client, int fd); /* on a connection to another; takes it */
+void test_end(struct test_client *client); /* of that */
 void test_wait(struct test_client *client); /* until the engine has said something */
 
 /* Send a request. Return: its reply, valid until the next call; NULL: the session is over. */
 Wire__Reply *test_call(
 	struct test_client *client, Wire__Request *request, const int *fds, unsigned int n_fds);
+
+/* The reply to the last request. */
+Wire__Reply *test_reply(struct test_client *client);
 
 #define TEST_CALL(client, member, case_, message)                 \
 	({                                                        \
@@ -64,6 +69,7 @@ Wire__Reply *test_apply(struct test_client *client, uint32_t flow, const char *f
 const struct results_slot *test_slot(struct test_client *client, const Wire__Reply *reply);
 uint64_t test_u64(const struct results_slot *slot);
 void test_connect(struct test_client *client, uint32_t flow);
+void test_connect_later(struct test_client *client, uint32_t flow); /* test_reply() waits for it */
 void test_close(struct test_client *client, uint32_t flow, int code);
 void test_start_device(struct test_client *client, uint64_t device);
 void test_flush(struct test_client *client, uint32_t flow);

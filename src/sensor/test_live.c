@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A whole engine of a system daemon with live devices that many programs share, and programs that
+ * mean it ill. The engine, the parent and the device are of this process: a thread each, and a
+ * driver that never has a packet.
+ */
+#undef NDEBUG
+#include <assert.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "engine.h"
+#include "mapi/errors.h"
+#include "plan/plan.h"
+#include "privileged.h"
+#include "session.h"
+#include "test_sensor_private.h"
+#include "users.h"
+
+#define LIVE_CPUS 2
+#define LIVE_IDLE_MS 1
+#define LIVE_FUNCTIONS_MAX 16384 /* of a user; users.c */
+#define LIVE_CROWD 30
+
+/* ---- a device without packets ---- */
+
+struct driver_source {
+	_Atomic bool woken;
+};
+
+static _Atomic bool live_holds_prepare, live_holds_open; /* they do not return */
+static _Atomic unsigned int live_n_prepared, live_n_opened;
+static _Atomic unsigned int live_workers; /* of the device that was opened last */
+
+static void live_while(_Atomic bool *flag)
+{
+	while (atomic_load(flag))
+		(void)poll(NULL, 0, 1);
+}
+
+static int live_prepare(const struct driver_open_args *args, int ret_fds[DRIVER_FDS_MAX],
+	unsigned int *ret_n_fds, struct error *err)
+{
+	live_n_prepared++;
+	live_while(&live_holds_prepare);
+	if (strcmp(args->name, "broken") == 0)
+		return error_set(err, MAPI_NO_PERMISSION, "broken cannot be opened");
+	ret_fds[0] = eventfd(0, EFD_CLOEXEC);
+	*ret_n_fds = 1;
+	return 0;
+}
+
+static int live_open(
+	struct driver_source **ret, const struct driver_open_args *args, struct error *err)
+{
+	live_n_opened++;
+	live_while(&live_holds_open);
+	live_workers = args->n_workers;
+	for (unsigned int i = 0; i < args->n_fds; i++)
+		(void)close(args->fds[i]);
+	*ret = calloc(1, sizeof(**ret));
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int live_claim(struct driver_source *source, struct driver_chunk *chunk)
+{
+	if (!source->woken)
+		(void)poll(NULL, 0, LIVE_IDLE_MS);
+	return source->woken ? DRIVER_E_END : DRIVER_E_IDLE;
+}
+
+static int live_next_batch(
+	struct driver_source *source, struct driver_chunk *chunk, struct packet_batch *batch)
+{
+	return DRIVER_E_END;
+}
+
+static void live_with_chunk(struct driver_source *source, struct driver_chunk *chunk)
+{
+}
+
+static int live_verify(struct driver_source *source, struct driver_chunk *chunk)
+{
+	return 0;
+}
+
+static void live_wake(struct driver_source *source)
+{
+	source->woken = true;
+}
+
+static void live_stats(const struct driver_source *source, struct driver_stats *ret)
+{
+	*ret = (struct driver_stats){ .n_interfaces = 1 };
+}
+
+static int live_interface(
+	const struct driver_source *source, unsigned int index, struct driver_interface *ret)
+{
+	*ret = (struct driver_interface){ .linktype = 1, .ts_units_per_s = 1000000000 };
+	return index ? -ENOENT : 0;
+}
+
+static struct driver_source *live_close(struct driver_source *source)
+{
+	free(source);
+	return NULL;
+}
+
+static const struct driver live_driver = { .name = "live",
+	.prepare = live_prepare,
+	.open = live_open,
+	.claim = live_claim,
+	.next_batch = live_next_batch,
+	.rewind = live_with_chunk,
+	.verify = live_verify,
+	.release = live_with_chunk,
+	.wake = live_wake,
+	.stats = live_stats,
+	.interface = live_interface,
+	.close = live_close };
+
+const struct driver *__wrap_driver_find(const struct driver_open_args *args);
+
+const struct driver *__wrap_driver_find(const struct driver_open_args *args)
+{
+	return &live_driver;
+}
+
+/* ---- plans are counted, and can be held ---- */
+
+static _Atomic bool live_holds_plan;
+static _Atomic unsigned int live_n_plans;
+
+int __real_plan_new(struct plan **ret, struct plan_flow *const *flows, unsigned int n_flows,
+	const struct plan *previous, struct error *err);
+int __wrap_plan_new(struct plan **ret, struct plan_flow *const *flows, unsigned int n_flows,
+	const struct plan *previous, struct error *err);
+
+int __wrap_plan_new(struct plan **ret, struct plan_flow *const *flows, unsigned int n_flows,
+	const struct plan *previous, struct error *err)
+{
+	live_n_plans++;
+	live_while(&live_holds_plan);
+	return __real_plan_new(ret, flows, n_flows, previous, err);
+}
+
+/* ---- the daemon ---- */
+
+static struct live {
+	struct config config;
+	struct config_device devices[2];
+	struct parent_engine system;
+	struct sockaddr_un address;
+	socklen_t address_bytes;
+	int parent_fd;
+	pthread_t parent;
+	pthread_t engine;
+} live;
+
+static void *live_parent(void *unused)
+{
+	struct pollfd p = { .fd = live.parent_fd, .events = POLLIN };
+	enum privileged_op op;
+
+	while (poll(&p, 1, -1) == 1 && privileged_answer(live.parent_fd, &live.config, &op) == 0)
+		;
+	return NULL;
+}
+
+static void *live_engine(void *unused)
+{
+	return engine_run_system(&live.system) == 0 ? NULL : &live;
+}
+
+static int live_setup(void **state)
+{
+	static char shared[] = "live0", broken[] = "broken", no_alias[] = "";
+	int fds[2];
+
+	live = (struct live){ .config = { .devices = live.devices, .n_devices = 2 },
+		.devices = { { .device = shared,
+				     .alias = no_alias,
+				     .cpus = { 0, 0 },
+				     .n_cpus = LIVE_CPUS },
+			{ .device = broken, .alias = no_alias } },
+		.address = { .sun_family = AF_UNIX },
+		.address_bytes = sizeof(live.address) };
+	/* 64 MiB, of which connections, flows and rings take little. */
+	live.config.quota = (struct config_quota){ .memory_bytes = 64u << 20 };
+	live.system = (struct parent_engine){ .config = &live.config, .read_only_fd = -1 };
+	live.system.socket_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* A name that the kernel chooses. */
+	assert_int_equal(bind(live.system.socket_fd, (struct sockaddr *)&live.address,
+				 sizeof(live.address.sun_family)),
+		0);
+	assert_int_equal(getsockname(live.system.socket_fd, (struct sockaddr *)&live.address,
+				 &live.address_bytes),
+		0);
+	assert_int_equal(listen(live.system.socket_fd, SOMAXCONN), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+	live.parent_fd = fds[0];
+	live.system.privileged_fd = fds[1];
+	assert_int_equal(pthread_create(&live.parent, NULL, live_parent, NULL), 0);
+	assert_int_equal(pthread_create(&live.engine, NULL, live_engine, NULL), 0);
+	return 0;
+}
+
+static int live_teardown(void **state)
+{
+	void *failed;
+
+	assert_int_equal(kill(getpid(), SIGTERM), 0);
+	assert_int_equal(pthread_join(live.engine, &failed), 0);
+	assert_null(failed);
+	(void)close(live.system.socket_fd);
+	(void)close(live.system.privileged_fd);
+	assert_int_equal(pthread_join(live.parent, NULL), 0);
+	(void)close(live.parent_fd);
+	return 0;
+}
+
+static void live_connect(struct test_client *client)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	*client = (struct test_client){ .engine_fd = -1 };
+	assert_int_equal(connect(fd, (struct sockaddr *)&live.address, live.address_bytes), 0);
+	test_begin(client, fd);
+	test_greet(client, 1);
+}
+
+static Wire__Reply *live_open_device(struct test_client *client, const char *name)
+{
+	Wire__DeviceOpen open = WIRE__DEVICE_OPEN__INIT;
+	char copy[32];
+
+	(void)snprintf(copy, sizeof(copy), "%s", name);
+	open.name = copy;
+	return TEST_CALL(client, device_open, DEVICE_OPEN, &open);
+}
+
+static uint64_t live_device(struct test_client *client)
+{
+	Wire__Reply *reply = live_open_device(client, "live0");
+
+	assert_non_null(reply);
+	if (reply->error)
+		fail_msg("%s", reply->error->text);
+	return reply->device->device;
+}
+
+/* A flow with a counter. */
+static uint32_t live_flow(struct test_client *client, uint64_t device)
+{
+	uint32_t flow = test_flow(client, device, true, NULL);
+
+	assert_null(test_apply(client, flow, "PKT_COUNTER", NULL, 0)->error);
+	return flow;
+}
+
+/* The call has an answer without a device. */
+static void live_call(struct test_client *client)
+{
+	Wire__Describe describe = WIRE__DESCRIBE__INIT;
+
+	describe.name = (char[]){ "PKT_COUNTER" };
+	assert_null(TEST_CALL(client, describe, DESCRIBE, &describe)->error);
+}
+
+static unsigned int live_n_flows(struct test_client *client)
+{
+	Wire__ListFlow list = WIRE__LIST_FLOW__INIT;
+	unsigned int n = 0;
+
+	list.next = true;
+	for (;;) {
+		Wire__Reply *reply = TEST_CALL(client, list_flow, LIST_FLOW, &list);
+
+		if (reply->error)
+			return n;
+		list.id = reply->listed_flow->id;
+		n++;
+	}
+}
+
+/* ---- tests ---- */
+
+static void workers_of_a_shared_device_are_the_administrators(void **state)
+{
+	struct test_client client;
+	Wire__Hello hello = WIRE__HELLO__INIT;
+
+	live_connect(&client);
+	hello.version = WIRE_VERSION;
+	hello.workers = 7;
+	assert_null(TEST_CALL(&client, hello, HELLO, &hello)->error);
+	(void)live_device(&client);
+	assert_int_equal(live_workers, LIVE_CPUS);
+	test_end(&client);
+}
+
+/* The request, without waiting for its answer. */
+static void live_ask_for_device(struct test_client *client, const char *name)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__DeviceOpen open = WIRE__DEVICE_OPEN__INIT;
+	char copy[32];
+
+	(void)snprintf(copy, sizeof(copy), "%s", name);
+	open.name = copy;
+	request.id = ++client->id;
+	request.call_case = WIRE__REQUEST__CALL_DEVICE_OPEN;
+	request.device_open = &open;
+	assert_int_equal(wire_conn_put(client->conn, &request.base, NULL, 0), 0);
+}
+
+/* Whatever takes time, the parent or the kernel: nobody but who has asked waits, and who goes
+ * meanwhile is missed by nobody. */
+static void others_go_on_while_a_device_is_opened(void **state)
+{
+	_Atomic bool *const holds[] = { &live_holds_prepare, &live_holds_open };
+	_Atomic unsigned int *const n[] = { &live_n_prepared, &live_n_opened };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(holds); i++) {
+		struct test_client patient, gone, other;
+		unsigned int before = *n[i];
+
+		live_teardown(NULL); /* which closes the device */
+		live_setup(NULL);
+		live_connect(&patient);
+		live_connect(&gone);
+		live_connect(&other);
+		*holds[i] = true;
+		live_ask_for_device(&patient, "live0");
+		live_ask_for_device(&gone, "live0");
+		while (*n[i] == before)
+			live_call(&other);
+		live_call(&other);
+		test_end(&gone);
+		live_call(&other);
+		*holds[i] = false;
+		assert_null(test_reply(&patient)->error);
+		assert_int_equal(
+			live_open_device(&other, "broken")->error->code, MAPI_NO_PERMISSION);
+		(void)live_device(&other);
+		assert_int_equal(*n[i], before + (i == 0 ? 2 : 1)); /* one live0, for all */
+		test_end(&patient);
+		test_end(&other);
+	}
+}
+
+/* Who connects a flow that refers to one that is not connected must not keep others from starting
+ * the device. */
+static void bad_references_do_not_keep_a_device_from_starting(void **state)
+{
+	struct test_client hostile, other;
+	Wire__FlowConnect connect = WIRE__FLOW_CONNECT__INIT;
+	uint64_t device;
+	uint32_t source, flow;
+	char text[16];
+
+	live_connect(&hostile);
+	live_connect(&other);
+	device = live_device(&hostile);
+	source = test_flow(&hostile, device, false, NULL);
+	assert_null(test_apply(&hostile, source, "PKT_COUNTER", NULL, 0)->error);
+	(void)snprintf(text, sizeof(text), "%u", source);
+	flow = test_flow(&hostile, device, false, NULL);
+	assert_null(
+		test_apply(&hostile, flow, "STATS", (const char *[]){ text, "1", "0" }, 3)->error);
+	connect.flow = flow;
+	assert_int_equal(TEST_CALL(&hostile, flow_connect, FLOW_CONNECT, &connect)->error->code,
+		MFUNCT_INVALID_ARGUMENT_1);
+	test_connect(&other, live_flow(&other, live_device(&other)));
+	test_connect(&hostile, source);
+	test_connect(&hostile, flow);
+	test_end(&hostile);
+	test_end(&other);
+}
+
+/* The engine hears of all at once, because it is held meanwhile. */
+static void clients_that_leave_together_make_few_plans(void **state)
+{
+	struct test_client crowd[LIVE_CROWD], other;
+	uint32_t first, last;
+	uint64_t device;
+	unsigned int before;
+
+	live_connect(&other);
+	device = live_device(&other);
+	first = live_flow(&other, device);
+	last = live_flow(&other, live_device(&other));
+	test_connect(&other, first);
+	for (unsigned int i = 0; i < LIVE_CROWD; i++) {
+		live_connect(&crowd[i]);
+		for (unsigned int k = 0; k < 3; k++)
+			test_connect(&crowd[i], live_flow(&crowd[i], live_device(&crowd[i])));
+	}
+	assert_int_equal(live_n_flows(&other), 2 + 3 * LIVE_CROWD);
+	live_holds_plan = true;
+	before = live_n_plans;
+	test_connect_later(&other, last);
+	while (live_n_plans == before)
+		(void)poll(NULL, 0, 1);
+	for (unsigned int i = 0; i < LIVE_CROWD; i++)
+		test_end(&crowd[i]);
+	live_holds_plan = false;
+	assert_null(test_reply(&other)->error);
+	while (live_n_flows(&other) > 2)
+		;
+	test_close(&other, last, 0);
+	assert_in_range(live_n_plans - before, 2, 4); /* last comes, they go, last goes */
+	test_end(&other);
+}
+
+/* However many programs and flows they are spread over. */
+static void functions_of_a_user_are_limited(void **state)
+{
+	struct test_client clients[2];
+	Wire__Reply *reply;
+	uint64_t devices[2];
+	uint32_t flow = 0;
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		live_connect(&clients[i]);
+		devices[i] = live_device(&clients[i]);
+	}
+	for (; n < LIVE_FUNCTIONS_MAX; n++) {
+		unsigned int i = n / SESSION_FUNCTIONS_MAX % 2;
+
+		if (n % SESSION_FUNCTIONS_MAX == 0)
+			flow = test_flow(&clients[i], devices[i], false, NULL);
+		reply = test_apply(&clients[i], flow, "PKT_COUNTER", NULL, 0);
+		if (reply->error)
+			fail_msg("function %u: %s", n, reply->error->text);
+	}
+	reply = test_apply(&clients[1], flow, "PKT_COUNTER", NULL, 0);
+	assert_int_equal(reply->error->code, MAPI_QUOTA_EXCEEDED); /* of the flow */
+	flow = test_flow(&clients[0], devices[0], false, NULL);
+	reply = test_apply(&clients[0], flow, "PKT_COUNTER", NULL, 0);
+	assert_int_equal(reply->error->code, MAPI_QUOTA_EXCEEDED);
+	assert_non_null(strstr(reply->error->text, "functions together"));
+	test_end(&clients[1]);
+	do
+		reply = test_apply(&clients[0], flow, "PKT_COUNTER", NULL, 0);
+	while (reply->error); /* until the other one's have gone */
+	test_end(&clients[0]);
+}
+
+/* Two queues of 32 MiB are as much as the quota is, so with what is around them they are more. */
+static void all_memory_of_functions_is_charged(void **state)
+{
+	const char *const args[] = { "0", "out" };
+	struct test_client client;
+	uint64_t device;
+	uint32_t first, second;
+	Wire__Reply *reply;
+	int fd = memfd_create("out", MFD_CLOEXEC);
+
+	live_connect(&client);
+	device = live_device(&client);
+	first = test_flow(&client, device, false, NULL);
+	second = test_flow(&client, device, false, NULL);
+	assert_null(test_apply_fds(&client, first, "TO_FILE", args, 2, &fd, 1)->error);
+	reply = test_apply_fds(&client, second, "TO_FILE", args, 2, &fd, 1);
+	assert_non_null(reply->error);
+	assert_int_equal(reply->error->code, MAPI_QUOTA_EXCEEDED);
+	test_close(&client, first, 0);
+	do
+		reply = test_apply_fds(&client, second, "TO_FILE", args, 2, &fd, 1);
+	while (reply->error); /* the thread ends some time */
+	test_end(&client);
+	(void)close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(workers_of_a_shared_device_are_the_administrators),
+		cmocka_unit_test(others_go_on_while_a_device_is_opened),
+		cmocka_unit_test(bad_references_do_not_keep_a_device_from_starting),
+		cmocka_unit_test(clients_that_leave_together_make_few_plans),
+		cmocka_unit_test(functions_of_a_user_are_limited),
+		cmocka_unit_test(all_memory_of_functions_is_charged),
+	};
+
+	(void)alarm(100); /* what is waited for comes at once, or never */
+	return cmocka_run_group_tests(tests, live_setup, live_teardown);
+}
