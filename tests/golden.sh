@@ -81,6 +81,18 @@ equal "STATS sum" "$(field "$stats" sum)" 283464
 equal "STATS sum2" "$(field "$stats" sum2)" 309175572
 equal "STATS min" "$(field "$stats" min)" 42
 equal "STATS max" "$(field "$stats" max)" 1514
+"$MAPI" run -q -r "$trace" --json \
+	'PKT_COUNTER @p | BYTE_COUNTER @b | RES2FILE("1,1", "p,b", "packets bytes", "lines", "5s", 1)' > out.json
+equal "RES2FILE 5s" "$(sed 1d lines | wc -l)" 23
+equal "RES2FILE header" "$(head -n 1 lines)" "packets bytes"
+# What is not in a line is still in the counter.
+equal "RES2FILE and the rest" "$(sed 1d lines | awk '{ n += $1 } END { print n }') $(json_values < out.json |
+	sed -n 's/^PKT_COUNTER\t//p')" "$(python3 -c '
+import subprocess, sys
+times = [float(t) for t in subprocess.run(["tshark", "-r", sys.argv[1], "-T", "fields", "-e", "frame.time_epoch"],
+    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.split()]
+early = sum(t - times[0] < 115 for t in times)
+print(early, len(times) - early)' "$trace")"
 equal "packets of www.trace" "$(value "$MAPI_PCAPS/mapi/www.trace" PKT_COUNTER PKT_COUNTER)" 10
 equal "bytes of http.trace" "$(value "$MAPI_PCAPS/mapi/http.trace" BYTE_COUNTER BYTE_COUNTER)" 4340
 finish

@@ -95,6 +95,7 @@ static int std_res2file_check_reset(const struct function_open *open, struct err
 	return 0;
 }
 
+/* Return: 0, -EINVAL with @err filled, -ENOMEM; then the file is still the caller's. */
 static int std_res2file_open_lines(
 	struct std_res2file_instance *instance, const struct function_open *open, struct error *err)
 {
@@ -102,21 +103,18 @@ static int std_res2file_open_lines(
 	size_t n_bytes = strlen(header);
 	int r;
 
-	if (n_bytes > STD_LINE_BYTES_MAX)
+	if (n_bytes >= STD_LINE_BYTES_MAX)
 		return error_set(err, MFUNCT_INVALID_ARGUMENT_3,
-			"RES2FILE: a header of %zu bytes; %u is the limit", n_bytes,
+			"RES2FILE: a header of %zu bytes; there must be fewer than %u", n_bytes,
 			STD_LINE_BYTES_MAX);
 	r = std_lines_init(&instance->lines, &open->args[3], !open->lossless, err);
 	if (r < 0 || !n_bytes)
 		return r;
-	/* An empty queue takes it. */
-	if (std_lines_put(&instance->lines, header, n_bytes, 1, err) == 1 || !open->lossless) {
-		if (!open->lossless)
-			std_lines_publish(&instance->lines, err);
-		return 0;
-	}
-	std_lines_abandon(&instance->lines);
-	return -EINVAL;
+	/* There is room for one line, whatever becomes of it. */
+	(void)std_lines_put(&instance->lines, header, n_bytes, 1, NULL);
+	if (!open->lossless)
+		std_lines_publish(&instance->lines, NULL);
+	return 0;
 }
 
 static int std_res2file_open(const struct function_open *open, struct error *err)

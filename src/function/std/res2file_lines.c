@@ -157,11 +157,6 @@ bool std_lines_is_busy(const struct std_lines *lines)
 	return lines->queue && !std_queue_is_done(lines->queue);
 }
 
-void std_lines_abandon(struct std_lines *lines)
-{
-	output_abandon(TAKE(lines->output));
-}
-
 void std_lines_deinit(struct std_lines *lines)
 {
 	(void)std_queue_close(TAKE(lines->queue), NULL);

@@ -94,9 +94,6 @@ int std_lines_complete(struct std_lines *lines, struct error *err);
 /* Control thread, after std_lines_complete(): its thread hangs. */
 bool std_lines_is_busy(const struct std_lines *lines);
 
-/* Of a file: as output_abandon(). */
-void std_lines_abandon(struct std_lines *lines);
-
 void std_lines_deinit(struct std_lines *lines);
 
 #endif
