@@ -75,7 +75,7 @@ static void model_draw_search(
 	f->depth = model_below(state, 3) ? 0 : 60 + (int)model_below(state, 200);
 }
 
-/* A source of STATS: any counter or PKTINFO that has been applied, of any flow. */
+/* A source: any function with a value that has been applied, of any flow. */
 static bool model_draw_source(struct model_function *f, uint64_t *state, const struct model_case *c,
 	const bool referable[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX])
 {
@@ -90,6 +90,24 @@ static bool model_draw_source(struct model_function *f, uint64_t *state, const s
 		}
 	}
 	return found > 0;
+}
+
+static bool model_has_source(enum model_kind kind)
+{
+	return kind == MODEL_STATS || kind == MODEL_DIST || kind == MODEL_BUCKET ||
+		kind == MODEL_THRESHOLD;
+}
+
+static bool model_draw_operands(struct model_function *f, uint64_t *state,
+	const struct model_case *c, const bool referable[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX])
+{
+	for (; f->n_refs < 2; f->n_refs++) {
+		if (!model_draw_source(f, state, c, referable))
+			return false;
+		f->refs[f->n_refs] =
+			(struct model_ref){ .flow = f->ref_flow, .function = f->ref_function };
+	}
+	return true;
 }
 
 /* What RES2FILE saves: values, and statistics. Return: false if there is nothing. */
@@ -137,6 +155,43 @@ static void model_draw_save(
 		n++;
 	snprintf(f->text, sizeof(f->text), "%s", saves[n]);
 	f->number = (int)model_below(state, 2);
+}
+
+/* A period of which the capture has at most two thousand. */
+static unsigned int model_draw_period_us(uint64_t *state, const struct model_capture *capture)
+{
+	uint64_t last_ns = 0, first_ns = capture->pkts[0].ts_ns, us;
+
+	for (unsigned int n = 0; n < capture->n_pkts; n++)
+		if (capture->pkts[n].ts_ns > last_ns)
+			last_ns = capture->pkts[n].ts_ns;
+	us = (last_ns - first_ns) / 1000 / (1 + model_below(state, 2000)) + 1;
+	return us > INT32_MAX ? INT32_MAX : (unsigned int)us;
+}
+
+static void model_draw_dist(struct model_function *f, uint64_t *state)
+{
+	unsigned int min = model_below(state, 200), step = 1 + model_below(state, 300);
+
+	f->numbers[0] = (int)min;
+	f->numbers[1] = (int)(min + step * model_below(state, MODEL_SLOTS_MAX - 1) + 1 +
+		model_below(state, step));
+	f->numbers[2] = (int)step;
+}
+
+static void model_draw_threshold(
+	struct model_function *f, uint64_t *state, const struct model_capture *capture)
+{
+	static const int boundaries[] = { 0, 1, 2, 4, 8, 16 };
+
+	f->number = (int)model_below(state, 3) | (model_below(state, 2) ? 128 : 0);
+	f->depth = (int)model_below(state, model_below(state, 2) ? 8 : 2000);
+	snprintf(f->text, sizeof(f->text), "0");
+	if (model_below(state, 2))
+		snprintf(f->text, sizeof(f->text), "%uus", model_draw_period_us(state, capture));
+	f->numbers[0] = boundaries[model_below(state, 6)];
+	f->numbers[1] = (int)model_below(state, 4);
+	f->numbers[2] = model_below(state, 3) ? 0 : 1 + (int)model_below(state, 3);
 }
 
 static void model_draw_burst(struct model_function *f, uint64_t *state)
@@ -194,6 +249,19 @@ static void model_draw_arguments(struct model_function *f, uint64_t *state,
 		snprintf(f->text, sizeof(f->text), "%s",
 			intervals[model_below(state, sizeof(intervals) / sizeof(intervals[0]))]);
 		break;
+	case MODEL_BINOP:
+		f->number = (int)model_below(state, 2);
+		break;
+	case MODEL_DIST:
+		model_draw_dist(f, state);
+		break;
+	case MODEL_BUCKET:
+		f->number = (int)model_below(state, 2);
+		snprintf(f->text, sizeof(f->text), "%uus", model_draw_period_us(state, capture));
+		break;
+	case MODEL_THRESHOLD:
+		model_draw_threshold(f, state, capture);
+		break;
 	case MODEL_RES2FILE:
 		model_draw_save(f, state, capture);
 		break;
@@ -206,6 +274,7 @@ static void model_draw_arguments(struct model_function *f, uint64_t *state,
 		break;
 	case MODEL_PKT_COUNTER:
 	case MODEL_BYTE_COUNTER:
+	case MODEL_GAP:
 	case MODEL_TO_BUFFER:
 	case MODEL_SYNC: /* drawn with the flows */
 	case _MODEL_KIND_N:
@@ -217,15 +286,20 @@ static void model_draw_arguments(struct model_function *f, uint64_t *state,
 static enum model_kind model_draw_kind(uint64_t *state)
 {
 	static const unsigned int share[_MODEL_KIND_N] = {
-		[MODEL_BPF_FILTER] = 15,
-		[MODEL_STR_SEARCH] = 7,
-		[MODEL_SAMPLE] = 8,
-		[MODEL_CUT] = 5,
-		[MODEL_PKT_COUNTER] = 13,
-		[MODEL_BYTE_COUNTER] = 10,
-		[MODEL_PKTINFO] = 9,
-		[MODEL_HASH] = 4,
-		[MODEL_STATS] = 14,
+		[MODEL_BPF_FILTER] = 12,
+		[MODEL_STR_SEARCH] = 6,
+		[MODEL_SAMPLE] = 6,
+		[MODEL_CUT] = 4,
+		[MODEL_PKT_COUNTER] = 11,
+		[MODEL_BYTE_COUNTER] = 7,
+		[MODEL_PKTINFO] = 6,
+		[MODEL_HASH] = 3,
+		[MODEL_GAP] = 4,
+		[MODEL_BINOP] = 5,
+		[MODEL_STATS] = 9,
+		[MODEL_DIST] = 3,
+		[MODEL_BUCKET] = 5,
+		[MODEL_THRESHOLD] = 5,
 		[MODEL_TO_BUFFER] = 2,
 		[MODEL_TO_FILE] = 2,
 		[MODEL_RES2FILE] = 4,
@@ -233,7 +307,7 @@ static enum model_kind model_draw_kind(uint64_t *state)
 		[MODEL_BURST] = 1,
 		[MODEL_SYNC] = 1,
 		[MODEL_CHANCE] = 1,
-		[MODEL_HASHSAMP] = 2,
+		[MODEL_HASHSAMP] = 1,
 	};
 	unsigned int at = model_below(state, 100);
 	unsigned int kind = 0;
@@ -250,11 +324,13 @@ static void model_draw_next(struct model_case *c, unsigned int i, uint64_t *stat
 	struct model_function *f = &c->flows[i].functions[k];
 
 	f->kind = model_draw_kind(state);
-	/* One ring in a case: two would have to be read by turns. */
+	/* One ring of packets in a case: two would have to be read by turns. */
 	if (f->kind == MODEL_TO_BUFFER && *has_buffer)
 		f->kind = MODEL_PKT_COUNTER;
 	*has_buffer |= f->kind == MODEL_TO_BUFFER;
-	if (f->kind == MODEL_STATS && !model_draw_source(f, state, c, referable))
+	if (model_has_source(f->kind) && !model_draw_source(f, state, c, referable))
+		f->kind = MODEL_PKT_COUNTER;
+	if (f->kind == MODEL_BINOP && !model_draw_operands(f, state, c, referable))
 		f->kind = MODEL_PKT_COUNTER;
 	if (f->kind == MODEL_RES2FILE && !model_draw_refs(f, state, c, referable))
 		f->kind = MODEL_PKT_COUNTER;
@@ -262,7 +338,7 @@ static void model_draw_next(struct model_case *c, unsigned int i, uint64_t *stat
 		if (n == i || model_below(state, 2))
 			f->text[len++] = (char)('0' + n);
 	referable[i][k] = f->kind == MODEL_PKT_COUNTER || f->kind == MODEL_BYTE_COUNTER ||
-		f->kind == MODEL_PKTINFO;
+		f->kind == MODEL_PKTINFO || f->kind == MODEL_GAP || f->kind == MODEL_BINOP;
 }
 
 void model_case_draw(struct model_case *ret, uint64_t seed, const struct model_capture *capture,
@@ -328,6 +404,27 @@ static void model_function_print(const struct model_function *f)
 		break;
 	case MODEL_TO_FILE:
 		printf("TO_FILE(%d, ..., %d)", f->number, f->depth);
+		break;
+	case MODEL_GAP:
+		printf("GAP");
+		break;
+	case MODEL_BINOP:
+		printf("BINOP(%d, flow %u function %u, flow %u function %u)", f->number,
+			f->refs[0].flow + 1, f->refs[0].function + 1, f->refs[1].flow + 1,
+			f->refs[1].function + 1);
+		break;
+	case MODEL_DIST:
+		printf("DIST(flow %u function %u, %d, %d, %d)", f->ref_flow + 1,
+			f->ref_function + 1, f->numbers[0], f->numbers[1], f->numbers[2]);
+		break;
+	case MODEL_BUCKET:
+		printf("BUCKET(flow %u function %u, \"%s\", %d)", f->ref_flow + 1,
+			f->ref_function + 1, f->text, f->number);
+		break;
+	case MODEL_THRESHOLD:
+		printf("THRESHOLD(%d, flow %u function %u, %d, %d, %s, %d, %d)", f->number,
+			f->ref_flow + 1, f->ref_function + 1, f->depth, f->numbers[0], f->text,
+			f->numbers[1], f->numbers[2]);
 		break;
 	case MODEL_RES2FILE:
 		printf("RES2FILE(");

@@ -4,8 +4,11 @@
 #include "model.h"
 
 #include <mapi.h>
+#include <mapi/bucket.h>
+#include <mapi/dist.h>
 #include <mapi/sample.h>
 #include <mapi/stats.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,10 +67,21 @@ static int engine_apply_sync(struct engine *e, unsigned int i, unsigned int k)
 	return mapi_apply_function(e->fd[i], "SYNC", list);
 }
 
+static int engine_apply_dist(int fd, int ref_fd, int ref_fid, const struct model_function *f)
+{
+	char texts[3][16];
+
+	for (unsigned int n = 0; n < 3; n++)
+		snprintf(texts[n], sizeof(texts[n]), "%d", f->numbers[n]);
+	return mapi_apply_function(fd, "DIST", ref_fd, ref_fid, texts[0], texts[1], texts[2]);
+}
+
 static int engine_apply(struct engine *e, unsigned int i, unsigned int k)
 {
 	const struct model_function *f = &e->c->flows[i].functions[k];
-	int fd = e->fd[i];
+	int fd = e->fd[i], ref_fd = e->fd[f->ref_flow];
+	int ref_fid = e->fid[f->ref_flow][f->ref_function];
+	const struct model_ref *refs = f->refs;
 
 	switch (f->kind) {
 	case MODEL_BPF_FILTER:
@@ -90,9 +104,22 @@ static int engine_apply(struct engine *e, unsigned int i, unsigned int k)
 		return mapi_apply_function(fd, "PKTINFO", f->number);
 	case MODEL_HASH:
 		return mapi_apply_function(fd, "HASH", f->number);
+	case MODEL_GAP:
+		return mapi_apply_function(fd, "GAP");
+	case MODEL_BINOP:
+		return mapi_apply_function(fd, "BINOP", f->number, e->fd[refs[0].flow],
+			e->fid[refs[0].flow][refs[0].function], e->fd[refs[1].flow],
+			e->fid[refs[1].flow][refs[1].function]);
 	case MODEL_STATS:
-		return mapi_apply_function(fd, "STATS", e->fd[f->ref_flow],
-			e->fid[f->ref_flow][f->ref_function], f->text);
+		return mapi_apply_function(fd, "STATS", ref_fd, ref_fid, f->text);
+	case MODEL_DIST:
+		return engine_apply_dist(fd, ref_fd, ref_fid, f);
+	case MODEL_BUCKET:
+		return mapi_apply_function(fd, "BUCKET", ref_fd, ref_fid, f->text, f->number);
+	case MODEL_THRESHOLD: /* "0" or "...us" */
+		return mapi_apply_function(fd, "THRESHOLD", f->number, ref_fd, ref_fid,
+			(unsigned long long)f->depth, f->numbers[0], (int)strtol(f->text, NULL, 10),
+			f->numbers[1], f->numbers[2]);
 	case MODEL_TO_BUFFER:
 		return mapi_apply_function(fd, "TO_BUFFER", WAIT);
 	case MODEL_TO_FILE:
@@ -158,6 +185,38 @@ static int engine_read_packets(
 	return code == 0 ? 0 : -1;
 }
 
+static bool engine_gives_records(const struct model_function *f)
+{
+	return f->kind == MODEL_BUCKET || f->kind == MODEL_THRESHOLD;
+}
+
+/* Both kinds of records are a time and a value. */
+static int engine_read_records(
+	struct engine *e, unsigned int i, unsigned int k, struct model_result *ret)
+{
+	const mapi_results_t *results;
+	int code = 0;
+
+	while ((results = mapi_read_results(e->fd[i], e->fid[i][k]))) {
+		ret->value++;
+		ret->digest =
+			model_digest_bytes(ret->digest, results->res, sizeof(struct bucket_data));
+	}
+	mapi_read_error(&code, NULL);
+	if (code != 0)
+		fprintf(stderr, "mapi_read_results: %d\n", code);
+	return code == 0 ? 0 : -1;
+}
+
+static void engine_take_dist(const mapi_results_t *results, struct model_result *ret)
+{
+	const dist_t *dist = results->res;
+
+	ret->value = dist->intervals + 2;
+	ret->digest = model_digest_bytes(
+		ret->digest, dist->data, (size_t)results->size - offsetof(dist_t, data));
+}
+
 static int engine_read_result(
 	struct engine *e, unsigned int i, unsigned int k, struct model_result *ret)
 {
@@ -165,7 +224,7 @@ static int engine_read_result(
 	const mapi_results_t *results;
 	const stats_t *stats;
 
-	if (f->kind == MODEL_TO_BUFFER || f->kind == MODEL_TO_FILE)
+	if (f->kind == MODEL_TO_BUFFER || f->kind == MODEL_TO_FILE || engine_gives_records(f))
 		return 0;
 	results = mapi_read_results(e->fd[i], e->fid[i][k]);
 	if (!results) {
@@ -182,6 +241,8 @@ static int engine_read_result(
 	} else if (f->kind == MODEL_STARTSTOP || f->kind == MODEL_BURST) {
 		ret->digest =
 			model_digest_bytes(MODEL_DIGEST_EMPTY, results->res, (size_t)results->size);
+	} else if (f->kind == MODEL_DIST) {
+		engine_take_dist(results, ret);
 	} else if (results->size == 8) {
 		ret->value = *(const unsigned long long *)results->res;
 	} else if (results->size == 4) {
@@ -226,6 +287,8 @@ static int engine_packets_of_ring(
 	struct engine *e, unsigned int i, unsigned int k, struct model_result *ret)
 {
 	ret->digest = MODEL_DIGEST_EMPTY;
+	if (engine_gives_records(&e->c->flows[i].functions[k]))
+		return engine_read_records(e, i, k, ret);
 	if (e->c->flows[i].functions[k].kind != MODEL_TO_BUFFER)
 		return 0;
 	return engine_read_packets(e, i, k, ret);

@@ -43,6 +43,9 @@ static bool main_agree(const struct model_function *f, const struct model_result
 		return plain->count == engine->count && main_sums_agree(plain->sum, engine->sum) &&
 			main_sums_agree(plain->sum2, engine->sum2) && plain->max == engine->max &&
 			plain->min == engine->min;
+	case MODEL_DIST:
+	case MODEL_BUCKET:
+	case MODEL_THRESHOLD:
 	case MODEL_TO_BUFFER:
 	case MODEL_TO_FILE:
 	case MODEL_RES2FILE:
@@ -53,6 +56,8 @@ static bool main_agree(const struct model_function *f, const struct model_result
 	case MODEL_BYTE_COUNTER:
 	case MODEL_PKTINFO:
 	case MODEL_HASH:
+	case MODEL_GAP:
+	case MODEL_BINOP:
 		return plain->value == engine->value;
 	case MODEL_BPF_FILTER:
 	case MODEL_STR_SEARCH:

@@ -8,6 +8,7 @@
  *   plain.c    the plain machine: one packet, one function at a time; filters by libpcap's
  *              interpreter, everything else written from the manual as simply as possible
  *   plain_save.c, plain_span.c  of that, RES2FILE; STARTSTOP and BURST
+ *   plain_values.c  GAP, DIST, BUCKET and THRESHOLD
  *   engine.c   the same pipelines through libmapi
  *   main.c     compares
  *
@@ -25,6 +26,7 @@
 #define MODEL_TEXT_BYTES 512
 #define MODEL_REFS_MAX 3
 #define MODEL_CATEGORIES_MAX 64
+#define MODEL_SLOTS_MAX 64 /* of DIST */
 
 struct model_packet {
 	uint64_t ts_ns;
@@ -56,7 +58,12 @@ enum model_kind {
 	MODEL_BYTE_COUNTER,
 	MODEL_PKTINFO,
 	MODEL_HASH,
+	MODEL_GAP,
+	MODEL_BINOP,
 	MODEL_STATS,
+	MODEL_DIST,
+	MODEL_BUCKET,
+	MODEL_THRESHOLD,
 	MODEL_TO_BUFFER,
 	MODEL_TO_FILE,
 	MODEL_RES2FILE,
@@ -69,7 +76,8 @@ enum model_kind {
 	_MODEL_KIND_N
 };
 
-/* A result that RES2FILE saves: indices into the case, enum res2file_format. */
+/* A function that another one refers to: indices into the case; of RES2FILE, enum res2file_format.
+ */
 struct model_ref {
 	unsigned int flow;
 	unsigned int function;
@@ -78,13 +86,15 @@ struct model_ref {
 
 /**
  * struct model_function - one function of a pipeline
- * @text:   filter, pattern, interval, start; flows of SYNC
+ * @text:   filter, pattern, interval, start; flows of SYNC; timeout of THRESHOLD, "0" or a period
  * @stop:   of STARTSTOP
- * @number: offset, period, length, property, layer, percent, range or file format
- * @depth:  of a search
- * @ref_flow, @ref_function: source of STATS, as indices into the case
- * @refs, @n_refs: of RES2FILE; @number: whether it resets them
- * @numbers: of BURST
+ * @number: offset, period, length, property, layer, percent, range, operation, type, whether to
+ *          reset, or file format
+ * @depth:  of a search; the threshold of THRESHOLD
+ * @ref_flow, @ref_function: source of STATS, DIST, BUCKET, THRESHOLD, as indices into the case
+ * @refs, @n_refs: of RES2FILE; @number: whether it resets them. Of BINOP
+ * @numbers: of BURST; minimum, maximum and interval of DIST; boundary, divider and count of
+ * THRESHOLD
  */
 struct model_function {
 	enum model_kind kind;
@@ -124,10 +134,10 @@ void model_case_print(const struct model_case *c);
 /**
  * struct model_result - result of one function
  * @known:  the plain machine can foretell it
- * @value:  counters, PKTINFO, HASH; number of packets of TO_BUFFER and TO_FILE, of lines of
- * RES2FILE
+ * @value:  counters, PKTINFO, HASH, GAP, BINOP; number of packets of TO_BUFFER and TO_FILE, of
+ * lines of RES2FILE, of records of BUCKET and THRESHOLD, of numbers of DIST
  * @digest: of the packets of TO_BUFFER and TO_FILE: times, lengths and bytes in order; of the bytes
- *          of RES2FILE's file, STARTSTOP's and BURST's result
+ *          of RES2FILE's file, STARTSTOP's and BURST's result; of numbers and records
  * @count, @sum, @sum2, @max, @min: STATS
  */
 struct model_result {

@@ -160,8 +160,21 @@ uint64_t plain_period_ns(const char *text)
 static bool plain_has_period(const struct model_function *f)
 {
 	return (f->kind == MODEL_STATS && strcmp(f->text, "0") != 0 && strcmp(f->text, "1") != 0) ||
+		f->kind == MODEL_BUCKET ||
+		(f->kind == MODEL_THRESHOLD && strcmp(f->text, "0") != 0) ||
 		(f->kind == MODEL_RES2FILE && strcmp(f->text, "0") != 0 &&
 			strcmp(f->text, "-1") != 0);
+}
+
+static struct plain_function *plain_source(struct plain *m, const struct model_function *f)
+{
+	return &m->of[f->ref_flow][f->ref_function];
+}
+
+static bool plain_has_source(const struct model_function *f)
+{
+	return f->kind == MODEL_STATS || f->kind == MODEL_DIST || f->kind == MODEL_BUCKET ||
+		f->kind == MODEL_THRESHOLD;
 }
 
 static void plain_stats(struct plain_function *p, const struct model_function *f,
@@ -208,6 +221,9 @@ static void plain_begin(struct plain *m, unsigned int i, unsigned int k, uint64_
 	p->begin_ns = ts_ns;
 	p->begun = true;
 	p->n_zeros = 0;
+	if (m->c->flows[i].functions[k].kind == MODEL_THRESHOLD)
+		plain_threshold_begin(p, &m->c->flows[i].functions[k],
+			plain_source(m, &m->c->flows[i].functions[k]));
 }
 
 /* The first period that has ended and has not been dealt with. */
@@ -225,7 +241,7 @@ static void plain_find_end(struct plain *m, unsigned int i, unsigned int k, uint
 static void plain_stats_end(
 	struct plain *m, struct plain_function *p, const struct model_function *f)
 {
-	struct plain_function *source = &m->of[f->ref_flow][f->ref_function];
+	struct plain_function *source = plain_source(m, f);
 
 	plain_sample(p, source->value);
 	source->to_be_reset = true;
@@ -242,6 +258,10 @@ static void plain_end(struct plain *m, unsigned int i, unsigned int k, uint64_t 
 	p->has_ended = true;
 	if (f->kind == MODEL_STATS)
 		plain_stats_end(m, p, f);
+	else if (f->kind == MODEL_BUCKET)
+		plain_bucket_end(p, f, plain_source(m, f), ts_ns);
+	else if (f->kind == MODEL_THRESHOLD)
+		plain_threshold_end(p, f, plain_source(m, f), ts_ns);
 	else
 		plain_save_end(m, i, k, ts_ns);
 }
@@ -298,6 +318,14 @@ static void plain_record(
 		model_digest(p->result.digest, ts, pkt->cap_bytes, pkt->wire_bytes, pkt->data);
 }
 
+static uint64_t plain_binop(const struct plain *m, const struct model_function *f)
+{
+	uint64_t a = m->of[f->refs[0].flow][f->refs[0].function].value;
+	uint64_t b = m->of[f->refs[1].flow][f->refs[1].function].value;
+
+	return f->number ? a - b : a + b;
+}
+
 /* Return: true if the packet goes on to the next function. */
 static bool plain_step(struct plain *m, unsigned int i, unsigned int k, struct model_packet *pkt)
 {
@@ -332,8 +360,21 @@ static bool plain_step(struct plain *m, unsigned int i, unsigned int k, struct m
 		plain_hash(p, f, pkt);
 		break;
 	case MODEL_STATS:
-		plain_stats(p, f, &m->of[f->ref_flow][f->ref_function]);
+		plain_stats(p, f, plain_source(m, f));
 		break;
+	case MODEL_GAP:
+		plain_gap(p, pkt);
+		break;
+	case MODEL_BINOP:
+		p->value = plain_binop(m, f);
+		break;
+	case MODEL_DIST:
+		plain_dist(p, f, plain_source(m, f)->value);
+		break;
+	case MODEL_BUCKET:
+		break; /* looks at time only */
+	case MODEL_THRESHOLD:
+		return plain_threshold(p, f, plain_source(m, f), pkt);
 	case MODEL_TO_BUFFER:
 	case MODEL_TO_FILE:
 		plain_record(p, f, pkt);
@@ -394,13 +435,15 @@ static void plain_mark_unknown(struct plain *m)
 				struct plain_function *p = &m->of[i][k];
 
 				p->unknown |= unknown && !plain_has_period(f);
-				unknown |= f->kind == MODEL_CHANCE || f->kind == MODEL_HASHSAMP;
-				if (f->kind == MODEL_STATS)
+				if (plain_has_source(f))
 					plain_mark_source(m, p, f->ref_flow, f->ref_function,
-						plain_has_period(f));
+						plain_has_period(f) && f->kind != MODEL_THRESHOLD);
 				for (unsigned int r = 0; r < f->n_refs; r++)
 					plain_mark_source(m, p, f->refs[r].flow,
-						f->refs[r].function, f->number);
+						f->refs[r].function,
+						f->kind == MODEL_RES2FILE && f->number);
+				unknown |= f->kind == MODEL_CHANCE || f->kind == MODEL_HASHSAMP ||
+					(f->kind == MODEL_THRESHOLD && p->unknown);
 			}
 		}
 	}
@@ -443,6 +486,8 @@ int model_plain_run(
 
 			if (f->kind == MODEL_RES2FILE)
 				plain_save_close(&m, i, k);
+			if (f->kind == MODEL_DIST)
+				plain_dist_result(p, f);
 			if (f->kind == MODEL_BURST)
 				plain_burst_result(p, f);
 			if (f->kind == MODEL_STARTSTOP)

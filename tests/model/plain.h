@@ -22,7 +22,10 @@ struct plain_function {
 	bool begun;
 	bool has_ended; /* a period before the current packet; its zeroes are still to come */
 	uint64_t begin_ns;
-	bool has_pkts; /* RES2FILE: in the current period */
+	bool has_pkts; /* RES2FILE, BUCKET, THRESHOLD: in the current period */
+	bool holds; /* THRESHOLD */
+	uint64_t before; /* THRESHOLD: what it compared last; GAP: time of the last packet */
+	uint64_t slots[MODEL_SLOTS_MAX + 2]; /* DIST */
 	uint64_t n_zeros; /* RES2FILE: periods without packets before it */
 	uint64_t start_ns, stop_ns; /* STARTSTOP, from its first packet on */
 	uint64_t times[3]; /* STARTSTOP: its result */
@@ -55,5 +58,19 @@ bool plain_startstop(struct plain *m, struct plain_function *p, const struct mod
 void plain_burst(
 	struct plain_function *p, const struct model_function *f, const struct model_packet *pkt);
 void plain_burst_result(struct plain_function *p, const struct model_function *f);
+
+/* plain_values.c */
+void plain_gap(struct plain_function *p, const struct model_packet *pkt);
+void plain_dist(struct plain_function *p, const struct model_function *f, uint64_t value);
+void plain_dist_result(struct plain_function *p, const struct model_function *f);
+void plain_bucket_end(struct plain_function *p, const struct model_function *f,
+	struct plain_function *source, uint64_t ts_ns);
+void plain_threshold_begin(struct plain_function *p, const struct model_function *f,
+	const struct plain_function *source);
+void plain_threshold_end(struct plain_function *p, const struct model_function *f,
+	const struct plain_function *source, uint64_t ts_ns);
+/* Return: whether the packet passes. */
+bool plain_threshold(struct plain_function *p, const struct model_function *f,
+	const struct plain_function *source, const struct model_packet *pkt);
 
 #endif
