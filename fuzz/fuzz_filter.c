@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "filter/filter_private.h"
-#include "filter/test_reference_private.h"
+#include "filter/test_reference.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes);

@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 #include "filter_private.h"
-#include "test_random_private.h"
+#include "test_random.h"
 
 #define BENCH_ROUNDS_MAX 99
 #define BENCH_FILTERS_MAX 1000

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "filter_private.h"
-#include "test_reference_private.h"
+#include "test_reference.h"
 
 /* Linked with --wrap: the allocation of that number fails; 0 lets all pass. */
 static unsigned int alloc_fail_at;

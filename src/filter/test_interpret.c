@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "filter_private.h"
-#include "test_reference_private.h"
+#include "test_reference.h"
 
 #define S(code, k) BPF_STMT(code, k)
 #define J(code, k, jt, jf) BPF_JUMP(code, k, jt, jf)

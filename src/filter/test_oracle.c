@@ -20,8 +20,8 @@
 #include <string.h>
 
 #include "filter_private.h"
-#include "test_random_private.h"
-#include "test_reference_private.h"
+#include "test_random.h"
+#include "test_reference.h"
 
 #define ORACLE_PACKETS_MAX 200000u
 #define ORACLE_EXPRESSIONS 1500u

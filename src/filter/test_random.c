@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "test_random_private.h"
+#include "test_random.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The interpreter beside libpcap's: see the header. */
-#include "test_reference_private.h"
+#include "test_reference.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Random filter expressions, programs and packets, for tests and benchmarks. Repeatable by seed. */
-#ifndef MAPI_FILTER_TEST_RANDOM_PRIVATE_H
-#define MAPI_FILTER_TEST_RANDOM_PRIVATE_H
+#ifndef MAPI_FILTER_TEST_RANDOM_H
+#define MAPI_FILTER_TEST_RANDOM_H
 
 #include <pcap/pcap.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What is right, for tests: the interpreter, itself compared with libpcap's at every question. */
-#ifndef MAPI_FILTER_TEST_REFERENCE_PRIVATE_H
-#define MAPI_FILTER_TEST_REFERENCE_PRIVATE_H
+#ifndef MAPI_FILTER_TEST_REFERENCE_H
+#define MAPI_FILTER_TEST_REFERENCE_H
 
 #include "filter_private.h"
 
