@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What filters cost in the kernel: bench_kernel PORT80.bpf.o FILE.pcap...
+ *
+ * Runs programs by BPF_PROG_RUN over the first Ethernet packets of the files: "tcp port 80" written
+ * by hand (kernel/port80.bpf.c), and sets of 1, 100 and 1,000 filters as one program and as
+ * separate translations, one after the other. Rounds are interleaved; the median of the rounds of
+ * the mean of the packets counts. An empty program's time, the price of the call, is printed and
+ * contained in all others. Prints "name value unit"; needs root.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "bench_kernel_packets.h"
+#include "kernel/kernel.h"
+#include "kernel/test_run_private.h"
+
+#define BENCH_ROUNDS 9
+#define BENCH_REPEAT 2000
+#define BENCH_FILTERS_MAX 1000
+
+static const char *const bench_hooks[_KERNEL_HOOK_N] = { "socket", "tc", "xdp" };
+
+struct bench_case {
+	const char *name;
+	unsigned int n_filters;
+	bool is_separate;
+	const char *by_hand; /* a program of port80.bpf.o */
+	int fd;
+	struct kernel_program *program;
+	double ns[BENCH_ROUNDS];
+};
+
+static double bench_round(const struct bench_case *c, enum kernel_hook hook,
+	const struct test_packet packets[], unsigned int n)
+{
+	double sum = 0;
+	unsigned int n_run = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		double ns = test_run_ns(c->fd, hook, &packets[i], BENCH_REPEAT, 1);
+
+		sum += ns;
+		n_run += ns > 0;
+	}
+	return n_run ? sum / n_run : 0;
+}
+
+static int bench_load(
+	struct bench_case *c, enum kernel_hook hook, const struct filter_program *const filters[])
+{
+	struct kernel_options options = {
+		.hook = hook, .is_separate = c->is_separate, .page_max = c->is_separate ? 50 : 0
+	};
+	struct error err = ERROR_INIT;
+	struct kernel_code *code = NULL;
+	struct kernel_stats stats;
+	uint64_t start = clock_monotonic_ns(), made;
+	int r = kernel_code_new(&code, &options, filters, c->n_filters);
+
+	made = clock_monotonic_ns();
+	if (r == 0)
+		r = kernel_program_load(&c->program, code, &err);
+	if (r < 0) {
+		printf("%s-%s: not loaded: %s\n", bench_hooks[hook], c->name, err.text);
+		kernel_code_free(code);
+		return r;
+	}
+	stats = kernel_code_stats(code);
+	printf("%s-%s-make %.2f ms\n%s-%s-load %.2f ms\n%s-%s-insns %u in %u pages\n",
+		bench_hooks[hook], c->name, (double)(made - start) / 1e6, bench_hooks[hook],
+		c->name, (double)(clock_monotonic_ns() - made) / 1e6, bench_hooks[hook], c->name,
+		stats.n_insns, stats.n_pages);
+	c->fd = kernel_program_fd(c->program);
+	kernel_code_free(code);
+	return 0;
+}
+
+static int bench_compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double bench_median(struct bench_case *c)
+{
+	qsort(c->ns, BENCH_ROUNDS, sizeof(*c->ns), bench_compare);
+	return c->ns[BENCH_ROUNDS / 2];
+}
+
+static void bench_ratio(enum kernel_hook hook, const char *name, double ratio, const char *wanted)
+{
+	printf("%s-%s %.2f times (%s)\n", bench_hooks[hook], name, ratio, wanted);
+}
+
+static void bench_hook(enum kernel_hook hook, struct bpf_object *object,
+	const struct filter_program *const filters[], const struct test_packet packets[],
+	unsigned int n_packets)
+{
+	struct bench_case cases[] = {
+		{ .name = "empty" },
+		{ .name = "by-hand",
+			.by_hand = (const char *const[]){ "port80_socket", "port80_tc",
+				"port80_xdp" }[hook] },
+		{ .name = "1", .n_filters = 1 },
+		{ .name = "100", .n_filters = 100 },
+		{ .name = "1000", .n_filters = 1000 },
+		{ .name = "separate-100", .n_filters = 100, .is_separate = true },
+		{ .name = "separate-1000", .n_filters = 1000, .is_separate = true },
+	};
+	double ns[ARRAY_SIZE(cases)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		cases[i].fd = -1;
+		if (cases[i].by_hand)
+			cases[i].fd = bpf_program__fd(
+				bpf_object__find_program_by_name(object, cases[i].by_hand));
+		else
+			(void)bench_load(&cases[i], hook, filters);
+	}
+	for (unsigned int round = 0; round < BENCH_ROUNDS; round++) {
+		for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+			cases[i].ns[round] = bench_round(&cases[i], hook, packets, n_packets);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		ns[i] = bench_median(&cases[i]);
+		printf("%s-%s %.1f ns\n", bench_hooks[hook], cases[i].name, ns[i]);
+		kernel_program_free(cases[i].program);
+	}
+	bench_ratio(hook, "1/by-hand", ns[2] / ns[1], "at most 1.4");
+	bench_ratio(hook, "100/1", ns[3] / ns[2], "at most 4");
+	bench_ratio(hook, "separate-100/100", ns[5] / ns[3], "at least 8");
+	bench_ratio(hook, "separate-1000/1000", ns[6] / ns[4], "at least 20");
+}
+
+int main(int argc, char **argv)
+{
+	static const struct filter_program *filters[BENCH_FILTERS_MAX];
+	static struct test_packet packets[BENCH_PACKETS_MAX];
+	struct bpf_object *object;
+	unsigned int n;
+
+	if (argc < 3) {
+		(void)fprintf(stderr, "usage: %s PORT80.bpf.o FILE.pcap...\n", argv[0]);
+		return 2;
+	}
+	object = bpf_object__open_file(argv[1], NULL);
+	if (!object || bpf_object__load(object) < 0) {
+		(void)fprintf(stderr, "%s: cannot be loaded; this needs root\n", argv[1]);
+		return 1;
+	}
+	n = bench_packets(packets, argv + 2);
+	printf("packets %u of %d files\n", n, argc - 2);
+	if (bench_filters(filters, BENCH_FILTERS_MAX) < 0)
+		return 1;
+	for (unsigned int hook = 0; hook < _KERNEL_HOOK_N; hook++)
+		bench_hook(hook, object, filters, packets, n);
+	bpf_object__close(object);
+	return 0;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What bench_kernel runs on, of libpcap's side: its instructions have the kernel's name. */
+#ifndef MAPI_BENCH_KERNEL_PACKETS_H
+#define MAPI_BENCH_KERNEL_PACKETS_H
+
+#include "filter/filter.h"
+#include "kernel/test_run_private.h"
+
+#define BENCH_PACKETS_MAX 512
+#define BENCH_PACKETS_PER_FILE 16
+
+/* The first packets of each file, of at least 60 bytes, as on a wire. Return: their number. */
+unsigned int bench_packets(struct test_packet ret[BENCH_PACKETS_MAX], char *const paths[]);
+
+/* The first is "tcp port 80", all others are different. Return: 0, or negative. */
+int bench_filters(const struct filter_program *ret[], unsigned int n);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The emitter of the kernel tier: the input makes some filters and options; whatever comes out must
+ * pass the structural check, within the time and memory that a user may cost. Loading is left to
+ * the tests: a fuzzer needs no rights.
+ *
+ * A filter is a program of instructions, six bytes each, or an expression, one word per byte.
+ */
+#include <pcap/pcap.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel/kernel.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes);
+
+#define FUZZ_FILTERS_MAX 12u
+#define FUZZ_INSNS_MAX 48u
+
+struct input {
+	const uint8_t *at;
+	size_t left;
+};
+
+static const char *const fuzz_words[] = { "and", "or", "not", "(", ")", "ip", "ip6", "tcp", "udp",
+	"icmp", "arp", "vlan", "mpls", "src", "dst", "host 10.0.0.1", "net 10.0.0.0/8", "port 80",
+	"port 443", "port 53", "portrange 1-99", "portrange 50-1000", "host ::1", "proto 6",
+	"ether[0]", "ip[2:2]", "tcp[13]", "udp[4:2]", "ip[ip[0]:4]", "len", "0", "1", "40", "255",
+	"0x8100", "65535", "&", "|", "^", "+", "-", "*", "/", "%", "<<", ">>", "=", "!=", "<", ">",
+	"less 100", "greater 60", "multicast", "broadcast", "tcp port 80", "tcp port 22" };
+
+static const uint16_t fuzz_codes[] = { BPF_LD | BPF_W | BPF_ABS, BPF_LD | BPF_H | BPF_ABS,
+	BPF_LD | BPF_B | BPF_ABS, BPF_LD | BPF_W | BPF_IND, BPF_LD | BPF_H | BPF_IND,
+	BPF_LD | BPF_B | BPF_IND, BPF_LD | BPF_W | BPF_LEN, BPF_LD | BPF_IMM, BPF_LD | BPF_MEM,
+	BPF_LDX | BPF_W | BPF_LEN, BPF_LDX | BPF_MSH | BPF_B, BPF_LDX | BPF_IMM, BPF_LDX | BPF_MEM,
+	BPF_ST, BPF_STX, BPF_ALU | BPF_NEG, BPF_MISC | BPF_TAX, BPF_MISC | BPF_TXA, BPF_RET | BPF_A,
+	BPF_RET | BPF_K, BPF_JMP | BPF_JA, BPF_JMP | BPF_JEQ, BPF_JMP | BPF_JGT, BPF_JMP | BPF_JGE,
+	BPF_JMP | BPF_JSET, BPF_JMP | BPF_JEQ | BPF_X, BPF_JMP | BPF_JGT | BPF_X,
+	BPF_JMP | BPF_JGE | BPF_X, BPF_JMP | BPF_JSET | BPF_X, BPF_ALU | BPF_ADD, BPF_ALU | BPF_SUB,
+	BPF_ALU | BPF_MUL, BPF_ALU | BPF_DIV, BPF_ALU | BPF_OR, BPF_ALU | BPF_AND,
+	BPF_ALU | BPF_LSH, BPF_ALU | BPF_RSH, BPF_ALU | BPF_MOD, BPF_ALU | BPF_XOR,
+	BPF_ALU | BPF_ADD | BPF_X, BPF_ALU | BPF_SUB | BPF_X, BPF_ALU | BPF_MUL | BPF_X,
+	BPF_ALU | BPF_DIV | BPF_X, BPF_ALU | BPF_OR | BPF_X, BPF_ALU | BPF_AND | BPF_X,
+	BPF_ALU | BPF_LSH | BPF_X, BPF_ALU | BPF_RSH | BPF_X, BPF_ALU | BPF_MOD | BPF_X,
+	BPF_ALU | BPF_XOR | BPF_X };
+
+static uint8_t input_byte(struct input *in)
+{
+	if (in->left == 0)
+		return 0;
+	in->left--;
+	return *in->at++;
+}
+
+/* Small numbers, and those close to what instructions can hold, decide most. */
+static uint32_t input_constant(struct input *in)
+{
+	uint32_t how = input_byte(in), k = input_byte(in);
+
+	switch (how % 6) {
+	case 0:
+		return 1u << (k % 32);
+	case 1:
+		return -k;
+	case 2:
+		return k << (how / 8);
+	case 3:
+		return 0x7000 - 4 + k % 8;
+	default:
+		return k % 64;
+	}
+}
+
+static int input_program(struct input *in, struct filter_program **ret)
+{
+	struct bpf_insn insns[FUZZ_INSNS_MAX + 1];
+	unsigned int n_wanted = input_byte(in) % FUZZ_INSNS_MAX, n = 0;
+
+	while (n < n_wanted && in->left) {
+		struct bpf_insn *insn = &insns[n++];
+
+		*insn = (struct bpf_insn){ .code = fuzz_codes[input_byte(in) %
+						   (sizeof(fuzz_codes) / sizeof(*fuzz_codes))] };
+		insn->jt = input_byte(in) % 8;
+		insn->jf = input_byte(in) % 8;
+		insn->k = input_constant(in);
+		if (insn->code == BPF_ST || insn->code == BPF_STX ||
+			BPF_MODE(insn->code) == BPF_MEM)
+			insn->k %= 4;
+	}
+	insns[n++] = (struct bpf_insn)BPF_STMT(BPF_RET | BPF_A, 0);
+	return filter_program_new(ret, insns, n);
+}
+
+static int input_expression(struct input *in, struct filter_program **ret)
+{
+	char text[32 * 24] = "";
+	struct error err = ERROR_INIT;
+
+	for (unsigned int n = input_byte(in) % 32; n > 0 && in->left; n--) {
+		strcat(text,
+			fuzz_words[input_byte(in) % (sizeof(fuzz_words) / sizeof(*fuzz_words))]);
+		strcat(text, " ");
+	}
+	return filter_compile(ret, text, 1, &err);
+}
+
+static void fuzz_emit(
+	struct input *in, const struct filter_program *const programs[], unsigned int n)
+{
+	bool deliver[FUZZ_FILTERS_MAX];
+	uint8_t chosen = input_byte(in), more = input_byte(in);
+	struct kernel_options options = { .hook = chosen % _KERNEL_HOOK_N,
+		.n_cpus = 1 + (chosen >> 6),
+		.snaplen_bytes = 100,
+		.is_separate = more & 4,
+		.no_long_jumps = more & 8,
+		.page_max = more >> 4 };
+	struct error err = ERROR_INIT;
+	struct kernel_code *code;
+	struct kernel_stats stats;
+
+	for (unsigned int i = 0; i < n; i++)
+		deliver[i] = input_byte(in) & 1;
+	if (options.hook == KERNEL_SOCKET && more & 1)
+		options.deliver = deliver;
+	options.has_frags = options.hook == KERNEL_XDP && more & 2;
+	if (kernel_code_new(&code, &options, programs, n) < 0)
+		abort();
+	if (kernel_code_check(code, &err) < 0)
+		abort();
+	stats = kernel_code_stats(code);
+	for (unsigned int i = 0; i < n; i++)
+		stats.n_lowered -= kernel_code_reason(code, i) == KERNEL_LOWERED;
+	if (stats.n_lowered != 0 || stats.n_slots > n)
+		abort();
+	kernel_code_free(code);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
+{
+	struct input in = { .at = data, .left = n_bytes };
+	struct filter_program *programs[FUZZ_FILTERS_MAX];
+	unsigned int n = 0;
+
+	for (unsigned int left = input_byte(&in) % (FUZZ_FILTERS_MAX + 1); left > 0; left--) {
+		int r = input_byte(&in) % 2 ? input_program(&in, &programs[n])
+					    : input_expression(&in, &programs[n]);
+
+		n += r == 0;
+	}
+	fuzz_emit(&in, (const struct filter_program *const *)programs, n);
+	while (n > 0)
+		filter_program_free(programs[--n]);
+	return 0;
+}

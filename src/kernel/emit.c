@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A set of filters becomes pages of instructions.
+ *
+ * Equal filters are one root of the graph, and get one slot of counters. All roots go on one page;
+ * if that is more than a program may be, each half goes on a page of its own, and so on. A filter
+ * that is too large for a page stays in user space.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <bpf/libbpf.h>
+
+#include "kernel_private.h"
+
+/*
+ * struct emit_job - while a code is made
+ * @roots:   of each slot
+ * @actions: of each slot
+ * @is_out:  of each slot: too large
+ */
+struct emit_job {
+	const struct kernel_options *options;
+	struct kernel_code *code;
+	struct graph graph;
+	struct cofactor cofactor;
+	uint32_t *roots;
+	uint8_t *actions;
+	uint8_t *reasons;
+	uint32_t n_slots;
+};
+
+const char *kernel_reason_text(enum kernel_reason reason)
+{
+	static const char *const texts[_KERNEL_REASON_N] = {
+		[KERNEL_LOWERED] = "runs in the kernel",
+		[KERNEL_REASON_LOOP] = "the filter loops (protochain), or its paths multiply",
+		[KERNEL_REASON_SIZE] = "the filter has more instructions than a program may have",
+		[KERNEL_REASON_PAGES] = "the filters before it fill all programs of a chain",
+	};
+
+	return reason < _KERNEL_REASON_N ? texts[reason] : "unknown";
+}
+
+static void emit_deinit(struct emit *e)
+{
+	code_deinit(&e->code);
+	free(e->uses);
+	free(e->column);
+	free(e->kept);
+	free(e->is_kept);
+}
+
+static int emit_init(struct emit *e, struct emit_job *j)
+{
+	uint32_t n = j->graph.values.n;
+
+	*e = (struct emit){ .g = &j->graph, .options = j->options, .actions = j->actions };
+	e->uses = calloc(n, sizeof(*e->uses));
+	e->column = calloc(n, sizeof(*e->column));
+	e->kept = calloc(n, sizeof(*e->kept));
+	e->is_kept = calloc(n, sizeof(*e->is_kept));
+	if (!e->uses || !e->column || !e->kept || !e->is_kept) {
+		emit_deinit(e);
+		return -ENOMEM;
+	}
+	e->slow = code_label(&e->code);
+	return 0;
+}
+
+/* Counts uses of values, and finds how much of a packet is to be read in place. */
+static void emit_survey(struct emit *e)
+{
+	const struct graph *g = e->g;
+
+	for (uint32_t i = 0; i < g->values.n; i++) {
+		const struct value *v = graph_value(g, i);
+
+		if (v->a != VALUE_NONE)
+			e->uses[v->a]++;
+		if (v->b != VALUE_NONE)
+			e->uses[v->b]++;
+		if (v->kind == VALUE_LOAD && v->a == VALUE_NONE && v->k < DIRECT_BYTES_MAX &&
+			v->k + v->bytes <= DIRECT_BYTES_MAX)
+			e->direct_bytes = MAX(e->direct_bytes, v->k + v->bytes);
+	}
+	for (uint32_t i = 0; i < g->tests.n; i++) {
+		const struct test *t = graph_test(g, i);
+
+		e->uses[t->value]++;
+		if (t->other != VALUE_NONE)
+			e->uses[t->other]++;
+	}
+}
+
+/* One page of the slots from @first. Return: 0, -ENOMEM, -E2BIG. */
+static int emit_page(struct emit_job *j, struct frame_page *frame, uint32_t first, uint32_t n,
+	struct kernel_page *ret)
+{
+	struct emit e;
+	uint32_t end, last;
+	int r = emit_init(&e, j);
+
+	if (r < 0)
+		return r;
+	emit_survey(&e);
+	end = code_label(&e.code);
+	last = code_label(&e.code);
+	frame_begin(&e, frame, last);
+	trie(&e, &j->cofactor, j->roots + first, n, first, end);
+	emit_place(&e, end);
+	frame_end(&e, frame, last);
+	if (e.code.failed || j->graph.failed)
+		r = -ENOMEM;
+	else if (e.too_large)
+		r = -E2BIG;
+	else
+		r = code_finish(&e.code, !j->options->no_long_jumps);
+	if (r == 0)
+		*ret = (struct kernel_page){ .insns = TAKE(e.code.insns), .n_insns = e.code.n };
+	emit_deinit(&e);
+	return r;
+}
+
+struct emit_span {
+	uint32_t first, n;
+};
+
+static void emit_free_pages(struct kernel_code *code)
+{
+	for (unsigned int i = 0; i < code->n_pages; i++)
+		free(code->pages[i].insns);
+	code->n_pages = 0;
+}
+
+/* All pages, now that it is known how many there are. */
+static int emit_spans(struct emit_job *j, const struct emit_span spans[], unsigned int n_spans)
+{
+	struct kernel_code *code = j->code;
+
+	for (unsigned int i = 0; i < n_spans; i++) {
+		struct frame_page frame = { .index = i,
+			.n_pages = n_spans,
+			.n_cpus = code->options.n_cpus,
+			.stride_bytes = code->stride_bytes };
+		int r = emit_page(j, &frame, spans[i].first, spans[i].n, &code->pages[i]);
+
+		if (r < 0)
+			return r;
+		code->n_pages = i + 1;
+	}
+	return 0;
+}
+
+/* Halves span @i of @n. Return: false if that cannot be. */
+static bool emit_halve(struct emit_span spans[], unsigned int *n, unsigned int i)
+{
+	if (spans[i].n < 2 || *n == KERNEL_PAGES_MAX)
+		return false;
+	memmove(&spans[i + 1], &spans[i], (*n - i) * sizeof(*spans));
+	spans[i].n /= 2;
+	spans[i + 1].first += spans[i].n;
+	spans[i + 1].n -= spans[i].n;
+	++*n;
+	return true;
+}
+
+/* Takes the slots of a span out. */
+static void emit_leave(struct emit_job *j, const struct emit_span *span)
+{
+	for (uint32_t i = span->first; i < span->first + span->n; i++) {
+		j->roots[i] = NODE_REJECT;
+		j->reasons[i] = span->n > 1 ? KERNEL_REASON_PAGES : KERNEL_REASON_SIZE;
+	}
+}
+
+/* Spans of equal size to begin with. Return: their number. */
+static unsigned int emit_first_spans(const struct emit_job *j, struct emit_span spans[])
+{
+	uint32_t page_max = j->options->page_max ? j->options->page_max : UINT32_MAX;
+	unsigned int n = 0;
+
+	if (j->n_slots / page_max >= KERNEL_PAGES_MAX)
+		page_max = j->n_slots / KERNEL_PAGES_MAX + 1;
+	do {
+		uint32_t first = n ? spans[n - 1].first + spans[n - 1].n : 0;
+
+		spans[n++] = (struct emit_span){ .first = first,
+			.n = MIN(page_max, j->n_slots - first) };
+	} while (spans[n - 1].first + spans[n - 1].n < j->n_slots);
+	return n;
+}
+
+static int emit_pages(struct emit_job *j)
+{
+	struct emit_span spans[KERNEL_PAGES_MAX + 1];
+	unsigned int n = emit_first_spans(j, spans);
+
+	j->code->pages = calloc(KERNEL_PAGES_MAX, sizeof(*j->code->pages));
+	if (!j->code->pages)
+		return -ENOMEM;
+	for (;;) {
+		int r = emit_spans(j, spans, n);
+		unsigned int which = j->code->n_pages;
+
+		if (r != -E2BIG)
+			return r;
+		emit_free_pages(j->code);
+		if (!emit_halve(spans, &n, which))
+			emit_leave(j, &spans[which]);
+	}
+}
+
+/* The slot of a root, new or old. */
+static uint32_t emit_slot(struct emit_job *j, uint32_t *slot_of, uint32_t root)
+{
+	if (slot_of[root] == 0) {
+		j->roots[j->n_slots] = root;
+		slot_of[root] = ++j->n_slots;
+	}
+	return slot_of[root] - 1;
+}
+
+static int emit_lift(
+	struct emit_job *j, const struct filter_program *const programs[], unsigned int n_programs)
+{
+	struct kernel_code *code = j->code;
+	_cleanup_(cleanup_freep) uint32_t *roots = calloc(n_programs + 1, sizeof(*roots));
+	_cleanup_(cleanup_freep) uint32_t *slot_of = NULL;
+
+	if (!roots)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < n_programs; i++) {
+		int r = graph_lift(&j->graph, programs[i], &roots[i]);
+
+		if (r < 0)
+			return r;
+		code->reasons[i] = r == LIFT_E_REFUSED ? KERNEL_REASON_LOOP : KERNEL_LOWERED;
+	}
+	slot_of = calloc(j->graph.nodes.n, sizeof(*slot_of));
+	if (!slot_of)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < n_programs; i++) {
+		code->slots[i] = UINT32_MAX;
+		if (code->reasons[i] != KERNEL_LOWERED)
+			continue;
+		code->slots[i] = emit_slot(j, slot_of, roots[i]);
+		j->actions[code->slots[i]] |= ACTION_COUNT;
+		if (j->options->deliver && j->options->deliver[i])
+			j->actions[code->slots[i]] |= ACTION_DELIVER;
+	}
+	return 0;
+}
+
+static void emit_finish(struct emit_job *j)
+{
+	struct kernel_code *code = j->code;
+
+	for (unsigned int i = 0; i < code->n_programs; i++) {
+		if (code->reasons[i] == KERNEL_LOWERED)
+			code->reasons[i] = j->reasons[code->slots[i]];
+		if (code->reasons[i] != KERNEL_LOWERED)
+			code->slots[i] = UINT32_MAX;
+		code->n_lowered += code->reasons[i] == KERNEL_LOWERED;
+	}
+}
+
+static int emit_all(struct emit_job *j, const struct filter_program *const programs[])
+{
+	struct kernel_code *code = j->code;
+	int r = emit_lift(j, programs, code->n_programs);
+
+	if (r < 0)
+		return r;
+	code->n_slots = j->n_slots;
+	code->stride_bytes = (uint32_t)(sizeof(struct kernel_area) +
+				     j->n_slots * sizeof(struct kernel_slot) + 63) &
+		~63u;
+	r = emit_pages(j);
+	if (r == 0)
+		emit_finish(j);
+	return r;
+}
+
+static bool emit_are_options_right(const struct kernel_options *options)
+{
+	return (unsigned int)options->hook < _KERNEL_HOOK_N &&
+		(options->hook == KERNEL_SOCKET || !options->deliver) &&
+		(options->hook == KERNEL_XDP || !options->has_frags);
+}
+
+int kernel_code_new(struct kernel_code **ret, const struct kernel_options *options,
+	const struct filter_program *const programs[], unsigned int n_programs)
+{
+	_cleanup_(kernel_code_freep) struct kernel_code *code = NULL;
+	struct emit_job j = { .options = options };
+	int r = -ENOMEM;
+
+	if (!emit_are_options_right(options))
+		return -EINVAL;
+	code = calloc(1, sizeof(*code));
+	if (!code)
+		return -ENOMEM;
+	code->options = *options;
+	code->options.deliver = NULL;
+	if (code->options.n_cpus == 0)
+		code->options.n_cpus = (unsigned int)libbpf_num_possible_cpus();
+	code->n_programs = n_programs;
+	code->slots = calloc(n_programs + 1, sizeof(*code->slots));
+	code->reasons = calloc(n_programs + 1, sizeof(*code->reasons));
+	j.code = code;
+	j.roots = calloc(n_programs + 1, sizeof(*j.roots));
+	j.actions = calloc(n_programs + 1, sizeof(*j.actions));
+	j.reasons = calloc(n_programs + 1, sizeof(*j.reasons));
+	j.cofactor = (struct cofactor){ .g = &j.graph };
+	if (code->slots && code->reasons && j.roots && j.actions && j.reasons)
+		r = graph_init(&j.graph);
+	if (r == 0)
+		r = emit_all(&j, programs);
+	cofactor_deinit(&j.cofactor);
+	graph_deinit(&j.graph);
+	free(j.roots);
+	free(j.actions);
+	free(j.reasons);
+	if (r == 0)
+		*ret = TAKE(code);
+	return r;
+}
+
+struct kernel_code *kernel_code_free(struct kernel_code *code)
+{
+	if (!code)
+		return NULL;
+	if (code->pages)
+		emit_free_pages(code);
+	free(code->pages);
+	free(code->slots);
+	free(code->reasons);
+	free(code);
+	return NULL;
+}
+
+struct kernel_stats kernel_code_stats(const struct kernel_code *code)
+{
+	struct kernel_stats stats = {
+		.n_pages = code->n_pages, .n_slots = code->n_slots, .n_lowered = code->n_lowered
+	};
+
+	for (unsigned int i = 0; i < code->n_pages; i++)
+		stats.n_insns += code->pages[i].n_insns;
+	return stats;
+}
+
+enum kernel_reason kernel_code_reason(const struct kernel_code *code, unsigned int i)
+{
+	return code->reasons[i];
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The kernel tier (docs/architecture.md, "The kernel tier"): filters that count inside the kernel.
+ *
+ * Many packet filters become one eBPF program, or a few in a chain, that runs where packets arrive:
+ * as a socket filter, at tc (TCX) or in XDP. It counts packets and bytes of each filter in memory
+ * that user space maps, and as a socket filter can say which packets are to be delivered. Making
+ * the instructions needs no rights and no compiler; loading them does (CAP_BPF and what the hook
+ * asks for). Semantics P1, P2, P3.
+ */
+#ifndef MAPI_KERNEL_KERNEL_H
+#define MAPI_KERNEL_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "filter/filter.h"
+
+enum kernel_hook {
+	KERNEL_SOCKET, /* a filter of packet sockets: SO_ATTACH_BPF */
+	KERNEL_TC, /* TCX, ingress or egress */
+	KERNEL_XDP,
+	_KERNEL_HOOK_N
+};
+
+/**
+ * struct kernel_options - what to make of a set of filters
+ * @hook:          where it will run
+ * @n_cpus:        possible CPUs, each with counters of its own; 0: those of this machine
+ * @snaplen_bytes: SOCKET: how much of a packet that is delivered is copied
+ * @deliver:       SOCKET: for each program, whether packets that it accepts are delivered. Borrowed
+ *                 for the call. NULL: nothing is
+ * @has_frags:     XDP: packets may consist of several buffers (kernel 5.18)
+ * @no_long_jumps: keep to instructions of kernels before 6.6; see kernel_has_long_jumps()
+ * @page_max:      programs on one page at most, 0: as many as fit
+ * @is_separate:   each filter by itself, one after the other: to measure what sharing saves
+ */
+struct kernel_options {
+	enum kernel_hook hook;
+	unsigned int n_cpus;
+	uint32_t snaplen_bytes;
+	const bool *deliver;
+	bool has_frags;
+	bool no_long_jumps;
+	unsigned int page_max;
+	bool is_separate;
+};
+
+/* Why a filter stays in user space. */
+enum kernel_reason {
+	KERNEL_LOWERED, /* it does not */
+	KERNEL_REASON_LOOP, /* its program jumps backwards, or its paths multiply */
+	KERNEL_REASON_SIZE, /* more instructions or columns than a program may have */
+	KERNEL_REASON_PAGES, /* the pages before it are all that a chain may have */
+	_KERNEL_REASON_N
+};
+
+/* A sentence for people; static. */
+const char *kernel_reason_text(enum kernel_reason reason);
+
+/* struct kernel_code - the instructions for a set of filters; immutable, nothing loaded. */
+struct kernel_code;
+
+/**
+ * struct kernel_stats - of the instructions
+ * @n_slots: pairs of counters: equal filters share one
+ */
+struct kernel_stats {
+	unsigned int n_pages;
+	unsigned int n_insns; /* of all pages */
+	unsigned int n_slots;
+	unsigned int n_lowered; /* programs that are in it */
+};
+
+/**
+ * kernel_code_new() - make the instructions
+ * @ret:        the code; the caller owns it. Keeps no reference to @programs
+ * @options:    borrowed for the call
+ * @programs:   @n_programs programs for Ethernet, in an order that the caller knows
+ *
+ * Programs that cannot be translated are left out: kernel_code_reason() tells.
+ * Thread safety: any thread, no shared state.
+ *
+ * Return: 0, -ENOMEM, -EINVAL for options that contradict each other.
+ */
+int kernel_code_new(struct kernel_code **ret, const struct kernel_options *options,
+	const struct filter_program *const programs[], unsigned int n_programs);
+
+struct kernel_code *kernel_code_free(struct kernel_code *code);
+DEFINE_CLEANUP(struct kernel_code *, kernel_code_free);
+
+struct kernel_stats kernel_code_stats(const struct kernel_code *code);
+
+/* Is program @i of kernel_code_new() in it, and if not, why? */
+enum kernel_reason kernel_code_reason(const struct kernel_code *code, unsigned int i);
+
+/**
+ * kernel_code_check() - look at finished instructions without a kernel
+ *
+ * All instructions are known, jumps go forward and to instructions, registers are written before
+ * they are read, every path ends, and the area is accessed within its bounds. Much less than the
+ * kernel's verifier asks, which has the last word; for tests, and before code from a process
+ * without rights is loaded.
+ *
+ * Return: 0, or -EINVAL with @err filled.
+ */
+int kernel_code_check(const struct kernel_code *code, struct error *err);
+
+/* struct kernel_program - loaded code with its counters. */
+struct kernel_program;
+
+/**
+ * kernel_program_load() - load the pages of a code, and map its counters
+ * @ret:  the program; the caller owns it. Keeps no reference to @code. Nothing is attached
+ * @err:  what the verifier said, in its own words, or which right is missing
+ *
+ * Thread safety: any thread.
+ *
+ * Return: 0, -ENOMEM, -EPERM or -EINVAL with @err filled, -E2BIG (too much for the verifier: try
+ * with smaller pages) with @err filled.
+ */
+int kernel_program_load(
+	struct kernel_program **ret, const struct kernel_code *code, struct error *err);
+
+/* Unloads what is not attached any more; the descriptor is closed. */
+struct kernel_program *kernel_program_free(struct kernel_program *program);
+DEFINE_CLEANUP(struct kernel_program *, kernel_program_free);
+
+/* The first page's descriptor, for attaching; belongs to the program. */
+int kernel_program_fd(const struct kernel_program *program);
+
+struct kernel_count {
+	uint64_t pkts; /* on the wire: a super-packet counts as its segments (P3) */
+	uint64_t bytes;
+};
+
+/**
+ * kernel_program_read() - what was counted so far, over all CPUs
+ * @program: the program
+ * @ret:     one for each program of kernel_code_new(); zero for those that are not in it
+ * @n:       their number
+ *
+ * Of each CPU, the counts of all filters are from between the same two packets, where packets leave
+ * the time to read them; else each count is of its own moment. No system call.
+ * Thread safety: any thread, several at once.
+ *
+ * Return: 0, -ENOMEM.
+ */
+int kernel_program_read(
+	const struct kernel_program *program, struct kernel_count ret[], unsigned int n);
+
+/**
+ * kernel_program_unparsed() - super-packets whose headers were not found (tunnels)
+ *
+ * Their segments are counted, but their bytes without the repeated headers.
+ */
+uint64_t kernel_program_unparsed(const struct kernel_program *program);
+
+/**
+ * kernel_has_long_jumps() - does this kernel (6.6) know jumps over more than 32,767 instructions?
+ *
+ * Asks by loading a program; without the right to, the answer is no.
+ */
+bool kernel_has_long_jumps(void);
+
+#endif

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of the kernel tier share. In the order of the work:
+ *
+ * cofactor.c  what is left of a filter when a fact about the packet is known
+ * pieces.c    ... for each range of a value
+ * trie.c      all filters of a page -> one decision trie;  split.c: by a value
+ * single.c    one filter by itself;  choose.c: by ranges of a value, to labels
+ * operand.c   values and tests -> registers
+ * frame.c     what stands around that: finding the packet, counting, ends
+ * code.c      instructions and labels -> a program
+ * emit.c      the whole: pages, kernel_code_new()
+ * check.c     looks at finished instructions
+ * load.c      into the kernel, and reading counters
+ *
+ * Nothing that the kernel's verifier keeps track of may live where paths join: it would follow each
+ * path separately. So registers hold only what is the same on all paths (below), and everything
+ * else - lengths, values that are used again, flags - lies in memory, from where it comes back as
+ * any number.
+ */
+#ifndef MAPI_KERNEL_PRIVATE_H
+#define MAPI_KERNEL_PRIVATE_H
+
+#include <linux/bpf.h>
+
+#include "filter/graph.h"
+#include "kernel.h"
+
+/* Registers that keep their meaning throughout a program. */
+#define REG_CTX BPF_REG_6
+#define REG_WINDOW BPF_REG_7 /* the first bytes: in the packet, or in the area */
+#define REG_BYTES BPF_REG_8 /* of the packet on the wire, to be counted */
+#define REG_AREA BPF_REG_9 /* of this CPU, plus AREA_BIAS */
+
+/* So that offsets of instructions, which are signed, reach twice as far. */
+#define AREA_BIAS 32768
+
+/* How much of a packet is copied where it cannot be read in place. */
+#define WINDOW_BYTES 128u
+
+/* Packets of that many bytes are read in place, if linear: all Ethernet frames are at least so
+ * long. */
+#define DIRECT_BYTES_MAX 60u
+
+#define COLUMNS_MAX 1024u
+
+/*
+ * struct kernel_area - a CPU's share of the map; the head is followed by columns and slots
+ * @seq:      odd while a packet is counted. Also the packet's number, for marks
+ * @len:      length of the packet, with VLAN tag
+ * @is_copy:  the window is @window
+ * @shift:    bytes of a VLAN tag that is not in the packet's data, 0 or 4
+ * @deliver:  some filter wants the packet
+ * @pkts, @bytes: what the packet counts
+ * @transport: scratch of the search for headers
+ * @temp:     what a helper writes
+ */
+struct kernel_area {
+	uint64_t seq;
+	uint32_t len;
+	uint32_t is_copy;
+	uint32_t shift;
+	uint32_t deliver;
+	uint64_t pkts;
+	uint64_t bytes;
+	uint64_t unparsed;
+	uint32_t transport;
+	uint32_t temp;
+	uint8_t window[WINDOW_BYTES];
+	uint32_t columns[COLUMNS_MAX];
+};
+_Static_assert(sizeof(struct kernel_area) == 56 + WINDOW_BYTES + 4 * COLUMNS_MAX, "no padding");
+
+/*
+ * struct kernel_slot - counters of one filter
+ * @mark: the packet's number, once the filter is decided for it
+ */
+struct kernel_slot {
+	uint64_t pkts;
+	uint64_t bytes;
+	uint64_t mark;
+};
+
+#define AREA_AT(member) ((int16_t)((int)offsetof(struct kernel_area, member) - AREA_BIAS))
+
+/* code.c: instructions with labels */
+
+struct code {
+	struct bpf_insn *insns;
+	uint32_t *targets; /* of each instruction: label + 1, 0 if it does not jump */
+	uint32_t *labels; /* of each label: the instruction, CODE_NOWHERE until it is placed */
+	uint32_t n, room;
+	uint32_t n_labels, labels_room;
+	bool failed; /* memory ran out: ask once, at the end */
+};
+
+#define CODE_NOWHERE UINT32_MAX
+#define CODE_INSNS_MAX 400000u /* what the verifier can go through twice, with some reserve */
+
+void code_deinit(struct code *c);
+uint32_t code_label(struct code *c);
+void code_place(struct code *c, uint32_t label);
+void code_put(struct code *c, struct bpf_insn insn);
+void code_jump(struct code *c, struct bpf_insn insn, uint32_t label);
+
+/* Resolves labels, drops what is never reached. @long_jumps: may be used. Return: 0, -ENOMEM,
+ * -E2BIG if a jump is too long or there are too many instructions. */
+int code_finish(struct code *c, bool long_jumps);
+
+#define INSN(op, d, s, o, i) \
+	((struct bpf_insn){ .code = (op), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) })
+#define MOV_REG(d, s) INSN(BPF_ALU64 | BPF_MOV | BPF_X, d, s, 0, 0)
+#define MOV_IMM(d, i) INSN(BPF_ALU64 | BPF_MOV | BPF_K, d, 0, 0, i)
+#define ALU_REG(op, d, s) INSN(BPF_ALU64 | (op) | BPF_X, d, s, 0, 0)
+#define ALU_IMM(op, d, i) INSN(BPF_ALU64 | (op) | BPF_K, d, 0, 0, i)
+#define ALU32_REG(op, d, s) INSN(BPF_ALU | (op) | BPF_X, d, s, 0, 0)
+#define ALU32_IMM(op, d, i) INSN(BPF_ALU | (op) | BPF_K, d, 0, 0, (int32_t)(i))
+#define LOAD(size, d, s, o) INSN(BPF_LDX | BPF_MEM | (size), d, s, o, 0)
+#define STORE(size, d, s, o) INSN(BPF_STX | BPF_MEM | (size), d, s, o, 0)
+#define STORE_IMM(size, d, o, i) INSN(BPF_ST | BPF_MEM | (size), d, 0, o, i)
+#define TO_BE(d, bits) INSN(BPF_ALU | BPF_END | BPF_TO_BE, d, 0, 0, bits)
+#define CALL(helper) INSN(BPF_JMP | BPF_CALL, 0, 0, 0, helper)
+#define EXIT() INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
+/* Jumps get their distance from a label. All comparisons of values are of 32 bits. */
+#define GOTO() INSN(BPF_JMP | BPF_JA, 0, 0, 0, 0)
+#define IF_IMM(op, d, i) INSN(BPF_JMP32 | (op) | BPF_K, d, 0, 0, (int32_t)(i))
+#define IF_REG(op, d, s) INSN(BPF_JMP32 | (op) | BPF_X, d, s, 0, 0)
+#define IF64_IMM(op, d, i) INSN(BPF_JMP | (op) | BPF_K, d, 0, 0, i)
+#define IF64_REG(op, d, s) INSN(BPF_JMP | (op) | BPF_X, d, s, 0, 0)
+
+/* A function of the same program. */
+#define CALL_LABEL() INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 0)
+
+/*
+ * struct emit - a page in the making
+ * @g:            all filters; nodes may be added, values and tests not
+ * @direct_bytes: what must be readable in place
+ * @uses:         of each value: how many others and tests are made of it
+ * @column:       of each value: where it is kept + 1, 0 if nowhere yet
+ * @kept:         values that are in their columns here; the first @n_kept
+ * @is_kept:      of each value, the same
+ * @slow:         label of the function that loads anything, used if @uses_slow
+ * @too_large:    a limit was met: the page cannot be made
+ */
+struct emit {
+	struct graph *g;
+	const struct kernel_options *options;
+	struct code code;
+	uint32_t direct_bytes;
+	uint32_t *uses;
+	uint32_t *column;
+	uint32_t n_columns;
+	uint32_t *kept;
+	bool *is_kept;
+	uint32_t n_kept;
+	uint32_t slow;
+	bool uses_slow;
+	bool too_large;
+	const uint8_t *actions; /* of each slot */
+};
+
+/* What a slot does with packets that its filter accepts. */
+#define ACTION_COUNT 1u
+#define ACTION_DELIVER 2u
+
+static inline void emit_put(struct emit *e, struct bpf_insn insn)
+{
+	code_put(&e->code, insn);
+}
+
+static inline void emit_jump(struct emit *e, struct bpf_insn insn, uint32_t label)
+{
+	code_jump(&e->code, insn, label);
+}
+
+static inline void emit_place(struct emit *e, uint32_t label)
+{
+	code_place(&e->code, label);
+}
+
+static inline void emit_goto(struct emit *e, uint32_t label)
+{
+	code_jump(&e->code, GOTO(), label);
+}
+
+static inline bool emit_failed(const struct emit *e)
+{
+	return e->too_large || e->code.failed || e->g->failed;
+}
+
+/* operand.c: r0 = value; changes r1 to r5. What is kept stays so until operand_forget(). */
+void operand_value(struct emit *e, uint32_t value);
+void operand_masked(struct emit *e, uint32_t value, uint32_t mask);
+/* Goes to @no where the test does not hold, and on where it does. */
+void operand_test(struct emit *e, uint32_t test, uint32_t no);
+/* Keeps @value for what follows, if it is costly. */
+void operand_keep(struct emit *e, uint32_t value);
+void operand_forget(struct emit *e, uint32_t n_kept);
+
+/* frame.c */
+struct frame_page {
+	unsigned int index, n_pages;
+	unsigned int n_cpus;
+	uint32_t stride_bytes;
+};
+void frame_begin(struct emit *e, const struct frame_page *page, uint32_t end);
+void frame_end(struct emit *e, const struct frame_page *page, uint32_t end);
+/* @slot's filter has accepted. @check: unless it is marked. Keeps r0. */
+void frame_accept(struct emit *e, uint32_t slot, bool check);
+void frame_mark(struct emit *e, uint32_t slot);
+
+/* cofactor.c */
+
+/* (value & mask) is lo to hi; or, if value is VALUE_NONE, the test holds or does not. */
+struct fact {
+	uint32_t value;
+	uint32_t mask;
+	uint32_t lo, hi;
+	uint32_t test;
+	bool holds;
+};
+
+/*
+ * struct cofactor - working memory of walks through the graph
+ * @stamp, @result: of each node
+ */
+struct cofactor {
+	struct graph *g;
+	uint32_t *stamp;
+	uint32_t *result;
+	uint32_t room;
+	uint32_t now;
+};
+
+void cofactor_deinit(struct cofactor *c);
+/* The node that decides as @node does where the fact is known. */
+uint32_t cofactor_node(struct cofactor *c, uint32_t node, const struct fact *fact);
+/* Number of nodes, at most @max; ACCEPT and REJECT do not count. */
+uint32_t cofactor_size(struct cofactor *c, uint32_t node, uint32_t max);
+/* Writes up to @room nodes, in the order of their numbers, falling. Return: their number. */
+uint32_t cofactor_list(struct cofactor *c, uint32_t node, uint32_t *ret, uint32_t room);
+
+static inline bool test_is_of_value(const struct test *t)
+{
+	return t->op == TEST_EQ || t->op == TEST_GE;
+}
+
+/* pieces.c: an item's residuals by ranges of a value */
+struct piece {
+	uint32_t item;
+	uint32_t lo, hi; /* later: numbers of ranges, hi excluded */
+	uint32_t node;
+};
+
+struct pieces {
+	struct piece *at;
+	uint32_t n, room;
+	uint32_t *cuts; /* where ranges begin, rising; the first is 0 */
+	uint32_t n_cuts, cuts_room;
+	bool failed;
+};
+
+#define PIECES_CONSTANTS_MAX 512u
+
+void pieces_deinit(struct pieces *p);
+/*
+ * Adds the pieces of (value & mask) in which @node's residual is not the usual one, which is
+ * written to @ret_usual. Return: false if there are too many; then nothing was added.
+ */
+bool pieces_add(struct pieces *p, struct cofactor *c, uint32_t item, uint32_t node, uint32_t value,
+	uint32_t mask, uint32_t *ret_usual);
+/* Finds the cuts, and turns lo and hi into their numbers. */
+void pieces_cut(struct pieces *p);
+
+/* choose.c: r0 is in [cuts[i], cuts[i + 1]) -> labels[i]. Both arrays are changed. */
+void choose(struct emit *e, uint32_t cuts[], uint32_t labels[], uint32_t n);
+
+/* single.c: decides a filter; then goes to @end in any case. */
+void single(
+	struct emit *e, struct cofactor *c, uint32_t slot, uint32_t node, bool check, uint32_t end);
+
+/* trie.c: decides all filters, given by their roots, one for each slot from @first; goes to @end.
+ */
+void trie(struct emit *e, struct cofactor *c, const uint32_t roots[], uint32_t n, uint32_t first,
+	uint32_t end);
+
+/* emit.c */
+struct kernel_page {
+	struct bpf_insn *insns;
+	uint32_t n_insns;
+};
+
+struct kernel_code {
+	struct kernel_options options; /* without deliver */
+	struct kernel_page *pages;
+	unsigned int n_pages;
+	uint32_t *slots; /* of each program; UINT32_MAX if it has none */
+	uint8_t *reasons; /* of each program */
+	unsigned int n_programs, n_slots, n_lowered;
+	uint32_t stride_bytes;
+};
+
+#define KERNEL_PAGES_MAX 32u /* the kernel allows 33 tail calls */
+
+#endif

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Values and tests into registers.
+ *
+ * What lies in the first bytes of every frame is one load from the window. Anything else is read
+ * through data and data_end, taken afresh each time, or - beyond the linear part, in a copied
+ * window - by a function that all loads share. What a load outside of the packet gives is of no
+ * concern: the graph asks for the length before it asks for the value.
+ */
+#include "kernel_private.h"
+
+#define OPERAND_K_MAX 0x7000u /* offsets of instructions are signed 16 bits */
+#define OPERAND_BASE_MAX 0x7fff
+
+static const uint8_t operand_sizes[] = { [1] = BPF_B, [2] = BPF_H, [4] = BPF_W };
+
+static int16_t operand_column(struct emit *e, uint32_t value)
+{
+	if (e->column[value] == 0) {
+		if (e->n_columns == COLUMNS_MAX) {
+			e->too_large = true;
+			return AREA_AT(columns);
+		}
+		e->column[value] = ++e->n_columns;
+	}
+	return (int16_t)(AREA_AT(columns) + (int)(4 * (e->column[value] - 1)));
+}
+
+static void operand_store(struct emit *e, uint32_t value)
+{
+	emit_put(e, STORE(BPF_W, REG_AREA, BPF_REG_0, operand_column(e, value)));
+	if (!e->is_kept[value]) {
+		e->is_kept[value] = true;
+		e->kept[e->n_kept++] = value;
+	}
+}
+
+void operand_forget(struct emit *e, uint32_t n_kept)
+{
+	while (e->n_kept > n_kept)
+		e->is_kept[e->kept[--e->n_kept]] = false;
+}
+
+/* From memory order to a number. */
+static void operand_swap(struct emit *e, uint32_t bytes)
+{
+	if (bytes > 1)
+		emit_put(e, TO_BE(BPF_REG_0, 8 * (int)bytes));
+}
+
+static bool operand_is_direct(const struct emit *e, const struct value *v)
+{
+	uint32_t room = e->options->hook == KERNEL_SOCKET ? WINDOW_BYTES : e->direct_bytes;
+
+	return v->a == VALUE_NONE && v->k < room && v->k + v->bytes <= room;
+}
+
+/* The function that loads anything: r1 context, r2 offset, r3 area, r4 bytes, into @temp. */
+static void operand_call_slow(struct emit *e, uint32_t k, uint32_t bytes, bool has_base)
+{
+	e->uses_slow = true;
+	if (has_base) {
+		emit_put(e, ALU32_REG(BPF_MOV, BPF_REG_2, BPF_REG_0));
+		emit_put(e, ALU32_IMM(BPF_ADD, BPF_REG_2, k));
+	} else {
+		emit_put(e, ALU32_IMM(BPF_MOV, BPF_REG_2, k));
+	}
+	emit_put(e, MOV_REG(BPF_REG_1, REG_CTX));
+	emit_put(e, MOV_REG(BPF_REG_3, REG_AREA));
+	emit_put(e, MOV_IMM(BPF_REG_4, (int32_t)bytes));
+	emit_jump(e, CALL_LABEL(), e->slow);
+	emit_put(e, LOAD(operand_sizes[bytes], BPF_REG_0, REG_AREA, AREA_AT(temp)));
+}
+
+/* The base is in r0: make the verifier know that it is not large. It does not know that a swap of
+ * bytes clears the upper half, so the comparison is of 64 bits. */
+static void operand_bound(struct emit *e, uint32_t max, uint32_t too_large)
+{
+	if (value_bits(max) <= OPERAND_BASE_MAX)
+		emit_put(e, ALU32_IMM(BPF_AND, BPF_REG_0, value_bits(max)));
+	else
+		emit_jump(e, IF64_IMM(BPF_JGT, BPF_REG_0, OPERAND_BASE_MAX), too_large);
+}
+
+/* Of the packet where it is, or else by the function, which stands here: jumps go forward. */
+static void operand_load_in_place(struct emit *e, const struct value *v)
+{
+	bool is_xdp = e->options->hook == KERNEL_XDP;
+	bool has_base = v->a != VALUE_NONE;
+	uint32_t slow = code_label(&e->code), fast = code_label(&e->code);
+	uint32_t done = code_label(&e->code);
+
+	if (has_base)
+		operand_bound(e, graph_value(e->g, v->a)->max, slow);
+	emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_AREA, AREA_AT(is_copy)));
+	emit_jump(e, IF_IMM(BPF_JNE, BPF_REG_1, 0), slow);
+	emit_put(e,
+		LOAD(BPF_W, BPF_REG_1, REG_CTX,
+			is_xdp ? offsetof(struct xdp_md, data) : offsetof(struct __sk_buff, data)));
+	emit_put(e,
+		LOAD(BPF_W, BPF_REG_2, REG_CTX,
+			is_xdp ? offsetof(struct xdp_md, data_end)
+			       : offsetof(struct __sk_buff, data_end)));
+	if (has_base)
+		emit_put(e, ALU_REG(BPF_ADD, BPF_REG_1, BPF_REG_0));
+	emit_put(e, MOV_REG(BPF_REG_3, BPF_REG_1));
+	emit_put(e, ALU_IMM(BPF_ADD, BPF_REG_3, (int32_t)(v->k + v->bytes)));
+	emit_jump(e, IF64_REG(BPF_JLE, BPF_REG_3, BPF_REG_2), fast);
+	emit_place(e, slow);
+	operand_call_slow(e, v->k, v->bytes, has_base);
+	emit_goto(e, done);
+	emit_place(e, fast);
+	emit_put(e, LOAD(operand_sizes[v->bytes], BPF_REG_0, BPF_REG_1, (int16_t)v->k));
+	emit_place(e, done);
+}
+
+/* Of a copied window that is known to hold it. */
+static bool operand_load_from_copy(struct emit *e, const struct value *v)
+{
+	uint32_t bits;
+
+	if (e->options->hook != KERNEL_SOCKET || v->a == VALUE_NONE)
+		return false;
+	bits = value_bits(graph_value(e->g, v->a)->max);
+	if (v->k > WINDOW_BYTES || graph_value(e->g, v->a)->max + v->k + v->bytes > WINDOW_BYTES ||
+		bits > WINDOW_BYTES)
+		return false;
+	emit_put(e, ALU32_IMM(BPF_AND, BPF_REG_0, bits));
+	emit_put(e, MOV_REG(BPF_REG_1, REG_AREA));
+	emit_put(e, ALU_REG(BPF_ADD, BPF_REG_1, BPF_REG_0));
+	emit_put(e,
+		LOAD(operand_sizes[v->bytes], BPF_REG_0, BPF_REG_1,
+			(int16_t)(AREA_AT(window) + (int)v->k)));
+	return true;
+}
+
+static void operand_load(struct emit *e, const struct value *v)
+{
+	if (operand_is_direct(e, v)) {
+		emit_put(e, LOAD(operand_sizes[v->bytes], BPF_REG_0, REG_WINDOW, (int16_t)v->k));
+	} else {
+		if (v->a != VALUE_NONE)
+			operand_value(e, v->a);
+		if (operand_load_from_copy(e, v))
+			;
+		else if (e->options->hook != KERNEL_SOCKET && v->k <= OPERAND_K_MAX)
+			operand_load_in_place(e, v);
+		else
+			operand_call_slow(e, v->k, v->bytes, v->a != VALUE_NONE);
+	}
+	operand_swap(e, v->bytes);
+}
+
+/* r0 = r0 @op r1, where a shift by more than 31 gives 0. */
+static void operand_alu_reg(struct emit *e, uint8_t op)
+{
+	uint32_t clears, end;
+
+	if (op != BPF_LSH && op != BPF_RSH) {
+		emit_put(e, ALU32_REG(op, BPF_REG_0, BPF_REG_1));
+		return;
+	}
+	clears = code_label(&e->code);
+	end = code_label(&e->code);
+	emit_jump(e, IF_IMM(BPF_JGT, BPF_REG_1, 31), clears);
+	emit_put(e, ALU32_REG(op, BPF_REG_0, BPF_REG_1));
+	emit_jump(e, GOTO(), end);
+	emit_place(e, clears);
+	emit_put(e, ALU32_IMM(BPF_MOV, BPF_REG_0, 0));
+	emit_place(e, end);
+}
+
+static void operand_alu(struct emit *e, const struct value *v)
+{
+	const struct value *b = graph_value(e->g, v->b);
+	uint8_t op = (uint8_t)v->op;
+
+	if (b->kind == VALUE_CONST) {
+		operand_value(e, v->a);
+		if (b->k == 0 && (op == BPF_DIV || op == BPF_MOD)) /* never asked for */
+			emit_put(e, ALU32_IMM(BPF_MOV, BPF_REG_0, 0));
+		else
+			emit_put(e, ALU32_IMM(op, BPF_REG_0, b->k));
+		return;
+	}
+	if (!e->is_kept[v->b]) {
+		operand_value(e, v->b);
+		operand_store(e, v->b);
+	}
+	operand_value(e, v->a);
+	emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_AREA, operand_column(e, v->b)));
+	operand_alu_reg(e, op);
+}
+
+/* Is it worth a store? What others are made of is, or hostile programs would be written out once
+ * for each use of each of their parts. */
+static bool operand_is_costly(const struct emit *e, uint32_t value)
+{
+	const struct value *v = graph_value(e->g, value);
+
+	if (v->kind == VALUE_LOAD)
+		return !operand_is_direct(e, v);
+	return v->kind == VALUE_ALU && graph_value(e->g, v->b)->kind != VALUE_CONST;
+}
+
+void operand_value(struct emit *e, uint32_t value)
+{
+	const struct value *v = graph_value(e->g, value);
+
+	if (emit_failed(e))
+		return;
+	if (e->code.n > 2 * CODE_INSNS_MAX) {
+		e->too_large = true;
+		return;
+	}
+	if (e->is_kept[value]) {
+		emit_put(e, LOAD(BPF_W, BPF_REG_0, REG_AREA, operand_column(e, value)));
+		return;
+	}
+	switch ((enum value_kind)v->kind) {
+	case VALUE_CONST:
+		emit_put(e, ALU32_IMM(BPF_MOV, BPF_REG_0, v->k));
+		break;
+	case VALUE_LEN:
+	case VALUE_CAP: /* packets are whole here */
+		emit_put(e, LOAD(BPF_W, BPF_REG_0, REG_AREA, AREA_AT(len)));
+		break;
+	case VALUE_LOAD:
+		operand_load(e, v);
+		break;
+	case VALUE_ALU:
+		operand_alu(e, v);
+		break;
+	}
+	if (e->uses[value] > 1 && operand_is_costly(e, value))
+		operand_store(e, value);
+}
+
+void operand_keep(struct emit *e, uint32_t value)
+{
+	if (!e->is_kept[value] && operand_is_costly(e, value)) {
+		operand_value(e, value);
+		operand_store(e, value);
+	}
+}
+
+void operand_masked(struct emit *e, uint32_t value, uint32_t mask)
+{
+	operand_value(e, value);
+	if (mask != UINT32_MAX && value_bits(graph_value(e->g, value)->max) & ~mask)
+		emit_put(e, ALU32_IMM(BPF_AND, BPF_REG_0, mask));
+}
+
+/* Both values of a test of two: r0 and r1. */
+static void operand_both(struct emit *e, const struct test *t)
+{
+	if (!e->is_kept[t->other]) {
+		operand_value(e, t->other);
+		operand_store(e, t->other);
+	}
+	operand_value(e, t->value);
+	emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_AREA, operand_column(e, t->other)));
+}
+
+void operand_test(struct emit *e, uint32_t test, uint32_t no)
+{
+	const struct test *t = graph_test(e->g, test);
+
+	switch ((enum test_op)t->op) {
+	case TEST_NEVER:
+		emit_goto(e, no);
+		return;
+	case TEST_EQ:
+		operand_masked(e, t->value, t->mask);
+		emit_jump(e, IF_IMM(BPF_JNE, BPF_REG_0, t->k), no);
+		return;
+	case TEST_GE:
+		operand_masked(e, t->value, t->mask);
+		emit_jump(e, IF_IMM(BPF_JLT, BPF_REG_0, t->k), no);
+		return;
+	case TEST_EQ_VALUE:
+		operand_both(e, t);
+		emit_jump(e, IF_REG(BPF_JNE, BPF_REG_0, BPF_REG_1), no);
+		return;
+	case TEST_GE_VALUE:
+		operand_both(e, t);
+		emit_jump(e, IF_REG(BPF_JLT, BPF_REG_0, BPF_REG_1), no);
+		return;
+	case TEST_INSIDE:
+		/* The sum of 64 bits is above all lengths where that of 32 bits wraps around;
+		 * and the constant is, where its sign would be extended. */
+		if (t->k > INT32_MAX) {
+			emit_goto(e, no);
+			return;
+		}
+		operand_value(e, t->value);
+		emit_put(e, ALU_IMM(BPF_ADD, BPF_REG_0, (int32_t)t->k));
+		emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_AREA, AREA_AT(len)));
+		emit_jump(e, IF64_REG(BPF_JGT, BPF_REG_0, BPF_REG_1), no);
+		return;
+	}
+}
