@@ -17,10 +17,10 @@
 
 #include "base/cleanup.h"
 #include "mapi/errors.h"
+#include "send.h"
 #include "sensor/privileged.h"
 
 #define FUZZ_SERIAL 77 /* of all requests: the clock stands still */
-#define FUZZ_FDS_MAX 253 /* SCM_MAX_FD */
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
 
@@ -78,30 +78,6 @@ const struct config_device *config_find(const struct config *config, const char 
 }
 
 /* ---- messages ---- */
-
-static bool fuzz_send(int to, const uint8_t *bytes, size_t n_bytes, unsigned int n_fds)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int) * FUZZ_FDS_MAX)];
-	} control = { .bytes = { 0 } };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = n_bytes };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	if (n_fds > 0) {
-		struct cmsghdr *c;
-
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
-		for (unsigned int i = 0; i < n_fds; i++)
-			memcpy(CMSG_DATA(c) + i * sizeof(int), &null_fd, sizeof(int));
-	}
-	return sendmsg(to, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)n_bytes;
-}
 
 /* Step over the next message. Return: its bytes, NULL at the end. */
 static const uint8_t *fuzz_next(const uint8_t **bytes, size_t *n_bytes, size_t *ret_n_bytes)
@@ -163,7 +139,7 @@ static void fuzz_parent(const int fds[2], const struct config *config, const uin
 		struct privileged_request request;
 		int r;
 
-		if (!fuzz_send(fds[1], message, message_bytes, n_fds))
+		if (!fuzz_send(fds[1], message, message_bytes, null_fd, n_fds))
 			return;
 		r = privileged_answer(fds[0], config, &op);
 		check(r == 0 || r == -EPIPE || r == -EBADMSG, "outcome");
@@ -189,7 +165,7 @@ static void fuzz_engine(const int fds[2], const uint8_t *bytes, size_t n_bytes, 
 	int r;
 
 	while ((message = fuzz_next(&bytes, &n_bytes, &message_bytes)))
-		if (!fuzz_send(fds[0], message, message_bytes, n_fds))
+		if (!fuzz_send(fds[0], message, message_bytes, null_fd, n_fds))
 			break;
 	check(shutdown(fds[0], SHUT_WR) == 0, "shutdown");
 	r = privileged_prepare(fds[1], "eth0", 1, got, &n_got, &err);

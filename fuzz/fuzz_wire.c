@@ -19,6 +19,7 @@
 
 #include "fault.h"
 #include "mapi.pb-c.h"
+#include "send.h"
 #include "wire/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
@@ -247,29 +248,6 @@ static bool fuzz_receive(struct wire_conn *conn, struct pass *pass)
 	}
 }
 
-static void fuzz_send(int to, const uint8_t *bytes, size_t n_bytes, unsigned int n_fds)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int) * 32)];
-	} control = { .bytes = { 0 } };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = n_bytes };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	if (n_fds > 0) {
-		struct cmsghdr *c;
-
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
-		for (unsigned int i = 0; i < n_fds; i++)
-			memcpy(CMSG_DATA(c) + i * sizeof(int), &null_fd, sizeof(int));
-	}
-	(void)!sendmsg(to, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 {
 	struct wire_conn *conn = NULL;
@@ -293,7 +271,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 	for (size_t at = 1; at < n_bytes && goes_on; at += piece_bytes) {
 		size_t left = n_bytes - at;
 
-		fuzz_send(fds[1], bytes + at, left < piece_bytes ? left : piece_bytes, n_fds);
+		(void)fuzz_send(fds[1], bytes + at, left < piece_bytes ? left : piece_bytes,
+			null_fd, n_fds);
 		goes_on = fuzz_receive(conn, &pass);
 	}
 	close(fds[1]);
