@@ -48,6 +48,9 @@ static const struct mapi_arg fake_export_args[] = {
 	{ .name = "separator", .type = MAPI_ARG_CHAR, .default_text = "32" },
 	{ .name = "count", .type = MAPI_ARG_ULL, .default_text = "1", .min = 1, .max = 1000 },
 };
+static const struct mapi_arg fake_sync_args[] = {
+	{ .name = "flows", .type = MAPI_ARG_FLOWS },
+};
 static const struct mapi_field fake_u64_fields[] = {
 	{ .name = "value", .type = MAPI_FIELD_U64, .unit = "packets" },
 };
@@ -77,6 +80,7 @@ static const struct mapi_function_desc fake_functions[] = {
 	FAKE("STATS", "stdflib", fake_stats_args, .flags = 0),
 	FAKE("TO_FILE", "stdflib", fake_file_args, .flags = 0),
 	FAKE("EXPORT", "otherlib", fake_export_args, .flags = 0),
+	FAKE("SYNC", "stdflib", fake_sync_args, .flags = MAPI_FUNCTION_FILTERS),
 };
 
 static inline const struct mapi_function_desc *fake_next(const struct mapi_function_desc *previous)
