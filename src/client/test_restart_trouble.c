@@ -236,10 +236,11 @@ static void test_many_restarts(void **state)
 		if (i == 20)
 			n_fds = count_fds();
 	}
-	/* A restart may find calls that still see the one before. */
-	if (count_fds() > n_fds + 24)
+	/* A restart may find calls that still see those before; a descriptor lost per restart is
+	 * more. */
+	if (count_fds() > n_fds + 100)
 		print_error("%u, %u\n", n_fds, count_fds());
-	assert_true(count_fds() <= n_fds + 24);
+	assert_true(count_fds() <= n_fds + 100);
 	atomic_store(&values.n_pkts, 1);
 	pthread_join(threads[2], NULL);
 	assert_int_equal(mapi_close_flow(pkts.fd), 0);
