@@ -101,6 +101,7 @@ int capfile_erf_record(const uint8_t *at, size_t left, struct capfile_record *re
 	if (rec_bytes - head_bytes < skip)
 		return capfile_bad(ret, "an Ethernet record of only %u bytes", rec_bytes);
 	ret->packet = true;
+	ret->tells = false;
 	ret->data = at + head_bytes + skip;
 	ret->wire_bytes = buf_peek_be16(at + 14);
 	ret->cap_bytes = MIN(rec_bytes - head_bytes - skip, ret->wire_bytes);

@@ -142,6 +142,7 @@ static inline __attribute__((always_inline)) int pcap_record(const struct capfil
 	ret->ts_ns = (uint64_t)capfile_u32(at, swapped) * CAPFILE_NS_PER_S +
 		(uint64_t)capfile_u32(at + 4, swapped) * format->frac_ns;
 	ret->ifindex = 0;
+	ret->tells = false;
 	if (!plain && format->linktype == CAPFILE_LINKTYPE_USB_LINUX_MMAPPED)
 		ret->wire_bytes = capfile_usb_wire_bytes(ret->data, ret->cap_bytes, wire_bytes);
 	return 0;

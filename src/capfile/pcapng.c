@@ -7,6 +7,9 @@
 #include "reader_private.h"
 
 #include <errno.h>
+#include <stdio.h>
+
+#include "pcapng_private.h"
 
 enum pcapng_block_type {
 	PCAPNG_BLOCK_INTERFACE = 1,
@@ -18,6 +21,8 @@ enum pcapng_block_type {
 
 enum pcapng_option {
 	PCAPNG_OPTION_END = 0,
+	PCAPNG_OPTION_COMMENT = 1,
+	PCAPNG_OPTION_EPB_FLAGS = 2,
 	PCAPNG_OPTION_IF_NAME = 2,
 	PCAPNG_OPTION_IF_TSRESOL = 9,
 	PCAPNG_OPTION_IF_TSOFFSET = 14
@@ -104,6 +109,7 @@ static int pcapng_packet(const struct capfile_file *format, const struct capfile
 		return capfile_bad(ret, "the block says %u captured bytes, but has room for %zu",
 			ret->cap_bytes, room);
 	ret->packet = true;
+	ret->tells = false;
 	ret->data = data;
 	ret->linktype = interface->linktype;
 	ret->ifindex = (uint16_t)(cursor->first_interface + index);
@@ -114,18 +120,91 @@ static int pcapng_packet(const struct capfile_file *format, const struct capfile
 	return 0;
 }
 
+/* Begin to tell: what is known of every packet. */
+static void pcapng_tell(struct capfile_record *ret)
+{
+	if (ret->tells)
+		return;
+	ret->tells = true;
+	ret->flags = 0;
+	ret->wire_pkts = 1;
+	ret->all_wire_bytes = ret->wire_bytes;
+}
+
+static void pcapng_flags(uint32_t flags, struct capfile_record *ret)
+{
+	pcapng_tell(ret);
+	if ((flags & 3) == PCAPNG_FLAG_INBOUND)
+		ret->flags |= PACKET_INBOUND;
+	if ((flags & 3) == PCAPNG_FLAG_OUTBOUND)
+		ret->flags |= PACKET_OUTBOUND;
+	if (flags & PCAPNG_FLAG_CHECKSUM_OPEN)
+		ret->flags |= PACKET_CHECKSUM_OPEN;
+}
+
+/* A comment, if it is that of a super-packet: the text that the writer would write, and no other.
+ */
+static void pcapng_comment(const uint8_t *value, size_t n_bytes, struct capfile_record *ret)
+{
+	char text[PCAPNG_SUPER_TEXT_BYTES], again[PCAPNG_SUPER_TEXT_BYTES];
+	unsigned int n_pkts, n_wire_bytes;
+
+	if (n_bytes >= sizeof(text) || n_bytes < 2 || value[0] != PCAPNG_SUPER_TEXT[0])
+		return;
+	memcpy(text, value, n_bytes);
+	text[n_bytes] = '\0';
+	if (sscanf(text, PCAPNG_SUPER_TEXT, &n_pkts, &n_wire_bytes) != 2)
+		return;
+	(void)snprintf(again, sizeof(again), PCAPNG_SUPER_TEXT, n_pkts, n_wire_bytes);
+	if (strlen(again) != n_bytes || memcmp(again, text, n_bytes) != 0 || n_pkts < 2 ||
+		n_pkts > UINT16_MAX || n_wire_bytes < ret->wire_bytes)
+		return;
+	pcapng_tell(ret);
+	ret->flags |= PACKET_SUPER;
+	ret->wire_pkts = (uint16_t)n_pkts;
+	ret->all_wire_bytes = n_wire_bytes;
+}
+
+/* What stands behind the packet; damage there is nobody's business, as in libpcap. */
+static void pcapng_packet_options(
+	const uint8_t *at, size_t n_bytes, bool swapped, struct capfile_record *ret)
+{
+	struct buf b = buf_from(at, n_bytes);
+
+	while (buf_left(&b) > 0) {
+		const uint8_t *head = buf_take(&b, 4), *value;
+		uint16_t code = head ? capfile_u16(head, swapped) : 0;
+		uint16_t value_bytes = head ? capfile_u16(head + 2, swapped) : 0;
+
+		value = buf_take(&b, ((size_t)value_bytes + 3) & ~(size_t)3);
+		if (!value || code == PCAPNG_OPTION_END)
+			return;
+		if (code == PCAPNG_OPTION_EPB_FLAGS && value_bytes == 4)
+			pcapng_flags(capfile_u32(value, swapped), ret);
+		else if (code == PCAPNG_OPTION_COMMENT)
+			pcapng_comment(value, value_bytes, ret);
+	}
+}
+
 static int pcapng_enhanced(const struct capfile_file *format, const struct capfile_cursor *cursor,
 	const uint8_t *at, struct capfile_record *ret)
 {
 	bool swapped = cursor->swapped;
 	uint64_t ts = (uint64_t)capfile_u32(at + 12, swapped) << 32 | capfile_u32(at + 16, swapped);
+	size_t cap_bytes;
+	int r;
 
 	if (ret->bytes < 32)
 		return capfile_bad(ret, "a packet block of only %zu bytes", ret->bytes);
 	ret->cap_bytes = capfile_u32(at + 20, swapped);
 	ret->wire_bytes = capfile_u32(at + 24, swapped);
-	return pcapng_packet(
+	cap_bytes = ((size_t)ret->cap_bytes + 3) & ~(size_t)3;
+	r = pcapng_packet(
 		format, cursor, capfile_u32(at + 8, swapped), ts, at + 28, ret->bytes - 32, ret);
+	if (r == 0 && cap_bytes + 4 <= ret->bytes - 32)
+		pcapng_packet_options(
+			at + 28 + cap_bytes, ret->bytes - 32 - cap_bytes, swapped, ret);
+	return r;
 }
 
 static int pcapng_obsolete(const struct capfile_file *format, const struct capfile_cursor *cursor,

@@ -176,6 +176,24 @@ int capfile_scan(struct capfile_file *format, struct capfile_cursor *cursor,
 	return capfile_outcome(r, span, &record, name, err);
 }
 
+void capfile_batch_tell(struct packet_batch *batch, const struct capfile_record *r)
+{
+	unsigned int n = batch->n - 1;
+
+	for (unsigned int i = batch->is_live ? n : 0; i <= n; i++) {
+		batch->flags[i] = 0;
+		batch->wire_pkts[i] = 1;
+		batch->all_wire_bytes[i] = batch->wire_bytes[i];
+	}
+	batch->is_live = true;
+	if (!r->tells)
+		return;
+	batch->flags[n] = r->flags;
+	batch->wire_pkts[n] = r->wire_pkts;
+	batch->all_wire_bytes[n] = r->all_wire_bytes;
+	batch->has_super = batch->has_super || r->wire_pkts > 1;
+}
+
 /* @grow: the format, if interfaces are to be learnt; else a scan has been here. */
 static inline __attribute__((always_inline)) int capfile_walk_blocks(
 	const struct capfile_file *format, struct capfile_file *grow, struct capfile_cursor *cursor,
@@ -220,6 +238,7 @@ int capfile_walk(const struct capfile_file *format, struct capfile_cursor *curso
 	int r;
 
 	batch->n = 0;
+	batch->is_live = batch->has_super = false;
 	if (format->kind == CAPFILE_KIND_PCAP)
 		r = capfile_pcap_walk(format, span, batch, max_pkts, &record);
 	else
@@ -237,6 +256,7 @@ int capfile_read(struct capfile_file *format, struct capfile_cursor *cursor,
 	if (format->kind == CAPFILE_KIND_PCAP)
 		return capfile_walk(format, cursor, span, batch, max_pkts, name, err);
 	batch->n = 0;
+	batch->is_live = batch->has_super = false;
 	r = capfile_walk_blocks(format, format, cursor, span, batch, max_pkts, &record);
 	return capfile_outcome(r, span, &record, name, err);
 }

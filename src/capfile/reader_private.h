@@ -41,6 +41,7 @@ enum capfile_linktype {
  * struct capfile_record - one record taken apart
  * @bytes:  length of the whole record; with CAPFILE_E_MORE: what must be there to go on
  * @packet: false: nothing for users (a block that is skipped); the rest is not set
+ * @tells:  flags, wire_pkts and all_wire_bytes are set, as in struct packet_batch
  * @why:    with CAPFILE_E_DAMAGED: what is wrong, set by capfile_bad()
  */
 struct capfile_record {
@@ -52,6 +53,10 @@ struct capfile_record {
 	uint64_t ts_ns;
 	uint32_t linktype;
 	uint16_t ifindex;
+	bool tells;
+	uint8_t flags;
+	uint16_t wire_pkts;
+	uint32_t all_wire_bytes;
 	char why[200];
 };
 
@@ -137,6 +142,9 @@ static inline size_t capfile_fetch(const struct capfile_span *span, size_t at, s
 	return fetched;
 }
 
+/* The last packet of the batch tells more than its length, or one before it did. */
+void capfile_batch_tell(struct packet_batch *batch, const struct capfile_record *r);
+
 static inline void capfile_batch_add(struct packet_batch *batch, const struct capfile_record *r)
 {
 	unsigned int i = batch->n;
@@ -147,6 +155,8 @@ static inline void capfile_batch_add(struct packet_batch *batch, const struct ca
 	batch->ts_ns[i] = r->ts_ns;
 	batch->ifindex[i] = r->ifindex;
 	batch->n = i + 1;
+	if (__builtin_expect(r->tells || batch->is_live, false))
+		capfile_batch_tell(batch, r);
 }
 
 #endif

@@ -110,6 +110,59 @@ static void test_each_format_is_read_back(void **state)
 	}
 }
 
+/* Direction, and what super-packets stand for: all that a live device knows of a packet. */
+static void test_pcapng_keeps_what_is_known(void **state)
+{
+	int fd = memory_file();
+	struct capfile_writer *writer = writer_on(dup(fd), CAPFILE_PCAPNG, 0);
+	static const uint8_t flags[] = { 0, PACKET_INBOUND, PACKET_OUTBOUND | PACKET_CHECKSUM_OPEN,
+		PACKET_OUTBOUND };
+
+	for (uint32_t i = 0; i < 40; i++) {
+		struct capfile_packet packet = packet_of(i);
+
+		packet.lost_pkts = i % 7 == 0;
+		packet.comment = i % 5 == 0 ? "stands for nothing" : NULL;
+		packet.flags = i < 8 ? 0 : flags[i % 4];
+		packet.wire_pkts = i % 8 == 6 ? (uint16_t)(i * 1000) : 1;
+		packet.all_wire_bytes = packet.wire_bytes + packet.wire_pkts;
+		assert_int_equal(capfile_write(writer, &packet, NULL), 0);
+	}
+	assert_int_equal(capfile_writer_close(writer, NULL), 0);
+	assert_int_equal(read_back(fd), 40);
+	assert_true(batch.is_live && batch.has_super);
+	for (uint32_t i = 0; i < 40; i++) {
+		bool super = i % 8 == 6;
+
+		assert_int_equal(
+			batch.flags[i], (i < 8 ? 0 : flags[i % 4]) | (super ? PACKET_SUPER : 0));
+		assert_int_equal(batch.wire_pkts[i], super ? i * 1000 : 1);
+		assert_int_equal(
+			batch.all_wire_bytes[i], packet_of(i).wire_bytes + (super ? i * 1000 : 0));
+	}
+	(void)close(fd);
+
+	/* A file without any of this does not say that it knows. */
+	fd = memory_file();
+	writer = writer_on(dup(fd), CAPFILE_PCAPNG, 0);
+	for (uint32_t i = 0; i < 40; i++) {
+		static const char *const comments[] = {
+			"stands for 1 packets, 900 bytes on the wire",
+			"stands for 7 packets, 1 bytes on the wire",
+			"stands for 7 packets, 900 bytes on the wire.",
+			"stands for 07 packets, 900 bytes on the wire", "s", ""
+		};
+		struct capfile_packet packet = packet_of(i + 10);
+
+		packet.comment = comments[i % ARRAY_SIZE(comments)];
+		assert_int_equal(capfile_write(writer, &packet, NULL), 0);
+	}
+	assert_int_equal(capfile_writer_close(writer, NULL), 0);
+	assert_int_equal(read_back(fd), 40);
+	assert_false(batch.is_live || batch.has_super);
+	(void)close(fd);
+}
+
 static void test_a_file_without_packets_is_a_file(void **state)
 {
 	for (int kind = 0; kind < _CAPFILE_FORMAT_N; kind++) {
@@ -375,6 +428,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_format_is_read_back),
 		cmocka_unit_test(test_a_file_without_packets_is_a_file),
+		cmocka_unit_test(test_pcapng_keeps_what_is_known),
 		cmocka_unit_test(test_pcap_refuses_a_second_link_type),
 		cmocka_unit_test(test_pcapng_describes_each_interface_once),
 		cmocka_unit_test(test_pcapng_counts_each_interface),

@@ -49,6 +49,8 @@ int capfile_writer_new(
 
 /**
  * struct capfile_packet - one packet to be written
+ * @flags:     pcapng: PACKET_INBOUND, PACKET_OUTBOUND, PACKET_CHECKSUM_OPEN (epb_flags)
+ * @wire_pkts, @all_wire_bytes: pcapng: what a super-packet stands for (a comment); 0, 1: itself
  * @lost_pkts: pcapng: packets of this interface that are missing between its last one and this one
  *             (epb_dropcount)
  * @comment:   pcapng: of this packet; NULL: none
@@ -61,6 +63,9 @@ struct capfile_packet {
 	uint16_t ifindex;
 	uint64_t ts_ns;
 	uint64_t lost_pkts;
+	uint8_t flags;
+	uint16_t wire_pkts;
+	uint32_t all_wire_bytes;
 	const char *comment;
 };
 

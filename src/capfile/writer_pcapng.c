@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "mapi/errors.h"
+#include "packet/packet.h"
+#include "pcapng_private.h"
 
 #define PCAPNG_SECTION 0x0a0d0d0au
 #define PCAPNG_INTERFACE 1u
@@ -18,6 +20,7 @@
 #define PCAPNG_MAGIC 0x1a2b3c4du
 #define PCAPNG_COMMENT 1u
 #define PCAPNG_SHB_USERAPPL 4u
+#define PCAPNG_EPB_FLAGS 2u
 #define PCAPNG_EPB_DROPCOUNT 4u
 #define PCAPNG_IF_NAME 2u
 #define PCAPNG_IF_TSRESOL 9u
@@ -36,6 +39,15 @@ struct writer_option_u64 {
 	uint32_t value[2];
 };
 _Static_assert(sizeof(struct writer_option_u64) == 12, "as in the file");
+
+/* Options of a packet: what is known of it beside its bytes. */
+struct writer_extras {
+	uint8_t bytes[96];
+	size_t n_bytes;
+};
+_Static_assert(3 * sizeof(struct writer_option) + 4 + 8 + PCAPNG_SUPER_TEXT_BYTES <=
+		sizeof(((struct writer_extras *)0)->bytes),
+	"all of them fit");
 
 static const uint8_t writer_padding[4];
 
@@ -170,6 +182,42 @@ static int writer_interface(struct capfile_writer *writer, uint16_t ifindex, uin
 	return writer_interface_add(writer, ifindex, linktype, err);
 }
 
+static void writer_extra(
+	struct writer_extras *extras, uint16_t code, const void *value, size_t n_bytes)
+{
+	const struct writer_option head = { .code = code, .n_bytes = (uint16_t)n_bytes };
+	uint8_t *at = extras->bytes + extras->n_bytes;
+
+	memcpy(at, &head, sizeof(head));
+	memcpy(at + sizeof(head), value, n_bytes);
+	memset(at + sizeof(head) + n_bytes, 0, writer_pad(n_bytes));
+	extras->n_bytes += sizeof(head) + n_bytes + writer_pad(n_bytes);
+}
+
+static void writer_extras(struct writer_extras *extras, const struct capfile_packet *packet)
+{
+	uint32_t flags = 0;
+
+	if (packet->flags & PACKET_INBOUND)
+		flags |= PCAPNG_FLAG_INBOUND;
+	if (packet->flags & PACKET_OUTBOUND)
+		flags |= PCAPNG_FLAG_OUTBOUND;
+	if (packet->flags & PACKET_CHECKSUM_OPEN)
+		flags |= PCAPNG_FLAG_CHECKSUM_OPEN;
+	if (flags)
+		writer_extra(extras, PCAPNG_EPB_FLAGS, &flags, sizeof(flags));
+	if (packet->lost_pkts)
+		writer_extra(extras, PCAPNG_EPB_DROPCOUNT, &packet->lost_pkts,
+			sizeof(packet->lost_pkts));
+	if (packet->wire_pkts > 1) {
+		char text[PCAPNG_SUPER_TEXT_BYTES];
+		int n = snprintf(text, sizeof(text), PCAPNG_SUPER_TEXT, packet->wire_pkts,
+			packet->all_wire_bytes);
+
+		writer_extra(extras, PCAPNG_COMMENT, text, (size_t)n);
+	}
+}
+
 int writer_pcapng_packet(
 	struct capfile_writer *writer, const struct capfile_packet *packet, struct error *err)
 {
@@ -190,7 +238,7 @@ int writer_pcapng_packet(
 		{ .bytes = packet->data, .n_bytes = packet->cap_bytes },
 		{ .bytes = writer_padding, .n_bytes = writer_pad(packet->cap_bytes) } };
 	struct writer_option option;
-	struct writer_option_u64 lost = { .head = { .code = PCAPNG_EPB_DROPCOUNT, .n_bytes = 8 } };
+	struct writer_extras extras = { .n_bytes = 0 };
 	unsigned int n = 3;
 	int r = writer_interface(writer, packet->ifindex, packet->linktype, false, err);
 
@@ -198,10 +246,10 @@ int writer_pcapng_packet(
 		return r;
 	head.interface = writer->recent;
 	n += writer_text(parts + n, &option, PCAPNG_COMMENT, packet->comment);
-	if (packet->lost_pkts) {
-		memcpy(lost.value, &packet->lost_pkts, sizeof(lost.value));
-		parts[n++] = (struct output_part){ .bytes = &lost, .n_bytes = sizeof(lost) };
-	}
+	writer_extras(&extras, packet);
+	if (extras.n_bytes)
+		parts[n++] =
+			(struct output_part){ .bytes = extras.bytes, .n_bytes = extras.n_bytes };
 	r = writer_block(writer, parts, n, n > 3, true, &head.length, err);
 	if (r < 0)
 		return r;

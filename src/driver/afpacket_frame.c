@@ -154,8 +154,7 @@ static struct afpacket_note afpacket_meet(
 	struct afpacket_note note = { .wire_pkts = 1, .met = 1 };
 	struct afpacket_super super = { .segment_bytes = 0 };
 
-	if (address->sll_pkttype == PACKET_OUTGOING)
-		note.flags |= PACKET_OUTBOUND;
+	note.flags |= address->sll_pkttype == PACKET_OUTGOING ? PACKET_OUTBOUND : PACKET_INBOUND;
 	if (frame->tp_status & TP_STATUS_CSUMNOTREADY)
 		note.flags |= PACKET_CHECKSUM_OPEN;
 	if (vnet)

@@ -134,8 +134,8 @@ static int afpacket_watch_rebind(struct afpacket_watch *watch, struct afpacket_l
 	return 0;
 }
 
-/* What the kernel says now. Whoever changes interfaces may keep the answer waiting: without the lock,
- * so that nobody waits who only wants to know the counters. */
+/* What the kernel says now. Whoever changes interfaces may keep the answer waiting: without the
+ * lock, so that nobody waits who only wants to know the counters. */
 static int afpacket_watch_ask(
 	struct afpacket_watch *watch, struct afpacket_link *ret, bool *ret_went, bool *ret_rebound)
 {

@@ -399,7 +399,8 @@ static void *test_claim_once(void *argument)
 	return driver_afpacket.claim(c->source, &chunk) == DRIVER_E_IDLE ? NULL : c;
 }
 
-/* The control thread reads counters and names while a worker waits for whoever changes interfaces. */
+/* The control thread reads counters and names while a worker waits for whoever changes interfaces.
+ */
 static void test_counters_do_not_wait_for_questions(void **state)
 {
 	struct driver_interface interface;

@@ -20,7 +20,8 @@ enum packet_flag {
 	PACKET_OUTBOUND = 1 << 0, /* sent by this host */
 	PACKET_CHECKSUM_OPEN = 1 << 1, /* a checksum is left to the card */
 	PACKET_SUPER = 1 << 2, /* stands for several packets on the wire (GRO, GSO) */
-	PACKET_TAG_RESTORED = 1 << 3 /* the VLAN tag came beside the packet */
+	PACKET_TAG_RESTORED = 1 << 3, /* the VLAN tag came beside the packet */
+	PACKET_INBOUND = 1 << 4 /* received; neither this nor PACKET_OUTBOUND: not known */
 };
 
 /**
@@ -34,8 +35,9 @@ enum packet_flag {
  * @wire_bytes: length on the wire
  * @ts_ns:      time of capture, nanoseconds since the Unix epoch
  * @ifindex:    capture interface: its number within the capture file, or the kernel's
- * @is_live:    @flags, @wire_pkts and @all_wire_bytes are valid; else each packet is one packet on
- *              the wire, of wire_bytes, and nothing more is known of it
+ * @is_live:    @flags, @wire_pkts and @all_wire_bytes are valid, because the packets are those of a
+ *              live device or of a recording that tells; else each packet is one packet on the
+ *              wire, of wire_bytes, and nothing more is known of it
  * @has_super:  ... and some of @wire_pkts are more than 1
  * @flags:      PACKET_*
  * @wire_pkts:  packets on the wire that packet i stands for (semantics P3), at least 1

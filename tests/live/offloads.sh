@@ -89,9 +89,10 @@ count() {
 	await "tcpdump" grep -q listening tcpdump.err
 	"$MAPI" run -q -i cable0 --json -e "BPF_FILTER(\"$sent\") | PKT_COUNTER | BYTE_COUNTER" \
 		-e "BPF_FILTER(\"$received\") | PKT_COUNTER | BYTE_COUNTER" \
-		-e 'PKTINFO(size) @size | STATS(size)' > live.json 2> live.err &
+		-e 'PKTINFO(size) @size | STATS(size)' -e 'CUT(200) | TO_FILE(MFF_PCAPNG, "live.pcapng")' \
+		> live.json 2> live.err &
 	run=$!
-	await "a capture" flows_running 3
+	await "a capture" flows_running 4
 	segments=$(tcp_segments)
 	"$@"
 	segments=$(($(tcp_segments) - segments))
@@ -104,6 +105,14 @@ count() {
 	equal "$what: sent, packets and bytes" "$(value 1 PKT_COUNTER) $(value 1 BYTE_COUNTER)" "$(wire "$sent")"
 	equal "$what: received, packets and bytes" "$(value 2 PKT_COUNTER) $(value 2 BYTE_COUNTER)" \
 		"$(wire "$received")"
+	"$MAPI" run -q -r live.pcapng --json -e "BPF_FILTER(\"$sent\") | PKT_COUNTER | BYTE_COUNTER" \
+		-e "BPF_FILTER(\"$received\") | PKT_COUNTER | BYTE_COUNTER" \
+		-e 'PKTINFO(size) @size | STATS(size)' | json_values > recorded
+	equal "$what: the recording says the same" "$(json_values < live.json | head -n -1 | xargs)" "$(xargs < recorded)"
+	equal "$what: packets whose recorded direction tshark takes for wrong" \
+		"$(tshark -r live.pcapng -Y 'not icmp and not icmpv6 and (
+			(ip.src == 10.9.0.1 or ipv6.src == fd09::1) and frame.packet_flags_direction != 2 or
+			(ip.dst == 10.9.0.1 or ipv6.dst == fd09::1) and frame.packet_flags_direction != 1)' 2> tshark.err | wc -l) $(grep -v Running tshark.err)" "0 "
 	[ "$(value 3 STATS)" -gt 10000 ] || fail "$what: there were no super-packets"
 	sent_segments=$segments
 	sent_tcp=$(wire "tcp and $sent" | cut -d ' ' -f 1)

@@ -9,8 +9,8 @@
  * took: they are those that get into the file.
  *
  * So that functions say of the file what they said live (semantics T2), MFF_PCAPNG then numbers its
- * interfaces as the device does. In no file are the direction of a packet and how many packets on
- * the wire it stands for.
+ * interfaces as the device does, and keeps the direction of a packet and what it stands for on the
+ * wire. The other formats have no place for these.
  *
  * The historical format MFF_PCAP has microseconds: a nanosecond source loses digits in it.
  * MFF_PCAP_NS and MFF_PCAPNG keep them, and MFF_PCAPNG any mix of link types.
@@ -185,7 +185,7 @@ static void std_to_file_init(const void *instance, void *state)
 
 static struct capfile_packet std_to_file_packet(const struct packet_batch *batch, unsigned int i)
 {
-	return (struct capfile_packet){
+	struct capfile_packet ret = {
 		.data = batch->data[i],
 		.cap_bytes = batch->cap_bytes[i],
 		.wire_bytes = batch->wire_bytes[i],
@@ -193,6 +193,13 @@ static struct capfile_packet std_to_file_packet(const struct packet_batch *batch
 		.ifindex = batch->ifindex[i],
 		.ts_ns = batch->ts_ns[i],
 	};
+
+	if (batch->is_live) {
+		ret.flags = batch->flags[i];
+		ret.wire_pkts = batch->wire_pkts[i];
+		ret.all_wire_bytes = batch->all_wire_bytes[i];
+	}
+	return ret;
 }
 
 /* Live: hand over what there is room for. A failure of the thread ends the flow, also when no

@@ -10,14 +10,21 @@ struct std_file_head {
 	uint64_t ts_ns;
 	uint32_t wire_bytes;
 	uint32_t linktype;
+	uint32_t all_wire_bytes;
+	uint16_t wire_pkts;
+	uint8_t flags;
+	uint8_t reserved;
 };
-_Static_assert(sizeof(struct std_file_head) == 16, "no padding");
+_Static_assert(sizeof(struct std_file_head) == 24, "no padding");
 
 bool std_file_queue_put(struct std_queue *queue, const struct capfile_packet *packet)
 {
 	const struct std_file_head head = { .ts_ns = packet->ts_ns,
 		.wire_bytes = packet->wire_bytes,
-		.linktype = packet->linktype };
+		.linktype = packet->linktype,
+		.all_wire_bytes = packet->all_wire_bytes,
+		.wire_pkts = packet->wire_pkts,
+		.flags = packet->flags };
 
 	return std_queue_put(
 		queue, packet->ifindex, &head, sizeof(head), packet->data, packet->cap_bytes);
@@ -34,6 +41,9 @@ static int std_file_sink_write(void *sink, const struct std_queue_record *record
 		.ifindex = record->channel,
 		.ts_ns = head->ts_ns,
 		.lost_pkts = record->lost,
+		.flags = head->flags,
+		.wire_pkts = head->wire_pkts,
+		.all_wire_bytes = head->all_wire_bytes,
 	};
 
 	return capfile_write(sink, &packet, err);

@@ -96,14 +96,16 @@ static const struct doctor_offload {
 	const char *cost; /* NULL: none worth a note */
 } doctor_offloads[] = {
 	{ "GRO", ETHTOOL_GGRO, 0, "gro",
-		"Received packets may be captured merged into larger ones; counters know, other "
-		"functions see the merged one." },
+		"Received packets may be captured merged into larger ones; counters know, and "
+		"recordings in pcapng, other functions see the merged one." },
 	{ "LRO", ETHTOOL_GFLAGS, ETH_FLAG_LRO, "lro",
 		"Received packets are merged for good; what arrived can't be told." },
 	{ "GSO", ETHTOOL_GGSO, 0, "gso",
-		"Sent packets are captured before they are cut to size; counters know." },
+		"Sent packets are captured before they are cut to size; counters know, and "
+		"recordings in pcapng." },
 	{ "TSO", ETHTOOL_GTSO, 0, "tso",
-		"Sent packets are captured before they are cut to size; counters know." },
+		"Sent packets are captured before they are cut to size; counters know, and "
+		"recordings in pcapng." },
 	{ "TX checksums", ETHTOOL_GTXCSUM, 0, "tx",
 		"Checksums of sent packets are captured unfinished." },
 	{ "VLAN tags", ETHTOOL_GFLAGS, ETH_FLAG_RXVLAN, "rxvlan", NULL }, /* put back by us */
