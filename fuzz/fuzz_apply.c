@@ -21,7 +21,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
 
-#define NUMBERS_MAX 6
+#define NUMBERS_MAX 8
 
 static char client_reason[256];
 
@@ -199,7 +199,8 @@ static void pass_typed(struct arg *args, struct buf *in, const char *text)
 			n[n_passed] = n[n_passed] % 4 ? (uintptr_t)text : 0;
 		n_passed++;
 	}
-	from_typed(args, types, n[0], n[1], n[2], n[3], n[4], n[5], 1.5, (long double)2);
+	from_typed(
+		args, types, n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], 1.5, (long double)2);
 }
 
 /* Any register may hold anything: numbers, @text, @cut (which no zero ends). */
@@ -216,7 +217,7 @@ static void pass_plain(struct arg *args, const struct mapi_function_desc *desc, 
 			: what == 2 ? buf_get_be64(in) % 65536
 				    : buf_get_be64(in);
 	}
-	from_plain(args, desc, n[0], n[1], n[2], n[3], n[4], n[5]);
+	from_plain(args, desc, n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7]);
 }
 
 static void pass_lines(struct arg *args, char *text)

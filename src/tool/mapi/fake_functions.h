@@ -51,6 +51,37 @@ static const struct mapi_arg fake_export_args[] = {
 static const struct mapi_arg fake_sync_args[] = {
 	{ .name = "flows", .type = MAPI_ARG_FLOWS },
 };
+static const struct mapi_choice fake_operations[] = { { "BINOP_ADD", 0 }, { "BINOP_SUB", 1 } };
+static const struct mapi_arg fake_binop_args[] = {
+	{ .name = "operation",
+		.type = MAPI_ARG_INT,
+		.min = 0,
+		.max = 1,
+		.choices = fake_operations,
+		.n_choices = 2 },
+	{ .name = "fd1", .type = MAPI_ARG_FLOW },
+	{ .name = "fid1", .type = MAPI_ARG_FUNCTION },
+	{ .name = "fd2", .type = MAPI_ARG_FLOW },
+	{ .name = "fid2", .type = MAPI_ARG_FUNCTION },
+};
+static const struct mapi_arg fake_threshold_args[] = {
+	{ .name = "type", .type = MAPI_ARG_INT },
+	{ .name = "fd", .type = MAPI_ARG_FLOW },
+	{ .name = "fid", .type = MAPI_ARG_FUNCTION },
+	{ .name = "threshold", .type = MAPI_ARG_ULL },
+	{ .name = "boundary", .type = MAPI_ARG_INT },
+	{ .name = "timeout",
+		.type = MAPI_ARG_INT,
+		.default_text = "0",
+		.min = 0,
+		.max = INT32_MAX },
+	{ .name = "divider",
+		.type = MAPI_ARG_INT,
+		.default_text = "1",
+		.min = 0,
+		.max = INT32_MAX },
+	{ .name = "count", .type = MAPI_ARG_INT, .default_text = "0", .min = 0, .max = INT32_MAX },
+};
 static const struct mapi_field fake_u64_fields[] = {
 	{ .name = "value", .type = MAPI_FIELD_U64, .unit = "packets" },
 };
@@ -79,6 +110,9 @@ static const struct mapi_function_desc fake_functions[] = {
 	FAKE("PKTINFO", "stdflib", fake_info_args, .flags = MAPI_FUNCTION_REFERABLE),
 	FAKE("STATS", "stdflib", fake_stats_args, .flags = 0),
 	FAKE("TO_FILE", "stdflib", fake_file_args, .flags = 0),
+	FAKE("BINOP", "stdflib", fake_binop_args, .fields = fake_u64_fields, .n_fields = 1,
+		.result_bytes = 8, .flags = MAPI_FUNCTION_REFERABLE),
+	FAKE("THRESHOLD", "stdflib", fake_threshold_args, .flags = MAPI_FUNCTION_FILTERS),
 	FAKE("EXPORT", "otherlib", fake_export_args, .flags = 0),
 	FAKE("SYNC", "stdflib", fake_sync_args, .flags = MAPI_FUNCTION_FILTERS),
 };
