@@ -23,6 +23,7 @@ static const struct fake_function fake_functions[] = {
 		.args = { { "fd", 'r', NULL, 0, 0, 7001 }, { "fid", 'f', NULL, 0, 0, 7001 },
 			{ "interval", 's', "0", 0, 0, 7003 } } },
 	{ .name = "REFS", .args = { { "refs", 'S', NULL, 0, 0, 7002 } } },
+	{ .name = "FLOWS", .args = { { "flows", 'R', NULL, 0, 0, 7001 } } },
 	{ .name = "CHAR", .args = { { "char", 'c', "65", 0, 0, 7001 } } },
 	{ .name = "RECORDS",
 		.result_bytes = 16,

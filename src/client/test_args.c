@@ -312,7 +312,7 @@ static void test_descriptions(void **state)
 	assert_error(MFUNCT_COULD_NOT_APPLY_FUNCT);
 	for (d = mapi_describe_next_function(NULL); d; d = mapi_describe_next_function(d))
 		n++;
-	assert_int_equal(n, 10);
+	assert_int_equal(n, 11);
 }
 
 int main(void)

@@ -107,6 +107,9 @@ static void test_references(void **state)
 	(void)snprintf(text, sizeof(text), "%d@%d,7@%d,1@0", counter, first, second);
 	refs = mapi_apply_function(second, "REFS", text);
 	assert_string_equal(fake_last_apply.texts[0], "1@2,7@3,1@0");
+	(void)snprintf(text, sizeof(text), " %d, %d ,99,x1,,%d", first, second, first);
+	assert_int_equal(mapi_apply_function(second, "FLOWS", text), refs + 1);
+	assert_string_equal(fake_last_apply.texts[0], " 2, 3 ,99,x1,,2");
 	(void)memset(text, 'z', sizeof(text) - 1); /* the library has its own */
 	stats = mapi_apply_function(second, "STATS", first, counter, "0");
 	assert_true(refs > 0 && stats > refs);

@@ -142,6 +142,9 @@ static void test_references(void **state)
 		"PKT_COUNTER()@a|BYTE_COUNTER()@b|EXPORT(&0.0&0.1&0.1)");
 	accepted("PKT_COUNTER@a|EXPORT(a,',',5)", "PKT_COUNTER()@a|EXPORT(&0.0,44,5)");
 	accepted("EXPORT('')", "EXPORT()");
+	/* Of flows the first function stands for all, and none has to be applied before. */
+	accepted("PKT_COUNTER|SYNC('1 , b,1');BPF_FILTER(x)|BYTE_COUNTER@b",
+		"PKT_COUNTER()|SYNC(&0.0&1.0&0.0);BPF_FILTER(x)|BYTE_COUNTER()@b");
 }
 
 static void test_order_of_application(void **state)
@@ -327,6 +330,12 @@ static void test_reference_errors(void **state)
 		"There is no label \"b\"\n"
 		"  PKT_COUNTER@a|EXPORT('a,b')\n"
 		"                       ^~~~~\n"
+		"write @label after the function that is meant\n");
+	refused("SYNC('2')", "There is no pipeline 2\n  SYNC('2')\n       ^~~\n");
+	refused("SYNC('1 1')",
+		"Pipelines must be separated by commas\n  SYNC('1 1')\n       ^~~~~\n");
+	refused("SYNC('1,')",
+		"There is no label \"\"\n  SYNC('1,')\n       ^~~~\n"
 		"write @label after the function that is meant\n");
 }
 
