@@ -11,8 +11,10 @@
  *
  * Chunks are blocks of the rings. claim() takes the next block that the kernel has handed over; of
  * several rings the one whose first packet is the earliest, so that chunks are as good as in order
- * of time. The packets stay in the block until release(). Who claims waits in poll() for at most
- * DRIVER_IDLE_MS; no other call of a worker enters the kernel.
+ * of time. The packets stay in the block until release(). Who claims waits in epoll_wait() for at
+ * most DRIVER_IDLE_MS; no other call of a worker enters the kernel. It hears of a ring's socket
+ * when a block has been handed over, not as long as one is out (EPOLLET): before it waits it has
+ * seen that no block is ready.
  *
  * Several workers have a ring each. Every socket sees all packets, and its program keeps those of
  * its share (afpacket_filter.c, also on why not PACKET_FANOUT); both directions of a flow are in
@@ -38,6 +40,7 @@
 #include <linux/if_arp.h>
 #include <linux/if_ether.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -45,19 +48,26 @@
 #include "base/clock.h"
 #include "mapi/errors.h"
 
-/* While a worker holds a ring's block, the ring cannot be waited for: look that often. */
-#define AFPACKET_OUT_MS 1
+#define AFPACKET_EVENTS_MAX 8 /* heard of at once; the rest with the next call */
+
+/* What an event is about. */
+enum afpacket_event {
+	AFPACKET_EVENT_RING, /* a ring's socket: a block, or an error */
+	AFPACKET_EVENT_LINK, /* some interface has changed */
+	AFPACKET_EVENT_WAKE, /* woken is set */
+	_AFPACKET_EVENT_N
+};
 
 /**
  * struct driver_source - an open interface
  * @rings:  n_rings, one per worker
- * @polls:  for claim(): the rings' sockets, then events, then @wake_fd
+ * @epoll_fd: for claim(): the rings' sockets, the watch's events, @wake_fd
  */
 struct driver_source {
 	struct afpacket_watch *watch;
 	struct afpacket_ring *rings;
 	unsigned int n_rings;
-	struct pollfd *polls;
+	int epoll_fd;
 	int wake_fd;
 	_Atomic bool woken;
 	uint64_t next_seq;
@@ -181,31 +191,46 @@ static struct driver_source *afpacket_close(struct driver_source *source)
 	for (unsigned int i = 0; i < source->n_rings; i++)
 		afpacket_ring_deinit(&source->rings[i]);
 	source->watch = afpacket_watch_free(source->watch);
+	cleanup_closep(&source->epoll_fd);
 	cleanup_closep(&source->wake_fd);
 	free(source->rings);
-	free(source->polls);
 	free(source);
 	return NULL;
 }
 DEFINE_CLEANUP(struct driver_source *, afpacket_close);
 
+/* Return: 0, -ENOMEM: no room for another event. */
+static int afpacket_expect(
+	const struct driver_source *source, int fd, uint32_t how, enum afpacket_event what)
+{
+	struct epoll_event event = { .events = EPOLLIN | how, .data.u32 = (uint32_t)what };
+
+	return epoll_ctl(source->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -ENOMEM : 0;
+}
+
 static int afpacket_new(struct driver_source **ret, struct afpacket_watch *watch)
 {
 	_cleanup_(afpacket_closep) struct driver_source *source = calloc(1, sizeof(*source));
-	unsigned int n = watch->n_fds;
+	int r = 0;
 
 	if (!source) {
 		(void)afpacket_watch_free(watch);
 		return -ENOMEM;
 	}
 	source->watch = watch;
+	source->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	source->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	source->rings = calloc(n, sizeof(source->rings[0]));
-	source->polls = calloc(n + 2, sizeof(source->polls[0]));
-	if (source->wake_fd < 0 || !source->rings || !source->polls)
+	source->rings = calloc(watch->n_fds, sizeof(source->rings[0]));
+	if (source->epoll_fd < 0 || source->wake_fd < 0 || !source->rings)
 		return -ENOMEM;
-	source->polls[n] = (struct pollfd){ .fd = watch->events_fd, .events = POLLIN };
-	source->polls[n + 1] = (struct pollfd){ .fd = source->wake_fd, .events = POLLIN };
+	for (unsigned int i = 0; r == 0 && i < watch->n_fds; i++)
+		r = afpacket_expect(source, watch->fds[i], EPOLLET, AFPACKET_EVENT_RING);
+	if (r == 0)
+		r = afpacket_expect(source, watch->events_fd, 0, AFPACKET_EVENT_LINK);
+	if (r == 0)
+		r = afpacket_expect(source, source->wake_fd, 0, AFPACKET_EVENT_WAKE);
+	if (r < 0)
+		return r;
 	*ret = TAKE(source);
 	return 0;
 }
@@ -296,25 +321,17 @@ static struct afpacket_ring *afpacket_earliest(struct driver_source *source)
 /* Sleep until there may be a block, or @timeout_ms have passed; follow the interface. */
 static void afpacket_wait(struct driver_source *source, int timeout_ms)
 {
-	struct pollfd *polls = source->polls;
-	unsigned int n = source->n_rings;
-	bool changed;
+	struct epoll_event events[AFPACKET_EVENTS_MAX];
+	int n = epoll_wait(source->epoll_fd, events, AFPACKET_EVENTS_MAX, timeout_ms);
+	bool changed = false;
 
-	for (unsigned int i = 0; i < n; i++) {
-		bool is_out = afpacket_ring_is_out(&source->rings[i]);
-
-		polls[i] = (struct pollfd){ .fd = source->rings[i].fd,
-			.events = is_out ? 0 : POLLIN }; /* errors are told always */
-		if (is_out)
-			timeout_ms = MIN(timeout_ms, AFPACKET_OUT_MS);
-	}
-	if (poll(polls, n + 2, timeout_ms) <= 0) {
+	if (n <= 0) {
 		afpacket_watch_idle(source->watch);
 		return;
 	}
-	changed = polls[n].revents != 0;
-	for (unsigned int i = 0; i < n; i++)
-		changed = changed || polls[i].revents & (POLLERR | POLLHUP | POLLNVAL);
+	for (int i = 0; i < n; i++)
+		changed = changed || events[i].data.u32 == AFPACKET_EVENT_LINK ||
+			events[i].events & (EPOLLERR | EPOLLHUP);
 	if (changed)
 		afpacket_watch_drain(source->watch);
 }
@@ -323,7 +340,7 @@ static int afpacket_claim(struct driver_source *source, struct driver_chunk *chu
 {
 	const uint64_t limit_ns = DRIVER_IDLE_MS * 1000000ull;
 	struct afpacket_ring *ring = afpacket_earliest(source);
-	uint64_t start_ns, passed_ns = 0;
+	uint64_t start_ns = 0, passed_ns = 0;
 
 	if (!ring)
 		start_ns = clock_monotonic_ns();
@@ -332,7 +349,8 @@ static int afpacket_claim(struct driver_source *source, struct driver_chunk *chu
 			return DRIVER_E_END;
 		afpacket_wait(source, (int)((limit_ns - passed_ns + 999999) / 1000000));
 		ring = afpacket_earliest(source);
-		passed_ns = clock_monotonic_ns() - start_ns;
+		if (!ring)
+			passed_ns = clock_monotonic_ns() - start_ns;
 	}
 	if (atomic_load_explicit(&source->woken, memory_order_relaxed))
 		return DRIVER_E_END;

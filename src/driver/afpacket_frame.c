@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From frames in a block to batches. Nothing is copied: a batch points into the block. What a frame
- * is - a tag to be put back, a super-packet to be counted - is found out when it is first met, and
- * written into the padding of the frame's own header, which the kernel has zeroed: so a chunk can
- *be walked again, and a tag is put back once.
+ * From frames in a block to batches. Nothing is copied: a batch points into the block. A frame is
+ * only read, unless a tag is to be put back; then that is noted in the padding of the frame's own
+ * header, which the kernel has zeroed: so a chunk can be walked again, and a tag is put back once.
  *
  *	| tpacket3_hdr | sockaddr_ll | ... reserved ... | virtio_net_hdr | packet ... |
  *	               ^ tp_padding: struct afpacket_note                ^ tp_mac
+ *
+ * Another processor has just written all this, and ours may have slept meanwhile: what takes the
+ * time is waiting for memory. So the first lines of a frame, with the headers of its packet, are
+ * asked for while those before it are looked at. Where it will be is guessed; asking for what is
+ *not there does no harm.
  */
 #include "afpacket_private.h"
 
 #include <linux/if_ether.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -22,15 +27,19 @@
 
 #define AFPACKET_TAG_BYTES 4u
 #define AFPACKET_TAG_AT 12u /* behind the two Ethernet addresses */
+/* How far ahead memory is asked for: frames, and bytes of each. */
+#define AFPACKET_AHEAD_FRAMES 8u
+#define AFPACKET_AHEAD_BYTES 192u
+#define AFPACKET_LINE_BYTES 64u
 /* A packet longer than what the interface transmits, by more than tags, is a super-packet. */
 #define AFPACKET_MTU_SLACK_BYTES 8u
 
-/* What is known of a frame once it has been met. */
+/* What a frame is. @kept: this stands in the frame. */
 struct afpacket_note {
 	uint32_t all_wire_bytes;
 	uint16_t wire_pkts;
 	uint8_t flags;
-	uint8_t met;
+	uint8_t kept;
 };
 _Static_assert(sizeof(struct afpacket_note) == sizeof(((struct tpacket3_hdr *)0)->tp_padding),
 	"the note fits");
@@ -146,15 +155,29 @@ static void afpacket_restore_tag(struct tpacket3_hdr *frame)
 	frame->tp_snaplen += AFPACKET_TAG_BYTES;
 }
 
-static struct afpacket_note afpacket_meet(
+/* Whether a packet is one packet on the wire, as it was there. */
+static bool afpacket_is_plain(
+	const struct tpacket3_hdr *frame, bool vnet, const struct afpacket_frames *frames)
+{
+	const uint8_t *gso_type = afpacket_frame_data(frame) - sizeof(struct virtio_net_hdr) +
+		offsetof(struct virtio_net_hdr, gso_type);
+
+	if (frame->tp_status & (TP_STATUS_VLAN_VALID | TP_STATUS_CSUMNOTREADY))
+		return false;
+	return vnet ? *gso_type == VIRTIO_NET_HDR_GSO_NONE : frame->tp_len <= frames->mtu_bytes;
+}
+
+/* What a frame is that is not plain. */
+static __attribute__((noinline)) struct afpacket_note afpacket_meet(
 	struct tpacket3_hdr *frame, bool vnet, const struct afpacket_frames *frames)
 {
-	const struct sockaddr_ll *address =
-		(void *)((uint8_t *)frame + TPACKET_ALIGN(sizeof(*frame)));
-	struct afpacket_note note = { .wire_pkts = 1, .met = 1 };
 	struct afpacket_super super = { .segment_bytes = 0 };
+	struct afpacket_note note;
 
-	note.flags |= address->sll_pkttype == PACKET_OUTGOING ? PACKET_OUTBOUND : PACKET_INBOUND;
+	memcpy(&note, frame->tp_padding, sizeof(note));
+	if (note.kept)
+		return note;
+	note = (struct afpacket_note){ .wire_pkts = 1 };
 	if (frame->tp_status & TP_STATUS_CSUMNOTREADY)
 		note.flags |= PACKET_CHECKSUM_OPEN;
 	if (vnet)
@@ -164,10 +187,11 @@ static struct afpacket_note afpacket_meet(
 	if (frame->tp_status & TP_STATUS_VLAN_VALID &&
 		frames->linktype == AFPACKET_LINKTYPE_ETHERNET) {
 		afpacket_restore_tag(frame);
+		frame->tp_snaplen = MIN(frame->tp_snaplen, frames->snaplen_bytes);
 		super.header_bytes += AFPACKET_TAG_BYTES;
 		note.flags |= PACKET_TAG_RESTORED;
+		note.kept = 1;
 	}
-	frame->tp_snaplen = MIN(frame->tp_snaplen, frames->snaplen_bytes);
 	note.all_wire_bytes = frame->tp_len;
 	if (super.segment_bytes > 0 && frame->tp_len > super.header_bytes + super.segment_bytes) {
 		uint32_t payload_bytes = frame->tp_len - super.header_bytes;
@@ -178,7 +202,8 @@ static struct afpacket_note afpacket_meet(
 		note.all_wire_bytes += (note.wire_pkts - 1u) * super.header_bytes;
 		note.flags |= PACKET_SUPER;
 	}
-	memcpy(frame->tp_padding, &note, sizeof(note));
+	if (note.kept)
+		memcpy(frame->tp_padding, &note, sizeof(note));
 	return note;
 }
 
@@ -190,10 +215,41 @@ void afpacket_chunk_start(struct afpacket_chunk *chunk)
 	chunk->n_left = head->num_pkts;
 }
 
+static void afpacket_ask_ahead(const uint8_t *at, uint32_t frame_bytes)
+{
+	const uint8_t *ahead = at + (size_t)AFPACKET_AHEAD_FRAMES * frame_bytes;
+
+	for (unsigned int i = 0; i < AFPACKET_AHEAD_BYTES; i += AFPACKET_LINE_BYTES)
+		__builtin_prefetch(ahead + i);
+}
+
+static void afpacket_present(struct tpacket3_hdr *frame, bool vnet,
+	const struct afpacket_frames *frames, struct packet_batch *ret, unsigned int i)
+{
+	const struct sockaddr_ll *address =
+		(void *)((uint8_t *)frame + TPACKET_ALIGN(sizeof(*frame)));
+	struct afpacket_note note = { .wire_pkts = 1, .all_wire_bytes = frame->tp_len };
+
+	if (!afpacket_is_plain(frame, vnet, frames)) {
+		note = afpacket_meet(frame, vnet, frames);
+		ret->has_super = ret->has_super || note.wire_pkts > 1;
+	}
+	ret->data[i] = afpacket_frame_data(frame);
+	ret->cap_bytes[i] = frame->tp_snaplen;
+	ret->wire_bytes[i] = frame->tp_len;
+	ret->ts_ns[i] = frame->tp_sec * 1000000000ull + frame->tp_nsec;
+	ret->flags[i] = note.flags |
+		(address->sll_pkttype == PACKET_OUTGOING ? PACKET_OUTBOUND : PACKET_INBOUND);
+	ret->wire_pkts[i] = note.wire_pkts;
+	ret->all_wire_bytes[i] = note.all_wire_bytes;
+}
+
 int afpacket_chunk_next(struct afpacket_chunk *chunk, const struct afpacket_frames *frames,
 	struct packet_batch *ret)
 {
 	unsigned int n = MIN(chunk->n_left, frames->batch_pkts);
+	bool vnet = chunk->ring->vnet;
+	uint8_t *at = chunk->at;
 
 	if (n == 0)
 		return DRIVER_E_END;
@@ -201,25 +257,15 @@ int afpacket_chunk_next(struct afpacket_chunk *chunk, const struct afpacket_fram
 	ret->linktype = frames->linktype;
 	ret->is_live = true;
 	ret->has_super = false;
+	memset(ret->ifindex, 0, n * sizeof(ret->ifindex[0]));
 	for (unsigned int i = 0; i < n; i++) {
-		struct tpacket3_hdr *frame = (void *)chunk->at; /* aligned by the kernel */
-		struct afpacket_note note;
+		struct tpacket3_hdr *frame = (void *)at; /* aligned by the kernel */
 
-		__builtin_prefetch(chunk->at + frame->tp_next_offset);
-		memcpy(&note, frame->tp_padding, sizeof(note));
-		if (!note.met)
-			note = afpacket_meet(frame, chunk->ring->vnet, frames);
-		ret->data[i] = afpacket_frame_data(frame);
-		ret->cap_bytes[i] = frame->tp_snaplen;
-		ret->wire_bytes[i] = frame->tp_len;
-		ret->ts_ns[i] = frame->tp_sec * 1000000000ull + frame->tp_nsec;
-		ret->ifindex[i] = 0;
-		ret->flags[i] = note.flags;
-		ret->has_super = ret->has_super || note.wire_pkts > 1;
-		ret->wire_pkts[i] = note.wire_pkts;
-		ret->all_wire_bytes[i] = note.all_wire_bytes;
-		chunk->at += frame->tp_next_offset;
+		afpacket_ask_ahead(at, frame->tp_next_offset);
+		afpacket_present(frame, vnet, frames, ret, i);
+		at += frame->tp_next_offset;
 	}
+	chunk->at = at;
 	chunk->n_left -= n;
 	return 0;
 }

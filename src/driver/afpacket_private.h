@@ -13,7 +13,6 @@
 #include <linux/if_packet.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -142,9 +141,6 @@ void afpacket_ring_deinit(struct afpacket_ring *ring);
 bool afpacket_ring_ready(const struct afpacket_ring *ring, uint64_t *ret_ts_ns);
 struct afpacket_chunk *afpacket_ring_claim(struct afpacket_ring *ring);
 void afpacket_ring_release(struct afpacket_ring *ring, struct afpacket_chunk *chunk);
-
-/* Whether claimed blocks are still out: then poll() on the socket returns at once, always. */
-bool afpacket_ring_is_out(const struct afpacket_ring *ring);
 
 /* -- afpacket_frame.c -- */
 

@@ -165,8 +165,3 @@ void afpacket_ring_release(struct afpacket_ring *ring, struct afpacket_chunk *ch
 	__atomic_store_n(&chunk->block->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
 	atomic_fetch_add_explicit(&ring->n_released, 1, memory_order_release);
 }
-
-bool afpacket_ring_is_out(const struct afpacket_ring *ring)
-{
-	return ring->n_claimed != atomic_load_explicit(&ring->n_released, memory_order_relaxed);
-}

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/if_ether.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
