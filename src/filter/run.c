@@ -52,11 +52,12 @@ static void run_load(const struct run *r, const struct step *step)
 	const struct packet_mask *need = run_need(r, step);
 	const struct packet_mask *all = &r->masks[MASK_ALL];
 	struct packet_mask inside = packet_mask_and(r->masks[step->inside], *all);
-	unsigned int n_needed = packet_mask_count(need);
 
-	if (n_needed == 0)
+	if (packet_mask_empty(need))
 		return;
-	if (n_needed > r->batch->n / RUN_SPARSE_PARTS && memcmp(&inside, all, sizeof(inside)) == 0)
+	if (memcmp(&inside, all, sizeof(inside)) == 0 &&
+		(memcmp(need, all, sizeof(*need)) == 0 ||
+			packet_mask_count(need) > r->batch->n / RUN_SPARSE_PARTS))
 		need = NULL;
 	column_load(step, r->batch, need, run_input(r, step->a), run_column(r, step->ret));
 }
@@ -73,21 +74,22 @@ static void run_truth(const struct run *r, const struct step *step)
 {
 	const uint32_t *a = run_input(r, step->a), *b = run_input(r, step->b);
 	const uint32_t *cap = r->batch->cap_bytes;
+	uint32_t *restrict truth = r->temporary;
 	unsigned int n = r->batch->n;
 	uint32_t k = step->k;
 
 	switch (step->op) {
 	case TEST_EQ_VALUE:
 		for (unsigned int i = 0; i < n; i++)
-			r->temporary[i] = a[i] == b[i];
+			truth[i] = a[i] == b[i];
 		break;
 	case TEST_GE_VALUE:
 		for (unsigned int i = 0; i < n; i++)
-			r->temporary[i] = a[i] >= b[i];
+			truth[i] = a[i] >= b[i];
 		break;
 	case TEST_INSIDE:
 		for (unsigned int i = 0; i < n; i++)
-			r->temporary[i] = cap[i] >= k && cap[i] - k >= a[i];
+			truth[i] = (cap[i] >= k) & (cap[i] - k >= a[i]);
 		break;
 	}
 }

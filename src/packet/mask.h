@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #define PACKET_BATCH_MAX 256
 #define PACKET_MASK_WORDS (PACKET_BATCH_MAX / 64)
@@ -58,13 +59,33 @@ static inline void packet_mask_clear(struct packet_mask *m, unsigned int i)
 	m->word[i / 64] &= ~(1ULL << (i % 64));
 }
 
+/* Two words at a time, in whatever the machine has for it. */
+typedef uint64_t packet_mask_pair __attribute__((vector_size(16)));
+
+_Static_assert(PACKET_MASK_WORDS % 2 == 0, "whole pairs");
+_Static_assert(PACKET_MASK_WORDS / 2 * 8 <= UINT8_MAX, "additions below stay within bytes");
+
+/*
+ * The number of packets, with the steps of all words interleaved. This runs once per flow and
+ * batch: with a thousand flows it is most of what a batch costs, and __builtin_popcountll() is a
+ * function call where the oldest processors that we build for have no instruction.
+ */
 static inline unsigned int packet_mask_count(const struct packet_mask *m)
 {
-	unsigned int n = 0;
+	const uint64_t ones = 0x5555555555555555u, twos = 0x3333333333333333u;
+	const uint64_t fours = 0x0f0f0f0f0f0f0f0fu, bytes = 0x00ff00ff00ff00ffu;
+	packet_mask_pair sum = { 0 };
 
-	for (unsigned int w = 0; w < PACKET_MASK_WORDS; w++)
-		n += (unsigned int)__builtin_popcountll(m->word[w]);
-	return n;
+	for (unsigned int w = 0; w < PACKET_MASK_WORDS; w += 2) {
+		packet_mask_pair x;
+
+		memcpy(&x, &m->word[w], sizeof(x));
+		x -= x >> 1 & ones;
+		x = (x & twos) + (x >> 2 & twos);
+		sum += (x + (x >> 4)) & fours;
+	}
+	sum = (sum & bytes) + (sum >> 8 & bytes);
+	return (unsigned int)((sum[0] + sum[1]) * 0x0001000100010001u >> 48);
 }
 
 static inline bool packet_mask_empty(const struct packet_mask *m)

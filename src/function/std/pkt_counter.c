@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* PKT_COUNTER: counts packets. Behind a filter it is one popcount of the filter's mask per batch.
- */
-#include <string.h>
-
+/* PKT_COUNTER: counts packets. Behind a filter it is one count of the filter's mask per batch. */
 #include "base/cleanup.h"
 #include "std.h"
 #include "std_private.h"
@@ -10,37 +7,6 @@
 struct std_pkt_counter_state {
 	uint64_t pkts;
 };
-
-/* Two words at a time, in whatever the machine has for it. */
-typedef uint64_t std_pkt_counter_pair __attribute__((vector_size(16)));
-
-_Static_assert(PACKET_MASK_WORDS % 2 == 0, "whole pairs");
-_Static_assert(PACKET_MASK_WORDS / 2 * 8 <= UINT8_MAX, "additions below stay within bytes");
-
-/*
- * The number of bits in a mask, with the steps of all words interleaved. This runs once per flow
- * and batch: with a thousand flows it is most of what a batch costs, and __builtin_popcountll() is
- * a function call where the oldest processors that we build for have no instruction.
- */
-static uint64_t std_pkt_counter_bits(const struct packet_mask *mask)
-{
-	const uint64_t ones = 0x5555555555555555u, twos = 0x3333333333333333u;
-	const uint64_t fours = 0x0f0f0f0f0f0f0f0fu, bytes = 0x00ff00ff00ff00ffu;
-	std_pkt_counter_pair sum = { 0 };
-	uint64_t total;
-
-	for (unsigned int w = 0; w < PACKET_MASK_WORDS; w += 2) {
-		std_pkt_counter_pair x;
-
-		memcpy(&x, &mask->word[w], sizeof(x));
-		x -= x >> 1 & ones;
-		x = (x & twos) + (x >> 2 & twos);
-		sum += (x + (x >> 4)) & fours;
-	}
-	sum = (sum & bytes) + (sum >> 8 & bytes);
-	total = sum[0] + sum[1];
-	return total * 0x0001000100010001u >> 48;
-}
 
 /* What super-packets stand for beyond themselves (semantics P3). */
 static uint64_t std_pkt_counter_extra(
@@ -62,7 +28,7 @@ static __attribute__((noinline)) void std_pkt_counter_part(const struct function
 	const struct packet_batch *batch = call->batch;
 	uint64_t pkts = s->pkts;
 
-	s->pkts += std_pkt_counter_bits(&mine);
+	s->pkts += packet_mask_count(&mine);
 	if (batch->has_super)
 		s->pkts += std_pkt_counter_extra(batch, &mine);
 	if (!call->column)
@@ -80,7 +46,7 @@ static void std_pkt_counter_process(const struct function_call *call, void *inst
 	struct std_pkt_counter_state *s = state;
 
 	if (std_whole_batch(call) && !call->column && !call->batch->has_super)
-		s->pkts += std_pkt_counter_bits(selection);
+		s->pkts += packet_mask_count(selection);
 	else
 		std_pkt_counter_part(call, s, selection);
 }
