@@ -344,7 +344,9 @@ int device_add(struct device *device, struct device_flow *flow, struct error *er
 	device->flows = grown;
 	flow->device = device;
 	flow->start_ns = clock_realtime_ns();
-	device->driver->stats(device->source, &flow->base_stats);
+	publish_ask(device, clock_monotonic_ns()); /* what is published next is no older than what
+						      it began with */
+	flow->base_stats = device->stats;
 	/* Of a running device: the counts up to now, give or take the batch under way. */
 	flow->base_pkts = atomic_load_explicit(&device->seen_pkts, memory_order_relaxed);
 	flow->base_late_pkts = atomic_load_explicit(&device->seen_late_pkts, memory_order_relaxed);
@@ -472,9 +474,18 @@ void device_flow_error(struct device *device, const struct device_flow *flow, st
 	(void)pthread_mutex_unlock(&device->flows_lock);
 }
 
+/* Take commit_lock, if no worker has it; one that has it publishes soon. */
+static bool device_interrupt(struct device *device)
+{
+	if (pthread_mutex_trylock(&device->commit_lock) == 0)
+		return true;
+	atomic_store_explicit(&device->exact_wanted, true, memory_order_relaxed);
+	return false;
+}
+
 bool device_publish(struct device *device)
 {
-	if (pthread_mutex_trylock(&device->commit_lock) != 0)
+	if (!device_interrupt(device))
 		return false;
 	publish_all(device);
 	(void)pthread_mutex_unlock(&device->commit_lock);
@@ -500,10 +511,11 @@ bool device_flush(struct device *device, const struct device_moment *moment)
 {
 	bool caught_up;
 
-	if (pthread_mutex_trylock(&device->commit_lock) != 0)
+	if (!device_interrupt(device))
 		return false;
 	caught_up = device_has_caught_up(device, moment);
-	publish_all(device);
+	if (caught_up)
+		publish_all(device);
 	(void)pthread_mutex_unlock(&device->commit_lock);
 	return caught_up;
 }

@@ -84,6 +84,7 @@ struct device {
 	uint64_t ticks; /* how often time alone has changed something */
 	struct error error;
 	uint64_t published_ns;
+	_Atomic bool exact_wanted; /* by who found commit_lock taken; order does not matter */
 	_Atomic uint64_t
 		seen_pkts; /* clock.pkts and late_pkts, for who cannot wait for commit_lock */
 	_Atomic uint64_t seen_late_pkts;
@@ -91,6 +92,8 @@ struct device {
 	pthread_mutex_t flows_lock;
 	struct device_flow **flows; /* ascending by id */
 	unsigned int n_flows;
+	struct driver_stats stats; /* as of asked_ns; both GUARDED_BY(flows_lock) */
+	uint64_t asked_ns;
 };
 
 static inline bool device_stopping(const struct device *device)
@@ -101,6 +104,9 @@ static inline bool device_stopping(const struct device *device)
 /* publish.c; the caller holds commit_lock. */
 void publish_all(struct device *device);
 void publish_due(struct device *device); /* if it is time */
+
+/* Bring device->stats up to date; the caller holds flows_lock. */
+void publish_ask(struct device *device, uint64_t now_ns);
 
 /* worker.c: the body of a worker's thread; @argument is its struct device_worker. */
 void *worker_main(void *argument);

@@ -12,6 +12,10 @@
 	2000000u /* results are at most this old while packets flow (R1: 10 ms) \
 		  */
 
+/* What was lost, and the state of the device, are at most this old unless exactness is asked for.
+ * Asking takes system calls. */
+#define PUBLISH_STATS_NS 250000000u
+
 static void publish_instance(const struct plan_instance *instance, uint64_t order)
 {
 	const struct function *f = instance->function;
@@ -100,9 +104,9 @@ _Static_assert((int)DRIVER_UP == (int)MAPI_DEVICE_UP && (int)DRIVER_DOWN == (int
 		(int)DRIVER_GONE == (int)MAPI_DEVICE_GONE,
 	"programs are told what the driver says");
 
-static void publish_flow(
-	struct device *device, struct device_flow *flow, const struct driver_stats *stats)
+static void publish_flow(struct device *device, struct device_flow *flow, uint64_t now_ns)
 {
+	const struct driver_stats *stats = &device->stats;
 	struct results_flow *shared = flow->shared;
 	uint64_t lost_pkts[RESULTS_N_LOSS] = { 0 };
 	bool had_ended = flow->ended;
@@ -115,7 +119,7 @@ static void publish_flow(
 	results_write_begin(&shared->seq);
 	shared->status = flow->ended ? FLOW_FINISHED : FLOW_ACTIVE;
 	shared->error_code = flow->error.code;
-	shared->published_ns = clock_monotonic_ns();
+	shared->published_ns = now_ns;
 	shared->start_ns = flow->start_ns;
 	shared->end_ns = flow->end_ns;
 	shared->pkts = device->clock.pkts - flow->base_pkts;
@@ -137,20 +141,34 @@ static void publish_flow(
 	publish_event(flow, shared->pkts, device->ticks);
 }
 
+void publish_ask(struct device *device, uint64_t now_ns)
+{
+	device->driver->stats(device->source, &device->stats);
+	device->asked_ns = now_ns;
+}
+
+static void publish_flows(struct device *device, uint64_t now_ns, bool exact)
+{
+	(void)pthread_mutex_lock(&device->flows_lock);
+	if (exact || now_ns - device->asked_ns >= PUBLISH_STATS_NS)
+		publish_ask(device, now_ns);
+	for (unsigned int i = 0; i < device->n_flows; i++)
+		publish_flow(device, device->flows[i], now_ns);
+	(void)pthread_mutex_unlock(&device->flows_lock);
+	device->published_ns = now_ns;
+}
+
 void publish_all(struct device *device)
 {
-	struct driver_stats stats = { .total_bytes = 0 };
-
-	device->driver->stats(device->source, &stats);
-	(void)pthread_mutex_lock(&device->flows_lock);
-	for (unsigned int i = 0; i < device->n_flows; i++)
-		publish_flow(device, device->flows[i], &stats);
-	(void)pthread_mutex_unlock(&device->flows_lock);
-	device->published_ns = clock_monotonic_ns();
+	publish_flows(device, clock_monotonic_ns(), true);
 }
 
 void publish_due(struct device *device)
 {
-	if (clock_monotonic_ns() - device->published_ns >= PUBLISH_PERIOD_NS)
-		publish_all(device);
+	uint64_t now_ns = clock_monotonic_ns();
+
+	if (now_ns - device->published_ns >= PUBLISH_PERIOD_NS)
+		publish_flows(device, now_ns,
+			atomic_exchange_explicit(
+				&device->exact_wanted, false, memory_order_relaxed));
 }

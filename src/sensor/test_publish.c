@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a device has lost: asked for rarely, because that takes system calls, but exact when
+ * somebody flushes or connects. The driver is the test's own; driver_find() is wrapped.
+ */
+#undef NDEBUG
+#include <assert.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "device_private.h"
+#include "mapi.h"
+
+#define PUBLISH_ASK_LEAST_NS 250000000u /* between two questions to the driver */
+
+/* A live device on which packets never end. */
+struct driver_source {
+	_Atomic bool woken;
+	uint64_t next_seq;
+	bool given;
+};
+
+static _Atomic unsigned int publish_n_asked;
+static _Atomic uint64_t publish_lost;
+
+const struct driver *__wrap_driver_find(const struct driver_open_args *args);
+
+static int publish_driver_open(
+	struct driver_source **ret, const struct driver_open_args *args, struct error *err)
+{
+	*ret = calloc(1, sizeof(**ret));
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int publish_driver_claim(struct driver_source *source, struct driver_chunk *chunk)
+{
+	if (atomic_load(&source->woken))
+		return DRIVER_E_END;
+	(void)poll(NULL, 0, 1); /* a packet in a millisecond */
+	source->given = false;
+	*chunk = (struct driver_chunk){ .seq = source->next_seq++ };
+	return 0;
+}
+
+static int publish_driver_next_batch(
+	struct driver_source *source, struct driver_chunk *chunk, struct packet_batch *batch)
+{
+	static const uint8_t packet[64];
+
+	if (source->given)
+		return DRIVER_E_END;
+	source->given = true;
+	batch->n = 1;
+	batch->linktype = 1;
+	batch->data[0] = packet;
+	batch->cap_bytes[0] = batch->wire_bytes[0] = sizeof(packet);
+	batch->ts_ns[0] = 1000000000u + chunk->seq;
+	return 0;
+}
+
+static void publish_driver_release(struct driver_source *source, struct driver_chunk *chunk)
+{
+}
+
+static void publish_driver_wake(struct driver_source *source)
+{
+	atomic_store(&source->woken, true);
+}
+
+static void publish_driver_stats(const struct driver_source *source, struct driver_stats *ret)
+{
+	publish_n_asked++;
+	*ret = (struct driver_stats){ .ring_lost_pkts = publish_lost, .n_interfaces = 1 };
+}
+
+static int publish_driver_interface(
+	const struct driver_source *source, unsigned int index, struct driver_interface *ret)
+{
+	return -ENOENT;
+}
+
+static struct driver_source *publish_driver_close(struct driver_source *source)
+{
+	free(source);
+	return NULL;
+}
+
+const struct driver *__wrap_driver_find(const struct driver_open_args *args)
+{
+	static const struct driver driver = {
+		.name = "test",
+		.open = publish_driver_open,
+		.claim = publish_driver_claim,
+		.next_batch = publish_driver_next_batch,
+		.release = publish_driver_release,
+		.wake = publish_driver_wake,
+		.stats = publish_driver_stats,
+		.interface = publish_driver_interface,
+		.close = publish_driver_close,
+	};
+
+	return &driver;
+}
+
+struct publish_test {
+	struct device *device;
+	int notify_fd;
+	struct device_flow flows[2];
+	struct results_flow shared[2];
+};
+
+static void publish_connect(struct publish_test *test, unsigned int n)
+{
+	struct device_flow *flow = &test->flows[n];
+	struct error err = ERROR_INIT;
+
+	*flow = (struct device_flow){ .shared = &test->shared[n], .event_fd = -1 };
+	assert_int_equal(plan_flow_new(&flow->plan, n + 1), 0);
+	assert_int_equal(device_add(test->device, flow, &err), 0);
+}
+
+static struct publish_test *publish_begin(void)
+{
+	struct publish_test *test = calloc(1, sizeof(*test));
+	struct error err = ERROR_INIT;
+	struct device_args args = {
+		.open = { .name = "test", .fd = -1, .n_workers = 1, .batch_pkts = PACKET_BATCH_MAX }
+	};
+
+	assert_non_null(test);
+	publish_lost = 0;
+	test->notify_fd = args.notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	assert_int_equal(device_new(&test->device, &args, &err), 0);
+	publish_connect(test, 0);
+	assert_int_equal(device_start(test->device), 0);
+	return test;
+}
+
+static void publish_end(struct publish_test *test)
+{
+	device_stop(test->device);
+	device_join(test->device);
+	for (unsigned int n = 0; n < ARRAY_SIZE(test->flows); n++) {
+		if (!test->flows[n].plan)
+			continue;
+		device_remove(test->device, &test->flows[n]);
+		device_forget(test->device, &test->flows[n]);
+	}
+	device_free(test->device);
+	for (unsigned int n = 0; n < ARRAY_SIZE(test->flows); n++)
+		plan_flow_free(test->flows[n].plan);
+	(void)close(test->notify_fd);
+	free(test);
+}
+
+static void publish_read(struct publish_test *test, unsigned int n, struct results_flow *ret)
+{
+	(void)pthread_mutex_lock(&test->device->flows_lock);
+	memcpy(ret, &test->shared[n], sizeof(*ret));
+	(void)pthread_mutex_unlock(&test->device->flows_lock);
+}
+
+static void publish_await(struct publish_test *test, uint64_t later_than_ns)
+{
+	struct results_flow now;
+
+	do {
+		(void)poll(NULL, 0, 1);
+		publish_read(test, 0, &now);
+	} while (now.published_ns <= later_than_ns);
+}
+
+static uint64_t publish_flushed_loss(struct publish_test *test, unsigned int n)
+{
+	struct device_moment moment = device_moment_now();
+	struct results_flow now;
+
+	while (!device_flush(test->device, &moment))
+		(void)poll(NULL, 0, 1);
+	publish_read(test, n, &now);
+	return now.lost_pkts[MAPI_LOSS_RING];
+}
+
+static void the_driver_is_asked_rarely(void **state)
+{
+	struct publish_test *test = publish_begin();
+	uint64_t begin_ns = clock_monotonic_ns();
+	unsigned int n_asked = publish_n_asked;
+
+	for (unsigned int i = 0; i < 20; i++)
+		publish_await(test, clock_monotonic_ns());
+	assert_in_range(publish_n_asked - n_asked, 0,
+		(clock_monotonic_ns() - begin_ns) / PUBLISH_ASK_LEAST_NS + 1);
+	publish_end(test);
+}
+
+static void flushed_losses_are_exact(void **state)
+{
+	struct publish_test *test = publish_begin();
+
+	for (uint64_t lost = 1; lost < 10; lost++) {
+		publish_lost = lost;
+		assert_int_equal(publish_flushed_loss(test, 0), lost);
+	}
+	publish_end(test);
+}
+
+/* Who flushes while a worker commits gets from that worker what he would have fetched. */
+static void losses_are_exact_if_the_worker_is_busy(void **state)
+{
+	struct publish_test *test = publish_begin();
+	struct results_flow now;
+	uint64_t moment_ns;
+
+	assert_int_equal(publish_flushed_loss(test, 0), 0);
+	(void)pthread_mutex_lock(&test->device->commit_lock);
+	publish_lost = 5;
+	moment_ns = clock_monotonic_ns();
+	assert_false(device_publish(test->device));
+	(void)pthread_mutex_unlock(&test->device->commit_lock);
+	publish_await(test, moment_ns);
+	publish_read(test, 0, &now);
+	assert_int_equal(now.lost_pkts[MAPI_LOSS_RING], 5);
+	publish_end(test);
+}
+
+static void a_flow_begins_without_losses(void **state)
+{
+	struct publish_test *test = publish_begin();
+	struct results_flow now;
+
+	publish_await(test, clock_monotonic_ns());
+	publish_lost = 7;
+	publish_connect(test, 1);
+	publish_read(test, 1, &now);
+	assert_int_equal(now.lost_pkts[MAPI_LOSS_RING], 0);
+	publish_await(test, clock_monotonic_ns());
+	publish_read(test, 1, &now);
+	assert_int_equal(now.lost_pkts[MAPI_LOSS_RING], 0);
+	publish_lost = 9;
+	assert_int_equal(publish_flushed_loss(test, 1), 2);
+	assert_int_equal(publish_flushed_loss(test, 0), 9);
+	publish_end(test);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_driver_is_asked_rarely),
+		cmocka_unit_test(flushed_losses_are_exact),
+		cmocka_unit_test(losses_are_exact_if_the_worker_is_busy),
+		cmocka_unit_test(a_flow_begins_without_losses),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
