@@ -113,3 +113,14 @@ int test_run_tagger(int fd, uint32_t tag)
 	 * descriptor is closed: so this one stays open until the test ends. */
 	return r;
 }
+
+int test_run_nothing(enum kernel_hook hook)
+{
+	static const enum bpf_prog_type types[_KERNEL_HOOK_N] = { BPF_PROG_TYPE_SOCKET_FILTER,
+		BPF_PROG_TYPE_SCHED_CLS, BPF_PROG_TYPE_XDP };
+	static const struct bpf_insn insns[] = { MOV_IMM(BPF_REG_0, XDP_PASS), EXIT() };
+	int fd = bpf_prog_load(
+		types[hook], "mapi_nothing", "Dual BSD/GPL", insns, ARRAY_SIZE(insns), NULL);
+
+	return fd < 0 ? -errno : fd;
+}

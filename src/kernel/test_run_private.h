@@ -42,4 +42,7 @@ double test_run_ns(int fd, enum kernel_hook hook, const struct test_packet *pack
  * Return: a descriptor, or a negative errno. */
 int test_run_tagger(int fd, uint32_t tag);
 
+/* A program that returns at once. Return: a descriptor, or a negative errno. */
+int test_run_nothing(enum kernel_hook hook);
+
 #endif
