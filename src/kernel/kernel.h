@@ -160,6 +160,47 @@ int kernel_program_read(
 uint64_t kernel_program_unparsed(const struct kernel_program *program);
 
 /**
+ * kernel_attach_socket() - filter a packet socket; replaces what filters it now
+ * @program:   a SOCKET program; may be freed afterwards, but then not be read
+ * @socket_fd: borrowed
+ *
+ * No packet is filtered by both or by neither. Thread safety: any thread.
+ *
+ * Return: 0, or a negative errno with @err filled.
+ */
+int kernel_attach_socket(const struct kernel_program *program, int socket_fd, struct error *err);
+
+enum kernel_place {
+	KERNEL_TCX_INGRESS, /* Linux 6.6; at the head of the list */
+	KERNEL_TCX_EGRESS,
+	KERNEL_XDP_NATIVE, /* in the driver */
+	KERNEL_XDP_GENERIC, /* on any interface, behind it */
+};
+
+/**
+ * kernel_attach_interface() - let a program see the packets of an interface
+ * @ret_link_fd: the link; the caller owns it. Nothing is attached once it is closed
+ * @program:     of the place's hook
+ * @ifindex:     in this process's network namespace
+ *
+ * Programs of others stay; where only one is allowed (XDP) it is an error.
+ *
+ * Return: 0, or a negative errno with @err filled: -EINVAL if the kernel is older, -EBUSY.
+ */
+int kernel_attach_interface(int *ret_link_fd, const struct kernel_program *program,
+	unsigned int ifindex, enum kernel_place place, struct error *err);
+
+/**
+ * kernel_link_replace() - put another program behind a link
+ *
+ * Each packet is seen by one of them. The old one may still be counting its last packet on another
+ * CPU. An XDP link takes 10 to 65 ms.
+ *
+ * Return: 0, or a negative errno with @err filled.
+ */
+int kernel_link_replace(int link_fd, const struct kernel_program *program, struct error *err);
+
+/**
  * kernel_has_long_jumps() - does this kernel (6.6) know jumps over more than 32,767 instructions?
  *
  * Asks by loading a program; without the right to, the answer is no.

@@ -11,7 +11,7 @@
  * code.c      instructions and labels -> a program
  * emit.c      the whole: pages, kernel_code_new()
  * check.c     looks at finished instructions
- * load.c      into the kernel, and reading counters
+ * load.c      into the kernel, and reading counters;  attach.c: to work
  *
  * Nothing that the kernel's verifier keeps track of may live where paths join: it would follow each
  * path separately. So registers hold only what is the same on all paths (below), and everything

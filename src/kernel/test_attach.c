@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Programs at work, in a network namespace of their own, on a veth pair: what is sent on "a" is
+ * counted leaving a and arriving at b, once, whatever the place; with tags, which the kernel takes
+ * out of the packet on the way; and while programs replace each other.
+ */
+#undef NDEBUG
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <pcap/pcap.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "kernel.h"
+
+#define N_REPLACEMENTS 200u
+
+static const char *const texts[] = { "", "udp", "udp port 53", "vlan", "vlan 7 and udp dst port 53",
+	"vlan 7 and vlan 9", "not vlan", "ether[12:2] = 0x8100 and ether[16:2] = 0x0800",
+	"len = 100", "arp", "ip6", "ip and ip[40:4] = 0", "vlan and ip[100] = 1" };
+#define N_FILTERS (sizeof(texts) / sizeof(texts[0]))
+#define N_FRAMES 24u
+
+static struct filter_program *filters[N_FILTERS];
+
+static void ip(const char *arguments)
+{
+	char command[256];
+
+	(void)snprintf(command, sizeof(command), "PATH=$PATH:/usr/sbin:/sbin ip %s", arguments);
+	if (system(command) != 0)
+		fail_msg("ip %s failed", arguments);
+}
+
+static void await_running(const char *name)
+{
+	uint64_t end_ns = clock_monotonic_ns() + 5000000000u;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = { .ifr_flags = 0 };
+
+	(void)snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	do
+		assert_int_equal(ioctl(fd, SIOCGIFFLAGS, &request), 0);
+	while (!(request.ifr_flags & IFF_RUNNING) && clock_monotonic_ns() < end_ns &&
+		poll(NULL, 0, 1) == 0);
+	assert_true(request.ifr_flags & IFF_RUNNING);
+	(void)close(fd);
+}
+
+static bool enter_namespace(void)
+{
+	FILE *file;
+
+	if (geteuid() != 0 || unshare(CLONE_NEWNET) < 0)
+		return false;
+	/* Else the kernel sends packets of its own. */
+	file = fopen("/proc/sys/net/ipv6/conf/default/disable_ipv6", "we");
+	if (file) {
+		(void)fputs("1", file);
+		(void)fclose(file);
+	}
+	ip("link add name a type veth peer name b");
+	ip("link set dev a up");
+	ip("link set dev b up");
+	await_running("a");
+	await_running("b");
+	return true;
+}
+
+static bool is_here;
+
+static int setup(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_FILTERS; i++) {
+		struct error err = ERROR_INIT;
+
+		if (filter_compile(&filters[i], texts[i], 1, &err) < 0)
+			return -1;
+	}
+	is_here = enter_namespace();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_FILTERS; i++)
+		filter_program_free(filters[i]);
+	return 0;
+}
+
+static void need_namespace(void)
+{
+	if (is_here)
+		return;
+	print_message("skip: needs root for a network namespace of its own\n");
+	skip();
+}
+
+static void bind_socket(int fd, const char *name, uint16_t protocol)
+{
+	struct sockaddr_ll to = { .sll_family = AF_PACKET,
+		.sll_protocol = htons(protocol),
+		.sll_ifindex = (int)if_nametoindex(name) };
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+}
+
+/* For sending. */
+static int open_socket(const char *name)
+{
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	bind_socket(fd, name, 0);
+	return fd;
+}
+
+/* It hears nothing before it is filtered. */
+static int open_filtered(const char *name, const struct kernel_program *program)
+{
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	struct error err = ERROR_INIT;
+
+	if (kernel_attach_socket(program, fd, &err) < 0)
+		fail_msg("%s", err.text);
+	bind_socket(fd, name, ETH_P_ALL);
+	return fd;
+}
+
+/* UDP to port 53, with up to two tags, of different lengths. Return: its length. */
+static uint32_t frame_make(uint8_t frame[1500], unsigned int i)
+{
+	static const uint8_t header[] = { 0x45, 0, 0, 86, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1,
+		10, 1, 0, 0, 4, 0, 0, 53, 0, 66, 0, 0 };
+	uint32_t at = 12, n_bytes = i % 3 == 0 ? 100 : 60 + 50 * i;
+
+	memset(frame, 0, 1500);
+	memcpy(frame, "\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02", 12);
+	for (unsigned int tag = 0; tag < i % 4 && tag < 2; tag++) {
+		memcpy(frame + at, tag ? "\x81\x00\x00\x09" : "\x81\x00\x00\x07", 4);
+		at += 4;
+	}
+	frame[at] = 0x08;
+	frame[at + 1] = i % 5 == 4 ? 0x06 : 0x00; /* ARP, more or less */
+	memcpy(frame + at + 2, header, sizeof(header));
+	frame[at + 2 + 100] = 1;
+	return n_bytes;
+}
+
+/* Sends all frames @rounds times, and adds what is right to count. */
+static void send_frames(unsigned int rounds, struct kernel_count right[N_FILTERS])
+{
+	int fd = open_socket("a");
+
+	for (unsigned int i = 0; i < N_FRAMES * rounds; i++) {
+		uint8_t frame[1500];
+		uint32_t n_bytes = frame_make(frame, i % N_FRAMES);
+
+		assert_int_equal(send(fd, frame, n_bytes, 0), n_bytes);
+		for (size_t f = 0; f < N_FILTERS; f++) {
+			const struct bpf_insn *insns;
+
+			(void)filter_program_insns(filters[f], &insns);
+			if (!bpf_filter(insns, frame, n_bytes, n_bytes))
+				continue;
+			right[f].pkts++;
+			right[f].bytes += n_bytes;
+		}
+	}
+	(void)close(fd);
+}
+
+static struct kernel_program *load(enum kernel_hook hook)
+{
+	static const bool deliver[N_FILTERS] = { [2] = true };
+	struct kernel_options options = { .hook = hook,
+		.snaplen_bytes = 65536,
+		.deliver = hook == KERNEL_SOCKET ? deliver : NULL };
+	struct kernel_program *program = NULL;
+	struct error err = ERROR_INIT;
+	struct kernel_code *code;
+
+	assert_int_equal(kernel_code_new(&code, &options,
+				 (const struct filter_program *const *)filters, N_FILTERS),
+		0);
+	if (kernel_program_load(&program, code, &err) < 0)
+		fail_msg("%s", err.text);
+	kernel_code_free(code);
+	return program;
+}
+
+static bool has_counted(
+	const struct kernel_program *program, const struct kernel_count right[N_FILTERS])
+{
+	struct kernel_count counts[N_FILTERS];
+
+	assert_int_equal(kernel_program_read(program, counts, N_FILTERS), 0);
+	return memcmp(counts, right, sizeof(counts)) == 0;
+}
+
+/* Packets are on their way for a moment; then all counts are right, and stay so. */
+static void await_counts(
+	const struct kernel_program *program, const struct kernel_count right[N_FILTERS])
+{
+	uint64_t end_ns = clock_monotonic_ns() + 5000000000u;
+	struct kernel_count counts[N_FILTERS];
+
+	while (!has_counted(program, right) && clock_monotonic_ns() < end_ns)
+		(void)poll(NULL, 0, 1);
+	assert_int_equal(kernel_program_read(program, counts, N_FILTERS), 0);
+	for (size_t f = 0; f < N_FILTERS; f++) {
+		if (counts[f].pkts != right[f].pkts || counts[f].bytes != right[f].bytes)
+			print_error("'%s': %lu packets, %lu bytes instead of %lu, %lu\n", texts[f],
+				(unsigned long)counts[f].pkts, (unsigned long)counts[f].bytes,
+				(unsigned long)right[f].pkts, (unsigned long)right[f].bytes);
+	}
+	assert_true(has_counted(program, right));
+}
+
+static void sockets_count_what_is_sent(void **state)
+{
+	struct kernel_count right[N_FILTERS] = { { 0 } };
+	struct kernel_program *arriving, *leaving;
+	uint64_t n_delivered = 0;
+	char byte;
+	int a, b;
+
+	(void)state;
+	need_namespace();
+	arriving = load(KERNEL_SOCKET);
+	leaving = load(KERNEL_SOCKET);
+	b = open_filtered("b", arriving);
+	a = open_filtered("a", leaving);
+	send_frames(3, right);
+	await_counts(arriving, right);
+	await_counts(leaving, right);
+	while (recv(b, &byte, 1, MSG_DONTWAIT) == 1)
+		n_delivered++;
+	assert_int_equal(n_delivered, right[2].pkts);
+	(void)close(a);
+	(void)close(b);
+	kernel_program_free(arriving);
+	kernel_program_free(leaving);
+}
+
+static void interfaces_count_what_is_sent(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *interface;
+		enum kernel_place place;
+	} places[] = { { "TCX ingress", "b", KERNEL_TCX_INGRESS },
+		{ "TCX egress", "a", KERNEL_TCX_EGRESS }, { "XDP", "b", KERNEL_XDP_NATIVE },
+		{ "generic XDP", "b", KERNEL_XDP_GENERIC } };
+
+	(void)state;
+	need_namespace();
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		struct kernel_count right[N_FILTERS] = { { 0 } };
+		struct kernel_program *program =
+			load(places[i].place <= KERNEL_TCX_EGRESS ? KERNEL_TC : KERNEL_XDP);
+		struct error err = ERROR_INIT;
+		int link = -1, r;
+
+		r = kernel_attach_interface(
+			&link, program, if_nametoindex(places[i].interface), places[i].place, &err);
+		if (r == -EINVAL && places[i].place <= KERNEL_TCX_EGRESS) {
+			print_message("no TCX here: %s\n", err.text);
+			kernel_program_free(program);
+			continue;
+		}
+		if (r < 0)
+			fail_msg("%s: %s", places[i].name, err.text);
+		print_message("%s\n", places[i].name);
+		send_frames(3, right);
+		await_counts(program, right);
+		/* Closed, it sees nothing more. */
+		(void)close(link);
+		send_frames(1, (struct kernel_count[N_FILTERS]){ { 0 } });
+		assert_true(has_counted(program, right));
+		kernel_program_free(program);
+	}
+}
+
+struct sender {
+	_Atomic bool must_end;
+	uint64_t n_sent;
+};
+
+static void *sender_run(void *argument)
+{
+	struct sender *s = argument;
+	int fd = open_socket("a");
+	uint8_t frame[1500];
+
+	(void)frame_make(frame, 0);
+	while (!atomic_load(&s->must_end))
+		s->n_sent += send(fd, frame, 100, 0) == 100;
+	(void)close(fd);
+	return NULL;
+}
+
+static uint64_t count_all(struct kernel_program *const programs[], unsigned int n)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct kernel_count counts[N_FILTERS];
+
+		assert_int_equal(kernel_program_read(programs[i], counts, N_FILTERS), 0);
+		sum += counts[0].pkts;
+	}
+	return sum;
+}
+
+/* Old and new count every packet once, however often they change under traffic. */
+static void replacing_loses_nothing(void **state)
+{
+	static struct kernel_program *programs[N_REPLACEMENTS];
+
+	(void)state;
+	need_namespace();
+	for (unsigned int is_link = 0; is_link < 2; is_link++) {
+		enum kernel_hook hook = is_link ? KERNEL_TC : KERNEL_SOCKET;
+		struct sender sender = { .n_sent = 0 };
+		uint64_t end_ns = clock_monotonic_ns() + 5000000000u;
+		struct error err = ERROR_INIT;
+		int fd = -1, r = 0;
+		pthread_t thread;
+
+		/* What leaves is counted where it is sent: nothing can drop it before. */
+		programs[0] = load(hook);
+		if (is_link)
+			r = kernel_attach_interface(
+				&fd, programs[0], if_nametoindex("a"), KERNEL_TCX_EGRESS, &err);
+		else
+			fd = open_filtered("a", programs[0]);
+		if (r < 0) {
+			print_message("not here: %s\n", err.text);
+			kernel_program_free(programs[0]);
+			continue;
+		}
+		assert_int_equal(pthread_create(&thread, NULL, sender_run, &sender), 0);
+		for (unsigned int i = 1; i < N_REPLACEMENTS; i++) {
+			programs[i] = load(hook);
+			r = is_link ? kernel_link_replace(fd, programs[i], &err)
+				    : kernel_attach_socket(programs[i], fd, &err);
+			assert_int_equal(r, 0);
+		}
+		atomic_store(&sender.must_end, true);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		while (count_all(programs, N_REPLACEMENTS) != sender.n_sent &&
+			clock_monotonic_ns() < end_ns)
+			(void)poll(NULL, 0, 1);
+		print_message("%s: %u replacements, %lu packets sent\n",
+			is_link ? "TCX egress" : "socket", N_REPLACEMENTS,
+			(unsigned long)sender.n_sent);
+		assert_int_equal(count_all(programs, N_REPLACEMENTS), sender.n_sent);
+		assert_true(sender.n_sent > N_REPLACEMENTS);
+		for (unsigned int i = 0; i < N_REPLACEMENTS; i++)
+			kernel_program_free(programs[i]);
+		(void)close(fd);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sockets_count_what_is_sent),
+		cmocka_unit_test(interfaces_count_what_is_sent),
+		cmocka_unit_test(replacing_loses_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
