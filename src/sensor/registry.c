@@ -85,7 +85,6 @@ static struct registry_entry *registry_entry_free(struct registry_entry *entry)
 	free(entry);
 	return NULL;
 }
-DEFINE_CLEANUP(struct registry_entry *, registry_entry_free);
 
 /* ---- the thread ---- */
 
