@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The manual says what the program knows: each function of each library has its entry, with its
+arguments, their defaults and its place in the synopsis; each call of the headers is described in
+mapi(3), and each entry is one of a function or call that there is.
+
+usage: test-manual.py MAPI MAN-FOLDER INCLUDE-FOLDER
+"""
+import json
+import re
+import subprocess
+import sys
+
+mapi, man, include = sys.argv[1:]
+faults = []
+
+
+def page(name):
+    try:
+        return open(f"{man}/{name}.3.scd", encoding="utf-8").read()
+    except OSError:
+        faults.append(f"there is no page {name}.3.scd")
+        return ""
+
+
+def part(text, heading):
+    """What stands below a heading, up to the next of its level or above."""
+    level = heading.split()[0]
+    found = re.search(rf"^{re.escape(heading)}\n(.*?)(?=^#{{1,{len(level)}}} |\Z)", text, re.M | re.S)
+    return found[1] if found else None
+
+
+def plain(text):
+    return text.replace("\\_", "_")
+
+
+def check_function(function, text):
+    name, args = function["function"], function["args"]
+    names = [arg["name"] for arg in args]
+    where = f"mapi_{function['library']}.3.scd: {name}"
+    heading = f"## {name}({', '.join(names)})"
+    body = part(text, heading)
+    if body is None:
+        faults.append(f"{where}: no section '{heading}'")
+        return
+    synopsis = "".join(f", _{arg}_" for arg in names)
+    if f'*mapi_apply_function*(_fd_, "{name}"{synopsis})' not in (part(text, "# SYNOPSIS") or ""):
+        faults.append(f"{where}: not in the synopsis with its arguments")
+    # A table's rows: "|  _name_", ":  type, default", ":  meaning"
+    rows = dict(re.findall(r"^\|  _(\w+)_(?:, _\w+_)*\n:  (.*)$", body, re.M))
+    for first, more in re.findall(r"^\|  _(\w+)_((?:, _\w+_)+)$", body, re.M):
+        for also in re.findall(r"\w+", more):
+            rows.setdefault(also.strip("_"), rows.get(first, ""))
+    for arg in args:
+        if arg["name"] not in rows:
+            faults.append(f"{where}: no row of the argument _{arg['name']}_")
+        elif (arg["default"] is not None) != ("default" in rows[arg["name"]]):
+            faults.append(f"{where}: _{arg['name']}_: default is {arg['default']}, the page says "
+                f"'{rows[arg['name']]}'")
+    if len(body.split()) < 5:
+        faults.append(f"{where}: says nothing")
+
+
+functions = [json.loads(line) for line in
+    subprocess.run([mapi, "functions", "--json"], check=True, stdout=subprocess.PIPE,
+        text=True).stdout.splitlines()]
+for library in {function["library"] for function in functions}:
+    text = plain(page(f"mapi_{library}"))
+    mine = {f["function"]: f for f in functions if f["library"] == library}
+    for function in mine.values():
+        check_function(function, text)
+    for name in re.findall(r"^## ([A-Z][A-Z0-9_]*)\(", text, re.M):
+        if name not in mine:
+            faults.append(f"mapi_{library}.3.scd: there is no {name}")
+
+calls = set()
+for header in "mapi.h", "mapi/schema.h", "mapi/explain.h":
+    source = re.sub(r"/\*.*?\*/", "", open(f"{include}/{header}", encoding="utf-8").read(), flags=re.S)
+    declared = re.findall(r"^MAPI_API\s[^;]*?\b(mapi_\w+)\(|^const struct \w+ \*(mapi_\w+)\(", source, re.M)
+    calls |= {name for pair in declared for name in pair if name}
+# What macros of mapi.h call in place of the documented names.
+calls -= {"mapi_apply_function_typed", "mapi_read_results_method"}
+synopsis = set(re.findall(r"\b(mapi_\w+)\(", plain(part(page("mapi"), "# SYNOPSIS"))))
+for name in sorted(calls - synopsis):
+    faults.append(f"mapi.3.scd: {name}() is not in the synopsis")
+for name in sorted(synopsis - calls):
+    faults.append(f"mapi.3.scd: there is no {name}()")
+description = plain(page("mapi").split("# DESCRIPTION")[1])
+for name in sorted(calls & synopsis):
+    if not re.search(rf"\*{name}\*\(", description):
+        faults.append(f"mapi.3.scd: {name}() is not described")
+
+print(*faults, sep="\n")
+print(f"{len(functions)} functions, {len(calls)} calls, {len(faults)} faults")
+sys.exit(len(faults) > 0 or len(functions) == 0 or len(calls) < 20)
