@@ -149,6 +149,30 @@ static void errors_of_calls(const char *path)
 	errors_check(mapi_read_error(NULL, NULL) == -1 ? 0 : -1, 0, "read_error: NULL, NULL", "");
 }
 
+/* Functions that take the values of others. @fd, @counter: a value; @other, @there: of another
+ * device. */
+static void errors_of_values(int fd, int counter, int other, int there)
+{
+	APPLY(7001, "BINOP: operation", fd, "BINOP", 2, fd, counter, fd, counter);
+	APPLY(7002, "BINOP: first flow", fd, "BINOP", 0, 9999, counter, fd, counter);
+	APPLY(7004, "BINOP: second function", fd, "BINOP", 0, fd, counter, fd, 99);
+	APPLY(7004, "BINOP: another device", fd, "BINOP", 0, fd, counter, other, there);
+	APPLY(7001, "DIST: function", fd, "DIST", fd, 99, "0", "9", "1");
+	APPLY(7003, "DIST: minimum", fd, "DIST", fd, counter, "x", "9", "1");
+	APPLY(7004, "DIST: maximum", fd, "DIST", fd, counter, "9", "9", "1");
+	APPLY(7005, "DIST: interval", fd, "DIST", fd, counter, "0", "9", "0");
+	APPLY(7000, "BUCKET: function", fd, "BUCKET", fd, 99, "1s", 1);
+	APPLY(7003, "BUCKET: interval", fd, "BUCKET", fd, counter, "soon", 1);
+	APPLY(7001, "THRESHOLD: type", fd, "THRESHOLD", 3, fd, counter, 1ull, 1, 0, 0, 0);
+	APPLY(7002, "THRESHOLD: function", fd, "THRESHOLD", 2, fd, 99, 1ull, 1, 0, 0, 0);
+	APPLY_NUMBER(
+		7005, "THRESHOLD: boundary", fd, "THRESHOLD", 2, fd, counter, 1ull, 3, 0, 0, 0);
+	APPLY_NUMBER(
+		7011, "THRESHOLD: timeout", fd, "THRESHOLD", 2, fd, counter, 1ull, 1, -1, 0, 0);
+	APPLY_NUMBER(
+		7000, "THRESHOLD: divider", fd, "THRESHOLD", 2, fd, counter, 1ull, 1, 0, -1, 0);
+}
+
 static void errors_of_functions(const char *path)
 {
 	int fd = mapi_create_offline_flow(path, MFF_PCAP);
@@ -182,6 +206,7 @@ static void errors_of_functions(const char *path)
 	APPLY(7001, "STATS: flow", fd, "STATS", 9999, counter, "0");
 	APPLY(7001, "STATS: flow on another device", fd, "STATS", other, there, "0");
 	APPLY(7001, "STATS: function", fd, "STATS", fd, 99, "0");
+	errors_of_values(fd, counter, other, there);
 	APPLY(7000, "REGEXP: pattern", fd, "REGEXP", "(");
 	APPLY(7001, "TOP: too many", fd, "TOP", 1001, 2, 11, 1, 0);
 	APPLY(7002, "TOP: protocol", fd, "TOP", 10, 4, 11, 1, 0);
