@@ -9,8 +9,10 @@
  *   - the steps: PCRE2's match limit counts from each position anew at which a match may begin, so
  *     it is chosen by the number of positions. Long packets are searched in spans, of which a few
  *     may have more;
- *   - on live devices, the time per packet on average: who uses more is in debt, and its packets
- *     are not looked at until it has paid.
+ *   - on live devices, the time: of one packet, because the steps do not count what a repetition of
+ *     single characters passes over, which makes them too few for long packets ("a++b" looks at a
+ *     packet of "a" once from each of its bytes on); and per packet on average: who uses more is in
+ *     debt, and its packets are not looked at until it has paid.
  * A packet that is given up does not pass, and is counted as lost.
  *
  * PCRE2's JIT code is not used: it does not count all steps, so that no limit holds it, and memory
@@ -39,6 +41,10 @@
 #define EXTRA_REGEXP_STEPS_PER_POSITION_MAX 100000u
 #define EXTRA_REGEXP_HEAP_BYTES (256u << 10)
 #define EXTRA_REGEXP_LIVE_NS_PER_PKT 16000
+#define EXTRA_REGEXP_LIVE_NS_MAX 10000000 /* of one packet; looked at after each span */
+/* Places where a match may begin times bytes behind them, in a span: about 10 ms at worst. */
+#define EXTRA_REGEXP_LIVE_SPAN_WORK (16u << 20)
+#define EXTRA_REGEXP_LIVE_SPAN_BYTES_MIN 64u
 
 struct extra_regexp_instance {
 	pcre2_code *code;
@@ -142,17 +148,19 @@ static int extra_regexp_match_span(const struct extra_regexp_instance *self, con
 		self->code, data, n_bytes, span->start, PCRE2_NO_JIT, s.match, s.context);
 }
 
-/* Return: 1 found, 0 not found, negative: given up. */
-static int extra_regexp_match(
-	const struct extra_regexp_instance *self, const uint8_t *data, uint32_t n_bytes)
+/* @span_bytes: how many places are searched at once, at most EXTRA_REGEXP_SPAN_BYTES. @until_ns: no
+ * longer than that (CLOCK_MONOTONIC); 0: as long as the steps suffice. Return: 1 found, 0 not
+ * found, negative: given up. */
+static int extra_regexp_match(const struct extra_regexp_instance *self, const uint8_t *data,
+	uint32_t n_bytes, uint32_t span_bytes, uint64_t until_ns)
 {
 	const uint32_t fair_steps = EXTRA_REGEXP_STEPS_MAX / (n_bytes + 1);
 	const uint32_t most_steps = EXTRA_REGEXP_STEPS_MAX / EXTRA_REGEXP_SPAN_BYTES;
 	unsigned int n_again = 0;
 
-	for (uint32_t start = 0; start <= n_bytes; start += EXTRA_REGEXP_SPAN_BYTES) {
+	for (uint32_t start = 0; start <= n_bytes; start += span_bytes) {
 		struct extra_regexp_span span = { .start = start,
-			.end = MIN(start + EXTRA_REGEXP_SPAN_BYTES - 1, n_bytes),
+			.end = MIN(start + span_bytes - 1, n_bytes),
 			.steps = fair_steps };
 		int r = extra_regexp_match_span(self, data, n_bytes, &span);
 
@@ -166,6 +174,8 @@ static int extra_regexp_match(
 			return 1;
 		if (r != PCRE2_ERROR_NOMATCH)
 			return r;
+		if (until_ns && n_bytes - start >= span_bytes && clock_monotonic_ns() > until_ns)
+			return PCRE2_ERROR_MATCHLIMIT;
 	}
 	return 0;
 }
@@ -175,6 +185,7 @@ static int extra_regexp_match_live(
 	struct extra_regexp_instance *self, const uint8_t *data, uint32_t n_bytes)
 {
 	int64_t debt_ns = atomic_load_explicit(&self->debt_ns, memory_order_relaxed);
+	uint32_t span_bytes = EXTRA_REGEXP_LIVE_SPAN_WORK / (n_bytes + 1);
 	uint64_t begin_ns;
 	int r;
 
@@ -184,7 +195,10 @@ static int extra_regexp_match_live(
 		return PCRE2_ERROR_MATCHLIMIT;
 	}
 	begin_ns = clock_monotonic_ns();
-	r = extra_regexp_match(self, data, n_bytes);
+	span_bytes =
+		MIN(MAX(span_bytes, EXTRA_REGEXP_LIVE_SPAN_BYTES_MIN), EXTRA_REGEXP_SPAN_BYTES);
+	r = extra_regexp_match(
+		self, data, n_bytes, span_bytes, begin_ns + EXTRA_REGEXP_LIVE_NS_MAX);
 	/* Nothing is saved for later: credit is limited to a batch's. */
 	debt_ns += (int64_t)(clock_monotonic_ns() - begin_ns) - EXTRA_REGEXP_LIVE_NS_PER_PKT;
 	atomic_store_explicit(&self->debt_ns,
@@ -207,8 +221,9 @@ static void extra_regexp_process(const struct function_call *call, void *instanc
 
 		if (!packet_mask_test(selection, i))
 			continue;
-		r = self->is_live ? extra_regexp_match_live(self, data, n_bytes)
-				  : extra_regexp_match(self, data, n_bytes);
+		r = self->is_live
+			? extra_regexp_match_live(self, data, n_bytes)
+			: extra_regexp_match(self, data, n_bytes, EXTRA_REGEXP_SPAN_BYTES, 0);
 		if (r <= 0)
 			packet_mask_clear(selection, i);
 		s->given_up_pkts += r < 0;

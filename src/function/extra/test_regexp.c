@@ -275,6 +275,34 @@ static void test_live_devices_go_on(void **state)
 	free(batch);
 }
 
+/* What PCRE2 does not count as steps: one packet must not keep a live device for long. */
+static void test_live_devices_leave_long_packets(void **state)
+{
+	size_t n_bytes = 65536;
+	uint8_t *packet = malloc(n_bytes);
+	const void *data = packet;
+	struct packet_batch *batch = test_batch_new(&data, &n_bytes, 1);
+	uint64_t ns[2];
+
+	assert_non_null(packet);
+	memset(packet, 'a', n_bytes);
+	memcpy(packet + n_bytes - 2, "cb", 2);
+	batch->data[0] = packet;
+	for (unsigned int lossless = 0; lossless < 2; lossless++) {
+		struct test_run run;
+
+		assert_int_equal(0, test_open(&run, "a++b", lossless));
+		ns[lossless] = clock_monotonic_ns();
+		(void)test_process(&run, batch, 1);
+		ns[lossless] = clock_monotonic_ns() - ns[lossless];
+		assert_int_equal(test_given_up(&run), !lossless);
+		extra_regexp.close(run.instance);
+	}
+	assert_true(ns[0] < ns[1] / 4);
+	free(batch);
+	free(packet);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_any_split_gives_the_same),
 		cmocka_unit_test(test_parts_add_up),
 		cmocka_unit_test(test_live_devices_go_on),
+		cmocka_unit_test(test_live_devices_leave_long_packets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
