@@ -165,8 +165,7 @@ static void errors_of_values(int fd, int counter, int other, int there)
 	APPLY(7003, "BUCKET: interval", fd, "BUCKET", fd, counter, "soon", 1);
 	APPLY(7001, "THRESHOLD: type", fd, "THRESHOLD", 3, fd, counter, 1ull, 1, 0, 0, 0);
 	APPLY(7002, "THRESHOLD: function", fd, "THRESHOLD", 2, fd, 99, 1ull, 1, 0, 0, 0);
-	APPLY_NUMBER(
-		7005, "THRESHOLD: boundary", fd, "THRESHOLD", 2, fd, counter, 1ull, 3, 0, 0, 0);
+	APPLY(7005, "THRESHOLD: boundary", fd, "THRESHOLD", 2, fd, counter, 1ull, 3, 0, 0, 0);
 	APPLY_NUMBER(
 		7011, "THRESHOLD: timeout", fd, "THRESHOLD", 2, fd, counter, 1ull, 1, -1, 0, 0);
 	APPLY_NUMBER(
