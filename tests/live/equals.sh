@@ -95,6 +95,7 @@ compare() {
 		-e 'TO_FILE(MFF_PCAPNG, "live.pcapng")' > results.json 2> errors) &
 	run=$!
 	await "a capture" flows_running $((${#arguments[@]} / 2 + 1))
+	equal "$1 workers: rings, and that of tcpdump" "$(packet_sockets)" $(($1 + 1))
 	say
 	first=$EPOCHREALTIME
 	traffic
@@ -131,8 +132,31 @@ compare() {
 		"$(grep -o '"loss":{[^}]*}' live/results.json | grep -cE '"(nic|ring|queue)":[1-9]')" 0
 }
 
+# Semantics O5: the recording has the order in which functions saw the packets. Within a connection that
+# is the order of time but for what two processors stamp at once; all in all, nearly.
+in_order() { # WHAT LIMIT_US KEY: how far a packet lies behind one before it of the same key
+	tshark -r live/live.pcapng -T fields -e frame.time_epoch -e "$3" 2> tshark.err | python3 -c '
+import sys
+from decimal import Decimal
+last, back = {}, 0
+for line in sys.stdin:
+    time, key = line.rstrip("\n").split("\t")
+    if key:
+        us = int(Decimal(time) * 1000000)
+        back = max(back, last.get(key, 0) - us)
+        last[key] = max(last.get(key, 0), us)
+print(f"{sys.argv[1]}: at most {back} us late, of {len(last)} times {sys.argv[3]}")
+sys.exit(back >= int(sys.argv[2]) or not last)' "$1" "$2" "$3" || fail "$1: out of order"
+}
+
 peer_start
-daemon_start
-compare 1
-compare 2
+for workers in 1 2; do
+	daemon_config group=root "[driver]" device=cable0 driver=mapinicdrv.so \
+		"cpus=$(seq -s, 0 $((workers - 1)))"
+	daemon_start
+	compare $workers
+	in_order "$workers workers, within a connection" 1000 tcp.stream
+	in_order "$workers workers, all packets" $((workers == 1 ? 1000 : 200000)) frame.interface_id
+	daemon_stop
+done
 finish
