@@ -153,10 +153,23 @@ static void test_bucket_live_counts_what_it_loses(void **state)
 	assert_int_equal(
 		n_read + lost_pkts[MAPI_LOSS_QUEUE] + ring_dropped(std_bucket.ring(run.instance)),
 		UINT64_MAX / 1000);
-	/* A full ring drops one and gives up for this time. */
-	for (unsigned int i = 0; i < 1000; i++)
-		(void)test_idle(&run, 3, UINT64_MAX);
 	assert_int_equal(run.error.code, 0);
+	ring_reader_free(reader);
+	test_close(&run);
+
+	/* A full ring drops one and gives up for this time. */
+	reader = test_bucket(&run, "1us", 0, false);
+	test_set(t, (const uint64_t[]){ 0, S / 100, S / 50, S / 25 },
+		(const uint64_t[]){ 1, 2, 3, 4 }, 4);
+	test_run(&run, t, 0, 1, TEST_SPLIT_WHOLE, false);
+	for (n_read = 0; ring_reader_next(reader, &record, &n_bytes) == 0; n_read++)
+		;
+	memset(lost_pkts, 0, sizeof(lost_pkts));
+	std_bucket.lost(run.instance, run.state, lost_pkts);
+	assert_true(ring_dropped(std_bucket.ring(run.instance)) > 0);
+	assert_int_equal(
+		n_read + lost_pkts[MAPI_LOSS_QUEUE] + ring_dropped(std_bucket.ring(run.instance)),
+		40000);
 	ring_reader_free(reader);
 	test_close(&run);
 	free(t);
