@@ -4,9 +4,11 @@
  * pass the structural check, within the time and memory that a user may cost. Loading is left to
  * the tests: a fuzzer needs no rights.
  *
- * A filter is a program of instructions, six bytes each, or an expression, one word per byte.
+ * A filter is a program of instructions, six bytes each; an expression, one word per byte; or one
+ * of a few patterns with numbers, of which many make a set whose values are searched.
  */
 #include <pcap/pcap.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +16,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes);
 
-#define FUZZ_FILTERS_MAX 12u
+#define FUZZ_FILTERS_MAX 40u
 #define FUZZ_INSNS_MAX 48u
 
 struct input {
@@ -105,6 +107,39 @@ static int input_expression(struct input *in, struct filter_program **ret)
 	return filter_compile(ret, text, 1, &err);
 }
 
+static int input_pattern(struct input *in, struct filter_program **ret)
+{
+	uint8_t which = input_byte(in), a = input_byte(in), b = input_byte(in);
+	struct error err = ERROR_INIT;
+	char text[128];
+
+	switch (which % 8) {
+	case 0:
+	case 1:
+		(void)snprintf(text, sizeof(text), "tcp port %u", a);
+		break;
+	case 2:
+		(void)snprintf(text, sizeof(text), "src host 10.0.0.%u", a);
+		break;
+	case 3:
+		(void)snprintf(text, sizeof(text), "host 10.0.%u.%u and not port %u", a, b, a);
+		break;
+	case 4:
+		(void)snprintf(text, sizeof(text), "tcp dst portrange %u-%u", a, a + b);
+		break;
+	case 5:
+		(void)snprintf(text, sizeof(text), "udp port %u and port %u", a, b);
+		break;
+	case 6:
+		(void)snprintf(text, sizeof(text), "not tcp src port %u and ip[8] != %u", a, b);
+		break;
+	default:
+		(void)snprintf(text, sizeof(text), "ip6 and port %u and not host fe80::%x", a, b);
+		break;
+	}
+	return filter_compile(ret, text, 1, &err);
+}
+
 static void fuzz_emit(
 	struct input *in, const struct filter_program *const programs[], unsigned int n)
 {
@@ -144,8 +179,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
 	unsigned int n = 0;
 
 	for (unsigned int left = input_byte(&in) % (FUZZ_FILTERS_MAX + 1); left > 0; left--) {
-		int r = input_byte(&in) % 2 ? input_program(&in, &programs[n])
-					    : input_expression(&in, &programs[n]);
+		unsigned int kind = input_byte(&in) % 8;
+		int r = kind == 0   ? input_program(&in, &programs[n])
+			: kind == 1 ? input_expression(&in, &programs[n])
+				    : input_pattern(&in, &programs[n]);
 
 		n += r == 0;
 	}
