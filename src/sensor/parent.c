@@ -34,6 +34,10 @@
 #define PARENT_PAUSE_MAX_NS (5 * PARENT_S_NS)
 #define PARENT_STOP_NS (5 * PARENT_S_NS) /* an engine that is told to end has that long */
 #define PARENT_LOST_NS PARENT_S_NS /* and one that has closed its socket that long */
+#define PARENT_LATE_NS (2 * PARENT_S_NS) /* an engine this silent may be dead already */
+#define PARENT_LEAVE_NS                                                           \
+	(2 * PARENT_S_NS) /* and one that is dead is reaped within that, or never \
+			   */
 #define PARENT_TRIES_MAX 6 /* before the first engine has served */
 
 /**
@@ -47,6 +51,7 @@
  * @ready:         this engine serves
  * @ever_ready:    some engine did
  * @condemned:     it was killed by us
+ * @killed_ns:     when it died, as far as we know; 0: it has not
  * @lost_ns:       when it closed its end of the socketpair: it is ending, or should; 0: it has not
  * @alive_ns:      when it last said so; 0: never, so nothing is expected
  * @fed_ns:        when the service manager last heard of us
@@ -68,6 +73,7 @@ struct parent {
 	bool ready;
 	bool ever_ready;
 	bool condemned;
+	uint64_t killed_ns;
 	uint64_t lost_ns;
 	uint64_t alive_ns;
 	uint64_t fed_ns;
@@ -153,7 +159,7 @@ static void parent_start(struct parent *parent)
 
 	parent->started_ns = clock_monotonic_ns();
 	parent->ready = parent->condemned = false;
-	parent->alive_ns = parent->lost_ns = 0;
+	parent->alive_ns = parent->lost_ns = parent->killed_ns = 0;
 	r = parent_fork(parent);
 	if (r < 0) {
 		(void)log_errno(LOG_ERR, r, "no process for the engine");
@@ -178,6 +184,7 @@ static void parent_hang_up(struct parent *parent)
 static void parent_condemn(struct parent *parent)
 {
 	parent->condemned = true;
+	parent->killed_ns = clock_monotonic_ns();
 	parent_hang_up(parent);
 	(void)kill(parent->engine, SIGKILL); /* it is ours, and not reaped yet */
 }
@@ -305,6 +312,48 @@ static uint64_t parent_silent_ns(const struct parent *parent)
 	return parent->alive_ns + parent->notify.watchdog_ns / 2;
 }
 
+/* Whether all that is left of the engine waits for one of its threads, which hangs in the kernel:
+ * on a file of a file system that does not answer, perhaps. Then it cannot be reaped. */
+static bool parent_engine_is_dead(const struct parent *parent)
+{
+	char path[32], text[64] = "";
+	const char *at;
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)parent->engine);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	at = fgets(text, sizeof(text), file) ? strrchr(text, ')') : NULL;
+	(void)fclose(file);
+	return at && at[1] == ' ' && at[2] == 'Z';
+}
+
+/* Others are not to wait for it, too. Return: when to look again. */
+static uint64_t parent_look_for_dead(struct parent *parent)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+
+	if (!parent->engine || (!parent->killed_ns && !parent->alive_ns))
+		return UINT64_MAX;
+	if (!parent->killed_ns) {
+		if (now_ns - parent->alive_ns < PARENT_LATE_NS)
+			return parent->alive_ns + PARENT_LATE_NS;
+		if (!parent_engine_is_dead(parent))
+			return now_ns + PARENT_LATE_NS;
+		parent->killed_ns = now_ns;
+	}
+	if (now_ns - parent->killed_ns < PARENT_LEAVE_NS)
+		return parent->killed_ns + PARENT_LEAVE_NS;
+	log_event(LOG_ERR,
+		"the engine (process %d) was killed and hangs in the kernel: it is left behind",
+		(int)parent->engine);
+	parent->engine = 0;
+	parent_hang_up(parent);
+	parent_schedule(parent, false);
+	return now_ns;
+}
+
 /* What time has come for. Return: when to look again; UINT64_MAX: no need. */
 static uint64_t parent_on_time(struct parent *parent)
 {
@@ -315,8 +364,9 @@ static uint64_t parent_on_time(struct parent *parent)
 			return parent->stop_ns;
 		log_event(LOG_WARNING, "the engine does not end, and is killed");
 		(void)kill(parent->engine, SIGKILL);
+		parent->killed_ns = now_ns;
 		parent->stop_ns = UINT64_MAX;
-		return UINT64_MAX;
+		return now_ns;
 	}
 	if (!parent->engine) {
 		if (now_ns < parent->start_ns)
@@ -354,7 +404,7 @@ static void parent_wait(struct parent *parent, uint64_t until_ns)
 static int parent_loop(struct parent *parent)
 {
 	for (;;) {
-		uint64_t until_ns;
+		uint64_t until_ns, dead_ns;
 
 		if (parent->stop_ns && !parent->engine)
 			return 0;
@@ -363,7 +413,8 @@ static int parent_loop(struct parent *parent)
 			return -ECHILD;
 		}
 		until_ns = parent_on_time(parent);
-		parent_wait(parent, until_ns);
+		dead_ns = parent_look_for_dead(parent);
+		parent_wait(parent, MIN(until_ns, dead_ns));
 	}
 }
 

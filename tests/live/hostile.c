@@ -11,8 +11,13 @@
  *       ring     a packet ring whose writable page is filled with random bytes while packets come
  *       stopped  a program with a packet ring that stops (SIGSTOP) instead of reading
  *       killed   programs that are killed (-9) at random moments of their calls
+ *       linger   sockets among its messages, which take long to close
+ *       fuse     files, as root: of a file system of its own that never answers; is user 65533 then
+ *       untaken  packet rings by the thousand, which it never takes
+ *       resize   its shared memory, cut, grown, and with holes
  *
- * MAPI_SOCKET is the daemon's. Prints what it did. Exit status: 0, 2 for wrong usage.
+ * MAPI_SOCKET is the daemon's. Prints what it did. Exit status: 0, 1: it had success, 2 for wrong
+ * usage.
  */
 #include <errno.h>
 #include <mapi.h>
@@ -23,11 +28,12 @@
 #include <sys/un.h>
 
 #include "../process.h"
+#include "hostile.h"
 
 #define HOSTILE_CONNECTIONS 10000
 
-static double hostile_end;
-static const char *hostile_device;
+double hostile_end;
+const char *hostile_device;
 static uint64_t hostile_state = 88172645463325252u;
 
 static uint64_t hostile_random(void)
@@ -38,7 +44,7 @@ static uint64_t hostile_random(void)
 	return hostile_state;
 }
 
-static int hostile_connect(int flags)
+int hostile_connect(int flags)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
@@ -51,7 +57,7 @@ static int hostile_connect(int flags)
 	return -1;
 }
 
-static void hostile_rest(void)
+void hostile_rest(void)
 {
 	while (process_seconds() < hostile_end)
 		process_pause_us(1000);
@@ -169,8 +175,34 @@ static void hostile_killed(void)
 	printf("%u killed\n", n);
 }
 
+static void hostile_many(void)
+{
+	hostile_hold("", 0);
+}
+
+static void hostile_half(void)
+{
+	hostile_hold("\0\0\1", 3);
+}
+
 int main(int argc, char *argv[])
 {
+	static const struct {
+		const char *name;
+		void (*attack)(void);
+	} kinds[] = {
+		{ "connect", hostile_many },
+		{ "half", hostile_half },
+		{ "garbage", hostile_garbage },
+		{ "flood", hostile_flood },
+		{ "ring", hostile_ring },
+		{ "killed", hostile_killed },
+		{ "linger", hostile_linger },
+		{ "fuse", hostile_fuse },
+		{ "untaken", hostile_untaken },
+		{ "resize", hostile_resize },
+	};
+
 	if (argc != 4 || !getenv("MAPI_SOCKET")) {
 		fprintf(stderr, "usage: hostile KIND SECONDS DEVICE\n");
 		return 2;
@@ -178,19 +210,10 @@ int main(int argc, char *argv[])
 	hostile_end = process_seconds() + atof(argv[2]);
 	hostile_device = argv[3];
 	hostile_state ^= (uint64_t)getpid() << 32;
-	if (strcmp(argv[1], "connect") == 0)
-		hostile_hold("", 0);
-	else if (strcmp(argv[1], "half") == 0)
-		hostile_hold("\0\0\1", 3);
-	else if (strcmp(argv[1], "garbage") == 0)
-		hostile_garbage();
-	else if (strcmp(argv[1], "flood") == 0)
-		hostile_flood();
-	else if (strcmp(argv[1], "ring") == 0)
-		hostile_ring();
-	else if (strcmp(argv[1], "killed") == 0)
-		hostile_killed();
-	else if (strcmp(argv[1], "stopped") == 0 && hostile_flow() > 0)
+	if (strcmp(argv[1], "stopped") == 0 && hostile_flow() > 0)
 		raise(SIGSTOP);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(argv[1], kinds[i].name) == 0)
+			kinds[i].attack();
 	return 0;
 }

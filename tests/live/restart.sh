@@ -52,7 +52,7 @@ wait $load 2> /dev/null
 exec 9>&-
 wait $survivor || fail "the program failed: $(cat survivor.err)"
 tail -1 survivor.out
-read -r _ _ restarts _ gap_ms _ _ _ packets _ failed < <(tail -1 survivor.out)
+read -r _ _ restarts _ gap_ms _ _ _ packets _ failed _ < <(tail -1 survivor.out)
 equal "restarts" "$restarts" $((kills + 5))
 equal "calls that failed" "$failed" 0
 [ "$packets" -gt 0 ] || fail "no packets were read"

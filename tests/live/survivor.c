@@ -6,11 +6,12 @@
  * usage: survivor DEVICE
  *
  * Prints "restarts N" when it begins and whenever the number changes that the library reports. When
- * its standard input ends it prints
+ * its standard input has ended, and nothing new has come for a while, it prints
  *
- *   end restarts N gap_ms N count N packets N failed N
+ *   end restarts N gap_ms N count N packets N failed N lost N call_ms N
  *
- * where "failed" is how many calls gave an error although the library may wait for the daemon.
+ * where "failed" is how many calls gave an error although the library may wait for the daemon,
+ * "lost" what both flows together report, and "call_ms" the longest call that the daemon answered.
  * Exit status: 0, 1 if it could not begin.
  */
 #include <mapi.h>
@@ -21,11 +22,13 @@
 #include "../process.h"
 
 #define SURVIVOR_LOOK_MS 2
+#define SURVIVOR_QUIET_S 0.3
 
 static int survivor_buffer_fd, survivor_buffer_fid;
 static _Atomic unsigned long long survivor_packets;
 static _Atomic unsigned long long survivor_failed;
 static _Atomic bool survivor_over;
+static double survivor_call_ms;
 
 static void survivor_fail(const char *what)
 {
@@ -47,11 +50,54 @@ static void *survivor_read(void *unused)
 	return NULL;
 }
 
+/* A question that the daemon answers. */
+static void survivor_ask(int fd)
+{
+	double begin = process_seconds(), ms;
+
+	if (mapi_flush(fd) < 0)
+		survivor_fail("mapi_flush");
+	ms = (process_seconds() - begin) * 1e3;
+	survivor_call_ms = ms > survivor_call_ms ? ms : survivor_call_ms;
+}
+
+/* Until neither flow has got anything for a while. Return: the count. */
+static unsigned long long survivor_settle(int fd, int fid)
+{
+	unsigned long long before = ~0ull, now = 0, count = 0;
+	double since = 0;
+
+	while (before != now || process_seconds() - since < SURVIVOR_QUIET_S) {
+		mapi_results_t *result = mapi_read_results(fd, fid);
+
+		if (result)
+			count = *(unsigned long long *)result->res;
+		if (before != now)
+			since = process_seconds();
+		before = now;
+		now = count + survivor_packets;
+		process_pause_us(5000);
+	}
+	return count;
+}
+
+static unsigned long long survivor_lost(int fd, int fid)
+{
+	struct mapi_result_status status = { .sz = sizeof(status) };
+	unsigned long long lost = 0;
+
+	if (mapi_result_status(fd, fid, 0, &status) < 0)
+		survivor_fail("mapi_result_status");
+	for (int i = 0; i < MAPI_N_LOSS; i++)
+		lost += status.lost_pkts[i];
+	return lost;
+}
+
 int main(int argc, char *argv[])
 {
 	struct mapi_result_status status = { .sz = sizeof(status) };
 	struct pollfd input = { .fd = 0, .events = POLLIN };
-	unsigned long long restarts = ~0ull, count = 0;
+	unsigned long long restarts = ~0ull, count = 0, lost;
 	int fd = argc == 2 ? mapi_create_flow(argv[1]) : -1, fid;
 	pthread_t reader;
 
@@ -66,8 +112,10 @@ int main(int argc, char *argv[])
 		return 1;
 	}
 	while (poll(&input, 1, SURVIVOR_LOOK_MS) == 0) {
-		mapi_results_t *result = mapi_read_results(fd, fid);
+		mapi_results_t *result;
 
+		survivor_ask(fd);
+		result = mapi_read_results(fd, fid);
 		if (result)
 			count = *(unsigned long long *)result->res;
 		else
@@ -80,11 +128,15 @@ int main(int argc, char *argv[])
 		printf("restarts %llu\n", restarts);
 		fflush(stdout);
 	}
+	count = survivor_settle(fd, fid);
+	lost = survivor_lost(fd, fid) + survivor_lost(survivor_buffer_fd, survivor_buffer_fid);
 	survivor_over = true;
 	(void)mapi_close_flow(survivor_buffer_fd);
 	pthread_join(reader, NULL);
-	printf("end restarts %llu gap_ms %llu count %llu packets %llu failed %llu\n",
+	printf("end restarts %llu gap_ms %llu count %llu packets %llu failed %llu lost %llu "
+	       "call_ms %.0f\n",
 		status.restarts, status.gap_ns / 1000000, count,
-		(unsigned long long)survivor_packets, (unsigned long long)survivor_failed);
+		(unsigned long long)survivor_packets, (unsigned long long)survivor_failed, lost,
+		survivor_call_ms);
 	return mapi_close_flow(fd) < 0;
 }

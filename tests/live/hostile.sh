@@ -1,0 +1,138 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Hostile programs, one kind after the other, beside a program of another user: it loses nothing, and
+# its calls have answers.
+. "$(dirname "$0")/lib.sh"
+packets=5000
+seconds=2
+[ -z "${MAPI_TEST_LONG-}" ] || seconds=5
+user=(setpriv --reuid 65533 --regid 65533 --clear-groups)
+mkfifo go
+
+begin() { # MAX_DESCRIPTORS: a daemon that both may use
+	daemon_config group=root max_memory_mb=64
+	prlimit --pid $$ --nofile="$1:"
+	daemon_start
+	prlimit --pid $$ --nofile=1024:
+	chmod 666 run/mapid.sock
+	engine=$(engine_pid)
+}
+
+survivor_begin() {
+	rm -f survivor.out
+	"$SURVIVOR" cable0 < go > survivor.out 2> survivor.err &
+	survivor=$!
+	exec 9> go
+	await "a program that counts" grep -q "restarts 0" survivor.out
+}
+
+survivor_end() { # WHAT SENT
+	local count read_ failed lost call_ms
+	exec 9>&-
+	wait $survivor || fail "$1: the other program failed: $(cat survivor.err)"
+	read -r _ _ _ _ _ _ count _ read_ _ failed _ lost _ call_ms < <(tail -1 survivor.out)
+	equal "$1: counted, read, failed, lost" "$count $read_ $failed $lost" "$2 $2 0 0"
+	# A few on a machine that does nothing else.
+	[ "$call_ms" -lt 1000 ] || fail "$1: a call took $call_ms ms"
+	equal "$1: the engine" "$(engine_pid)" "$engine"
+}
+
+beside() { # KIND [WHO...]: the attack, and traffic meanwhile
+	local kind=$1 pid sent=0
+	shift
+	survivor_begin
+	# What they leak is their business, and a leak checker would stop threads that are stuck.
+	ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 "$@" "$HOSTILE" $kind $seconds cable0 > hostile.$kind 9>&- &
+	pid=$!
+	while kill -0 $pid 2> /dev/null && [ "$(process_state $pid)" != T ]; do
+		"$BLAST" cable1 "$packets" > /dev/null
+		sent=$((sent + packets))
+		[ $sent -lt $((20 * packets)) ] || break
+	done
+	[ $kind != untaken ] || bounded $kind
+	kill -CONT $pid 2> /dev/null
+	wait $pid || fail "$kind: $(cat hostile.$kind)"
+	cat hostile.$kind
+	survivor_end $kind $sent
+}
+
+another_serves() {
+	"$MAPI" flows && [ "$(engine_pid)" != "$engine" ]
+}
+
+process_state() { # PID
+	sed 's/.*) \(.\).*/\1/' "/proc/$1/stat" 2> /dev/null
+}
+
+bounded() { # WHAT: memory and descriptors of the engine
+	local n rss_kb
+	n=$(ls "/proc/$engine/fd" | wc -l)
+	rss_kb=$(awk '/RssAnon/ { print $2 }' "/proc/$engine/status")
+	[ "$n" -lt 1000 ] || fail "$1: the engine has $n descriptors"
+	[ "$rss_kb" -lt 200000 ] || fail "$1: the engine has $rss_kb KiB"
+}
+
+begin 20000
+echo "== strangers"
+for kind in connect half garbage flood untaken linger; do
+	beside $kind "${user[@]}"
+done
+bounded strangers
+
+echo "== programs with flows"
+for kind in ring stopped killed resize; do
+	beside $kind "${user[@]}"
+done
+await "flows of the dead are gone" flows_running 0
+
+echo "== programs that end together"
+survivor_begin
+"$CROWD" 40 3 cable0 "udp port 9" < /dev/zero > crowd.out 9>&- &
+crowd=$!
+await "a crowd" grep -q ready crowd.out
+kill -9 $(cat "/proc/$crowd/task/$crowd/children") $crowd
+wait $crowd 2> /dev/null
+"$BLAST" cable1 "$packets" > /dev/null
+survivor_end crowd $packets
+await "flows of the dead are gone" flows_running 0
+
+echo "== a file system that never answers"
+beside fuse
+if ! grep -q skipped hostile.fuse; then
+	equal "fuse: what closing says, and the quota" "$(tail -1 hostile.fuse)" "closing gives 9003, another file 9004"
+	echo "== an engine that hangs in the kernel when it is killed"
+	rm hostile.fuse
+	"$HOSTILE" fuse 12 cable0 > hostile.fuse &
+	hostile=$!
+	await "a file that hangs" grep -q closing hostile.fuse
+	kill -9 "$engine"
+	await "another engine" another_serves
+	kill -0 $hostile || fail "the file does not hang any more"
+	wait $hostile
+fi
+daemon_stop
+
+echo "== descriptors run out"
+begin 200
+survivor_begin
+accepted() { # as many as there are places for
+	[ "$(ls "/proc/$engine/fd" | wc -l)" -gt 120 ]
+}
+
+ticks() {
+	awk '{ print $14 + $15 }' "/proc/$engine/stat"
+}
+"${user[@]}" "$HOSTILE" connect $seconds cable0 > hostile.connect 9>&- &
+hostile=$!
+await "connections" accepted
+before=$(ticks)
+"$BLAST" cable1 "$packets" > /dev/null
+wait $hostile
+used=$(($(ticks) - before))
+cat hostile.connect
+[ $used -lt $((seconds * $(getconf CLK_TCK) / 4)) ] || fail "the engine is busy: $used ticks"
+await "somebody else is served again" "$MAPI" flows
+survivor_end descriptors $packets
+daemon_stop
+finish

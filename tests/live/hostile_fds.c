@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What hostile programs do with descriptors, in the daemon's own protocol. */
+#include "hostile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../process.h"
+#include "mapi.pb-c.h"
+#include "wire/ring.h"
+#include "wire/wire.h"
+
+#define FDS_LINGER_S 8
+#define FDS_CONNECTIONS 300 /* more than a user may have */
+#define FDS_USER 65533
+
+/* ---- a connection ---- */
+
+/* Send some bytes, and a descriptor @n times beside them. Return: whether they are under way. */
+static bool fds_send(int socket_fd, const void *bytes, size_t n_bytes, int fd, unsigned int n)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int) * 253)];
+	} control = { .bytes = { 0 } };
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = n_bytes };
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = CMSG_SPACE(sizeof(int) * n) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	*c = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
+		.cmsg_type = SCM_RIGHTS,
+		.cmsg_len = CMSG_LEN(sizeof(int) * n) };
+	for (unsigned int i = 0; i < n; i++)
+		memcpy(CMSG_DATA(c) + i * sizeof(int), &fd, sizeof(fd));
+	return sendmsg(socket_fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
+}
+
+/* The reply to a request; NULL: the connection is over. To be freed. */
+static Wire__Reply *fds_call(
+	struct wire_conn *conn, Wire__Request *request, const int *fds, unsigned int n_fds)
+{
+	static uint64_t last_id;
+	const uint8_t *frame;
+	size_t n_bytes;
+	int r;
+
+	request->id = ++last_id;
+	if (wire_conn_put(conn, &request->base, fds, n_fds) < 0)
+		return NULL;
+	while ((r = wire_conn_next(conn, &frame, &n_bytes)) == WIRE_E_AGAIN)
+		process_pause_us(100);
+	return r == 0 ? wire__reply__unpack(NULL, n_bytes, frame) : NULL;
+}
+
+static int fds_code(Wire__Reply *reply)
+{
+	int code = !reply ? -1 : reply->error ? reply->error->code : 0;
+
+	if (reply)
+		wire__reply__free_unpacked(reply, NULL);
+	return code;
+}
+
+static struct wire_conn *fds_greet(int *ret_area_fd)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__Hello hello = WIRE__HELLO__INIT;
+	struct wire_conn *conn = NULL;
+	int fd = hostile_connect(0), area_fd = -1;
+
+	if (fd < 0 || wire_conn_new(&conn, fd) < 0)
+		return NULL;
+	hello.version = WIRE_VERSION;
+	request.call_case = WIRE__REQUEST__CALL_HELLO;
+	request.hello = &hello;
+	if (fds_code(fds_call(conn, &request, NULL, 0)) != 0 ||
+		wire_conn_take_fds(conn, &area_fd, 1) < 0)
+		return wire_conn_free(conn);
+	if (ret_area_fd)
+		*ret_area_fd = area_fd;
+	else
+		close(area_fd);
+	return conn;
+}
+
+/* A flow on the device. Return: its number, 0: refused. */
+static uint32_t fds_flow(struct wire_conn *conn)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__DeviceOpen open = WIRE__DEVICE_OPEN__INIT;
+	Wire__FlowCreate create = WIRE__FLOW_CREATE__INIT;
+	Wire__Reply *reply;
+	uint32_t flow = 0;
+
+	open.name = (char *)(uintptr_t)hostile_device;
+	request.call_case = WIRE__REQUEST__CALL_DEVICE_OPEN;
+	request.device_open = &open;
+	reply = fds_call(conn, &request, NULL, 0);
+	if (!reply || reply->error)
+		return 0;
+	create.device = reply->device->device;
+	create.start = true;
+	wire__reply__free_unpacked(reply, NULL);
+	request = (Wire__Request)WIRE__REQUEST__INIT;
+	request.call_case = WIRE__REQUEST__CALL_FLOW_CREATE;
+	request.flow_create = &create;
+	reply = fds_call(conn, &request, NULL, 0);
+	if (reply && !reply->error)
+		flow = reply->flow->flow;
+	fds_code(reply);
+	return flow;
+}
+
+static int fds_apply(struct wire_conn *conn, uint32_t flow, const char *function, const int *fds,
+	unsigned int n_fds)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__FlowApply apply = WIRE__FLOW_APPLY__INIT;
+	Wire__Value format = WIRE__VALUE__INIT, path = WIRE__VALUE__INIT;
+	Wire__Value *args[] = { &format, &path };
+
+	format.kind_case = WIRE__VALUE__KIND_NUMBER;
+	path.kind_case = WIRE__VALUE__KIND_TEXT;
+	path.text = (char[]){ "file" };
+	apply.flow = flow;
+	apply.function = (char *)(uintptr_t)function;
+	apply.args = args;
+	apply.n_args = n_fds ? 2 : 0;
+	request.call_case = WIRE__REQUEST__CALL_FLOW_APPLY;
+	request.flow_apply = &apply;
+	return fds_code(fds_call(conn, &request, fds, n_fds));
+}
+
+static int fds_connect(struct wire_conn *conn, uint32_t flow)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__FlowConnect connect_ = WIRE__FLOW_CONNECT__INIT;
+
+	connect_.flow = flow;
+	request.call_case = WIRE__REQUEST__CALL_FLOW_CONNECT;
+	request.flow_connect = &connect_;
+	return fds_code(fds_call(conn, &request, NULL, 0));
+}
+
+static int fds_close(struct wire_conn *conn, uint32_t flow)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__FlowClose close_ = WIRE__FLOW_CLOSE__INIT;
+
+	close_.flow = flow;
+	request.call_case = WIRE__REQUEST__CALL_FLOW_CLOSE;
+	request.flow_close = &close_;
+	return fds_code(fds_call(conn, &request, NULL, 0));
+}
+
+/* ---- sockets that linger ---- */
+
+/* Full of what nobody reads; whoever closes the last descriptor of it waits for @FDS_LINGER_S. */
+static int fds_lingering(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	const struct linger linger = { .l_onoff = 1, .l_linger = FDS_LINGER_S };
+	socklen_t n_bytes = sizeof(address);
+	static char bytes[65536];
+	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (bind(listening, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+		listen(listening, 1) < 0 ||
+		getsockname(listening, (struct sockaddr *)&address, &n_bytes) < 0 ||
+		connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+		accept4(listening, NULL, NULL, SOCK_CLOEXEC) < 0) /* stays open, unread */
+		return -1;
+	while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+		;
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	close(listening);
+	return fd;
+}
+
+static const unsigned char fds_hello[] = { 0, 0, 0, 6, 0x08, 0x01, 0x12, 0x02, 0x08, 0x01 };
+
+/* The daemon gets the last descriptor: ours is closed while the message is under way. */
+static void fds_pass_lingering(int socket_fd, unsigned int n)
+{
+	const struct linger at_once = { .l_onoff = 0 };
+	int fd = fds_lingering();
+
+	if (fd < 0)
+		return;
+	if (!fds_send(socket_fd, fds_hello, sizeof(fds_hello), fd, n))
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	close(fd);
+}
+
+void hostile_linger(void)
+{
+	static const unsigned int n[] = { 1, 2, 17, 253 };
+	unsigned int passed = 0;
+	int held[FDS_CONNECTIONS];
+
+	for (unsigned int i = 0; i < 4; i++) {
+		int fd = hostile_connect(0);
+
+		fds_pass_lingering(fd, n[i]);
+		passed++;
+	}
+	/* Some of these are refused before anything is read. */
+	for (unsigned int i = 0; i < FDS_CONNECTIONS; i++) {
+		held[i] = hostile_connect(SOCK_NONBLOCK);
+		if (i % 20 == 0 || i > 290) {
+			fds_pass_lingering(held[i], 1);
+			passed++;
+		}
+	}
+	/* And this one is never read, because it ends before. */
+	for (unsigned int i = 0; i < 20; i++) {
+		int fd = hostile_connect(0);
+
+		(void)!send(fd, "\0\0\0\1x", 5, MSG_NOSIGNAL);
+		fds_pass_lingering(fd, 1);
+		close(fd);
+		passed++;
+	}
+	printf("%u sockets that linger\n", passed);
+	hostile_rest();
+}
+
+/* ---- a file system that does not answer ---- */
+
+static int fds_fuse_fd;
+
+static void fds_fuse_reply(uint64_t unique, const void *bytes, size_t n_bytes, int error)
+{
+	char reply[256];
+	const struct fuse_out_header head = {
+		.len = (uint32_t)(sizeof(head) + n_bytes), .error = error, .unique = unique
+	};
+
+	memcpy(reply, &head, sizeof(head));
+	if (n_bytes)
+		memcpy(reply + sizeof(head), bytes, n_bytes);
+	(void)!write(fds_fuse_fd, reply, head.len);
+}
+
+/* One file, number 2, in the root. */
+static struct fuse_attr fds_fuse_attr(uint64_t number)
+{
+	return (struct fuse_attr){
+		.ino = number, .mode = number == 1 ? S_IFDIR | 0777 : S_IFREG | 0666, .nlink = 1
+	};
+}
+
+/* Enough to open the file; who writes to it, closes it or asks after it waits for ever. */
+static void fds_fuse_serve(void)
+{
+	static char request[1 << 20];
+	const struct fuse_in_header *head = (const void *)request;
+	struct fuse_init_out init = { .major = 7,
+		.minor = 31,
+		.max_write = 4096,
+		.max_background = 64,
+		.congestion_threshold = 48 };
+	struct fuse_entry_out entry = { .nodeid = 2, .attr = fds_fuse_attr(2) };
+	struct fuse_attr_out attr = { .attr_valid = 0 };
+	struct fuse_open_out open_ = { .fh = 1, .open_flags = FOPEN_DIRECT_IO };
+
+	while (read(fds_fuse_fd, request, sizeof(request)) > 0) {
+		attr.attr = fds_fuse_attr(head->nodeid);
+		if (head->opcode == FUSE_INIT)
+			fds_fuse_reply(head->unique, &init, sizeof(init), 0);
+		else if (head->opcode == FUSE_LOOKUP)
+			fds_fuse_reply(head->unique, &entry, sizeof(entry), 0);
+		else if (head->opcode == FUSE_GETATTR && head->nodeid == 1)
+			fds_fuse_reply(head->unique, &attr, sizeof(attr), 0);
+		else if (head->opcode == FUSE_OPEN)
+			fds_fuse_reply(head->unique, &open_, sizeof(open_), 0);
+		else if (head->opcode == FUSE_ACCESS)
+			fds_fuse_reply(head->unique, NULL, 0, -ENOSYS);
+	}
+	_exit(0);
+}
+
+/* The mount is only ours; its server is a process of its own, so that we can end. Return: the file,
+ * -1 if it cannot be. */
+static int fds_fuse_open(pid_t *ret_server)
+{
+	char options[128];
+
+	fds_fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (fds_fuse_fd < 0 || unshare(CLONE_NEWNS) < 0 ||
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -1;
+	(void)mkdir("fuse", 0755);
+	snprintf(options, sizeof(options),
+		"fd=%d,rootmode=40000,user_id=%d,group_id=%d,allow_other", fds_fuse_fd, FDS_USER,
+		FDS_USER);
+	if (mount("hostile", "fuse", "fuse", MS_NOSUID | MS_NODEV, options) < 0 ||
+		setresgid(FDS_USER, FDS_USER, FDS_USER) < 0 ||
+		setresuid(FDS_USER, FDS_USER, FDS_USER) < 0)
+		return -1;
+	*ret_server = fork();
+	if (*ret_server == 0)
+		fds_fuse_serve();
+	close(fds_fuse_fd);
+	return open("fuse/file", O_WRONLY | O_CLOEXEC);
+}
+
+/* Files that are only sent; one that is written to. Its memory stays on this user's account. */
+void hostile_fuse(void)
+{
+	struct wire_conn *conn;
+	pid_t server = 0;
+	int fd = fds_fuse_open(&server), first, second;
+	uint32_t flow;
+
+	if (fd < 0) {
+		printf("skipped: no FUSE here: %s\n", strerror(errno));
+		return;
+	}
+	for (unsigned int i = 1; i <= 253; i = 2 * i + 3) {
+		int socket_fd = hostile_connect(0);
+
+		(void)fds_send(socket_fd, fds_hello, sizeof(fds_hello), fd, i);
+		close(socket_fd);
+	}
+	conn = fds_greet(NULL);
+	flow = conn ? fds_flow(conn) : 0;
+	if (!flow) {
+		printf("FAILED: no flow\n");
+		exit(1);
+	}
+	first = fds_apply(conn, flow, "TO_FILE", &fd, 1);
+	if (first == 0)
+		first = fds_connect(conn, flow);
+	printf("connected %d\n", first);
+	fflush(stdout);
+	process_pause_us(1000000); /* packets come */
+	first = fds_close(conn, flow);
+	flow = fds_flow(conn);
+	second = fds_apply(conn, flow, "TO_FILE", &fd, 1);
+	printf("closing gives %d, another file %d\n", first, second);
+	fflush(stdout);
+	hostile_rest();
+	kill(server, SIGKILL); /* and what waits for it goes on */
+}
+
+/* ---- answers that nobody takes ---- */
+
+void hostile_untaken(void)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__FlowApply apply = WIRE__FLOW_APPLY__INIT;
+	struct wire_conn *conn = fds_greet(NULL);
+	unsigned long n = 0;
+	size_t n_bytes;
+	uint8_t frame[256];
+	uint32_t length_be;
+
+	if (!conn)
+		return;
+	apply.flow = fds_flow(conn);
+	apply.function = (char[]){ "TO_BUFFER" };
+	request.call_case = WIRE__REQUEST__CALL_FLOW_APPLY;
+	request.flow_apply = &apply;
+	n_bytes = wire__request__pack(&request, frame + 4);
+	length_be = htobe32((uint32_t)n_bytes);
+	memcpy(frame, &length_be, 4);
+	while (process_seconds() < hostile_end)
+		if (send(wire_conn_fd(conn), frame, n_bytes + 4, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+			n++;
+		else
+			process_pause_us(100);
+	printf("%lu rings that nobody takes\n", n);
+}
+
+/* ---- shared memory ---- */
+
+static void fds_must_fail(bool failed, const char *what)
+{
+	if (failed)
+		return;
+	printf("FAILED: %s\n", what);
+	exit(1);
+}
+
+/* The daemon's memory has the length that it has; holes in a ring are the program's loss. */
+void hostile_resize(void)
+{
+	int area_fd = -1, fds[RING_N_FDS];
+	struct wire_conn *conn = fds_greet(&area_fd);
+	uint32_t flow = conn ? fds_flow(conn) : 0;
+	struct stat st;
+	unsigned long n = 0;
+
+	if (!flow || fds_apply(conn, flow, "TO_BUFFER", NULL, 0) != 0 ||
+		wire_conn_take_fds(conn, fds, RING_N_FDS) < 0 || fds_connect(conn, flow) != 0) {
+		printf("FAILED: no ring\n");
+		exit(1);
+	}
+	fds_must_fail(ftruncate(fds[0], 0) < 0, "a ring was cut");
+	fds_must_fail(fstat(fds[0], &st) == 0 && ftruncate(fds[0], 2 * st.st_size) < 0,
+		"a ring was grown");
+	fds_must_fail(ftruncate(area_fd, 0) < 0, "results were cut");
+	fds_must_fail(
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, area_fd, 0) == MAP_FAILED,
+		"results can be written");
+	fds_must_fail(pwrite(area_fd, &n, sizeof(n), 0) < 0, "results were written");
+	fds_must_fail(fallocate(area_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 65536) < 0,
+		"results have a hole");
+	for (; process_seconds() < hostile_end; n++)
+		(void)fallocate(fds[0], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, st.st_size);
+	printf("%lu holes\n", n);
+}
