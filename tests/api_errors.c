@@ -216,6 +216,18 @@ static void errors_of_functions(const char *path)
 	APPLY(6155, "RES2FILE: NULL", fd, "RES2FILE", "1", self, "", NULL, "1s", 0);
 	APPLY(7005, "RES2FILE: period", fd, "RES2FILE", "1", self, "", "r2f", "soon", 0);
 	APPLY_NUMBER(7011, "RES2FILE: reset", fd, "RES2FILE", "1", self, "", "r2f", "1s", 2);
+	APPLY(7001, "STARTSTOP: start", fd, "STARTSTOP", "noon", "+1s");
+	APPLY(7002, "STARTSTOP: stop", fd, "STARTSTOP", "+1s", "noon");
+	APPLY(7000, "STARTSTOP: span, then time", fd, "STARTSTOP", "+1s", "2030-01-31 08:00:00");
+	APPLY(7001, "SYNC: no list", fd, "SYNC", "");
+	APPLY(7001, "SYNC: unknown flow", fd, "SYNC", "9999");
+	APPLY(7001, "BURST: min", fd, "BURST", -1, 1, 1, 1, 1, 1, 1);
+	APPLY(7002, "BURST: max below min", fd, "BURST", 2, 1, 1, 1, 1, 1, 1);
+	APPLY(7003, "BURST: step", fd, "BURST", 1, 2, 0, 1, 1, 1, 1);
+	APPLY(7004, "BURST: time between frames", fd, "BURST", 1, 2, 1, -1, 1, 1, 1);
+	APPLY(7005, "BURST: late", fd, "BURST", 1, 2, 1, 1, -1, 1, 1);
+	APPLY(7011, "BURST: early", fd, "BURST", 1, 2, 1, 1, 1, -1, 1);
+	APPLY(7000, "BURST: speed", fd, "BURST", 1, 2, 1, 1, 1, 1, 0);
 	ROW(0, "close_flow", mapi_close_flow(fd));
 	ROW(0, "close_flow", mapi_close_flow(other));
 }
