@@ -107,6 +107,11 @@ int mapi_fileno(int fd, int fid)
 	applied = flow_function(flow, fid);
 	if (!applied)
 		return client_fail(MAPI_INVALID_FID_FUNCID, "flow %d has no function %d", fd, fid);
+	/* HASHSAMP, applied so that it keeps nothing. */
+	if (!applied->ring &&
+		(applied->desc->flags & (MAPI_FUNCTION_BLOCKING | MAPI_FUNCTION_PACKETS)))
+		return client_fail(MAPI_INVALID_FID_FUNCID,
+			"function %d of flow %d gives no records", fid, fd);
 	if (!applied->ring) {
 		event_fd = wait_events(flow);
 		if (event_fd < 0)

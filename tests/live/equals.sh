@@ -62,7 +62,7 @@ done
 
 # What the capture has seen, and tcpdump, which waits for a second of its own before it looks.
 captured() {
-	"$MAPI" flows --json | sed 's/.*"pkts":\([0-9]*\).*/\1/' | sort -u
+	"$MAPI" flows --json | sed 's/.*"packets":\([0-9]*\).*/\1/' | sort -u
 	stat -c %s dump.pcap
 }
 

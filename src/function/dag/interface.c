@@ -50,6 +50,7 @@ const struct function dag_interface = {
 		.name = "INTERFACE",
 		.library = DAG_LIBRARY,
 		.help = "Passes the packets of one capture interface of the device.",
+		.example = "INTERFACE(0) | PKT_COUNTER",
 		.args = dag_interface_args,
 		.n_args = ARRAY_SIZE(dag_interface_args),
 		.flags = MAPI_FUNCTION_FILTERS,

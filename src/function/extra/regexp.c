@@ -335,6 +335,7 @@ const struct function extra_regexp = {
 		.name = "REGEXP",
 		.library = EXTRA_LIBRARY,
 		.help = "Passes the packets in which a regular expression matches.",
+		.example = "REGEXP(\"GET /[a-z]+\") | PKT_COUNTER",
 		.args = extra_regexp_args,
 		.n_args = ARRAY_SIZE(extra_regexp_args),
 		.flags = MAPI_FUNCTION_FILTERS,

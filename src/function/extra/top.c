@@ -366,6 +366,7 @@ const struct function extra_top = {
 		.name = "TOP",
 		.library = EXTRA_LIBRARY,
 		.help = "Gives the values of a header field that come most often.",
+		.example = "TOP(10, tcp, tcp_dstport)",
 		.args = extra_top_args,
 		.n_args = ARRAY_SIZE(extra_top_args),
 		.fields = extra_top_result,

@@ -107,6 +107,7 @@ const struct function std_binop = {
 		.name = "BINOP",
 		.library = STD_LIBRARY,
 		.help = "Gives the sum or the difference of two other values.",
+		.example = "BYTE_COUNTER @b | PKT_COUNTER @n | BINOP(sub, b, n)",
 		.args = std_binop_args,
 		.n_args = ARRAY_SIZE(std_binop_args),
 		.fields = std_binop_fields,

@@ -64,6 +64,7 @@ const struct function std_bpf_filter = {
 		.name = "BPF_FILTER",
 		.library = STD_LIBRARY,
 		.help = "Passes the packets that a tcpdump expression matches.",
+		.example = "BPF_FILTER(\"tcp port 80\") | PKT_COUNTER",
 		.args = std_bpf_filter_args,
 		.n_args = ARRAY_SIZE(std_bpf_filter_args),
 		.flags = MAPI_FUNCTION_FILTERS,

@@ -178,6 +178,7 @@ const struct function std_bucket = {
 		.name = "BUCKET",
 		.library = STD_LIBRARY,
 		.help = "Gives another value interval by interval, as records.",
+		.example = "BYTE_COUNTER @bytes | BUCKET(bytes, 100ms)",
 		.args = std_bucket_args,
 		.n_args = ARRAY_SIZE(std_bucket_args),
 		.fields = std_bucket_fields,

@@ -235,6 +235,7 @@ const struct function std_burst = {
 		.name = "BURST",
 		.library = STD_LIBRARY,
 		.help = "Gives the distribution of bursts of packets, and of the gaps between.",
+		.example = "BURST(0, 10000, 1000, 96, 1000, 100, 1000)",
 		.args = std_burst_args,
 		.n_args = ARRAY_SIZE(std_burst_args),
 		.fields = std_burst_fields,

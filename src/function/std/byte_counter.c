@@ -104,6 +104,7 @@ const struct function std_byte_counter = {
 		.name = "BYTE_COUNTER",
 		.library = STD_LIBRARY,
 		.help = "Counts bytes on the wire.",
+		.example = "BYTE_COUNTER",
 		.fields = std_byte_counter_fields,
 		.n_fields = ARRAY_SIZE(std_byte_counter_fields),
 		.result_bytes = sizeof(uint64_t),

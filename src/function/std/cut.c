@@ -69,6 +69,7 @@ const struct function std_cut = {
 		.name = "CUT",
 		.library = STD_LIBRARY,
 		.help = "Keeps the first bytes of each packet; the length on the wire stays.",
+		.example = "CUT(64) | TO_FILE(pcap, /dev/null)",
 		.args = std_cut_args,
 		.n_args = ARRAY_SIZE(std_cut_args),
 		.flags = MAPI_FUNCTION_TRANSFORMS,

@@ -184,6 +184,7 @@ const struct function std_dist = {
 		.name = "DIST",
 		.library = STD_LIBRARY,
 		.help = "Gives the distribution of another value.",
+		.example = "PKTINFO(size) @size | DIST(size, 0, 1500, 100)",
 		.args = std_dist_args,
 		.n_args = ARRAY_SIZE(std_dist_args),
 		.fields = std_dist_fields,

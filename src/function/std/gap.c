@@ -58,6 +58,7 @@ const struct function std_gap = {
 		.name = "GAP",
 		.library = STD_LIBRARY,
 		.help = "Gives the time between the last two packets.",
+		.example = "GAP",
 		.fields = std_gap_fields,
 		.n_fields = ARRAY_SIZE(std_gap_fields),
 		.result_bytes = sizeof(uint64_t),

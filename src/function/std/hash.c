@@ -130,6 +130,7 @@ const struct function std_hash = {
 		.name = "HASH",
 		.library = STD_LIBRARY,
 		.help = "Hashes the last packet, or one layer of it.",
+		.example = "HASH(1)",
 		.args = std_hash_args,
 		.n_args = ARRAY_SIZE(std_hash_args),
 		.fields = std_hash_fields,

@@ -212,6 +212,7 @@ const struct function std_hashsamp = {
 		.name = "HASHSAMP",
 		.library = STD_LIBRARY,
 		.help = "Passes a sample of the TCP and UDP flows, whole flows at a time.",
+		.example = "HASHSAMP(100) | PKT_COUNTER",
 		.args = std_hashsamp_args,
 		.n_args = ARRAY_SIZE(std_hashsamp_args),
 		.fields = std_hashsamp_fields,

@@ -77,6 +77,7 @@ const struct function std_pkt_counter = {
 		.name = "PKT_COUNTER",
 		.library = STD_LIBRARY,
 		.help = "Counts packets.",
+		.example = "PKT_COUNTER",
 		.fields = std_pkt_counter_fields,
 		.n_fields = ARRAY_SIZE(std_pkt_counter_fields),
 		.result_bytes = sizeof(uint64_t),

@@ -107,6 +107,7 @@ const struct function std_pktinfo = {
 		.name = "PKTINFO",
 		.library = STD_LIBRARY,
 		.help = "Gives the time or the size of the last packet.",
+		.example = "PKTINFO(size)",
 		.args = std_pktinfo_args,
 		.n_args = ARRAY_SIZE(std_pktinfo_args),
 		.fields = std_pktinfo_fields,

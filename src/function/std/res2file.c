@@ -401,6 +401,7 @@ const struct function std_res2file = {
 		.name = "RES2FILE",
 		.library = STD_LIBRARY,
 		.help = "Saves results of other functions to a text file.",
+		.example = "PKT_COUNTER @n | RES2FILE(1, n, \"\", /dev/null, 1s)",
 		.args = std_res2file_args,
 		.n_args = ARRAY_SIZE(std_res2file_args),
 		.fields = std_res2file_fields,

@@ -106,6 +106,7 @@ const struct function std_sample = {
 		.name = "SAMPLE",
 		.library = STD_LIBRARY,
 		.help = "Passes a sample of the packets.",
+		.example = "SAMPLE(10, periodic) | BYTE_COUNTER",
 		.args = std_sample_args,
 		.n_args = ARRAY_SIZE(std_sample_args),
 		.flags = MAPI_FUNCTION_FILTERS,

@@ -177,6 +177,7 @@ const struct function std_startstop = {
 		.name = "STARTSTOP",
 		.library = STD_LIBRARY,
 		.help = "Passes the packets between two times.",
+		.example = "STARTSTOP(+0s, +10s) | PKT_COUNTER",
 		.args = std_startstop_args,
 		.n_args = ARRAY_SIZE(std_startstop_args),
 		.fields = std_startstop_fields,

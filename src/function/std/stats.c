@@ -190,6 +190,7 @@ const struct function std_stats = {
 		.name = "STATS",
 		.library = STD_LIBRARY,
 		.help = "Gives count, sum, sum of squares, maximum and minimum of another value.",
+		.example = "PKTINFO(size) @size | STATS(size)",
 		.args = std_stats_args,
 		.n_args = ARRAY_SIZE(std_stats_args),
 		.fields = std_stats_fields,

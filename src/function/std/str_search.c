@@ -78,6 +78,7 @@ const struct function std_str_search = {
 		.name = "STR_SEARCH",
 		.library = STD_LIBRARY,
 		.help = "Passes the packets that contain a string.",
+		.example = "STR_SEARCH(\"GET |2f|\") | PKT_COUNTER",
 		.args = std_str_search_args,
 		.n_args = ARRAY_SIZE(std_str_search_args),
 		.flags = MAPI_FUNCTION_FILTERS,

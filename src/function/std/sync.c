@@ -23,6 +23,7 @@ const struct function std_sync = {
 		.name = "SYNC",
 		.library = STD_LIBRARY,
 		.help = "Passes no packet until all flows of a list are connected.",
+		.example = "SYNC(\"1\") | PKT_COUNTER",
 		.args = std_sync_args,
 		.n_args = ARRAY_SIZE(std_sync_args),
 		.flags = MAPI_FUNCTION_FILTERS,

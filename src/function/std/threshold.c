@@ -330,6 +330,7 @@ const struct function std_threshold = {
 		.name = "THRESHOLD",
 		.library = STD_LIBRARY,
 		.help = "Passes packets while another value is beyond a threshold, and tells when.",
+		.example = "PKT_COUNTER @n | THRESHOLD(ull, n, 10, tr_b_pos)",
 		.args = std_threshold_args,
 		.n_args = ARRAY_SIZE(std_threshold_args),
 		.fields = std_threshold_fields,

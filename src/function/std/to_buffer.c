@@ -141,6 +141,7 @@ const struct function std_to_buffer = {
 		.name = "TO_BUFFER",
 		.library = STD_LIBRARY,
 		.help = "Hands the packets to the program.",
+		.example = "TO_BUFFER",
 		.args = std_to_buffer_args,
 		.n_args = ARRAY_SIZE(std_to_buffer_args),
 		.flags = MAPI_FUNCTION_PACKETS,

@@ -331,6 +331,7 @@ const struct function std_to_file = {
 		.name = "TO_FILE",
 		.library = STD_LIBRARY,
 		.help = "Writes the packets to a capture file.",
+		.example = "BPF_FILTER(\"udp\") | TO_FILE(pcap, /dev/null)",
 		.args = std_to_file_args,
 		.n_args = ARRAY_SIZE(std_to_file_args),
 		.fields = std_to_file_fields,

@@ -102,20 +102,17 @@ int arguments_seconds(const char *name, const char *text, uint64_t *ret_ms)
 	return 0;
 }
 
-int arguments_only_json(int argc, char **argv, const char *verb, bool *ret_json)
+int arguments_only_format(
+	const struct verb *verb, int argc, char **argv, bool words, enum arguments_format *ret)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ NULL, 0, NULL, 0 },
-	};
 	int option;
 
-	*ret_json = false;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) == 'j')
-		*ret_json = true;
-	if (option == -1 && optind == argc)
+	*ret = ARGUMENTS_TEXT;
+	while ((option = verb_getopt(verb, argc, argv)) != -1 && option != '?')
+		*ret = option == ARGUMENTS_OPTION_CSV ? ARGUMENTS_CSV : ARGUMENTS_JSON;
+	if (option == -1 && (words || optind == argc))
 		return 0;
-	fprintf(stderr, "mapi: \"mapi help %s\" shows how it is used\n", verb);
+	fprintf(stderr, "mapi: \"mapi help %s\" shows how it is used\n", verb->name);
 	return -EINVAL;
 }
 

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "verbs.h"
+
 /* The words with spaces between; the caller frees. NULL: out of memory. */
 char *arguments_join(char *const *words, int n_words);
 
@@ -21,9 +23,23 @@ int arguments_number(
 /* Seconds, a fraction is allowed, from a millisecond to a year. Return: 0, -EINVAL (printed). */
 int arguments_seconds(const char *name, const char *text, uint64_t *ret_ms);
 
-/* The command line of a verb that has no option but --json, and no words. @verb: its name, for the
- * hint. Return: 0, -EINVAL (printed). */
-int arguments_only_json(int argc, char **argv, const char *verb, bool *ret_json);
+enum arguments_format { ARGUMENTS_TEXT, ARGUMENTS_JSON, ARGUMENTS_CSV };
+
+/* Ids of the options for them, in the tables of all verbs that have them. */
+#define ARGUMENTS_OPTION_JSON 1000
+#define ARGUMENTS_OPTION_CSV 1001
+
+/* Both options, @per says what a line is about. */
+#define ARGUMENTS_FORMAT_OPTIONS(per)                                                            \
+	{ ARGUMENTS_OPTION_JSON, "json", NULL, VERB_NOTHING, "one object per line and " per },   \
+	{                                                                                        \
+		ARGUMENTS_OPTION_CSV, "csv", NULL, VERB_NOTHING, "lines of values, after a head" \
+	}
+
+/* The command line of a verb that has no other options. Words begin at optind; without @words there
+ * may be none. Return: 0, -EINVAL (printed). */
+int arguments_only_format(
+	const struct verb *verb, int argc, char **argv, bool words, enum arguments_format *ret);
 
 enum arguments_precision {
 	ARGUMENTS_PRECISION_AUTO,

@@ -8,22 +8,27 @@
 #include <string.h>
 
 #include "arguments.h"
+#include "csv.h"
 #include "host.h"
 #include "json.h"
 #include "mapi.h"
 #include "session.h"
 #include "text.h"
 
-static const char devices_help[] =
-	"usage: mapi devices [--json]\n"
+static const char devices_intro[] =
+	"usage: mapi devices [--json|--csv]\n"
 	"\n"
 	"Lists the network interfaces of this machine: what -i may name. The one of the\n"
 	"default route is marked with *.\n"
 	"\n"
 	"  mapi devices\n"
 	"  mapi devices --json\n"
-	"\n"
-	"  --json   one object per line and interface\n";
+	"\n";
+
+static const struct verb_option devices_options[] = {
+	ARGUMENTS_FORMAT_OPTIONS("interface"),
+	VERB_OPTION_END,
+};
 
 /* The driver of mapid that takes network interfaces. */
 #define DEVICES_DRIVER "afpacket"
@@ -145,9 +150,62 @@ static void devices_print_json(const struct devices *d, const struct host_interf
 	json_line(&j);
 }
 
+static void devices_head_csv(void)
+{
+	struct csv c = CSV_TO(stdout);
+	static const char *const names[] = { "device", "index", "state", "kind", "mtu",
+		"speed_mbps", "link_address", "addresses", "promiscuous", "default",
+		"kernel_driver", "driver", "alias", "description", "may_capture", "advice" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		csv_string(&c, names[i]);
+	csv_line(&c);
+}
+
+static void devices_print_csv(const struct devices *d, const struct host_interface *interface)
+{
+	const mapi_device_info_t *named = devices_named(d, interface->name);
+	char addresses[HOST_ADDRESSES_MAX * (HOST_ADDRESS_BYTES + 1)] = "";
+	struct csv c = CSV_TO(stdout);
+	size_t used = 0;
+	unsigned int i;
+
+	for (i = 0; i < interface->n_addresses && i < HOST_ADDRESSES_MAX; i++)
+		used += (size_t)snprintf(addresses + used, sizeof(addresses) - used, "%s%s",
+			i ? " " : "", interface->addresses[i]);
+	csv_string(&c, interface->name);
+	csv_u64(&c, interface->index);
+	csv_string(&c, interface->state);
+	csv_string(&c, interface->kind);
+	csv_u64(&c, interface->mtu);
+	if (interface->speed_mbps)
+		csv_u64(&c, interface->speed_mbps);
+	else
+		csv_string(&c, NULL);
+	csv_string(&c, interface->link);
+	csv_string(&c, addresses);
+	csv_bool(&c, interface->promiscuous);
+	csv_bool(&c, !strcmp(interface->name, d->default_name));
+	csv_string(&c, interface->driver);
+	csv_string(&c, named && *named->name ? named->name : DEVICES_DRIVER);
+	csv_string(&c, named ? named->alias : NULL);
+	csv_string(&c, named ? named->description : NULL);
+	csv_bool(&c, host_may_capture(&d->rights));
+	csv_string(&c, d->advice);
+	csv_line(&c);
+}
+
+/* How a device is printed, by format. */
+static void (*const devices_printers[])(
+	const struct devices *d, const struct host_interface *interface) = {
+	[ARGUMENTS_TEXT] = devices_print,
+	[ARGUMENTS_JSON] = devices_print_json,
+	[ARGUMENTS_CSV] = devices_print_csv,
+};
+
 /* Devices of the daemon that are no interfaces: cards, directories of captures. */
 static void devices_print_others(const struct devices *d, const struct host_interface *interfaces,
-	unsigned int n_interfaces, bool json)
+	unsigned int n_interfaces, enum arguments_format format)
 {
 	unsigned int i, j;
 
@@ -161,11 +219,11 @@ static void devices_print_others(const struct devices *d, const struct host_inte
 			continue;
 		(void)snprintf(other.name, sizeof(other.name), "%.*s", (int)sizeof(other.name) - 1,
 			d->named[i].device);
-		(json ? devices_print_json : devices_print)(d, &other);
+		devices_printers[format](d, &other);
 	}
 }
 
-static int devices_list(bool json)
+static int devices_list(enum arguments_format format)
 {
 	struct devices d = { .default_name = "" };
 	struct host_interface *interfaces;
@@ -180,30 +238,35 @@ static int devices_list(bool json)
 	devices_ask(&d);
 	host_rights(&d.rights);
 	host_advice(d.advice, sizeof(d.advice), &d.rights);
-	if (!json)
+	if (format == ARGUMENTS_CSV)
+		devices_head_csv();
+	if (format == ARGUMENTS_TEXT)
 		printf("%5s   %-15s  %-10s  %-8s  %5s  %-9s  %-9s %s\n", "INDEX", "DEVICE", "STATE",
 			"KIND", "MTU", "SPEED", "DRIVER", "ADDRESSES");
 	for (i = 0; i < n; i++)
-		(json ? devices_print_json : devices_print)(&d, &interfaces[i]);
-	devices_print_others(&d, interfaces, n, json);
+		devices_printers[format](&d, &interfaces[i]);
+	devices_print_others(&d, interfaces, n, format);
 	free(interfaces);
 	free(d.named);
-	if (*d.advice && !json)
+	if (*d.advice && format == ARGUMENTS_TEXT)
 		fprintf(stderr, "You may not capture here: %s.\n", d.advice);
 	return EXIT_OK;
 }
 
 static int devices_run(int argc, char **argv)
 {
-	bool json;
+	enum arguments_format format;
 
-	return arguments_only_json(argc, argv, "devices", &json) < 0 ? EXIT_USAGE
-								     : devices_list(json);
+	if (arguments_only_format(&verb_devices, argc, argv, false, &format) < 0)
+		return EXIT_USAGE;
+	return devices_list(format);
 }
 
 const struct verb verb_devices = {
 	.name = "devices",
 	.summary = "list the devices that can be captured from",
-	.help = devices_help,
+	.intro = devices_intro,
+	.options = devices_options,
+	.outro = "",
 	.run = devices_run,
 };

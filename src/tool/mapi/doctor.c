@@ -2,7 +2,6 @@
 /* mapi doctor: would capture work here, how well, and what to do about it. */
 #include "doctor.h"
 
-#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,22 +16,27 @@
 #include "text.h"
 #include "verbs.h"
 
-static const char doctor_help[] =
+static const char doctor_intro[] =
 	"usage: mapi doctor [-i DEVICE] [--json]\n"
 	"\n"
-	"Looks at everything that capturing depends on: kernel, rights, daemon, device, clock.\n"
-	"Says what is missing, what that costs, and how to mend it. Changes nothing.\n"
+	"Looks at everything that capturing depends on: kernel, rights, daemon, device,\n"
+	"clock. Says what is missing, what that costs, and how to mend it. Changes\n"
+	"nothing.\n"
 	"\n"
 	"  mapi doctor\n"
 	"  mapi doctor -i eth1\n"
 	"  mapi doctor --json\n"
-	"\n"
-	"  -i DEVICE     look at this one (default: that of the default route)\n"
-	"  --json        one object per line and finding\n"
-	"  --color WHEN  auto, always, never\n"
-	"\n"
-	"The exit code is 0 if capture would work, 3 if a permission is missing, 4 if the\n"
-	"device is.\n";
+	"\n";
+
+enum doctor_option { DOCTOR_JSON = VERB_LONG, DOCTOR_COLOUR };
+
+static const struct verb_option doctor_options[] = {
+	{ 'i', "interface", "DEVICE", VERB_DEVICE,
+		"look at this one (default: that of the default route)" },
+	{ DOCTOR_JSON, "json", NULL, VERB_NOTHING, "one object per line and finding" },
+	VERB_OPTION_COLOUR(DOCTOR_COLOUR),
+	VERB_OPTION_END,
+};
 
 static const char *const doctor_state_names[] = { "ok", "note", "missing" };
 static const char *const doctor_state_colours[] = { "32", "33", "31" };
@@ -160,23 +164,17 @@ static int doctor_verdict(struct doctor *d)
 
 static int doctor_run(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "interface", required_argument, NULL, 'i' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "color", required_argument, NULL, 'C' },
-		{ NULL, 0, NULL, 0 },
-	};
 	enum text_colour_mode colour = TEXT_COLOUR_AUTO;
 	struct doctor d = { .device = NULL };
 	bool json = false, wrong = false;
 	int option, code;
 
-	while ((option = getopt_long(argc, argv, "i:", options, NULL)) != -1) {
+	while ((option = verb_getopt(&verb_doctor, argc, argv)) != -1) {
 		if (option == 'i')
 			d.device = optarg;
-		else if (option == 'j')
+		else if (option == DOCTOR_JSON)
 			json = true;
-		else if (option != 'C' || text_colour_parse(optarg, &colour) < 0)
+		else if (option != DOCTOR_COLOUR || text_colour_parse(optarg, &colour) < 0)
 			wrong = true;
 	}
 	if (wrong || optind < argc) {
@@ -203,6 +201,10 @@ static int doctor_run(int argc, char **argv)
 const struct verb verb_doctor = {
 	.name = "doctor",
 	.summary = "say whether capture would work here, and what would make it better",
-	.help = doctor_help,
+	.intro = doctor_intro,
+	.options = doctor_options,
+	.outro = "\nThe exit code is 0 if capture would work, 3 if a permission is missing, 4 if "
+		 "the\n"
+		 "device is.\n",
 	.run = doctor_run,
 };

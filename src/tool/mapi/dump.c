@@ -6,7 +6,6 @@
 #include "verbs.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -66,37 +65,19 @@ struct dump {
 	unsigned long long n_pkts;
 };
 
-static const char dump_help[] =
+static const char dump_intro[] =
 	"usage: mapi dump -r FILE|-i DEVICE [options] [filter words ...]\n"
 	"\n"
-	"Prints the packets of a capture file, or of a device until Ctrl-C, that match a filter,\n"
-	"or writes them to a capture file.\n"
+	"Prints the packets of a capture file, or of a device until Ctrl-C, that match a\n"
+	"filter, or writes them to a capture file.\n"
 	"\n"
 	"  mapi dump -r f.pcap tcp port 80\n"
 	"  mapi dump -i eth0 -c 10 -e -X udp port 53\n"
 	"  mapi dump -r f.pcap.zst -w web.pcapng tcp port 443\n"
-	"\n"
-	"  -r FILE       pcap, pcapng or ERF, also compressed; - is standard input\n"
-	"  -i DEVICE     capture live (\"mapi devices\" lists them); --duration SECONDS ends it\n"
-	"  -F FILE       read the filter from a file\n"
-	"  -c N          stop after N packets\n"
-	"  -s N          keep the first N bytes of each packet\n"
-	"  -t .. -ttttt  time: none, Unix, since previous, date, since first\n"
-	"  -e, -v, -q    link header; more, less of each packet\n"
-	"  -x, -X, -A    bytes in hex, hex and ASCII, ASCII; -xx and -XX with link header\n"
-	"  -#, -l        packet numbers; flush each line\n"
-	"  --count       print only how many packets match\n"
-	"  --json        one object per packet\n"
-	"  -w FILE       write instead: pcapng if it ends in .pcapng, else pcap; - is standard "
-	"output\n"
-	"  --time-precision micro|nano   of printed times, and of a pcap file that is written\n"
-	"  -y TYPE       print as of this link type (EN10MB, RAW ...), whatever the file says\n"
-	"  --workers N, --color WHEN     as for \"mapi run\"\n"
-	"\n"
-	"mapi-dump(1) has all options, the format of the lines, and exit codes.\n";
+	"\n";
 
 enum dump_option {
-	DUMP_COUNT = 256,
+	DUMP_COUNT = VERB_LONG,
 	DUMP_JSON,
 	DUMP_PRECISION,
 	DUMP_WORKERS,
@@ -105,22 +86,40 @@ enum dump_option {
 	DUMP_DURATION
 };
 
-static const struct option dump_long_options[] = {
-	{ "read", required_argument, NULL, 'r' },
-	{ "interface", required_argument, NULL, 'i' },
-	{ "write", required_argument, NULL, 'w' },
-	{ "snapshot-length", required_argument, NULL, 's' },
-	{ "number", no_argument, NULL, '#' },
-	{ "absolute-tcp-sequence-numbers", no_argument, NULL, 'S' },
-	{ "linktype", required_argument, NULL, 'y' },
-	{ "count", no_argument, NULL, DUMP_COUNT },
-	{ "json", no_argument, NULL, DUMP_JSON },
-	{ "time-precision", required_argument, NULL, DUMP_PRECISION },
-	{ "workers", required_argument, NULL, DUMP_WORKERS },
-	{ "seed", required_argument, NULL, DUMP_SEED },
-	{ "color", required_argument, NULL, DUMP_COLOUR },
-	{ "duration", required_argument, NULL, DUMP_DURATION },
-	{ NULL, 0, NULL, 0 },
+static const struct verb_option dump_options[] = {
+	VERB_OPTION_READ,
+	VERB_OPTION_INTERFACE,
+	{ DUMP_DURATION, "duration", "SEC", VERB_ANYTHING, "with -i: end after so long" },
+	VERB_OPTION_FILTER_FILE,
+	{ 'c', NULL, "N", VERB_ANYTHING, "stop after N packets" },
+	{ 's', "snapshot-length", "N", VERB_ANYTHING, "keep the first N bytes of each packet" },
+	{ 't', NULL, NULL, VERB_NOTHING,
+		"no time; -tt Unix, -ttt delta, -tttt date, -ttttt since first" },
+	{ 'e', NULL, NULL, VERB_NOTHING, "the link header, too" },
+	{ 'v', NULL, NULL, VERB_NOTHING, "more of each packet; -vv still more" },
+	{ 'q', NULL, NULL, VERB_NOTHING, "less of each packet" },
+	{ 'x', NULL, NULL, VERB_NOTHING, "bytes in hexadecimal; -xx with link header" },
+	{ 'X', NULL, NULL, VERB_NOTHING, "bytes in hexadecimal and ASCII; -XX with link header" },
+	{ 'A', NULL, NULL, VERB_NOTHING, "bytes in ASCII" },
+	{ '#', "number", NULL, VERB_NOTHING, "numbers of packets" },
+	{ 'l', NULL, NULL, VERB_NOTHING, "flush each line" },
+	{ DUMP_COUNT, "count", NULL, VERB_NOTHING, "print only how many packets match" },
+	{ DUMP_JSON, "json", NULL, VERB_NOTHING, "one object per packet" },
+	{ 'w', "write", "FILE", VERB_FILE,
+		"write instead: pcapng if it ends in .pcapng, else pcap; - too" },
+	{ DUMP_PRECISION, "time-precision", "micro|nano", VERB_NOTHING,
+		"of printed times, and of a pcap file that is written" },
+	{ 'y', "linktype", "TYPE", VERB_ANYTHING,
+		"of this link type (EN10MB ...), whatever the file says" },
+	{ DUMP_WORKERS, "workers", "N", VERB_ANYTHING, "threads (default: one per processor)" },
+	{ DUMP_SEED, "seed", "N", VERB_ANYTHING, "of everything random" },
+	VERB_OPTION_COLOUR(DUMP_COLOUR),
+	{ 'S', "absolute-tcp-sequence-numbers", NULL, VERB_NOTHING, NULL },
+	{ 'U', NULL, NULL, VERB_NOTHING, NULL },
+	{ 'n', NULL, NULL, VERB_NOTHING, NULL },
+	{ 'p', NULL, NULL, VERB_NOTHING, NULL },
+	{ 'K', NULL, NULL, VERB_NOTHING, NULL },
+	VERB_OPTION_END,
 };
 
 static int dump_usage(const char *message)
@@ -239,9 +238,7 @@ static int dump_parse_options(struct dump_options *o, int argc, char **argv)
 	int option, code = EXIT_OK;
 
 	*o = (struct dump_options){ .max_pkts = ULLONG_MAX };
-	while (code == EXIT_OK &&
-		(option = getopt_long(argc, argv, "r:i:w:F:c:s:y:tevqxXA#lUnSpK", dump_long_options,
-			 NULL)) != -1)
+	while (code == EXIT_OK && (option = verb_getopt(&verb_dump, argc, argv)) != -1)
 		code = dump_take_option(o, option, optarg);
 	if (code != EXIT_OK)
 		return code;
@@ -588,6 +585,9 @@ static int dump_run(int argc, char **argv)
 const struct verb verb_dump = {
 	.name = "dump",
 	.summary = "print packets, or write them to a capture file",
-	.help = dump_help,
+	.intro = dump_intro,
+	.options = dump_options,
+	.outro = "\nmapi-dump(1) has the format of the lines, and exit codes.\n",
+	.word = VERB_FILTER,
 	.run = dump_run,
 };

@@ -10,21 +10,27 @@
 #include "mapi/errors.h"
 
 #include "arguments.h"
+#include "csv.h"
 #include "json.h"
 #include "session.h"
 #include "text.h"
 
-static const char flows_help[] =
-	"usage: mapi flows [--json]\n"
+static const char flows_intro[] =
+	"usage: mapi flows [--json|--csv]\n"
 	"\n"
-	"Lists the flows that your programs have at the system daemon, on live devices;\n"
-	"an administrator sees those of all users. No right to capture is needed.\n"
+	"Lists the flows that your programs have at the system daemon, on live devices,\n"
+	"and how many packets each of their functions has seen and passed on; an\n"
+	"administrator sees those of all users. No right to capture is needed.\n"
 	"\n"
 	"  mapi flows\n"
 	"  sudo mapi flows\n"
 	"  mapi flows --json\n"
-	"\n"
-	"  --json   one object per line and flow\n";
+	"\n";
+
+static const struct verb_option flows_options[] = {
+	ARGUMENTS_FORMAT_OPTIONS("flow"),
+	VERB_OPTION_END,
+};
 
 static const char *flows_status(enum mapi_flow_status status)
 {
@@ -55,16 +61,19 @@ static void flows_user(char *out, size_t out_bytes, uid_t uid)
 
 static void flows_print(const mapi_flow_info_t *flow)
 {
+	mapi_function_info_t function = { .fid = 0 };
 	char user[64], start[40] = "-";
 	struct tm tm;
 
 	flows_user(user, sizeof(user), flow->uid);
 	if (flow->start && localtime_r(&flow->start, &tm))
 		(void)strftime(start, sizeof(start), "%Y-%m-%d %H:%M:%S", &tm);
-	printf("%10d  %-12s  %-8s  %9u  %-19s  ", flow->fd, user, flows_status(flow->status),
-		flow->num_functions, start);
+	printf("%10d  %-12s  %-8s  %-19s  ", flow->fd, user, flows_status(flow->status), start);
 	text_safe(stdout, flow->device);
 	fputc('\n', stdout);
+	while (mapi_get_next_function_info(flow->fd, function.fid, &function) == 0)
+		printf("%10s  %3d %-20s %15llu seen %15llu passed\n", "", function.fid,
+			function.name, function.pkts, function.passed_pkts);
 }
 
 static void flows_time_json(struct json *j, const char *key, time_t time)
@@ -77,6 +86,7 @@ static void flows_time_json(struct json *j, const char *key, time_t time)
 
 static void flows_print_json(const mapi_flow_info_t *flow)
 {
+	mapi_function_info_t function = { .fid = 0 };
 	struct json j = JSON_TO(stdout);
 	char user[64];
 
@@ -87,26 +97,72 @@ static void flows_print_json(const mapi_flow_info_t *flow)
 	json_string(&j, "user", user);
 	json_string(&j, "device", flow->device);
 	json_string(&j, "status", flows_status(flow->status));
-	json_u64(&j, "functions", flow->num_functions);
+	json_i64(&j, "device_id", flow->devid);
 	flows_time_json(&j, "start", flow->start);
 	flows_time_json(&j, "end", flow->end);
+	json_array(&j, "functions");
+	while (mapi_get_next_function_info(flow->fd, function.fid, &function) == 0) {
+		json_object(&j, NULL);
+		json_i64(&j, "fid", function.fid);
+		json_string(&j, "function", function.name);
+		json_string(&j, "library", function.libname);
+		json_u64(&j, "packets", function.pkts);
+		json_u64(&j, "passed_packets", function.passed_pkts);
+		json_end_object(&j);
+	}
+	json_end_array(&j);
 	json_end_object(&j);
 	json_line(&j);
 }
 
-static int flows_list(bool json)
+/* One line per function. */
+static void flows_print_csv(const mapi_flow_info_t *flow)
 {
+	mapi_function_info_t function = { .fid = 0 };
+	char user[64], start[TEXT_TIME_BYTES] = "";
+	struct csv c = CSV_TO(stdout);
+
+	flows_user(user, sizeof(user), flow->uid);
+	if (flow->start)
+		text_rfc3339(start, (uint64_t)flow->start * 1000000000u);
+	while (mapi_get_next_function_info(flow->fd, function.fid, &function) == 0) {
+		csv_i64(&c, flow->fd);
+		csv_u64(&c, flow->uid);
+		csv_string(&c, user);
+		csv_string(&c, flow->device);
+		csv_i64(&c, flow->devid);
+		csv_string(&c, flows_status(flow->status));
+		csv_string(&c, start);
+		csv_i64(&c, function.fid);
+		csv_string(&c, function.name);
+		csv_string(&c, function.libname);
+		csv_u64(&c, function.pkts);
+		csv_u64(&c, function.passed_pkts);
+		csv_line(&c);
+	}
+}
+
+static int flows_list(enum arguments_format format)
+{
+	static void (*const printers[])(const mapi_flow_info_t *flow) = {
+		[ARGUMENTS_TEXT] = flows_print,
+		[ARGUMENTS_JSON] = flows_print_json,
+		[ARGUMENTS_CSV] = flows_print_csv,
+	};
 	mapi_flow_info_t flow = { .fd = 0 };
 	char text[MAPI_ERRORSTR_LENGTH];
 	bool is_first = true;
 	int code = 0;
 
+	if (format == ARGUMENTS_CSV)
+		printf("flow,uid,user,device,device_id,status,start,fid,function,library,packets,"
+		       "passed_packets\r\n");
 	while (mapi_get_next_flow_info(flow.fd, &flow) == 0) {
-		if (is_first && !json)
-			printf("%10s  %-12s  %-8s  %9s  %-19s  %s\n", "FLOW", "USER", "STATUS",
-				"FUNCTIONS", "SINCE", "DEVICE");
+		if (is_first && format == ARGUMENTS_TEXT)
+			printf("%10s  %-12s  %-8s  %-19s  %s\n", "FLOW", "USER", "STATUS", "SINCE",
+				"DEVICE");
 		is_first = false;
-		(json ? flows_print_json : flows_print)(&flow);
+		printers[format](&flow);
 	}
 	(void)mapi_read_error(&code, text);
 	if (code == MAPI_FLOW_INFO_ERR)
@@ -117,14 +173,18 @@ static int flows_list(bool json)
 
 static int flows_run(int argc, char **argv)
 {
-	bool json;
+	enum arguments_format format;
 
-	return arguments_only_json(argc, argv, "flows", &json) < 0 ? EXIT_USAGE : flows_list(json);
+	if (arguments_only_format(&verb_flows, argc, argv, false, &format) < 0)
+		return EXIT_USAGE;
+	return flows_list(format);
 }
 
 const struct verb verb_flows = {
 	.name = "flows",
 	.summary = "list the flows of your programs on live devices",
-	.help = flows_help,
+	.intro = flows_intro,
+	.options = flows_options,
+	.outro = "",
 	.run = flows_run,
 };

@@ -15,10 +15,16 @@
 #include "text.h"
 #include "verbs.h"
 
-static const struct verb *const main_verbs[] = { &verb_top, &verb_run, &verb_dump, &verb_functions,
-	&verb_devices, &verb_flows, &verb_doctor };
+static const struct verb *const main_verbs[] = { &verb_top, &verb_util, &verb_run, &verb_dump,
+	&verb_functions, &verb_explain, &verb_devices, &verb_flows, &verb_doctor,
+	&verb_completion };
 
 #define MAIN_N_VERBS (sizeof(main_verbs) / sizeof(main_verbs[0]))
+
+const struct verb *verb_at(unsigned int i)
+{
+	return i < MAIN_N_VERBS ? main_verbs[i] : NULL;
+}
 
 static void main_usage(FILE *out)
 {
@@ -74,7 +80,7 @@ static int main_help(const char *name)
 	if (name && !verb && strcmp(name, "help") != 0)
 		return main_unknown(name);
 	if (verb)
-		fputs(verb->help, stdout);
+		verb_help(verb, stdout);
 	else
 		main_usage(stdout);
 	return EXIT_OK;
@@ -106,7 +112,7 @@ static int main_verb(const struct verb *verb, int argc, char **argv)
 
 	for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
 		if (!strcmp(argv[i], "--help") || (i == 1 && !strcmp(argv[i], "-h"))) {
-			fputs(verb->help, stdout);
+			verb_help(verb, stdout);
 			return EXIT_OK;
 		}
 	(void)snprintf(name, sizeof(name), "mapi %s", verb->name);

@@ -248,6 +248,25 @@ void result_value_json(struct json *j, const char *key, const struct mapi_functi
 		result_struct_json(j, key, desc->fields, desc->n_fields, result);
 }
 
+bool result_next_item(struct result_item *item, const void *result, size_t n_bytes)
+{
+	const struct mapi_function_desc *desc = item->desc;
+	unsigned int n_head = desc->record_bytes ? desc->n_head_fields : desc->n_fields;
+	unsigned int i = item->field ? (unsigned int)(item->field - desc->fields) + 1 : 0;
+
+	if (item->record == 0 && i < n_head) {
+		item->at = result;
+	} else if (item->record == 0 || i == desc->n_fields) {
+		if (!desc->record_bytes || n_head == desc->n_fields ||
+			item->record == result_n_records(desc, result, n_bytes))
+			return false;
+		item->at = result_record(desc, result, item->record++);
+		i = n_head;
+	}
+	item->field = &desc->fields[i];
+	return true;
+}
+
 void result_loss_json(struct json *j, const char *key, const unsigned long long *lost_pkts)
 {
 	unsigned int i;

@@ -25,6 +25,23 @@ bool result_is_whole(const struct mapi_function_desc *desc, size_t n_bytes);
 void result_value_json(struct json *j, const char *key, const struct mapi_function_desc *desc,
 	const void *result, size_t n_bytes);
 
+/**
+ * struct result_item - one field of a result
+ * @desc:   set by the caller, the rest is 0 at first
+ * @field:  NULL at first
+ * @at:     the result, or the record, that the offset of the field counts from
+ * @record: its number from 1; 0: the field is no part of a list
+ */
+struct result_item {
+	const struct mapi_function_desc *desc;
+	const struct mapi_field *field;
+	const void *at;
+	unsigned int record;
+};
+
+/* Go to the next field of all fields of all records. Return: false if there is none. */
+bool result_next_item(struct result_item *item, const void *result, size_t n_bytes);
+
 /* All causes of loss, whether anything is lost or not, so that readers need no special case. */
 void result_loss_json(struct json *j, const char *key, const unsigned long long *lost_pkts);
 

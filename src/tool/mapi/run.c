@@ -6,7 +6,6 @@
 #include "verbs.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,8 @@
 #include <unistd.h>
 
 #include "arguments.h"
+#include "csv.h"
+#include "expressions.h"
 #include "json.h"
 #include "result.h"
 #include "session.h"
@@ -34,7 +35,7 @@ struct run_options {
 	unsigned int n_expressions;
 	enum arguments_precision precision;
 	enum text_colour_mode colour;
-	bool json;
+	enum arguments_format format;
 	bool quiet;
 	bool verbose;
 };
@@ -48,36 +49,19 @@ struct run_printer {
 	int code;
 };
 
-static const char run_help[] =
+static const char run_intro[] =
 	"usage: mapi run -r FILE|-i DEVICE [options] [PIPELINE ... | filter words ...]\n"
 	"\n"
-	"Reads a capture file, or captures until Ctrl-C, and prints the results of functions:\n"
-	"those of the pipelines, or the number of packets and bytes that match a filter.\n"
+	"Reads a capture file, or captures until Ctrl-C, and prints the results of\n"
+	"functions: those of the pipelines, or how many packets and bytes match a filter.\n"
 	"\n"
 	"  mapi run -r f.pcap tcp port 80\n"
 	"  mapi run -r f.pcap 'BPF_FILTER(\"tcp\") | STR_SEARCH(\"www\") | PKT_COUNTER'\n"
-	"  mapi run -i eth0 --duration 10 --json -e 'PKTINFO(size) @size | STATS(size)' ip6\n"
-	"\n"
-	"  -r FILE          pcap, pcapng or ERF, also compressed; - is standard input\n"
-	"  -i DEVICE        capture live (\"mapi devices\" lists them)\n"
-	"  --duration SEC   with -i: end after so long\n"
-	"  --interval SEC   with -i: print the results so far every so often\n"
-	"  -e PIPELINE      a pipeline; may be given several times, ';' separates several\n"
-	"  -F FILE          read the filter from a file\n"
-	"  -w FILE          also write the packets that pass (.pcapng or pcap)\n"
-	"  -c N             with -w: write at most N packets\n"
-	"  --json           one object per line and result\n"
-	"  --workers N      threads (default: one per processor)\n"
-	"  --seed N         of everything random\n"
-	"  --time-precision micro|nano   of times in a pcap file that is written\n"
-	"  --color WHEN     auto, always, never\n"
-	"  -q, -v           no progress bar; more about the run\n"
-	"\n"
-	"\"mapi functions\" lists the functions; mapi-run(1) has the language and exit codes.\n";
+	"  mapi run -i eth0 --duration 10 -e 'PKTINFO(size) @s | STATS(s)' ip6\n"
+	"\n";
 
 enum run_option {
-	RUN_JSON = 256,
-	RUN_WORKERS,
+	RUN_WORKERS = VERB_LONG,
 	RUN_SEED,
 	RUN_COLOUR,
 	RUN_PRECISION,
@@ -85,21 +69,27 @@ enum run_option {
 	RUN_INTERVAL
 };
 
-static const struct option run_long_options[] = {
-	{ "read", required_argument, NULL, 'r' },
-	{ "interface", required_argument, NULL, 'i' },
-	{ "expr", required_argument, NULL, 'e' },
-	{ "write", required_argument, NULL, 'w' },
-	{ "json", no_argument, NULL, RUN_JSON },
-	{ "workers", required_argument, NULL, RUN_WORKERS },
-	{ "seed", required_argument, NULL, RUN_SEED },
-	{ "color", required_argument, NULL, RUN_COLOUR },
-	{ "time-precision", required_argument, NULL, RUN_PRECISION },
-	{ "duration", required_argument, NULL, RUN_DURATION },
-	{ "interval", required_argument, NULL, RUN_INTERVAL },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ NULL, 0, NULL, 0 },
+static const struct verb_option run_options[] = {
+	VERB_OPTION_READ,
+	VERB_OPTION_INTERFACE,
+	{ RUN_DURATION, "duration", "SEC", VERB_ANYTHING, "with -i: end after so long" },
+	{ RUN_INTERVAL, "interval", "SEC", VERB_ANYTHING,
+		"with -i: print the results so far every so often" },
+	{ 'e', "expr", "PIPELINE", VERB_FUNCTION,
+		"a pipeline; may be given several times, ';' separates several" },
+	VERB_OPTION_FILTER_FILE,
+	{ 'w', "write", "FILE", VERB_FILE, "also write the packets that pass (.pcapng or pcap)" },
+	{ 'c', NULL, "N", VERB_ANYTHING, "with -w: write at most N packets" },
+	ARGUMENTS_FORMAT_OPTIONS("result"),
+	{ RUN_WORKERS, "workers", "N", VERB_ANYTHING, "threads (default: one per processor)" },
+	{ RUN_SEED, "seed", "N", VERB_ANYTHING, "of everything random" },
+	{ RUN_PRECISION, "time-precision", "micro|nano", VERB_NOTHING,
+		"of times in a pcap file that is written" },
+	VERB_OPTION_COLOUR(RUN_COLOUR),
+	{ 'q', "quiet", NULL, VERB_NOTHING, "no progress bar" },
+	{ 'v', "verbose", NULL, VERB_NOTHING, "more about the run" },
+	{ 'n', NULL, NULL, VERB_NOTHING, NULL },
+	VERB_OPTION_END,
 };
 
 static int run_usage(const char *message)
@@ -141,8 +131,11 @@ static int run_take_option(struct run_options *o, int option, const char *value)
 	case 'v':
 		o->verbose = true;
 		return EXIT_OK;
-	case RUN_JSON:
-		o->json = true;
+	case ARGUMENTS_OPTION_JSON:
+		o->format = ARGUMENTS_JSON;
+		return EXIT_OK;
+	case ARGUMENTS_OPTION_CSV:
+		o->format = ARGUMENTS_CSV;
 		return EXIT_OK;
 	case RUN_WORKERS:
 		o->workers = value;
@@ -172,8 +165,7 @@ static int run_parse_options(struct run_options *o, int argc, char **argv)
 {
 	int option, code = EXIT_OK;
 
-	while (code == EXIT_OK &&
-		(option = getopt_long(argc, argv, "r:i:e:w:F:c:nqv", run_long_options, NULL)) != -1)
+	while (code == EXIT_OK && (option = verb_getopt(&verb_run, argc, argv)) != -1)
 		code = run_take_option(o, option, optarg);
 	if (code != EXIT_OK)
 		return code;
@@ -188,78 +180,23 @@ static int run_parse_options(struct run_options *o, int argc, char **argv)
 	return EXIT_OK;
 }
 
-static int run_expression_failed(const struct pipeline_error *error, int r)
-{
-	if (r == -ENOMEM) {
-		fprintf(stderr, "mapi: out of memory\n");
-		return EXIT_DEVICE;
-	}
-	fputs("mapi: ", stderr);
-	pipeline_error_print(stderr, error);
-	return EXIT_USAGE;
-}
-
-/* Positional arguments are pipelines if the first one looks like one, else words of a filter. */
-static int run_build_pipelines(const struct run_options *o, char **words, int n_words,
-	char **ret_filter, struct pipeline_set *set)
-{
-	struct pipeline_error error = { .text = "" };
-	unsigned int i;
-	int r = 0, j;
-
-	for (i = 0; i < o->n_expressions && r >= 0; i++)
-		r = pipeline_parse(set, o->expressions[i], mapi_describe_next_function, &error);
-	if (n_words && r >= 0 && pipeline_recognise(words[0], mapi_describe_next_function)) {
-		for (j = 0; j < n_words && r >= 0; j++)
-			r = pipeline_parse(set, words[j], mapi_describe_next_function, &error);
-	} else if (n_words) {
-		*ret_filter = arguments_join(words, n_words);
-		if (!*ret_filter)
-			r = -ENOMEM;
-	}
-	if (r < 0)
-		return run_expression_failed(&error, r);
-	if (o->filter_file && *ret_filter)
-		return run_usage("a filter is given twice: -F and words");
-	if (o->filter_file) {
-		*ret_filter = arguments_read_filter(o->filter_file);
-		if (!*ret_filter)
-			return EXIT_DEVICE;
-	}
-	return EXIT_OK;
-}
-
-static int run_add_implied_steps(
-	const struct run_options *o, const char *filter, struct pipeline_set *set)
+/* -w writes the packets of the pipeline. */
+static int run_add_output(const struct run_options *o, struct pipeline_set *set)
 {
 	struct pipeline_error error = { .text = "" };
 	const char *file[3] = { NULL, NULL, o->max_pkts };
-	unsigned int i;
-	int r = 0;
+	int r;
 
-	if (!set->n_pipelines) {
-		r = pipeline_add_step(set, 0, false, "PKT_COUNTER", NULL, 0, NULL,
-			mapi_describe_next_function, &error);
-		if (r >= 0)
-			r = pipeline_add_step(set, 0, false, "BYTE_COUNTER", NULL, 0, NULL,
-				mapi_describe_next_function, &error);
-	}
-	for (i = 0; i < set->n_pipelines && filter && *filter && r >= 0; i++)
-		r = pipeline_add_step(set, i, true, "BPF_FILTER", &filter, 1, filter,
-			mapi_describe_next_function, &error);
-	if (o->output && r >= 0) {
-		if (set->n_pipelines > 1)
-			return run_usage(
-				"-w writes the packets of one pipeline; use TO_FILE in each");
-		if (arguments_output(o->output, o->live ? "" : o->input, o->precision, &file[1],
-			    &file[0]) < 0)
-			return EXIT_USAGE;
-		r = pipeline_add_step(set, 0, false, "TO_FILE", file, o->max_pkts ? 3 : 2, NULL,
-			mapi_describe_next_function, &error);
-	}
-	if (r >= 0)
-		r = pipeline_resolve(set, &error);
-	return r < 0 ? run_expression_failed(&error, r) : EXIT_OK;
+	if (!o->output)
+		return EXIT_OK;
+	if (set->n_pipelines > 1)
+		return run_usage("-w writes the packets of one pipeline; use TO_FILE in each");
+	if (arguments_output(o->output, o->live ? "" : o->input, o->precision, &file[1], &file[0]) <
+		0)
+		return EXIT_USAGE;
+	r = pipeline_add_step(set, 0, false, "TO_FILE", file, o->max_pkts ? 3 : 2, NULL,
+		mapi_describe_next_function, &error);
+	return r < 0 ? expressions_failed(&error, r) : EXIT_OK;
 }
 
 /* Packets that nobody takes would stop the run for ever: a full buffer makes a file wait. */
@@ -325,6 +262,42 @@ static void run_print_json(const struct run_printer *printer, const struct pipel
 	json_line(&j);
 }
 
+/* One line per field; of lists, with the number of the record. */
+static void run_print_csv(const struct run_printer *printer, const struct pipeline_step *step,
+	const mapi_results_t *result, const struct mapi_result_status *status)
+{
+	struct csv c = CSV_TO(stdout);
+	char ts[TEXT_TIME_BYTES], read[TEXT_TIME_BYTES] = "", value[96];
+	unsigned long long lost_pkts = 0;
+	struct result_item item = { .desc = step->desc };
+
+	if (printer->session->live)
+		text_rfc3339(read, printer->read_ns);
+	text_rfc3339(ts, status->last_ts_ns);
+	for (unsigned int i = 0; i < MAPI_N_LOSS; i++)
+		lost_pkts += status->lost_pkts[i];
+	while (result_next_item(&item, result->res, (size_t)result->size)) {
+		csv_string(&c, printer->session->path);
+		csv_string(&c, read);
+		csv_u64(&c, step->number + 1u);
+		csv_string(&c, step->desc->name);
+		csv_string(&c, step->label);
+		csv_i64(&c, step->fid);
+		csv_string(&c, status->last_ts_ns ? ts : NULL);
+		if (item.record)
+			csv_u64(&c, item.record);
+		else
+			csv_string(&c, NULL);
+		csv_string(&c, item.field->name);
+		result_field_text(value, sizeof(value), item.field, item.at);
+		csv_string(&c, value);
+		csv_string(&c, item.field->unit);
+		csv_u64(&c, lost_pkts);
+		csv_i64(&c, status->error);
+		csv_line(&c);
+	}
+}
+
 static void run_print_result(
 	struct run_printer *printer, const struct pipeline_step *step, const mapi_results_t *result)
 {
@@ -334,8 +307,12 @@ static void run_print_result(
 	if (result->size < 0 || !result_is_whole(step->desc, (size_t)result->size))
 		return;
 	(void)mapi_result_status(step->fd, step->fid, 0, &status);
-	if (printer->options->json) {
+	if (printer->options->format == ARGUMENTS_JSON) {
 		run_print_json(printer, step, result, &status);
+		return;
+	}
+	if (printer->options->format == ARGUMENTS_CSV) {
+		run_print_csv(printer, step, result, &status);
 		return;
 	}
 	*name = '\0';
@@ -356,7 +333,7 @@ static void run_on_record(
 
 	printer->read_ns = run_now_ns();
 	run_print_result(printer, step, record);
-	if (!printer->options->json) {
+	if (printer->options->format == ARGUMENTS_TEXT) {
 		result_table_print(&printer->table, stdout,
 			text_colour_wanted(printer->options->colour, STDOUT_FILENO));
 		result_table_deinit(&printer->table);
@@ -395,7 +372,7 @@ static void run_on_interval(void *data)
 	struct run_printer *printer = data;
 	char time[TEXT_TIME_BYTES];
 
-	if (!printer->options->json) {
+	if (printer->options->format == ARGUMENTS_TEXT) {
 		text_rfc3339(time, run_now_ns());
 		printf("%.19sZ\n", time);
 	}
@@ -438,6 +415,10 @@ static int run_session(const struct run_options *o, struct session *session)
 
 	if (code != EXIT_OK)
 		return code;
+	if (o->format == ARGUMENTS_CSV)
+		printf("device,time,flow,function,label,fid,ts,record,field,value,unit,lost_"
+		       "packets,"
+		       "error\r\n");
 	session->on_record = run_on_record;
 	session->on_interval = run_on_interval;
 	session->duration_ms = o->duration_ms;
@@ -470,26 +451,33 @@ static int run_run(int argc, char **argv)
 {
 	struct run_options o = { .expressions = calloc((size_t)argc, sizeof(char *)) };
 	struct session session = SESSION_INIT;
-	char *filter = NULL;
+	struct expressions words;
 	int code;
 
 	if (!o.expressions)
 		return EXIT_DEVICE;
 	code = run_parse_options(&o, argc, argv);
+	words = (struct expressions){ .pipelines = o.expressions,
+		.n_pipelines = o.n_expressions,
+		.words = argv + optind,
+		.n_words = argc - optind,
+		.filter_file = o.filter_file,
+		.verb = "run" };
 	if (code == EXIT_OK && session_environment(o.workers, o.seed) < 0)
 		code = EXIT_DEVICE;
 	if (code == EXIT_OK && !mapi_describe_next_function(NULL))
 		code = session_fail(NULL);
 	if (code == EXIT_OK)
-		code = run_build_pipelines(&o, argv + optind, argc - optind, &filter, &session.set);
+		code = expressions_build(&words, &session.set);
 	if (code == EXIT_OK)
-		code = run_add_implied_steps(&o, filter, &session.set);
+		code = run_add_output(&o, &session.set);
+	if (code == EXIT_OK)
+		code = expressions_resolve(&session.set);
 	if (code == EXIT_OK)
 		code = run_refuse_packets(&session.set);
 	if (code == EXIT_OK)
 		code = run_session(&o, &session);
 	session_deinit(&session);
-	free(filter);
 	free(o.expressions);
 	return code;
 }
@@ -497,6 +485,10 @@ static int run_run(int argc, char **argv)
 const struct verb verb_run = {
 	.name = "run",
 	.summary = "run pipelines of functions, or a filter, over a capture or a device",
-	.help = run_help,
+	.intro = run_intro,
+	.options = run_options,
+	.outro = "\n\"mapi functions\" lists the functions; mapi-run(1) has the language."
+		 "\n",
+	.word = VERB_FILTER,
 	.run = run_run,
 };

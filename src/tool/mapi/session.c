@@ -196,7 +196,7 @@ void session_tell_listening(const char *device)
 	fputs("\n", stderr);
 }
 
-int session_start(struct session *session, const char *path, bool live)
+int session_connect(struct session *session, const char *path, bool live)
 {
 	unsigned int i;
 	int code;
@@ -217,6 +217,13 @@ int session_start(struct session *session, const char *path, bool live)
 		if (mapi_connect(pipeline->steps[0]->fd) < 0)
 			code = session_fail(session_suspect(pipeline));
 	}
+	return code;
+}
+
+int session_start(struct session *session, const char *path, bool live)
+{
+	int code = session_connect(session, path, live);
+
 	if (code == EXIT_OK)
 		code = session_block_signals(session);
 	if (code == EXIT_OK && session->device && mapi_start_offline_device(session->device) < 0)

@@ -65,6 +65,9 @@ struct session {
  */
 int session_environment(const char *workers, const char *seed);
 
+/* The same without the start: nothing is read from a file. Return: enum exit_code. */
+int session_connect(struct session *session, const char *path, bool live);
+
 /* Create the device (unless @live: @path is one) and the flows, apply, connect, start. Return: enum
  * exit_code. */
 int session_start(struct session *session, const char *path, bool live);

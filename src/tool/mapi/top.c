@@ -7,7 +7,6 @@
 #include "top.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -30,41 +29,32 @@
 #define TOP_POLL_FILE_MS 20u /* how late the end of a file is noticed */
 #define TOP_POLL_LIVE_MS 250u /* how late it is noticed that a device has failed */
 
-static const char top_help[] =
+static const char top_intro[] =
 	"usage: mapi top [-i DEVICE | -r FILE] [options] [filter words ...]\n"
 	"\n"
-	"Shows what is on a device, until q or Ctrl-C: rates and totals by protocol, host and\n"
-	"port, and what was lost. Without -i it is the interface of the default route.\n"
+	"Shows what is on a device, until q or Ctrl-C: rates and totals by protocol, host\n"
+	"and port, and what was lost. Without -i: the interface of the default route.\n"
 	"\n"
 	"  mapi top\n"
 	"  mapi top -i eth0 --interval 5 --json tcp port 443\n"
 	"  mapi top -r f.pcap -n 20\n"
-	"\n"
-	"  -i DEVICE        capture from it (\"mapi devices\" lists them)\n"
-	"  -r FILE          pcap, pcapng or ERF, also compressed; - is standard input\n"
-	"  -F FILE          read the filter from a file\n"
-	"  -n N             at most N hosts and ports (default: 10; a screen shows more)\n"
-	"  -s bytes|packets what to sort by; s changes it\n"
-	"  --interval SEC   how often (default: 2; a screen: 1)\n"
-	"  --duration SEC   end after so long\n"
-	"  --json           one object per interval\n"
-	"  --plain          lines, also on a terminal\n"
-	"  --color WHEN     auto, always, never\n"
-	"\n"
-	"Keys: q quit, v next view, s sort, p pause, / filter, ? help.\n";
+	"\n";
 
-enum top_option { TOP_JSON = 256, TOP_INTERVAL, TOP_DURATION, TOP_COLOUR, TOP_PLAIN };
+enum top_option { TOP_INTERVAL = VERB_LONG, TOP_DURATION, TOP_COLOUR, TOP_PLAIN };
 
-static const struct option top_long_options[] = {
-	{ "read", required_argument, NULL, 'r' },
-	{ "interface", required_argument, NULL, 'i' },
-	{ "sort", required_argument, NULL, 's' },
-	{ "json", no_argument, NULL, TOP_JSON },
-	{ "interval", required_argument, NULL, TOP_INTERVAL },
-	{ "duration", required_argument, NULL, TOP_DURATION },
-	{ "color", required_argument, NULL, TOP_COLOUR },
-	{ "plain", no_argument, NULL, TOP_PLAIN },
-	{ NULL, 0, NULL, 0 },
+static const struct verb_option top_table[] = {
+	VERB_OPTION_INTERFACE,
+	VERB_OPTION_READ,
+	VERB_OPTION_FILTER_FILE,
+	{ 'n', NULL, "N", VERB_ANYTHING,
+		"at most N hosts and ports (default: 10; a screen shows more)" },
+	{ 's', "sort", "bytes|packets", VERB_NOTHING, "what to sort by; the key s changes it" },
+	{ TOP_INTERVAL, "interval", "SEC", VERB_ANYTHING, "how often (default: 2; a screen: 1)" },
+	{ TOP_DURATION, "duration", "SEC", VERB_ANYTHING, "end after so long" },
+	ARGUMENTS_FORMAT_OPTIONS("interval"),
+	{ TOP_PLAIN, "plain", NULL, VERB_NOTHING, "lines, also on a terminal" },
+	VERB_OPTION_COLOUR(TOP_COLOUR),
+	VERB_OPTION_END,
 };
 
 static int top_usage(const char *message)
@@ -99,8 +89,9 @@ static int top_take_option(struct top_options *o, int option, const char *value)
 			return top_usage("-s is bytes or packets");
 		o->sort = *value == 'b' ? TOP_SORT_BYTES : TOP_SORT_PKTS;
 		break;
-	case TOP_JSON:
-		o->json = true;
+	case ARGUMENTS_OPTION_JSON:
+	case ARGUMENTS_OPTION_CSV:
+		o->format = option == ARGUMENTS_OPTION_JSON ? ARGUMENTS_JSON : ARGUMENTS_CSV;
 		break;
 	case TOP_PLAIN:
 		o->plain = true;
@@ -126,8 +117,7 @@ static int top_parse_options(struct top_options *o, int argc, char **argv)
 	int option, code = EXIT_OK;
 
 	*o = (struct top_options){ .max_rows = TOP_ROWS };
-	while (code == EXIT_OK &&
-		(option = getopt_long(argc, argv, "r:i:F:n:s:", top_long_options, NULL)) != -1)
+	while (code == EXIT_OK && (option = verb_getopt(&verb_top, argc, argv)) != -1)
 		code = top_take_option(o, option, optarg);
 	if (code != EXIT_OK)
 		return code;
@@ -140,7 +130,8 @@ static int top_parse_options(struct top_options *o, int argc, char **argv)
 		o->input = o->default_name;
 		o->live = true;
 	}
-	o->screen = !o->json && !o->plain && terminal_usable() && strcmp(o->input, "-") != 0;
+	o->screen = o->format == ARGUMENTS_TEXT && !o->plain && terminal_usable() &&
+		strcmp(o->input, "-") != 0;
 	if (!o->interval_ms)
 		o->interval_ms = o->screen ? TOP_INTERVAL_SCREEN_MS : TOP_INTERVAL_MS;
 	return EXIT_OK;
@@ -201,7 +192,10 @@ int top_signal(struct top *t)
 static void top_print(struct top *t)
 {
 	t->screen.filter = t->filter;
-	if (t->options->json)
+	if (t->options->format == ARGUMENTS_CSV)
+		top_show_csv(
+			stdout, &t->screen, &t->sample, t->options->max_rows, t->n_shown++ == 0);
+	else if (t->options->format == ARGUMENTS_JSON)
 		top_show_json(stdout, &t->screen, &t->sample, t->options->max_rows);
 	else
 		top_show_lines(stdout, &t->screen, &t->sample, t->options->max_rows);
@@ -259,7 +253,7 @@ static int top_finish(struct top *t, int code)
 			sample->tables[i].rows[j].pps = sample->tables[i].rows[j].bps = -1;
 	top_sort(sample, t->screen.sort);
 	top_print(t);
-	if (sample->status.error && !t->options->json)
+	if (sample->status.error && t->options->format == ARGUMENTS_TEXT)
 		fprintf(stderr, "mapi: %s (error %d)\n", sample->status.error_text,
 			sample->status.error);
 	if (code == EXIT_OK && sample->status.error)
@@ -318,6 +312,9 @@ static int top_run(int argc, char **argv)
 const struct verb verb_top = {
 	.name = "top",
 	.summary = "show what is on a device: protocols, hosts, ports, rates, losses",
-	.help = top_help,
+	.intro = top_intro,
+	.options = top_table,
+	.outro = "\nKeys: q quit, v next view, s sort, p pause, / filter, ? help.\n",
+	.word = VERB_FILTER,
 	.run = top_run,
 };

@@ -156,6 +156,10 @@ void top_show_lines(FILE *out, const struct top_screen *screen, const struct top
 void top_show_json(FILE *out, const struct top_screen *screen, const struct top_sample *sample,
 	unsigned int max_rows);
 
+/* The same as lines of values. @with_head: the names first. */
+void top_show_csv(FILE *out, const struct top_screen *screen, const struct top_sample *sample,
+	unsigned int max_rows, bool with_head);
+
 /* "12.3 k": three significant digits in at most six columns, decimal prefixes. */
 void top_scale(char *out, size_t out_bytes, double value);
 

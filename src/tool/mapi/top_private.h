@@ -7,6 +7,7 @@
 #include <signal.h>
 
 #include "base/cleanup.h"
+#include "arguments.h"
 #include "text.h"
 #include "top.h"
 
@@ -21,7 +22,7 @@ struct top_options {
 	enum text_colour_mode colour;
 	uint64_t interval_ms;
 	uint64_t duration_ms;
-	bool json;
+	enum arguments_format format;
 	bool plain;
 	bool screen; /* there is a terminal, and nobody wants lines */
 };
@@ -33,6 +34,7 @@ struct top {
 	struct top_flows *flows;
 	struct top_sample sample;
 	bool has_sample;
+	unsigned long long n_shown;
 	struct top_screen screen;
 	sigset_t signals; /* blocked, and read from @signal_fd */
 	int signal_fd;

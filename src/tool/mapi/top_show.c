@@ -3,10 +3,12 @@
 #include "top.h"
 
 #include <stdarg.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "csv.h"
 #include "json.h"
 #include "result.h"
 #include "text.h"
@@ -326,6 +328,40 @@ static void top_json_row(
 	}
 	top_json_rates(j, row);
 	json_end_object(j);
+}
+
+static void top_csv_row(struct csv *c, const struct top_screen *screen,
+	const struct top_sample *sample, const char *table, const struct top_row *row)
+{
+	char time[TEXT_TIME_BYTES];
+
+	text_rfc3339(time, sample->time_ns);
+	csv_string(c, time);
+	csv_string(c, screen->device);
+	csv_string(c, table);
+	csv_string(c, row->name);
+	csv_u64(c, top_pkts(row));
+	csv_u64(c, top_bytes(row));
+	csv_f64(c, row->pps < 0 ? NAN : row->pps);
+	csv_f64(c, row->pps < 0 ? NAN : row->bps);
+	csv_line(c);
+}
+
+void top_show_csv(FILE *out, const struct top_screen *screen, const struct top_sample *sample,
+	unsigned int max_rows, bool with_head)
+{
+	struct csv c = CSV_TO(out);
+	unsigned int i, n;
+
+	if (with_head)
+		fputs("time,device,table,name,packets,bytes,packets_per_s,bits_per_s\r\n", out);
+	top_csv_row(&c, screen, sample, "total", &sample->total);
+	for (i = 0; i < _TOP_VIEW_N; i++)
+		for (n = 0;
+			n < sample->tables[i].n_rows && (n < max_rows || i == TOP_VIEW_PROTOCOLS);
+			n++)
+			top_csv_row(
+				&c, screen, sample, top_view_names[i], &sample->tables[i].rows[n]);
 }
 
 void top_show_json(FILE *out, const struct top_screen *screen, const struct top_sample *sample,

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a command line asks for: pipelines, or words of a filter, as one set of pipelines. */
+#ifndef MAPI_TOOL_EXPRESSIONS_H
+#define MAPI_TOOL_EXPRESSIONS_H
+
+#include "pipeline.h"
+
+/**
+ * struct expressions - where they stand
+ * @pipelines:   @n_pipelines expressions (-e)
+ * @words:       @n_words after the options: pipelines if the first one looks like one, else words
+ *               of a filter
+ * @filter_file: (-F) or NULL
+ * @verb:        for hints
+ */
+struct expressions {
+	char *const *pipelines;
+	unsigned int n_pipelines;
+	char *const *words;
+	int n_words;
+	const char *filter_file;
+	const char *verb;
+};
+
+/* Fill the set. Without a pipeline, packets and bytes are counted; a filter stands in front of
+ * every pipeline. Return: enum exit_code (printed). */
+int expressions_build(const struct expressions *e, struct pipeline_set *set);
+
+/* pipeline_resolve(). Return: enum exit_code (printed). */
+int expressions_resolve(struct pipeline_set *set);
+
+/* Print what is wrong. @r: of the function that has failed. Return: enum exit_code. */
+int expressions_failed(const struct pipeline_error *error, int r);
+
+#endif

@@ -1,0 +1,134 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# What the command line says of itself: help, completion, descriptions with examples that run; CSV
+# beside JSON; "mapi util" beside arithmetic of our own over what tcpdump prints.
+. "$(dirname "$0")/lib.sh"
+
+# ---- help: 80 columns, and every option that it shows is one ----
+verbs=$("$MAPI" help | sed -n '/^verbs:/,/^$/s/^  \([a-z]*\) .*/\1/p' | grep -vx help)
+for verb in $verbs; do
+	"$MAPI" help "$verb" > help.txt || fail "help $verb"
+	wide=$(awk 'length($0) > 80' help.txt)
+	[ -z "$wide" ] || fail "help $verb: $wide"
+	grep -q "^usage: mapi $verb" help.txt || fail "help $verb: no usage"
+	for option in $(sed -n 's/^  \(--*[a-z#A-Z-]*\)\( .*\)\{0,1\}$/\1/p' help.txt); do
+		# The words behind it end the run, whether the option takes the first one or not.
+		timeout 10 "$MAPI" "$verb" "$option" --wrong --wrong > out.txt 2>&1
+		[ $? = 2 ] || fail "$verb $option runs"
+		! grep -q "option.*'$option'\|invalid option -- '${option#-}'" out.txt || fail "$verb $option: $(cat out.txt)"
+	done
+done < /dev/null
+echo "ok: help of $(wc -w <<< "$verbs") verbs"
+
+# ---- completion ----
+"$MAPI" completion bash > mapi.bash
+completes() { # WORD... of the command line, the last one is completed
+	bash -c '. ./mapi.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _mapi; printf "%s\n" "${COMPREPLY[@]}"' \
+		bash "$@" | sort -u | tr '\n' ' '
+}
+PATH=$(dirname "$MAPI"):$PATH
+equal "verbs that begin with d" "$(completes mapi d)" "devices doctor dump "
+equal "options of util" "$(completes mapi util --li)" "--link-speed "
+equal "choices" "$(completes mapi run --color a)" "always auto "
+equal "choices of a letter" "$(completes mapi top -s b)" "bytes "
+equal "functions" "$(completes mapi functions PKT)" "PKTINFO PKT_COUNTER "
+touch capture.pcap
+equal "files" "$(completes mapi run -r cap)" "capture.pcap "
+equal "devices" "$(completes mapi top -i l)" "$("$MAPI" devices --csv | sed -n '2,$s/^\(l[^,]*\),.*/\1/p' | sort -u | tr '\n' ' ')"
+equal "verbs behind help" "$(completes mapi help ex)" "explain "
+# Each option that help shows is completed.
+for verb in $verbs; do
+	for option in $("$MAPI" help "$verb" | sed -n 's/^  \(--[a-z-]*\).*/\1/p'); do
+		equal "$verb $option" "$(completes mapi "$verb" "$option")" "$option "
+	done
+done > options.txt
+grep FAILED options.txt && failures=$((failures + 1))
+"$MAPI" completion zsh > _mapi
+if command -v zsh > /dev/null; then
+	zsh -n _mapi || fail "zsh"
+else
+	sed -n 2,200p _mapi | grep -q compadd || fail "zsh"
+fi
+"$MAPI" completion fish 2> err.txt
+equal "another shell" $? 2
+
+# ---- functions: every example runs; CSV and text have what JSON has ----
+"$MAPI" functions --json > functions.json
+"$MAPI" functions --csv > functions.csv
+python3 - "$MAPI" "$OWN/http.pcap" << 'END' || fail "functions"
+import csv, json, subprocess, sys
+mapi, capture = sys.argv[1:]
+functions = [json.loads(line) for line in open("functions.json")]
+rows = list(csv.DictReader(open("functions.csv", newline="")))
+assert len(rows) == sum(1 + len(f["args"]) + len(f["fields"]) for f in functions)
+assert all(None not in row and None not in row.values() for row in rows)
+for f in functions:
+    assert f["example"], f"{f['function']} has no example"
+    verb = "explain" if f["packets"] else "run"
+    ran = subprocess.run([mapi, verb, "-r", capture, f["example"]], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, (f["function"], f["example"], ran.stderr)
+    assert f["function"] in f["example"]
+    text = subprocess.run([mapi, "functions", f["function"]], capture_output=True, text=True).stdout
+    assert max(map(len, text.splitlines())) <= 80, text
+    assert f["example"] in text
+    for arg in f["args"]:
+        assert arg["name"] in text and arg["help"].split()[0] in text, (f["function"], arg)
+        assert not arg["error"] or str(arg["error"]) in text, (f["function"], arg)
+    for field in f["fields"]:
+        assert field["name"] in text, (f["function"], field)
+print(f"ok: {len(functions)} functions, their examples run")
+END
+
+# ---- run: CSV says what JSON says ----
+"$MAPI" run -q -r "$OWN/http.pcap" --json 'PKT_COUNTER @n | PKTINFO(size) @s | STATS(s)' > run.json
+"$MAPI" run -q -r "$OWN/http.pcap" --csv 'PKT_COUNTER @n | PKTINFO(size) @s | STATS(s)' > run.csv
+python3 - << 'END' || fail "run --csv"
+import csv, json
+rows = list(csv.DictReader(open("run.csv", newline="")))
+for result in map(json.loads, open("run.json")):
+    of = [row for row in rows if row["fid"] == str(result["fid"])]
+    value = result["value"] if isinstance(result["value"], dict) else {of[0]["field"]: result["value"]}
+    assert {row["field"]: float(row["value"]) for row in of} == {k: float(v) for k, v in value.items()}, of
+    assert of[0]["label"] == (result["label"] or "") and of[0]["ts"] == result["ts"]
+print("ok: run --csv")
+END
+
+# ---- util ----
+tcpdump -tt -e -nr "$OWN/http.pcap" 2> /dev/null > dump.txt
+"$MAPI" util -r "$OWN/http.pcap" --link-speed 100M --interval 0.1 --csv > util.csv 2> err.txt
+"$MAPI" util -r "$OWN/http.pcap" --link-speed 100M --interval 0.1 --json 2> /dev/null > util.json
+python3 - << 'END' || fail "util: $(cat util.csv err.txt)"
+import csv, json, re
+packets = [(round(float(line.split()[0]) * 1e6), int(re.search(r"length (\d+):", line).group(1))) for line in open("dump.txt")]
+begin = packets[0][0]
+rows = list(csv.DictReader(open("util.csv", newline="")))
+assert [list(row.values())[1:4] for row in rows] and len(rows) == len(list(open("util.json")))
+whole = rows[:-1]
+assert len(whole) >= 5
+for i, row in enumerate(rows):
+    end = begin + (i + 1) * 100000 if i < len(whole) else float("inf")
+    inside = [n for at, n in packets if begin + i * 100000 <= at < end]
+    seconds = 0.1 if i < len(whole) else (packets[-1][0] - begin - i * 100000) / 1e6
+    assert int(row["packets"]) == len(inside) and int(row["bytes"]) == sum(inside), (i, row, inside)
+    used = (sum(inside) + 24 * len(inside)) * 8 / seconds
+    assert abs(float(row["used_percent"]) - used / 1e6) < 1e-6 * max(1, used / 1e6), (row, used)
+    assert abs(float(row["free_bits_per_s"]) - (100e6 - used)) < 1
+assert sum(int(row["packets"]) for row in rows) == len(packets)
+print(f"ok: util: {len(rows)} intervals, {len(packets)} packets")
+END
+"$MAPI" util -r "$OWN/http.pcap" --overhead 0 --link-speed 1G > out.txt 2>&1
+equal "util: lines" "$(wc -l < out.txt)" 3
+for wrong in 0 -1 x 1X 1GG; do
+	"$MAPI" util -r "$OWN/http.pcap" --link-speed "$wrong" > /dev/null 2>&1
+	equal "util --link-speed $wrong" $? 2
+done
+
+# ---- explain ----
+equal "explain: what is shared" "$("$MAPI" explain --csv 'BPF_FILTER("tcp") | PKT_COUNTER' \
+	'BPF_FILTER("tcp")' 'BPF_FILTER("udp")' | tr -d '\r' | awk -F, 'NR > 1 { printf "%s:%s/%s ", $3, $16, $15 }')" \
+	"BPF_FILTER:2/3 PKT_COUNTER:1/1 BPF_FILTER:2/3 BPF_FILTER:1/3 "
+echo precious > kept
+"$MAPI" explain 'TO_FILE(pcap, kept)' > out.txt
+equal "explain writes nothing" "$(cat kept)" precious
+finish
