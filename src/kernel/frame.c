@@ -231,7 +231,8 @@ static void frame_advance(struct emit *e)
 	emit_put(e, STORE(BPF_W, REG_AREA, BPF_REG_1, AREA_AT(transport)));
 }
 
-/* @transport = where the transport header begins, r0 = its protocol; or goes to @unknown. */
+/* @transport = where the transport header begins, r0 = its protocol; or goes to @unknown. Nothing
+ * is kept in a column yet: the first serves as scratch. */
 static void frame_find_transport(struct emit *e, uint32_t unknown)
 {
 	uint32_t ip = code_label(&e->code), ip6 = code_label(&e->code), done = code_label(&e->code);
