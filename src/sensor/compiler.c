@@ -26,6 +26,7 @@
 #include "mapi/errors.h"
 
 #define COMPILER_PATIENCE_MS 5 /* of compiler_ask(): a new process and an ordinary expression */
+#define COMPILER_REAPS 50 /* at intervals of a millisecond: it dies at once */
 #define COMPILER_CANCEL_MS 10
 #define COMPILER_SPIN_US 100 /* an ordinary expression */
 #define COMPILER_ANSWER_BYTES_MAX (FILTER_INSNS_MAX * sizeof(struct bpf_insn))
@@ -83,8 +84,10 @@ static void compiler_end(struct compiler_helper *helper)
 		return;
 	(void)close(helper->fd);
 	(void)kill(helper->pid, SIGKILL); /* it is ours, and not reaped yet */
-	while (waitpid(helper->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	/* One that hangs in the kernel, in closing what it has inherited, stays until we end. */
+	for (unsigned int i = 0; i < COMPILER_REAPS && waitpid(helper->pid, NULL, WNOHANG) == 0;
+		i++)
+		(void)poll(NULL, 0, 1);
 	helper->pid = 0;
 }
 

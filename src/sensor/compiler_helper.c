@@ -3,10 +3,13 @@
  * The helper process of the compiler: it confines itself, then answers questions until its parent
  * closes the socket or kills it.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -20,6 +23,7 @@
 #include "compiler_private.h"
 #include "mapi/errors.h"
 
+#define HELPER_CLOSE_MAX 65536
 #define HELPER_CPU_S 3 /* per expression; only where the parent cannot kill: it is less patient */
 #define HELPER_MEMORY_BYTES ((rlim_t)512 << 20)
 #define HELPER_FDS 16 /* the resolver's files and sockets */
@@ -59,6 +63,45 @@ static void helper_reset_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* What has no path: closing it waits for nobody, as we are not the last one to have it. */
+static void helper_close_nameless(void)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	const struct dirent *entry;
+
+	while (directory && (entry = readdir(directory))) {
+		int fd = (int)strtol(entry->d_name, NULL, 10); /* . and .. are 0 */
+		char target[2];
+
+		if (fd > HELPER_FD && fd != dirfd(directory) &&
+			readlinkat(dirfd(directory), entry->d_name, target, sizeof(target)) > 0 &&
+			target[0] != '/')
+			(void)close(fd);
+	}
+	if (directory)
+		(void)closedir(directory);
+}
+
+static void *helper_close_files(void *unused)
+{
+	if (close_range(HELPER_FD + 1, ~0u, 0) < 0) /* Linux before 5.9 */
+		for (int other = HELPER_FD + 1; other < HELPER_CLOSE_MAX; other++)
+			(void)close(other);
+	return NULL;
+}
+
+/* Files may be of a file system that never answers, which some client of the daemon serves: then a
+ * thread waits for it, and expressions do not. */
+static void helper_close_others(void)
+{
+	pthread_t thread;
+
+	helper_close_nameless();
+	if (pthread_create(&thread, NULL, helper_close_files, NULL) != 0)
+		_exit(1);
+	(void)pthread_detach(thread);
+}
+
 static void helper_confine(int fd, bool with_parent)
 {
 	(void)prctl(PR_SET_NAME, COMPILER_PROCESS_NAME); /* cannot fail */
@@ -69,9 +112,7 @@ static void helper_confine(int fd, bool with_parent)
 	helper_reset_signals();
 	if (dup2(fd, HELPER_FD) < 0)
 		_exit(1);
-	if (close_range(HELPER_FD + 1, ~0u, 0) < 0) /* Linux before 5.9 */
-		for (int other = HELPER_FD + 1; other < 65536; other++)
-			(void)close(other);
+	helper_close_others();
 	if (!COMPILER_SANITIZED) /* shadow memory is larger than any limit */
 		helper_limit_memory();
 	helper_limit(RLIMIT_NOFILE, HELPER_FDS);
