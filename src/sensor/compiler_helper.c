@@ -23,7 +23,6 @@
 #include "compiler_private.h"
 #include "mapi/errors.h"
 
-#define HELPER_CLOSE_MAX 65536
 #define HELPER_CPU_S 3 /* per expression; only where the parent cannot kill: it is less patient */
 #define HELPER_MEMORY_BYTES ((rlim_t)512 << 20)
 #define HELPER_FDS 16 /* the resolver's files and sockets */
@@ -63,41 +62,60 @@ static void helper_reset_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* What has no path: closing it waits for nobody, as we are not the last one to have it. */
-static void helper_close_nameless(void)
+/* What has a path and was inherited; -1: the end. */
+static void *helper_close_files(void *argument)
+{
+	int *files = argument;
+
+	/* Only these: what the helper opens meanwhile has other numbers. */
+	for (unsigned int i = 0; files[i] >= 0; i++)
+		(void)close(files[i]);
+	free(files);
+	return NULL;
+}
+
+/* Close what has no path, which waits for nobody, as we are not the last one to have it. Return:
+ * the others, to be freed; NULL: without memory or /proc. */
+static int *helper_close_nameless(void)
 {
 	DIR *directory = opendir("/proc/self/fd");
+	int *files = calloc(1, sizeof(files[0])), *grown;
 	const struct dirent *entry;
+	size_t n = 0;
 
-	while (directory && (entry = readdir(directory))) {
+	while (directory && files && (entry = readdir(directory))) {
 		int fd = (int)strtol(entry->d_name, NULL, 10); /* . and .. are 0 */
 		char target[2];
 
-		if (fd > HELPER_FD && fd != dirfd(directory) &&
-			readlinkat(dirfd(directory), entry->d_name, target, sizeof(target)) > 0 &&
-			target[0] != '/')
+		if (fd <= HELPER_FD || fd == dirfd(directory) ||
+			readlinkat(dirfd(directory), entry->d_name, target, sizeof(target)) <= 0)
+			continue;
+		if (target[0] != '/') {
 			(void)close(fd);
+			continue;
+		}
+		grown = realloc(files, (n + 2) * sizeof(files[0]));
+		if (!grown)
+			break;
+		files = grown;
+		files[n++] = fd;
 	}
-	if (directory)
-		(void)closedir(directory);
-}
-
-static void *helper_close_files(void *unused)
-{
-	if (close_range(HELPER_FD + 1, ~0u, 0) < 0) /* Linux before 5.9 */
-		for (int other = HELPER_FD + 1; other < HELPER_CLOSE_MAX; other++)
-			(void)close(other);
-	return NULL;
+	if (!directory)
+		return NULL;
+	(void)closedir(directory);
+	if (files)
+		files[n] = -1;
+	return files;
 }
 
 /* Files may be of a file system that never answers, which some client of the daemon serves: then a
  * thread waits for it, and expressions do not. */
 static void helper_close_others(void)
 {
+	int *files = helper_close_nameless();
 	pthread_t thread;
 
-	helper_close_nameless();
-	if (pthread_create(&thread, NULL, helper_close_files, NULL) != 0)
+	if (!files || pthread_create(&thread, NULL, helper_close_files, files) != 0)
 		_exit(1);
 	(void)pthread_detach(thread);
 }
