@@ -96,8 +96,9 @@ static void explain_step(const struct pipeline_step *step, const struct mapi_exp
 	if (e->domain)
 		(void)snprintf(packets, sizeof(packets), "made %u", e->domain);
 	explain_how(how, sizeof(how), e);
-	printf("%4u  %-20s %-6s  %-8s  %-8s  %s\n", e->step, name,
-		EXPLAIN_NAME(explain_tiers, e->tier), workers, packets, how);
+	printf("%4u  %-20s %-6s  %-8s  %-*s%s%s\n", e->step, name,
+		EXPLAIN_NAME(explain_tiers, e->tier), workers, *how ? 8 : 0, packets,
+		*how ? "  " : "", how);
 	if (e->instructions)
 		printf("%27s %u instructions, %.1f ns per packet\n", "", e->instructions,
 			e->ns_per_pkt);
@@ -190,8 +191,8 @@ static int explain_pipeline(
 	if (!all)
 		return EXIT_DEVICE;
 	if (format == ARGUMENTS_TEXT)
-		printf("flow %u\n%4s  %-20s %-6s  %-8s  %-8s\n", number, "STEP", "FUNCTION",
-			"WHERE", "WORKERS", "PACKETS");
+		printf("flow %u\n%4s  %-20s %-6s  %-8s  %s\n", number, "STEP", "FUNCTION", "WHERE",
+			"WORKERS", "PACKETS");
 	for (i = 0; i < pipeline->n_steps; i++) {
 		const struct pipeline_step *step = pipeline->steps[i];
 

@@ -106,9 +106,9 @@ static void util_bits(char *out, size_t out_bytes, double bps)
 		i++;
 	}
 	(void)snprintf(out, out_bytes, "%.*f %s",
-		bps < 10 && i            ? 2
-			: bps < 100 && i ? 1
-					 : 0,
+		bps < 9.995 && i           ? 2
+			: bps < 99.95 && i ? 1
+					   : 0,
 		bps, units[i]);
 }
 
@@ -439,6 +439,8 @@ static int util_session(struct util *u)
 	if (!u->has_overhead && mapi_get_linktype(u->counters[0]->fd, 0) == UTIL_ETHERNET)
 		u->overhead_bytes = UTIL_ETHERNET_BYTES;
 	(void)mapi_read_error(&(int){ 0 }, NULL);
+	if (!(u->speed_bps > 0))
+		fputs("mapi: the speed of the link is not known; --link-speed says it\n", stderr);
 	if (u->live)
 		session_tell_listening(u->input);
 	u->session.on_record = util_on_record;
@@ -480,8 +482,6 @@ static int util_run(int argc, char **argv)
 		code = util_build(u, argv + optind, argc - optind);
 	if (code == EXIT_OK && !(u->speed_bps > 0) && u->live)
 		u->speed_bps = util_device_speed(u->input);
-	if (code == EXIT_OK && !(u->speed_bps > 0))
-		fputs("mapi: the speed of the link is not known; --link-speed says it\n", stderr);
 	if (code == EXIT_OK)
 		code = util_session(u);
 	session_deinit(&u->session);
