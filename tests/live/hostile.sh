@@ -137,4 +137,30 @@ cat hostile.connect
 await "somebody else is served again" "$MAPI" flows
 survivor_end descriptors $packets
 daemon_stop
+
+echo "== somebody says that a daemon serves"
+# To all sockets of names that the kernel has chosen, as that of the program that was started is.
+cat > ready.py << 'END'
+import socket, time
+sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+end, sent = time.monotonic() + 20, set()
+while time.monotonic() < end and not sent:
+    for line in open("/proc/net/unix"):
+        name = line.split()[-1]
+        if name.startswith("@") and len(name) == 6 and line.split()[4] == "0002":
+            try:
+                sender.sendto(b"READY=1", "\0" + name[1:])
+                sent.add(name)
+            except OSError:
+                pass
+print(len(sent))
+END
+daemon_config group=root
+sed -i s/^user=.*/user=root/ mapi.conf # no engine will serve
+python3 ready.py > ready.out &
+liar=$!
+"$MAPID" -d -f "$scratch/mapi.conf" 2> daemon.log
+equal "exit status of a daemon that does not serve" $? 1
+wait $liar
+equal "sockets that were told" "$(cat ready.out)" 1
 finish
