@@ -293,6 +293,44 @@ static void test_only_wanted_packets_are_searched(void **state)
 	search_pattern_free(pattern);
 }
 
+/* vectorscan 5.4.9 alone misses one of a few literals at some places of a block that is otherwise
+ * alike, from byte 61 on. */
+static void test_few_literals_are_found_everywhere(void **state)
+{
+	static const char *const texts[] = { "GET||POST", "www||HTTP", "|5c 20|e||L|2a 0f|N|f3|La",
+		"abcd||efghij||klmnopqr", "wxyz||0123||45678||9abcdefg" };
+	static const struct {
+		const char *bytes;
+		unsigned int text;
+	} cases[] = { { "GET", 0 }, { "POST", 0 }, { "www", 1 }, { "HTTP", 1 }, { "\\ e", 2 },
+		{ "L*\x0fN\xf3La", 2 }, { "abcd", 3 }, { "efghij", 3 }, { "klmnopqr", 3 },
+		{ "wxyz", 4 }, { "0123", 4 }, { "45678", 4 }, { "9abcdefg", 4 } };
+	enum { BLOCK_BYTES = 512 };
+
+	for (unsigned int c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+		struct search_pattern *pattern = pattern_ok(texts[cases[c].text], 0, 0);
+		const struct search_pattern *patterns[] = { pattern };
+		uint32_t n_bytes = (uint32_t)strlen(cases[c].bytes);
+
+		for (uint32_t at = 0; at + n_bytes <= BLOCK_BYTES;) {
+			struct packet_batch batch = { .n = 0 };
+			struct packet_mask wanted, ret;
+
+			for (; batch.n < 256 && at + n_bytes <= BLOCK_BYTES; at++) {
+				uint8_t block[BLOCK_BYTES] = { 0 };
+
+				memcpy(block + at, cases[c].bytes, n_bytes);
+				batch_add(&batch, block, BLOCK_BYTES);
+			}
+			wanted = packet_mask_first(batch.n);
+			run(patterns, 1, &batch, &wanted, &ret);
+			assert_memory_equal(&ret, &wanted, sizeof(ret));
+			batch_clear(&batch);
+		}
+		search_pattern_free(pattern);
+	}
+}
+
 /* vectorscan 5.4.9 alone finds no "ab" here (fuzz/regress/search/missed-pair). */
 static void test_pairs_that_vectorscan_misses(void **state)
 {
@@ -574,6 +612,7 @@ int main(void)
 		cmocka_unit_test(test_thousands_of_alternatives),
 		cmocka_unit_test(test_only_wanted_packets_are_searched),
 		cmocka_unit_test(test_pairs_that_vectorscan_misses),
+		cmocka_unit_test(test_few_literals_are_found_everywhere),
 		cmocka_unit_test(test_equals_naive_matcher),
 		cmocka_unit_test(test_known_capture),
 	};
