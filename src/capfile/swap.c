@@ -9,7 +9,6 @@
  */
 #include "reader_private.h"
 
-#define USB_HEADER_BYTES 48u
 #define USB_HEADER_MMAPPED_BYTES 64u
 #define USB_DESCRIPTOR_BYTES 16u
 #define USB_TRANSFER_ISOCHRONOUS 0u

@@ -17,7 +17,6 @@
 #define TOP_WIDTH_MAX 400u
 #define TOP_NARROW 64u /* columns; below it totals are left out */
 
-#define TOP_HEAD_LINES 4u /* title, totals, loss, names of columns */
 #define TOP_FOOT_LINES 1u
 
 static const char *const top_view_names[] = { "protocols", "hosts", "ports" };
