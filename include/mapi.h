@@ -136,9 +136,9 @@ typedef struct mapi_function_info {
 	char name[MAPI_STR_LENGTH];
 	char libname[MAPI_STR_LENGTH];
 	char devtype[MAPI_STR_LENGTH];
-	unsigned long long pkts;
-	unsigned long long passed_pkts;
-	int result_size;
+	unsigned long long pkts; /* that have reached it */
+	unsigned long long passed_pkts; /* of them, those that functions after it see, too */
+	int result_size; /* in bytes, of a list the largest; 0: no result */
 } mapi_function_info_t;
 
 typedef struct mapi_device_info {
@@ -147,9 +147,9 @@ typedef struct mapi_device_info {
 	char name[MAPI_STR_LENGTH];
 	char alias[MAPI_STR_LENGTH];
 	char description[1024];
-	int link_speed;
-	int mpls;
-	int vlan;
+	int link_speed; /* Mbit/s; 0: unknown */
+	int mpls; /* 1: the configuration expects such headers, else 0; they are decoded anyway */
+	int vlan; /* the same */
 } mapi_device_info_t;
 
 typedef struct mapi_libfunct_info {
@@ -257,6 +257,9 @@ MAPI_API int mapi_delete_offline_device(char *dev);
  * @path, @format: as for mapi_create_offline_device()
  *
  * Reading begins with mapi_connect().
+ *
+ * Return: a flow descriptor, as of mapi_create_flow(), or -1: 6157 (@path is NULL), 1026 (the file
+ * cannot be opened), 5124 (no daemon).
  */
 MAPI_API int mapi_create_offline_flow(const char *path, int format);
 
@@ -403,14 +406,15 @@ MAPI_API int mapi_get_next_device_info(int devid, mapi_device_info_t *info);
  */
 MAPI_API int mapi_get_library_info(int libnum, mapi_lib_info_t *info);
 
-/* The same for the library after @libnum; begin with -1. */
+/* The same for the library after @libnum; begin with -1. Return: as above; 3074: there is none. */
 MAPI_API int mapi_get_next_library_info(int libnum, mapi_lib_info_t *info);
 
 /**
  * mapi_get_libfunct_info() - describe a function of a library
- * @fnum: 0, 1, 2 ... without gaps
- * @info: filled; argdescr has a letter for each argument (enum mapi_arg_type, mapi/schema.h),
- *        devtype is the class of devices on which the function runs ("1": all)
+ * @libnum: of the library, as in mapi_get_library_info()
+ * @fnum:   0, 1, 2 ... without gaps
+ * @info:   filled; argdescr has a letter for each argument (enum mapi_arg_type, mapi/schema.h),
+ *          devtype is the class of devices on which the function runs ("1": all)
  *
  * mapi_describe_function() (mapi/schema.h) tells more.
  *
@@ -419,7 +423,8 @@ MAPI_API int mapi_get_next_library_info(int libnum, mapi_lib_info_t *info);
  */
 MAPI_API int mapi_get_libfunct_info(int libnum, int fnum, mapi_libfunct_info_t *info);
 
-/* The same for the function after @fnum; begin with -1. Two names of old. */
+/* The same for the function after @fnum; begin with -1. Two names of old. Return: as above; 3078:
+ * there is none. */
 MAPI_API int mapi_get_next_libfunct_info(int libnum, int fnum, mapi_libfunct_info_t *info);
 MAPI_API int mapi_get_libfunct_next_info(int libnum, int fnum, mapi_libfunct_info_t *info);
 

@@ -15,7 +15,7 @@ extern "C" {
 enum mapi_tier {
 	MAPI_TIER_USER = 0, /* the daemon, on packets that it was handed */
 	MAPI_TIER_KERNEL, /* the kernel, before packets are copied */
-	MAPI_TIER_CARD
+	MAPI_TIER_CARD /* the capture card, before the kernel has them; nothing does so yet */
 };
 
 /* What kind of work it is. */
