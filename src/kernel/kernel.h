@@ -155,7 +155,10 @@ int kernel_program_read(
 /**
  * kernel_program_unparsed() - super-packets whose headers were not found (tunnels)
  *
- * Their segments are counted, but their bytes without the repeated headers.
+ * Their segments are counted, but their bytes without the repeated headers. No system call.
+ * Thread safety: any thread, several at once.
+ *
+ * Return: their number so far, over all CPUs.
  */
 uint64_t kernel_program_unparsed(const struct kernel_program *program);
 
@@ -184,6 +187,7 @@ enum kernel_place {
  * @ifindex:     in this process's network namespace
  *
  * Programs of others stay; where only one is allowed (XDP) it is an error.
+ * Thread safety: any thread.
  *
  * Return: 0, or a negative errno with @err filled: -EINVAL if the kernel is older, -EBUSY.
  */
@@ -194,7 +198,8 @@ int kernel_attach_interface(int *ret_link_fd, const struct kernel_program *progr
  * kernel_link_replace() - put another program behind a link
  *
  * Each packet is seen by one of them. The old one may still be counting its last packet on another
- * CPU. An XDP link takes 10 to 65 ms.
+ * CPU. An XDP link takes 10 to 65 ms. Thread safety: any thread; of two that replace at once the
+ * later one stays.
  *
  * Return: 0, or a negative errno with @err filled.
  */

@@ -52,8 +52,11 @@
  * @shift:    bytes of a VLAN tag that is not in the packet's data, 0 or 4
  * @deliver:  some filter wants the packet
  * @pkts, @bytes: what the packet counts
- * @transport: scratch of the search for headers
+ * @unparsed: super-packets so far whose headers were not found; see kernel_program_unparsed()
+ * @transport: scratch of the search for headers: offset of the one that it has reached
  * @temp:     what a helper writes
+ * @window:   the first bytes of the packet, tag included, where they are not read in place
+ * @columns:  values of the packet that are kept for further use, each once it is computed
  */
 struct kernel_area {
 	uint64_t seq;

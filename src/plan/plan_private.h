@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The inside of a plan, shared by plan.c (what it is made of), searches.c, order.c
- * (in which order), run.c and keep.c.
- */
+/* The inside of a plan, shared by plan.c (what it is made of), searches.c, order.c (in which
+ * order), explain.c and, through run_private.h, by those that run it. */
 #ifndef MAPI_PLAN_PLAN_PRIVATE_H
 #define MAPI_PLAN_PLAN_PRIVATE_H
 

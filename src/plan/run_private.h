@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A worker's run of a plan: shared by run.c, which runs it, between.c, which does what happens
- * between packets, and keep.c, which keeps batches. */
+ * between packets, count.c, which counts what functions see, and keep.c, which keeps batches. */
 #ifndef MAPI_PLAN_RUN_PRIVATE_H
 #define MAPI_PLAN_RUN_PRIVATE_H
 

@@ -16,6 +16,7 @@
 
 struct closer;
 
+/* No thread yet: the first descriptor starts it. Return: 0, or -ENOMEM. */
 int closer_new(struct closer **ret);
 
 /* Takes NULL. A thread that hangs is left behind: for a daemon that ends. */

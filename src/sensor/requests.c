@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Answers to the requests of a client, one function per message of mapi.proto; FlowApply, the
- * longest, is in requests_apply.c.
+ * longest, is in requests_apply.c, and those that ask what there is are in requests_list.c.
  *
  * A request that cannot be granted gets an error reply and changes nothing. A frame that is not a
  * request, or asks before it has greeted, ends the session.

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the answers to requests have in common: requests.c, requests_apply.c. */
+/* What the answers to requests have in common: requests.c, requests_apply.c (FlowApply) and
+ * requests_list.c (what there is, and how it runs). */
 #ifndef MAPI_SENSOR_REQUESTS_PRIVATE_H
 #define MAPI_SENSOR_REQUESTS_PRIVATE_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a session is made of; shared by session.c, requests.c and requests_apply.c. */
+/* What a session is made of; shared by session.c and, through requests_private.h, by requests.c,
+ * requests_apply.c and requests_list.c. */
 #ifndef MAPI_SENSOR_SESSION_PRIVATE_H
 #define MAPI_SENSOR_SESSION_PRIVATE_H
 

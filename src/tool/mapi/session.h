@@ -61,15 +61,16 @@ struct session {
 
 #define SESSION_INIT ((struct session){ .signal_fd = -1 })
 
-/* Settings that the library takes from the environment: 0 workers and a NULL seed leave them alone.
- */
+/* Settings that the library takes from the environment, as text; NULL leaves one alone. To be
+ * called before the library is. Return: 0, or a negative errno. */
 int session_environment(const char *workers, const char *seed);
 
-/* The same without the start: nothing is read from a file. Return: enum exit_code. */
+/* Create the device (unless @live: @path is one) and the flows, apply, connect. From then on a live
+ * device's packets are seen; of a file nothing is read. Return: enum exit_code. */
 int session_connect(struct session *session, const char *path, bool live);
 
-/* Create the device (unless @live: @path is one) and the flows, apply, connect, start. Return: enum
- * exit_code. */
+/* session_connect(), then block the signals that session_wait() waits for, and begin to read the
+ * file. Return: enum exit_code. */
 int session_start(struct session *session, const char *path, bool live);
 
 /**
