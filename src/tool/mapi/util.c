@@ -23,6 +23,7 @@
 #include "result.h"
 #include "session.h"
 #include "text.h"
+#include "util_series.h"
 
 #define UTIL_INTERVAL_MS 1000u
 #define UTIL_ETHERNET 1 /* LINKTYPE_ */
@@ -56,19 +57,13 @@ static const struct verb_option util_options[] = {
 	VERB_OPTION_END,
 };
 
-/* Records of one counter that the other's are still awaited for. */
-#define UTIL_QUEUE 4096u
-struct util_queue {
-	struct bucket_data records[UTIL_QUEUE];
-	unsigned int first, n;
-};
-
-enum util_series { UTIL_BYTES, UTIL_PKTS, _UTIL_SERIES_N };
+enum util_counter { UTIL_BYTES, UTIL_PKTS, _UTIL_COUNTER_N };
 
 /**
  * struct util - a run
  * @speed_bps: 0: not known
  * @end_ns:    of the last whole interval; 0: there is none
+ * @n_missing: intervals since the first one of which a record was lost
  * @total_ns, @total_bytes, @total_pkts, @max_used_bps: of what was shown
  */
 struct util {
@@ -82,11 +77,12 @@ struct util {
 	bool has_overhead;
 	unsigned long long overhead_bytes;
 	struct session session;
-	const struct pipeline_step *counters[_UTIL_SERIES_N];
-	const struct pipeline_step *buckets[_UTIL_SERIES_N];
+	const struct pipeline_step *counters[_UTIL_COUNTER_N];
+	const struct pipeline_step *buckets[_UTIL_COUNTER_N];
 	const struct pipeline_step *times;
-	struct util_queue queues[_UTIL_SERIES_N];
+	struct util_series series[_UTIL_COUNTER_N];
 	uint64_t end_ns;
+	uint64_t n_missing;
 	uint64_t total_ns;
 	uint64_t total_bytes;
 	uint64_t total_pkts;
@@ -235,23 +231,21 @@ static void util_on_record(
 	const struct pipeline_step *step, const mapi_results_t *record, void *data)
 {
 	struct util *u = data;
-	struct util_queue *q = &u->queues[step == u->buckets[UTIL_PKTS]];
-	struct util_queue *bytes = &u->queues[UTIL_BYTES], *pkts = &u->queues[UTIL_PKTS];
+	uint64_t interval_ns = u->interval_ms * 1000000u;
+	struct bucket_data bucket;
+	struct util_pair pair;
 
-	if (record->size < (int)sizeof(q->records[0]) || q->n == UTIL_QUEUE)
-		return; /* both series advance together, so this does not happen */
-	memcpy(&q->records[(q->first + q->n++) % UTIL_QUEUE], record->res, sizeof(q->records[0]));
-	while (bytes->n && pkts->n) {
-		const struct bucket_data *b = &bytes->records[bytes->first];
-		uint64_t begin_ns = text_ns_from_ts(b->timestamp);
-
-		util_show(u, begin_ns, u->interval_ms * 1000000u, b->data,
-			pkts->records[pkts->first].data);
-		u->end_ns = begin_ns + u->interval_ms * 1000000u;
-		bytes->first = (bytes->first + 1) % UTIL_QUEUE;
-		pkts->first = (pkts->first + 1) % UTIL_QUEUE;
-		bytes->n--;
-		pkts->n--;
+	if (record->size < (int)sizeof(bucket))
+		return;
+	memcpy(&bucket, record->res, sizeof(bucket));
+	util_series_add(&u->series[step == u->buckets[UTIL_PKTS] ? UTIL_PKTS : UTIL_BYTES],
+		text_ns_from_ts(bucket.timestamp), interval_ns, bucket.data);
+	while (util_series_pair(u->series, interval_ns, &pair)) {
+		if (u->end_ns && pair.begin_ns > u->end_ns)
+			u->n_missing += (pair.begin_ns - u->end_ns) / interval_ns;
+		util_show(u, pair.begin_ns, interval_ns, pair.values[UTIL_BYTES],
+			pair.values[UTIL_PKTS]);
+		u->end_ns = pair.begin_ns + interval_ns;
 	}
 }
 
@@ -418,9 +412,9 @@ static int util_build(struct util *u, char *const *words, int n_words)
 	if (code != EXIT_OK)
 		return code;
 	built = &u->session.set.pipelines[0];
-	for (unsigned int i = 0; i < _UTIL_SERIES_N; i++) {
+	for (unsigned int i = 0; i < _UTIL_COUNTER_N; i++) {
 		u->counters[i] = built->steps[built->n_front + i];
-		u->buckets[i] = built->steps[built->n_front + _UTIL_SERIES_N + i];
+		u->buckets[i] = built->steps[built->n_front + _UTIL_COUNTER_N + i];
 	}
 	if (!u->live)
 		u->times = built->steps[built->n_steps - 1];
@@ -457,6 +451,10 @@ static int util_session(struct util *u)
 	if (u->live || *lost)
 		fprintf(stderr, "mapi: %llu packets captured, %s\n", status.pkts,
 			*lost ? lost : "0 lost");
+	if (u->n_missing)
+		fprintf(stderr,
+			"mapi: %llu intervals are not shown: their values were not read in time\n",
+			(unsigned long long)u->n_missing);
 	error = session_report(&u->session);
 	return code != EXIT_OK ? code : error;
 }
