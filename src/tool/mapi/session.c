@@ -349,6 +349,17 @@ static bool session_poll_records(const struct session_poll *p, const struct sess
 	return any;
 }
 
+/* Is there a step of which more records may come? */
+static bool session_poll_has_records(const struct session_poll *p)
+{
+	unsigned int i;
+
+	for (i = 1; i < p->n; i++)
+		if (p->fds[i].fd >= 0)
+			return true;
+	return false;
+}
+
 uint64_t session_now_ms(void)
 {
 	struct timespec now;
@@ -414,7 +425,10 @@ static int session_poll_loop(
 
 	for (;;) {
 		next_ms = session_interval(session, next_ms);
-		finished = session_all_finished(session, progress) ||
+		/* Records of a file may still wait in the daemon for room when the flows are over:
+		 * each step tells the end of its own. */
+		finished = (session_all_finished(session, progress) &&
+				   (session->live || !session_poll_has_records(p))) ||
 			(session->enough && session->enough(session->data)) ||
 			session_now_ms() >= end_ms;
 		sleep_ms = session_sleep_ms(session, begin_ms, MIN(next_ms, end_ms));
