@@ -45,4 +45,16 @@ capinfos -M -c -k fine > info 2> /dev/null && { # where there is one
 }
 "$MAPI" dump -r "$OWN/http.pcap" > /dev/full 2> /dev/null && fail "dump does not notice a full standard output"
 "$MAPI" dump -r "$OWN/http.pcap" >&- 2> /dev/null && fail "dump does not notice a closed standard output"
+# Also of those who flush line by line.
+for line in "util --csv" "util --json" "util" "top --json" "top" "run --json" "run" "explain --csv" "functions" \
+	"devices --csv" "help" "help top" "top --help" "--version"; do
+	case $line in
+	*help* | --version) set -- $line ;;
+	util* | top* | run* | explain*) set -- $line -r "$http" ;;
+	*) set -- $line ;;
+	esac
+	timeout 20 "$MAPI" "$@" > /dev/full 2> err
+	equal "exit code of $line > /dev/full" $? 4
+	grep -q "standard output" err || fail "$line > /dev/full: $(cat err)"
+done
 finish

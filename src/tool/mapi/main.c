@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* mapi, the command line: finds the verb. A new verb is one file and one line in main_verbs. */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -108,7 +109,7 @@ static int main_version(void)
 static int main_verb(const struct verb *verb, int argc, char **argv)
 {
 	char name[32];
-	int i, code;
+	int i;
 
 	for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
 		if (!strcmp(argv[i], "--help") || (i == 1 && !strcmp(argv[i], "-h"))) {
@@ -117,15 +118,22 @@ static int main_verb(const struct verb *verb, int argc, char **argv)
 		}
 	(void)snprintf(name, sizeof(name), "mapi %s", verb->name);
 	argv[0] = name; /* for getopt's messages */
-	code = verb->run(argc, argv);
-	if (code == EXIT_USAGE)
+	return verb->run(argc, argv);
+}
+
+/* What is written is only known to have arrived when the stream is flushed; who flushed before has
+ * left a failure in the stream, and its cause has gone. */
+static int main_flush(int code)
+{
+	bool failed;
+
+	errno = 0;
+	failed = fflush(stdout) != 0 || ferror(stdout);
+	if (!failed || code != EXIT_OK)
 		return code;
-	/* What is written is only known to have arrived when the stream is flushed. */
-	if (fflush(stdout) != 0 && code == EXIT_OK) {
-		perror("mapi: standard output");
-		code = EXIT_DEVICE;
-	}
-	return code;
+	fprintf(stderr, "mapi: standard output: %s\n",
+		errno ? strerror(errno) : "not all could be written");
+	return EXIT_DEVICE;
 }
 
 /* If the caller has closed a standard stream, no file that is opened later may take its place. Of
@@ -152,9 +160,9 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (!strcmp(word, "help") || !strcmp(word, "--help") || !strcmp(word, "-h"))
-		return main_help(argc > 2 ? argv[2] : NULL);
+		return main_flush(main_help(argc > 2 ? argv[2] : NULL));
 	if (!strcmp(word, "--version") || !strcmp(word, "-V"))
-		return main_version();
+		return main_flush(main_version());
 	verb = main_find(word);
-	return verb ? main_verb(verb, argc - 1, argv + 1) : main_unknown(word);
+	return verb ? main_flush(main_verb(verb, argc - 1, argv + 1)) : main_unknown(word);
 }
