@@ -8,10 +8,10 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "base/clock.h"
 #include "client.h"
+#include "wire/wake.h"
 
 #define FLOW_PCAP "pcap:" /* a local device that libpcap opens */
 
@@ -559,7 +559,7 @@ static void flow_wake(struct flow *flow)
 			ring_reader_wake(applied->ring);
 	}
 	if (atomic_load(&flow->event_fd) >= 0)
-		(void)eventfd_write(atomic_load(&flow->event_fd), 1); /* fails only if readable */
+		wake_signal_now(atomic_load(&flow->event_fd));
 }
 
 int mapi_close_flow(int fd)

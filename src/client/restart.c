@@ -16,10 +16,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 
 #include "base/clock.h"
 #include "client.h"
+#include "wire/wake.h"
 
 #define RESTART_PAUSE_MS_MAX 100
 #define RESTART_HELLO_MS_MIN 250
@@ -198,7 +198,7 @@ static void restart_end(struct flow *flow, const struct error *cause)
 	atomic_store(&flow->is_end_told, true);
 	atomic_store(&flow->is_over, true);
 	if (atomic_load(&flow->event_fd) >= 0)
-		(void)eventfd_write(atomic_load(&flow->event_fd), 1); /* fails only if readable */
+		wake_signal_now(atomic_load(&flow->event_fd));
 }
 
 /* A step of a flow has failed. Return: 0, the others go on; -1: this daemon is lost, too. */
@@ -313,7 +313,7 @@ static void restart_publish_events(struct restart *restart, struct engine *engin
 
 	if (event_fd < 0 || restart->event_fd < 0)
 		return;
-	(void)eventfd_write(event_fd, 1); /* those who wait on the old one */
+	wake_signal_now(event_fd);
 	if (flow->poll_fd >= 0)
 		restart_poll_leave(flow->poll_fd, flow->engine, event_fd);
 	(void)dup3(restart->event_fd, event_fd, O_CLOEXEC);
@@ -321,7 +321,7 @@ static void restart_publish_events(struct restart *restart, struct engine *engin
 	restart->event_fd = -1;
 	if (flow->poll_fd >= 0)
 		restart_poll_enter(flow->poll_fd, engine, event_fd);
-	(void)eventfd_write(event_fd, 1);
+	wake_signal_now(event_fd);
 }
 
 static void restart_publish_function(

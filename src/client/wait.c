@@ -2,9 +2,9 @@
 /*
  * Waiting without reading: descriptors to poll, and the end of a flow.
  *
- * Packets and records have the descriptor of their ring. For results the daemon hands out an
- * eventfd per flow, which it writes when it has published something new; reading a result empties
- * it first, so that no news is lost between the two.
+ * Packets and records have the descriptor of their ring. For results the daemon hands out a
+ * descriptor per flow, which it signals when it has published something new; reading a result
+ * empties it first, so that no news is lost between the two.
  */
 #include <poll.h>
 #include <string.h>
@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "client.h"
+#include "wire/wake.h"
 
 void flow_consume_news(struct flow *flow)
 {
@@ -24,7 +25,7 @@ void flow_consume_news(struct flow *flow)
 	/* The end is news to everybody who waits, and for ever. */
 	if (atomic_load(&flow->is_closed) || flow_finished(flow)) {
 		atomic_store(&flow->is_end_told, true);
-		(void)eventfd_write(event_fd, 1); /* fails only if it is readable anyway */
+		wake_signal_now(event_fd);
 	}
 }
 
@@ -45,7 +46,7 @@ static int wait_take_events(struct flow *flow, const Wire__Reply *reply, void *d
 	return 0;
 }
 
-/* Return: the flow's eventfd, -1 with this thread's error. */
+/* Return: the flow's descriptor, -1 with this thread's error. */
 static int wait_events(struct flow *flow)
 {
 	Wire__Request request = WIRE__REQUEST__INIT;

@@ -135,7 +135,8 @@ static const char confine_allowed[] =
 	"ftruncate ftruncate64 fallocate fsync fdatasync sync_file_range sync_file_range2 "
 	"fadvise64 fadvise64_64 readahead access faccessat faccessat2 readlink readlinkat "
 	"getdents64 getcwd copy_file_range sendfile sendfile64 splice tee pipe pipe2 eventfd "
-	"eventfd2 timerfd_create timerfd_settime timerfd_gettime inotify_init1 "
+	"eventfd2 timerfd_create timerfd_settime timerfd_settime64 "
+	"timerfd_gettime inotify_init1 "
 	"inotify_add_watch inotify_rm_watch "
 	/* waiting */
 	"poll ppoll ppoll_time64 select _newselect pselect6 pselect6_time64 epoll_create "

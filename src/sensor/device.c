@@ -5,13 +5,13 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "base/build.h"
 #include "base/clock.h"
 #include "device_private.h"
 #include "mapi.h"
 #include "mapi/errors.h"
+#include "wire/wake.h"
 
 #define DEVICE_SEED_DEFAULT 0x6d617069u
 #define DEVICE_BLOCK_NS 10000000u /* no driver holds a packet back for longer */
@@ -525,7 +525,7 @@ void device_watch(struct device *device, struct device_flow *flow, int event_fd)
 	(void)pthread_mutex_lock(&device->flows_lock);
 	flow->event_fd = event_fd;
 	/* What is there already is news to who begins to watch. */
-	(void)eventfd_write(event_fd, 1);
+	wake_signal(event_fd);
 	(void)pthread_mutex_unlock(&device->flows_lock);
 }
 

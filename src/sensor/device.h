@@ -26,7 +26,7 @@ struct device;
  * @shared:   its status in the result area
  * @error:    why it ended early; set when shared->error_code is
  * @device:   NULL unless connected
- * @event_fd: eventfd to be written after each publication that brings something new; -1: none
+ * @event_fd: of wake_new(), to be signalled after each publication that brings something new; -1: none
  * @told_pkts, @told_ticks, @told_end: what the last such publication brought
  */
 struct device_flow {
@@ -138,7 +138,7 @@ void device_stats(struct device *device, uint64_t *ret_pkts, struct driver_stats
 int device_explain(struct device *device, const struct plan_instance *instance,
 	struct plan_explanation *ret, struct error *err);
 
-/* Have the flow's eventfd written from now on; it is taken. The flow is connected. */
+/* Have the flow's descriptor signalled from now on; it is taken. The flow is connected. */
 void device_watch(struct device *device, struct device_flow *flow, int event_fd);
 
 /* Bring the result area up to date. Return: false if a worker is busy: it does so itself soon. */

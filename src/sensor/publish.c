@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From the committed states to the result area, under commit_lock. */
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "base/clock.h"
 #include "device_private.h"
 #include "mapi.h"
 #include "wire/ring.h"
+#include "wire/wake.h"
 
 #define PUBLISH_PERIOD_NS                                                       \
 	2000000u /* results are at most this old while packets flow (R1: 10 ms) \
@@ -71,7 +71,7 @@ static void publish_event(struct device_flow *flow, uint64_t pkts, uint64_t tick
 	flow->told_pkts = pkts;
 	flow->told_ticks = ticks;
 	flow->told_end = flow->ended;
-	(void)eventfd_write(flow->event_fd, 1); /* fails only if it is readable anyway */
+	wake_signal(flow->event_fd);
 }
 
 /* What the flow's readers were too slow for. */

@@ -10,7 +10,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 
 #include "describe.h"
@@ -18,6 +17,7 @@
 #include "mapi/errors.h"
 #include "registry.h"
 #include "requests_private.h"
+#include "wire/wake.h"
 
 /* ---- replies ---- */
 
@@ -531,10 +531,10 @@ static int request_flow_events(
 		return request_refuse(session, id, &err);
 	}
 	if (flow->device_flow.event_fd < 0) {
-		int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		int fd = wake_new(true);
 
 		if (fd < 0)
-			return request_fail(session, id, -errno, &err);
+			return request_fail(session, id, fd, &err);
 		device_watch(flow->device->device, &flow->device_flow, fd);
 	}
 	reply.result_case = WIRE__REPLY__RESULT_DONE;

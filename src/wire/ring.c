@@ -19,13 +19,13 @@
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "mapi/errors.h"
 #include "ring_private.h"
+#include "wake.h"
 
 /* How long a client may wait on another ring and take nothing from a full one that cannot spill. A
  * client that only polls may be busy with a record, so it gets more time. */
@@ -245,12 +245,13 @@ int ring_new(struct ring **ret, size_t data_bytes, bool lossless)
 	r = ring_make_memory(ring);
 	if (r < 0)
 		return r;
-	ring->reader_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	/* One that loses nothing is between a program and its own daemon. */
+	ring->reader_fd = wake_new(!lossless);
 	if (ring->reader_fd < 0)
-		return -errno;
-	ring->writer_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		return ring->reader_fd;
+	ring->writer_fd = wake_new(!lossless);
 	if (ring->writer_fd < 0)
-		return -errno;
+		return ring->writer_fd;
 	ring->shared->magic = RING_MAGIC;
 	ring->shared->layout = RING_LAYOUT;
 	ring->shared->data_bytes = ring->data_bytes;
@@ -291,21 +292,12 @@ void ring_fds(const struct ring *ring, int ret_fds[RING_N_FDS])
 
 /* ---- writing ---- */
 
-/* Adds to an eventfd. It fails only when the count is at its limit: readable already. */
-static void ring_signal(int fd)
-{
-	uint64_t one = 1;
-	ssize_t n = write(fd, &one, sizeof(one));
-
-	(void)n;
-}
-
 static void ring_wake_reader(struct ring *ring)
 {
 	if (atomic_load(&ring->shared->reader_sleeps) == RING_AWAKE)
 		return;
 	if (atomic_exchange(&ring->shared->reader_sleeps, RING_AWAKE) != RING_AWAKE)
-		ring_signal(ring->reader_fd);
+		wake_signal(ring->reader_fd);
 }
 
 /* Look at the reader's index anew. Return: 0, or -EINVAL if no honest reader could have written it.
@@ -348,7 +340,7 @@ static void ring_publish_end(struct ring *ring)
 	atomic_store(&ring->shared->is_ended, 1);
 	/* Even a reader that only polls must see it, so do not ask whether it sleeps. */
 	atomic_store(&ring->shared->reader_sleeps, RING_AWAKE);
-	ring_signal(ring->reader_fd);
+	wake_signal(ring->reader_fd);
 }
 
 /* Under the lock: move what fits. */
@@ -554,7 +546,7 @@ int ring_write(struct ring *ring, const void *head, size_t head_bytes, const voi
 void ring_cancel(struct ring *ring)
 {
 	atomic_store(&ring->is_cancelled, true);
-	ring_signal(ring->writer_fd);
+	wake_signal(ring->writer_fd);
 }
 
 void ring_end(struct ring *ring)

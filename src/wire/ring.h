@@ -6,9 +6,9 @@
  * One writer (the worker whose turn it is), one reader (the client; several threads of it must
  * agree among themselves). The data area is mapped twice in a row, so a record is contiguous at the
  * wrap. The reader's index is written by the client: the writer treats it as hostile, and so does
- * the reader with the writer's. The memory is a memfd sealed against resizing. An eventfd wakes the
- * reader, and only when it has said that it sleeps; a second one wakes a writer that waits for
- * room.
+ * the reader with the writer's. The memory is a memfd sealed against resizing. A descriptor
+ * (wake.h) wakes the reader, and only when it has said that it sleeps; a second one wakes a writer
+ * that waits for room.
  */
 #ifndef MAPI_WIRE_RING_H
 #define MAPI_WIRE_RING_H
@@ -43,7 +43,7 @@ void ring_group_await(struct ring_group *group, bool awaits_reply);
  * @data_bytes: capacity, rounded up to a power of two of at least one page
  * @lossless:   ring_write() waits for room instead of dropping
  *
- * Return: 0, -ENOMEM, -EMFILE or another negative errno of memfd_create, mmap, eventfd.
+ * Return: 0, -ENOMEM, -EMFILE or another negative errno of memfd_create, mmap, wake_new().
  */
 int ring_new(struct ring **ret, size_t data_bytes, bool lossless);
 struct ring *ring_free(struct ring *ring); /* takes NULL; leaves its group */
@@ -53,7 +53,7 @@ DEFINE_CLEANUP(struct ring *, ring_free);
  * Return: 0. */
 int ring_join(struct ring *ring, struct ring_group *group);
 
-/* Descriptors for the client, in this order: memory, reader's eventfd, writer's eventfd. Borrowed.
+/* Descriptors for the client, in this order: memory, what wakes the reader, the writer. Borrowed.
  */
 #define RING_N_FDS 3
 void ring_fds(const struct ring *ring, int ret_fds[RING_N_FDS]);

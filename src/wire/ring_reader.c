@@ -3,8 +3,9 @@
  * The reader's side of a record ring: see ring.h. It gives room back in larger steps, because each
  * step costs a cache line that the writer wants and a look at whether the writer waits.
  *
- * The eventfd's count carries no number, it only means "look again". Whoever empties it looks again
- * before sleeping, and puts it back if it carried a wake-up, which is for all threads and for ever.
+ * The descriptor's count carries no number, it only means "look again". Whoever empties it looks
+ * again before sleeping, and puts it back if it carried a wake-up, which is for all threads and for
+ * ever.
  */
 #include "ring.h"
 
@@ -19,6 +20,7 @@
 
 #include "base/clock.h"
 #include "ring_private.h"
+#include "wake.h"
 
 struct ring_reader {
 	struct ring_shared *shared;
@@ -89,14 +91,6 @@ struct ring_reader *ring_reader_free(struct ring_reader *reader)
 	return NULL;
 }
 
-static void ring_reader_signal(int fd)
-{
-	uint64_t one = 1;
-	ssize_t n = write(fd, &one, sizeof(one));
-
-	(void)n; /* fails only when it is readable already */
-}
-
 /* Publish what has been read. */
 static void ring_reader_give_back(struct ring_reader *reader)
 {
@@ -112,7 +106,7 @@ static void ring_reader_give_back(struct ring_reader *reader)
 	if ((int64_t)(reader->tail - atomic_load(&shared->writer_wake_at)) < 0)
 		return;
 	if (atomic_exchange(&shared->writer_waits, 0) != 0)
-		ring_reader_signal(reader->fds[2]);
+		wake_signal(reader->fds[2]);
 }
 
 static bool ring_reader_has_news(const struct ring_reader *reader)
@@ -129,7 +123,7 @@ static bool ring_reader_arm(struct ring_reader *reader, enum ring_sleep how)
 
 	(void)n; /* empty is fine */
 	if (atomic_load(&reader->is_woken)) {
-		ring_reader_signal(reader->fds[1]);
+		wake_signal_now(reader->fds[1]);
 		return false;
 	}
 	/* Pairs with ring_store() of the writer: one of both sees the other. */
@@ -137,7 +131,7 @@ static bool ring_reader_arm(struct ring_reader *reader, enum ring_sleep how)
 	if (!ring_reader_has_news(reader))
 		return true;
 	atomic_store(&reader->shared->reader_sleeps, RING_AWAKE);
-	ring_reader_signal(reader->fds[1]); /* keep it readable for those who poll */
+	wake_signal_now(reader->fds[1]); /* keep it readable for those who poll */
 	return false;
 }
 
@@ -217,14 +211,14 @@ int ring_reader_wait_peer(struct ring_reader *reader, int peer_fd, int timeout_m
 void ring_reader_wake(struct ring_reader *reader)
 {
 	atomic_store(&reader->is_woken, true);
-	ring_reader_signal(reader->fds[1]);
+	wake_signal_now(reader->fds[1]);
 }
 
 int ring_reader_fileno(struct ring_reader *reader)
 {
 	if (!atomic_exchange(&reader->is_polled, true)) {
 		if (ring_reader_has_news(reader))
-			ring_reader_signal(reader->fds[1]);
+			wake_signal_now(reader->fds[1]);
 		else
 			(void)ring_reader_arm(reader, RING_POLLS); /* news: it is readable */
 	}

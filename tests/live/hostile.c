@@ -20,10 +20,12 @@
  * usage.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <mapi.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/types.h>
 #include <sys/un.h>
 
@@ -156,6 +158,51 @@ static void hostile_ring(void)
 	printf("%lu times all of a ring's page\n", n);
 }
 
+/* What wakes this program, so that waking it waits: counters full, blocking, timers set to never.
+ */
+static unsigned int hostile_wedge(void)
+{
+	static const struct itimerspec never = { .it_value = { .tv_sec = 1000000 } };
+	static const uint64_t full = UINT64_MAX - 1;
+	unsigned int n = 0;
+
+	for (int fd = 3; fd < 64; fd++) {
+		char path[64], kind[64] = "";
+		uint64_t count;
+
+		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		if (readlink(path, kind, sizeof(kind) - 1) < 0 ||
+			(strcmp(kind, "anon_inode:[eventfd]") != 0 &&
+				strcmp(kind, "anon_inode:[timerfd]") != 0))
+			continue;
+		(void)fcntl(fd, F_SETFL, O_NONBLOCK);
+		(void)!read(fd, &count, sizeof(count));
+		(void)!write(fd, &full, sizeof(full));
+		(void)timerfd_settime(fd, 0, &never, NULL);
+		(void)fcntl(fd, F_SETFL, 0);
+		n++;
+	}
+	return n;
+}
+
+static void hostile_blocking(void)
+{
+	int fd = mapi_create_flow(hostile_device);
+	int counter = mapi_apply_function(fd, "PKT_COUNTER");
+	int buffer = mapi_apply_function(fd, "TO_BUFFER", NOWAIT);
+	unsigned int n = 0;
+
+	if (mapi_connect(fd) < 0 || mapi_fileno(fd, counter) < 0 || mapi_fileno(fd, buffer) < 0)
+		return;
+	while (process_seconds() < hostile_end) {
+		n = hostile_wedge();
+		process_pause_us(1000);
+	}
+	printf("%u descriptors that block\n", n);
+	if (n < 2)
+		printf("FAILED: too few descriptors were found\n");
+}
+
 static void hostile_killed(void)
 {
 	unsigned int n = 0;
@@ -196,6 +243,7 @@ int main(int argc, char *argv[])
 		{ "garbage", hostile_garbage },
 		{ "flood", hostile_flood },
 		{ "ring", hostile_ring },
+		{ "blocking", hostile_blocking },
 		{ "killed", hostile_killed },
 		{ "linger", hostile_linger },
 		{ "fuse", hostile_fuse },

@@ -81,7 +81,7 @@ done
 bounded strangers
 
 echo "== programs with flows"
-for kind in ring stopped killed resize; do
+for kind in ring blocking stopped killed resize; do
 	beside $kind "${user[@]}"
 done
 await "flows of the dead are gone" flows_running 0
