@@ -174,21 +174,42 @@ def periods_of(packets):
     return max(span_us // 371, 1)
 
 
-def series(packets, period_ns):
-    """For each period that has ended: its beginning, and its packets, late ones too."""
-    ended, begin_ns, inside = [], packets[0].ts_ns if packets else 0, []
+# What functions give for periods without packets, and no more.
+EMPTY_MAX = 100_000
+
+
+def each_period(packets, period_ns):
+    """Yields each packet with the beginning of its period; before it, for each period that has
+    ended, None, its beginning, and whether it had packets."""
+    begin_ns = packets[0].now_ns if packets else 0
     for packet in packets:
-        while packet.now_ns >= begin_ns + period_ns:
+        n_periods = (packet.now_ns - begin_ns) // period_ns
+        for i in range(min(n_periods, EMPTY_MAX + 1)):
+            yield None, begin_ns + i * period_ns, i == 0
+        begin_ns += n_periods * period_ns
+        if n_periods > EMPTY_MAX:
+            begin_ns = packet.now_ns
+        yield packet, begin_ns, None
+
+
+def series(packets, period_ns):
+    """For each period that has ended: its beginning, and its packets, late ones too. For each
+    packet: the beginning of its period."""
+    ended, begins, inside = [], [], []
+    for packet, begin_ns, _ in each_period(packets, period_ns):
+        if packet:
+            begins.append(begin_ns)
+            inside.append(packet)
+        else:
             ended.append((begin_ns, inside))
-            begin_ns, inside = begin_ns + period_ns, []
-        inside.append(packet)
-    return ended
+            inside = []
+    return ended, begins
 
 
 @check
 def bucket_of_counters(packets):
     period_us = periods_of(packets)
-    ended = series(packets, period_us * 1000)
+    ended, _ = series(packets, period_us * 1000)
     yield [f"BPF_FILTER('len > 100') | PKT_COUNTER @n | BUCKET(n, {period_us}us, 1) @x"], \
         [{"timestamp": rfc3339(begin), "data": sum(p.wire_bytes > 100 for p in inside)}
          for begin, inside in ended]
@@ -220,30 +241,28 @@ def threshold_at_ends_of_periods(packets):
     """More than 3 packets in a period: reported, and the next period's packets pass."""
     period_us = min(periods_of(packets), 2 ** 31 - 1)  # an int
     period_ns = period_us * 1000
-    loud = {begin + period_ns: len(inside) for begin, inside in series(packets, period_ns)
-            if len(inside) > 3}
+    ended, begins = series(packets, period_ns)
+    loud = {begin + period_ns: len(inside) for begin, inside in ended if len(inside) > 3}
     yield [f"PKT_COUNTER @n | THRESHOLD(130, n, 3, TR_B_D_POS, {period_us}) @x"], \
         [{"timestamp": rfc3339(end), "value": n} for end, n in sorted(loud.items())]
-    first_ns = packets[0].ts_ns if packets else 0
     yield [f"PKT_COUNTER @n | THRESHOLD(ULL, n, 3, TR_B_D_POS, {period_us}) | PKT_COUNTER @x"], \
-        [sum(first_ns + (p.now_ns - first_ns) // period_ns * period_ns in loud for p in packets)]
+        [sum(begin in loud for begin in begins)]
 
 
-# What RES2FILE writes of time without packets, and no more.
-ZEROS_MAX = 100_000
-
-
-def each_period(packets, period_ns):
-    """Yields each packet, after it has yielded for each period before it True if it had packets."""
-    begin_ns = packets[0].now_ns if packets else 0
-    for packet in packets:
-        n_periods = (packet.now_ns - begin_ns) // period_ns
-        for i in range(min(n_periods, ZEROS_MAX + 1)):
-            yield None, i == 0
-        begin_ns += n_periods * period_ns
-        if n_periods > ZEROS_MAX:
-            begin_ns = packet.now_ns
-        yield packet, None
+@check
+def long_silences(packets):
+    """A silence that is half of the capture has more periods than are told of."""
+    silence_ns = max((b.now_ns - a.now_ns for a, b in zip(packets, packets[1:])), default=0)
+    period_us = min(silence_ns // 1000 // (EMPTY_MAX + 5000), 2 ** 31 - 1)  # an int
+    if period_us == 0 or packets[-1].now_ns - packets[0].now_ns > 2 * silence_ns:
+        return
+    period_ns = period_us * 1000
+    ended, _ = series(packets, period_ns)
+    yield [f"PKT_COUNTER @n | BUCKET(n, {period_us}us, 1) @x"], \
+        [{"timestamp": rfc3339(begin), "data": len(inside)} for begin, inside in ended]
+    yield [f"PKT_COUNTER @n | THRESHOLD(130, n, 9, TR_B_D_NEG, {period_us}) @x"], \
+        [{"timestamp": rfc3339(begin + period_ns), "value": len(inside)}
+         for begin, inside in ended if len(inside) < 9]
 
 
 def seconds(value):
@@ -283,7 +302,7 @@ def res2file_at_the_end(packets):
 def res2file_after_periods(packets):
     lines, n_pkts, n_bytes, n_long = ["pkts bytes"], 0, 0, 0
     kept = []
-    for packet, has_packets in each_period(packets, 2 * NS_PER_S):
+    for packet, _, has_packets in each_period(packets, 2 * NS_PER_S):
         if packet:
             n_pkts += 1
             n_bytes += packet.wire_bytes
@@ -305,7 +324,7 @@ def res2file_after_periods(packets):
 @check
 def res2file_of_statistics(packets):
     samples, lines, kept = [], [], []
-    for packet, has_packets in each_period(packets, 700_000_000):
+    for packet, _, has_packets in each_period(packets, 700_000_000):
         if packet:
             samples.append(packet.wire_bytes)
             continue
@@ -314,7 +333,7 @@ def res2file_of_statistics(packets):
     yield ["PKTINFO(PKT_SIZE) @size | STATS(size) @s | RES2FILE(3, 's', '', 'lines', '700ms', 1)"], \
         Lines("lines", lines)
     samples = []
-    for packet, has_packets in each_period(packets, 700_000_000):
+    for packet, _, has_packets in each_period(packets, 700_000_000):
         if packet:
             samples.append(packet.wire_bytes)
         else:

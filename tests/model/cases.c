@@ -157,7 +157,8 @@ static void model_draw_save(
 	f->number = (int)model_below(state, 2);
 }
 
-/* A period of which the capture has at most two thousand. */
+/* A period of which the capture has at most two thousand, or so many that a silence of half of it
+ * has too many. */
 static unsigned int model_draw_period_us(uint64_t *state, const struct model_capture *capture)
 {
 	uint64_t last_ns = 0, first_ns = capture->pkts[0].ts_ns, us;
@@ -165,7 +166,9 @@ static unsigned int model_draw_period_us(uint64_t *state, const struct model_cap
 	for (unsigned int n = 0; n < capture->n_pkts; n++)
 		if (capture->pkts[n].ts_ns > last_ns)
 			last_ns = capture->pkts[n].ts_ns;
-	us = (last_ns - first_ns) / 1000 / (1 + model_below(state, 2000)) + 1;
+	us = (last_ns - first_ns) / 1000 /
+			(model_below(state, 16) ? 1 + model_below(state, 2000) : 210000) +
+		1;
 	return us > INT32_MAX ? INT32_MAX : (unsigned int)us;
 }
 

@@ -220,7 +220,7 @@ static void plain_begin(struct plain *m, unsigned int i, unsigned int k, uint64_
 		return;
 	p->begin_ns = ts_ns;
 	p->begun = true;
-	p->n_zeros = 0;
+	p->n_empty = 0;
 	if (m->c->flows[i].functions[k].kind == MODEL_THRESHOLD)
 		plain_threshold_begin(p, &m->c->flows[i].functions[k],
 			plain_source(m, &m->c->flows[i].functions[k]));

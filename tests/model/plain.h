@@ -5,6 +5,9 @@
 
 #include "model.h"
 
+/* So many periods without packets: then none begins before a packet comes. */
+#define PLAIN_EMPTY_MAX 100000u
+
 struct plain_burst {
 	uint64_t pkts; /* of the one that is not over */
 	uint64_t bytes;
@@ -24,9 +27,10 @@ struct plain_function {
 	uint64_t begin_ns;
 	bool has_pkts; /* RES2FILE, BUCKET, THRESHOLD: in the current period */
 	bool holds; /* THRESHOLD */
+	bool has_before; /* THRESHOLD */
 	uint64_t before; /* THRESHOLD: what it compared last; GAP: time of the last packet */
 	uint64_t slots[MODEL_SLOTS_MAX + 2]; /* DIST */
-	uint64_t n_zeros; /* RES2FILE: periods without packets before it */
+	uint64_t n_empty; /* RES2FILE, BUCKET, THRESHOLD: periods without packets before it */
 	uint64_t start_ns, stop_ns; /* STARTSTOP, from its first packet on */
 	uint64_t times[3]; /* STARTSTOP: its result */
 	struct plain_burst burst;

@@ -6,8 +6,6 @@
 
 #include "plain.h"
 
-#define PLAIN_ZEROS_MAX 100000u
-
 static void plain_save_text(struct plain_function *p, const void *bytes, size_t n_bytes)
 {
 	p->result.digest = model_digest_bytes(p->result.digest, bytes, n_bytes);
@@ -101,14 +99,14 @@ void plain_save_end(struct plain *m, unsigned int i, unsigned int k, uint64_t ts
 	if (p->has_pkts) {
 		plain_save_now(m, p, f);
 		p->has_pkts = false;
-		p->n_zeros = 0;
+		p->n_empty = 0;
 		n--;
 	}
-	for (; n > 0 && p->n_zeros < PLAIN_ZEROS_MAX; n--) {
+	for (; n > 0 && p->n_empty < PLAIN_EMPTY_MAX; n--) {
 		plain_save_line(m, p, f, false);
-		p->n_zeros++;
+		p->n_empty++;
 	}
-	if (p->n_zeros == PLAIN_ZEROS_MAX)
+	if (p->n_empty == PLAIN_EMPTY_MAX)
 		p->begun = false;
 }
 

@@ -49,6 +49,15 @@ static void plain_give(struct plain_function *p, uint64_t ts_ns, uint64_t value)
 	p->result.digest = model_digest_bytes(p->result.digest, record, sizeof(record));
 }
 
+/* A period has ended. Return: whether the next one begins there. */
+static bool plain_period_end(struct plain_function *p)
+{
+	p->n_empty = p->has_pkts ? 0 : p->n_empty + 1;
+	p->has_pkts = false;
+	p->begun = p->n_empty < PLAIN_EMPTY_MAX;
+	return p->begun;
+}
+
 /* Without a packet nothing comes, whatever the source shows. */
 void plain_bucket_end(struct plain_function *p, const struct model_function *f,
 	struct plain_function *source, uint64_t ts_ns)
@@ -56,9 +65,11 @@ void plain_bucket_end(struct plain_function *p, const struct model_function *f,
 	uint64_t period_ns = plain_period_ns(f->text);
 
 	source->to_be_reset |= f->number != 0;
-	for (; ts_ns - p->begin_ns >= period_ns; p->begin_ns += period_ns) {
+	while (ts_ns - p->begin_ns >= period_ns) {
 		plain_give(p, p->begin_ns, p->has_pkts ? source->value : 0);
-		p->has_pkts = false;
+		p->begin_ns += period_ns;
+		if (!plain_period_end(p))
+			break;
 	}
 }
 
@@ -97,7 +108,9 @@ static void plain_compare(
 void plain_threshold_begin(struct plain_function *p, const struct model_function *f,
 	const struct plain_function *source)
 {
-	p->before = plain_cut(f, source->value);
+	if (!p->has_before)
+		p->before = plain_cut(f, source->value);
+	p->has_before = true;
 }
 
 /* Nothing changes while no packet comes. */
@@ -110,7 +123,8 @@ void plain_threshold_end(struct plain_function *p, const struct model_function *
 		p->begin_ns += period_ns;
 		plain_compare(
 			p, f, p->begin_ns, p->has_pkts ? plain_cut(f, source->value) : p->before);
-		p->has_pkts = false;
+		if (!plain_period_end(p))
+			break;
 	}
 }
 

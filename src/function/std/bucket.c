@@ -13,6 +13,7 @@
 #include "mapi/bucket.h"
 #include "mapi/errors.h"
 #include "period_records_private.h"
+#include "periods_private.h"
 #include "std.h"
 #include "std_private.h"
 #include "time_text_private.h"
@@ -28,9 +29,7 @@ struct std_bucket_instance {
 };
 
 struct std_bucket_state {
-	bool begun;
-	bool has_pkts; /* in the current interval */
-	uint64_t begin_ns;
+	struct std_periods intervals;
 	uint64_t n_lost; /* records, beside those that the ring has counted */
 };
 
@@ -66,27 +65,17 @@ static uint64_t std_bucket_tick(
 {
 	const struct std_bucket_instance *self = instance;
 	struct std_bucket_state *s = state;
-	uint64_t n, end_ns;
+	struct std_periods_ended ended;
 
-	if (!s->begun) {
-		s->begun = true;
-		s->begin_ns = now_ns;
-	}
-	n = (now_ns - s->begin_ns) / self->interval_ns;
-	if (n > 0) {
-		uint64_t value = s->has_pkts ? call->refs[0].value[0] : 0;
-
-		s->n_lost += std_records_write(
-			&self->records, s->begin_ns, self->interval_ns, 1, value, call->error);
-		s->n_lost += std_records_write(&self->records, s->begin_ns + self->interval_ns,
-			self->interval_ns, n - 1, 0, call->error);
-		s->begin_ns += n * self->interval_ns;
-		s->has_pkts = false;
+	if (std_periods_pass(&s->intervals, self->interval_ns, now_ns, &ended)) {
+		s->n_lost += std_records_write(&self->records, ended.begin_ns, self->interval_ns,
+			ended.has_pkts, call->refs[0].value[0], call->error);
+		s->n_lost += std_records_write(&self->records, ended.empty_begin_ns,
+			self->interval_ns, ended.n_empty, 0, call->error);
 		if (self->resets)
 			function_reset_ref(call, 0);
 	}
-	return __builtin_add_overflow(s->begin_ns, self->interval_ns, &end_ns) ? UINT64_MAX
-									       : end_ns;
+	return std_periods_next_ns(&s->intervals, self->interval_ns);
 }
 
 static void std_bucket_process(const struct function_call *call, void *instance, void *state,
@@ -94,7 +83,7 @@ static void std_bucket_process(const struct function_call *call, void *instance,
 {
 	struct std_bucket_state *s = state;
 
-	s->has_pkts = true;
+	s->intervals.has_pkts = true;
 }
 
 static void std_bucket_lost(const void *instance, const void *state, uint64_t lost_pkts[])

@@ -5,8 +5,7 @@
  *
  * Periods follow the time of the device (semantics T1), as those of STATS do: the first one begins
  * with the first packet, and at its end there is a line of the results. A period without packets is
- * a line of zeroes, as it always was. A long silence is no reason to fill a disk: after so many of
- * them nothing is written until a packet comes, with which a period begins.
+ * a line of zeroes, as it always was; there is a limit to them (periods_private.h).
  *
  * Values are read from columns, other results as they stand at a packet, for which their functions
  * run packet by packet with this one. For "-1" results are remembered after every batch, because
@@ -21,12 +20,12 @@
 #include "base/clock.h"
 #include "mapi/errors.h"
 #include "mapi.h"
+#include "periods_private.h"
 #include "res2file_private.h"
 #include "std.h"
 #include "std_private.h"
 #include "time_text_private.h"
 
-#define STD_RES2FILE_ZEROS_MAX 100000u
 #define STD_RES2FILE_FLUSH_NS 100000000u
 
 enum std_res2file_mode {
@@ -54,10 +53,7 @@ struct std_res2file_instance {
 struct std_res2file_state {
 	uint64_t n_lines; /* the result */
 	uint64_t n_lost_zeros; /* beyond the one that the queue counts for a run of them */
-	bool begun; /* a period has */
-	uint64_t begin_ns; /* of the current period */
-	bool has_pkts; /* the current period */
-	uint64_t n_zeros; /* periods without packets before it */
+	struct std_periods periods;
 };
 
 /* ---- arguments ---- */
@@ -157,11 +153,9 @@ static bool std_res2file_save(struct std_res2file_instance *self, struct error *
 static void std_res2file_save_zeros(struct std_res2file_instance *self,
 	struct std_res2file_state *s, uint64_t n, struct error *err)
 {
-	uint64_t n_taken;
+	uint64_t n_taken =
+		std_lines_put(&self->lines, self->row.zero_text, self->row.n_zero_bytes, n, err);
 
-	n = MIN(n, STD_RES2FILE_ZEROS_MAX - s->n_zeros);
-	n_taken = std_lines_put(&self->lines, self->row.zero_text, self->row.n_zero_bytes, n, err);
-	s->n_zeros += n;
 	s->n_lines += n_taken;
 	if (self->lines.queue && n_taken < n)
 		s->n_lost_zeros += n - 1;
@@ -198,42 +192,22 @@ static bool std_res2file_goes_on(const struct std_res2file_instance *self, struc
 	return !err->code && !(self->lines.queue && std_queue_failed(self->lines.queue, err));
 }
 
-static void std_res2file_end_periods(struct std_res2file_instance *self,
-	struct std_res2file_state *s, const struct function_call *call, uint64_t n)
-{
-	if (s->has_pkts) {
-		std_res2file_save_at(self, s, call, 0);
-		s->has_pkts = false;
-		s->n_zeros = 0;
-		n--;
-	}
-	std_res2file_save_zeros(self, s, n, call->error);
-	std_res2file_publish(self, call->error);
-}
-
 static uint64_t std_res2file_tick(
 	const struct function_call *call, void *instance, void *state, uint64_t now_ns)
 {
 	struct std_res2file_instance *self = instance;
 	struct std_res2file_state *s = state;
-	uint64_t n_periods, end_ns;
+	struct std_periods_ended ended;
 
 	if (self->mode != STD_RES2FILE_MODE_PERIOD || !std_res2file_goes_on(self, call->error))
 		return UINT64_MAX;
-	if (!s->begun) {
-		s->begun = true;
-		s->begin_ns = now_ns;
-		s->n_zeros = 0;
+	if (std_periods_pass(&s->periods, self->period_ns, now_ns, &ended)) {
+		if (ended.has_pkts)
+			std_res2file_save_at(self, s, call, 0);
+		std_res2file_save_zeros(self, s, ended.n_empty, call->error);
+		std_res2file_publish(self, call->error);
 	}
-	n_periods = (now_ns - s->begin_ns) / self->period_ns;
-	if (n_periods > 0)
-		std_res2file_end_periods(self, s, call, n_periods);
-	if (s->n_zeros == STD_RES2FILE_ZEROS_MAX) {
-		s->begun = false;
-		return 0; /* with the next packet, which may have come */
-	}
-	s->begin_ns += n_periods * self->period_ns;
-	return __builtin_add_overflow(s->begin_ns, self->period_ns, &end_ns) ? UINT64_MAX : end_ns;
+	return std_periods_next_ns(&s->periods, self->period_ns);
 }
 
 static void std_res2file_process(const struct function_call *call, void *instance, void *state,
@@ -250,7 +224,7 @@ static void std_res2file_process(const struct function_call *call, void *instanc
 		std_row_take_now(&self->row, call);
 		return;
 	case STD_RES2FILE_MODE_PERIOD:
-		s->has_pkts = true;
+		s->periods.has_pkts = true;
 		return;
 	case STD_RES2FILE_MODE_EACH:
 		mine = std_selected(call, selection);

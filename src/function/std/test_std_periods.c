@@ -20,6 +20,7 @@
 
 #define S ((uint64_t)1000000000u) /* nanoseconds */
 #define TS(s) ((uint64_t)(s) << 32)
+#define TEST_EMPTY_MAX 100000 /* intervals without packets, until a packet comes */
 
 struct test_record {
 	uint64_t timestamp, value;
@@ -152,7 +153,7 @@ static void test_bucket_live_counts_what_it_loses(void **state)
 	std_bucket.lost(run.instance, run.state, lost_pkts);
 	assert_int_equal(
 		n_read + lost_pkts[MAPI_LOSS_QUEUE] + ring_dropped(std_bucket.ring(run.instance)),
-		UINT64_MAX / 1000);
+		1 + TEST_EMPTY_MAX);
 	assert_int_equal(run.error.code, 0);
 	ring_reader_free(reader);
 	test_close(&run);
@@ -172,6 +173,53 @@ static void test_bucket_live_counts_what_it_loses(void **state)
 		40000);
 	ring_reader_free(reader);
 	test_close(&run);
+	free(t);
+}
+
+/* All that there is to read, of a ring that gives up when it is full. Return: with what was lost;
+ * the last record. */
+static uint64_t test_given(struct test_run *run, struct ring_reader *reader, uint64_t *in_out_lost,
+	struct test_record *ret_last)
+{
+	uint64_t lost_pkts[MAPI_N_LOSS] = { 0 }, n_read = 0, n_lost;
+	const void *record;
+	size_t n_bytes;
+
+	for (; ring_reader_next(reader, &record, &n_bytes) == 0; n_read++)
+		memcpy(ret_last, record, sizeof(*ret_last));
+	run->function->lost(run->instance, run->state, lost_pkts);
+	n_lost = lost_pkts[MAPI_LOSS_QUEUE] + ring_dropped(run->function->ring(run->instance));
+	n_read += n_lost - *in_out_lost;
+	*in_out_lost = n_lost;
+	return n_read;
+}
+
+/* After a long silence, whether time passed meanwhile or not, an interval begins with a packet. */
+static void test_a_long_silence(const struct test_record *expected, struct test_run *run,
+	struct ring_reader *reader, bool idle)
+{
+	const uint64_t year_ns = 365 * 86400 * S;
+	struct test_traffic *t = test_traffic_new(8);
+	struct test_record last = { .value = 0 };
+	uint64_t n_lost = 0, n = 0;
+
+	test_set(t, (const uint64_t[]){ 10 * S }, (const uint64_t[]){ 7 }, 1);
+	test_run(run, t, 0, 1, TEST_SPLIT_WHOLE, false);
+	for (uint64_t ms = 1; idle && run->deadline_ns && ms < 300; ms++) {
+		run->deadline_ns = test_idle(run, 7, 10 * S + ms * 1000000);
+		n += test_given(run, reader, &n_lost, &last);
+	}
+	test_set(t, (const uint64_t[]){ year_ns + 300, year_ns + 1299, year_ns + 1300 },
+		(const uint64_t[]){ 8, 9, 10 }, 3);
+	test_process(run, t, 0, 0, 1, false);
+	n += test_given(run, reader, &n_lost, &last);
+	assert_int_equal(n, 1 + TEST_EMPTY_MAX);
+	test_process(run, t, 0, 1, 1, false);
+	assert_int_equal(test_given(run, reader, &n_lost, &last), 0);
+	test_process(run, t, 0, 2, 1, false);
+	assert_int_equal(test_given(run, reader, &n_lost, &last), 1);
+	assert_memory_equal(&last, expected, sizeof(last));
+	assert_int_equal(run->error.code, 0);
 	free(t);
 }
 
@@ -310,6 +358,26 @@ static void test_threshold_looks_at_periods(void **state)
 	free(t);
 }
 
+static void test_long_silences(void **state)
+{
+	const uint64_t second = 365 * 86400, from = TS(second) + 1289, to = TS(second) + 5584;
+	const struct test_threshold of = { THRESHOLD_ULL | THRESHOLD_MULTI, 100, TR_B_NEG, 1, 1,
+		0 };
+
+	for (int idle = 0; idle < 2; idle++) {
+		struct test_run run;
+		struct ring_reader *reader = test_bucket(&run, "1us", 0, false);
+
+		test_a_long_silence(&(struct test_record){ from, 9 }, &run, reader, idle);
+		ring_reader_free(reader);
+		test_close(&run);
+		reader = test_threshold(&run, &of, false);
+		test_a_long_silence(&(struct test_record){ to, 9 }, &run, reader, idle);
+		ring_reader_free(reader);
+		test_close(&run);
+	}
+}
+
 static void test_threshold_says_how_it_is_read(void **state)
 {
 	for (int poll = 0; poll <= THRESHOLD_POLL; poll += THRESHOLD_POLL) {
@@ -388,6 +456,7 @@ int main(void)
 		cmocka_unit_test(test_threshold_passes_while_it_holds),
 		cmocka_unit_test(test_threshold_reports_crossings),
 		cmocka_unit_test(test_threshold_looks_at_periods),
+		cmocka_unit_test(test_long_silences),
 		cmocka_unit_test(test_threshold_says_how_it_is_read),
 		cmocka_unit_test(test_any_split_gives_the_same),
 		cmocka_unit_test(test_refused_arguments),

@@ -15,6 +15,7 @@
 #include "mapi/errors.h"
 #include "mapi/threshold.h"
 #include "period_records_private.h"
+#include "periods_private.h"
 #include "std.h"
 #include "std_private.h"
 
@@ -37,10 +38,9 @@ struct std_threshold_instance {
 
 struct std_threshold_state {
 	bool begun;
-	bool has_pkts; /* in the current period */
 	bool holds;
 	uint64_t before; /* value at the last comparison */
-	uint64_t begin_ns; /* of the current period */
+	struct std_periods periods;
 	uint64_t n_records;
 	uint64_t n_lost; /* of them, beside those that the ring has counted */
 };
@@ -140,29 +140,28 @@ static uint64_t std_threshold_tick(
 {
 	const struct std_threshold_instance *self = instance;
 	struct std_threshold_state *s = state;
-	uint64_t value, n, end_ns;
+	struct std_periods_ended ended;
 
 	if (!self->period_ns)
 		return UINT64_MAX;
-	/* While no packet comes, nothing changes, whatever others reset. */
-	value = s->has_pkts || !s->begun ? call->refs[0].value[0] & self->mask : s->before;
 	if (!s->begun) {
 		s->begun = true;
-		s->before = value;
-		s->begin_ns = now_ns;
+		s->before = call->refs[0].value[0] & self->mask;
 	}
-	n = (now_ns - s->begin_ns) / self->period_ns;
-	s->begin_ns += n * self->period_ns;
-	if (n > 0) {
-		s->has_pkts = false;
-		end_ns = s->begin_ns - (n - 1) * self->period_ns;
-		std_threshold_check(self, s, value, end_ns, 1, call->error);
+	if (!std_periods_pass(&s->periods, self->period_ns, now_ns, &ended))
+		return std_periods_next_ns(&s->periods, self->period_ns);
+	if (ended.has_pkts) {
+		uint64_t value = call->refs[0].value[0] & self->mask;
+
+		std_threshold_check(
+			self, s, value, ended.begin_ns + self->period_ns, 1, call->error);
 		s->before = value;
-		end_ns += self->period_ns;
-		if (n > 1)
-			std_threshold_check(self, s, value, end_ns, n - 1, call->error);
 	}
-	return __builtin_add_overflow(s->begin_ns, self->period_ns, &end_ns) ? UINT64_MAX : end_ns;
+	/* While no packet comes, nothing changes, whatever others reset. */
+	if (ended.n_empty > 0)
+		std_threshold_check(self, s, s->before, ended.empty_begin_ns + self->period_ns,
+			ended.n_empty, call->error);
+	return std_periods_next_ns(&s->periods, self->period_ns);
 }
 
 static void std_threshold_process(const struct function_call *call, void *instance, void *state,
@@ -172,7 +171,7 @@ static void std_threshold_process(const struct function_call *call, void *instan
 	struct std_threshold_state *s = state;
 	struct packet_mask mine = std_selected(call, selection);
 
-	s->has_pkts = true;
+	s->periods.has_pkts = true;
 	packet_mask_for_each (i, &mine) {
 		if (!self->period_ns) {
 			uint64_t value = call->refs[0].value[i] & self->mask;
