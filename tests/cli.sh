@@ -36,6 +36,25 @@ equal "functions" "$(completes mapi functions PKT)" "PKTINFO PKT_COUNTER "
 touch capture.pcap
 equal "files" "$(completes mapi run -r cap)" "capture.pcap "
 equal "devices" "$(completes mapi top -i l)" "$("$MAPI" devices --csv | sed -n '2,$s/^\(l[^,]*\),.*/\1/p' | sort -u | tr '\n' ' ')"
+touch "with a blank" 'with $(touch owned)'
+equal "files with blanks" "$(completes mapi run -r with)" 'with $(touch owned) with a blank '
+# Interfaces have names that shells would act upon, e.g. made in a container.
+cat > names.sh << 'END'
+ip link set lo down && ip link set lo name "$1" || exit 1
+. ./mapi.bash
+COMP_WORDS=(mapi top -i '')
+COMP_CWORD=3
+_mapi
+printf '%s\n' "${COMPREPLY[@]}"
+END
+unsafe=0
+for name in '$(>owned)' '`>owned`' '*' 'a;b' 'x,y"z' "it's"; do
+	unshare -n bash names.sh "$name" > named.txt 2> err.txt || continue
+	unsafe=$((unsafe + 1))
+	equal "interface $name" "$(cat named.txt)" "$(printf %q "$name")"
+done
+[ $unsafe != 0 ] || echo "names of interfaces: skipped, this user may make no network namespace"
+[ ! -e owned ] || fail "completion has executed the name of an interface"
 equal "verbs behind help" "$(completes mapi help ex)" "explain "
 # Each option that help shows is completed.
 for verb in $verbs; do
@@ -50,6 +69,7 @@ if command -v zsh > /dev/null; then
 else
 	sed -n 2,200p _mapi | grep -q compadd || fail "zsh"
 fi
+! grep -n 'compgen -W\|(z)\|eval' mapi.bash _mapi || fail "completion lets the shell expand names"
 "$MAPI" completion fish 2> err.txt
 equal "another shell" $? 2
 

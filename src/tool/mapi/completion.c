@@ -88,22 +88,23 @@ static void completion_options_of(const struct verb *verb)
 	fputs("--help' ;;\n", stdout);
 }
 
-/* Both shells understand this, if _mapi_choices completes $_mapi_word from words, and _mapi_files
- * completes files. */
+/* Both shells understand this, if _mapi_lines completes $_mapi_word from the lines of standard
+ * input, each of which is a name, and _mapi_files completes files. Names of devices are anything:
+ * no shell may look into them. */
 static void completion_common(void)
 {
 	const struct verb *verb;
 	unsigned int i;
 
 	fputs("_mapi_nothing() { :; }\n"
+	      "_mapi_choices() { _mapi_lines < <(printf '%s\\n' \"$1\" | tr ' ' '\\n'); }\n"
 	      "_mapi_verbs() { _mapi_choices '",
 		stdout);
 	for (i = 0; (verb = verb_at(i)); i++)
 		printf("%s ", verb->name);
 	fputs("help'; }\n"
-	      "_mapi_devices() { _mapi_choices \"$(mapi devices --csv 2>/dev/null | "
-	      "sed '1d; s/,.*//')\"; }\n"
-	      "_mapi_functions() { _mapi_choices \"$(mapi functions --names 2>/dev/null)\"; }\n"
+	      "_mapi_devices() { _mapi_lines < <(mapi devices --names 2>/dev/null); }\n"
+	      "_mapi_functions() { _mapi_lines < <(mapi functions --names 2>/dev/null); }\n"
 	      "_mapi_complete() { # VERB OPTION-BEFORE WORD\n"
 	      "\tlocal _mapi_word=$3\n"
 	      "\tcase $1,$2 in\n",
@@ -133,9 +134,22 @@ static void completion_common(void)
 static void completion_bash(void)
 {
 	fputs("# bash completion of mapi(1), made by \"mapi completion bash\"\n"
-	      "_mapi_choices() { COMPREPLY+=($(compgen -W \"$1\" -- \"$_mapi_word\")); }\n"
-	      "_mapi_files() { compopt -o filenames 2>/dev/null; "
-	      "COMPREPLY+=($(compgen -f -- \"$_mapi_word\")); }\n",
+	      "_mapi_lines() {\n"
+	      "\tlocal line quoted\n"
+	      "\twhile IFS= read -r line; do\n"
+	      "\t\tprintf -v quoted %q \"$line\"\n"
+	      "\t\tif [ -n \"$line\" ] && [[ $line == \"$_mapi_word\"* || "
+	      "$quoted == \"$_mapi_word\"* ]]; then\n"
+	      "\t\t\tCOMPREPLY+=(\"$quoted\")\n"
+	      "\t\tfi\n"
+	      "\tdone\n"
+	      "}\n"
+	      "_mapi_files() {\n"
+	      "\tlocal names\n"
+	      "\tcompopt -o filenames 2>/dev/null\n"
+	      "\tmapfile -t names < <(compgen -f -- \"$_mapi_word\")\n"
+	      "\tCOMPREPLY+=(\"${names[@]}\")\n"
+	      "}\n",
 		stdout);
 	completion_common();
 	fputs("_mapi() {\n"
@@ -156,7 +170,12 @@ static void completion_zsh(void)
 {
 	fputs("#compdef mapi\n"
 	      "# zsh completion of mapi(1), made by \"mapi completion zsh\"\n"
-	      "_mapi_choices() { compadd -- ${(z)1}; }\n"
+	      "_mapi_lines() {\n"
+	      "\tlocal line\n"
+	      "\twhile IFS= read -r line; do\n"
+	      "\t\t[ -z \"$line\" ] || compadd -- \"$line\"\n"
+	      "\tdone\n"
+	      "}\n"
 	      "_mapi_files() { _files; }\n",
 		stdout);
 	completion_common();

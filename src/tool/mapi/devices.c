@@ -25,8 +25,11 @@ static const char devices_intro[] =
 	"  mapi devices --json\n"
 	"\n";
 
+enum devices_option { DEVICES_NAMES = VERB_LONG };
+
 static const struct verb_option devices_options[] = {
 	ARGUMENTS_FORMAT_OPTIONS("interface"),
+	{ DEVICES_NAMES, "names", NULL, VERB_NOTHING, NULL }, /* for completion */
 	VERB_OPTION_END,
 };
 
@@ -195,17 +198,27 @@ static void devices_print_csv(const struct devices *d, const struct host_interfa
 	csv_line(&c);
 }
 
+/* As it is, for programs: no name of an interface has a line's end in it. */
+static void devices_print_name(const struct devices *d, const struct host_interface *interface)
+{
+	puts(interface->name);
+}
+
+/* Behind the formats that users may choose. */
+#define DEVICES_FORMAT_NAMES (ARGUMENTS_CSV + 1)
+
 /* How a device is printed, by format. */
 static void (*const devices_printers[])(
 	const struct devices *d, const struct host_interface *interface) = {
 	[ARGUMENTS_TEXT] = devices_print,
 	[ARGUMENTS_JSON] = devices_print_json,
 	[ARGUMENTS_CSV] = devices_print_csv,
+	[DEVICES_FORMAT_NAMES] = devices_print_name,
 };
 
 /* Devices of the daemon that are no interfaces: cards, directories of captures. */
 static void devices_print_others(const struct devices *d, const struct host_interface *interfaces,
-	unsigned int n_interfaces, enum arguments_format format)
+	unsigned int n_interfaces, unsigned int format)
 {
 	unsigned int i, j;
 
@@ -223,7 +236,7 @@ static void devices_print_others(const struct devices *d, const struct host_inte
 	}
 }
 
-static int devices_list(enum arguments_format format)
+static int devices_list(unsigned int format)
 {
 	struct devices d = { .default_name = "" };
 	struct host_interface *interfaces;
@@ -255,10 +268,17 @@ static int devices_list(enum arguments_format format)
 
 static int devices_run(int argc, char **argv)
 {
-	enum arguments_format format;
+	unsigned int format = ARGUMENTS_TEXT;
+	int option;
 
-	if (arguments_only_format(&verb_devices, argc, argv, false, &format) < 0)
+	while ((option = verb_getopt(&verb_devices, argc, argv)) != -1 && option != '?')
+		format = option == DEVICES_NAMES         ? DEVICES_FORMAT_NAMES
+			: option == ARGUMENTS_OPTION_CSV ? ARGUMENTS_CSV
+							 : ARGUMENTS_JSON;
+	if (option != -1 || optind < argc) {
+		fputs("mapi: \"mapi help devices\" shows how it is used\n", stderr);
 		return EXIT_USAGE;
+	}
 	return devices_list(format);
 }
 
