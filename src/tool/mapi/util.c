@@ -453,7 +453,8 @@ static int util_session(struct util *u)
 			*lost ? lost : "0 lost");
 	if (u->n_missing)
 		fprintf(stderr,
-			"mapi: %llu intervals are not shown: their values were not read in time\n",
+			"mapi: %llu intervals are not shown: of a long silence, or not read in "
+			"time\n",
 			(unsigned long long)u->n_missing);
 	error = session_report(&u->session);
 	return code != EXIT_OK ? code : error;
