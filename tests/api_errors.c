@@ -91,6 +91,8 @@ static void errors_of_calls(const char *path)
 	ROW(3074, "get_next_library_info: none left", mapi_get_next_library_info(999, &library));
 	ROW(7003, "get_libfunct_info: NULL", mapi_get_libfunct_info(0, 0, NULL));
 	ROW(3074, "get_libfunct_info: library", mapi_get_libfunct_info(999, 0, &libfunct));
+	ROW(3074, "get_library_info: INT_MIN", mapi_get_library_info(INT_MIN, &library));
+	ROW(3074, "get_libfunct_info: INT_MIN", mapi_get_libfunct_info(INT_MIN, 0, &libfunct));
 	ROW(3078, "get_libfunct_info: function", mapi_get_libfunct_info(0, 999, &libfunct));
 	ROW(3078, "get_libfunct_info: negative", mapi_get_libfunct_info(0, -1, &libfunct));
 	ROW(3078, "get_next_libfunct_info", mapi_get_next_libfunct_info(0, INT_MAX, &libfunct));
@@ -232,6 +234,26 @@ static void errors_of_functions(const char *path)
 	ROW(0, "close_flow", mapi_close_flow(other));
 }
 
+/* The size of a result is what can be read of it. */
+static void errors_of_sizes(const char *path)
+{
+	int fd = mapi_create_offline_flow(path, MFF_PCAP);
+	int counter = mapi_apply_function(fd, "PKT_COUNTER");
+	int fids[] = { counter, mapi_apply_function(fd, "DIST", fd, counter, "0", "9", "1"),
+		mapi_apply_function(fd, "BURST", 1, 900, 100, 1, 1, 1, 1) };
+
+	ROW(0, "connect", mapi_connect(fd));
+	for (size_t i = 0; i < sizeof(fids) / sizeof(fids[0]); i++) {
+		mapi_function_info_t info = { .result_size = -1 };
+		const mapi_results_t *results = mapi_read_results(fd, fids[i]);
+
+		ROW(0, "get_function_info", mapi_get_function_info(fd, fids[i], &info));
+		ROW(0, "get_function_info: size of the result",
+			results && results->size == info.result_size ? 0 : -1);
+	}
+	ROW(0, "close_flow", mapi_close_flow(fd));
+}
+
 /* ---- what programs of old pass ---- */
 
 /* @what was applied; the flow runs, and has seen the capture. */
@@ -322,6 +344,7 @@ int main(int argc, char **argv)
 		mapi_start_offline_device("x@1"));
 	errors_of_calls(argv[1]);
 	errors_of_functions(argv[1]);
+	errors_of_sizes(argv[1]);
 	errors_legacy(argv[1], false);
 	errors_legacy(argv[1], true);
 	errors_legacy_res2file(argv[1]);

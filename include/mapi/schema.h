@@ -17,7 +17,8 @@
 extern "C" {
 #endif
 
-/* The type of an argument. The values are the historical letters of an argument descriptor. */
+/* The type of an argument. The values are the historical letters of an argument descriptor, but for
+ * MAPI_ARG_FLOWS, which has that of a string there. */
 enum mapi_arg_type {
 	MAPI_ARG_INT = 'i', /* int */
 	MAPI_ARG_ULL = 'l', /* unsigned long long */

@@ -69,6 +69,8 @@ static const struct mapi_function_desc *manage_library(int number)
 {
 	const struct mapi_function_desc *desc = NULL;
 
+	if (number < 0)
+		return NULL;
 	while ((desc = mapi_describe_next_function(desc)))
 		if (manage_is_first(desc) && number-- == 0)
 			return desc;
@@ -105,12 +107,16 @@ int mapi_get_next_library_info(int libnum, mapi_lib_info_t *info)
 	return mapi_get_library_info(manage_next(libnum), info);
 }
 
+/* Historical letters: there a list of flows is a string like others. */
 static void manage_argdescr(char *out, size_t out_bytes, const struct mapi_function_desc *desc)
 {
 	size_t n = MIN((size_t)desc->n_args, out_bytes - 1);
 
-	for (size_t i = 0; i < n; i++)
-		out[i] = (char)desc->args[i].type;
+	for (size_t i = 0; i < n; i++) {
+		enum mapi_arg_type type = desc->args[i].type;
+
+		out[i] = (char)(type == MAPI_ARG_FLOWS ? MAPI_ARG_STRING : type);
+	}
 	out[n] = '\0';
 }
 
@@ -208,14 +214,6 @@ static int manage_own_function(
 
 	if (!applied)
 		return manage_no_function(fd, fid, next);
-	/* What is known without the daemon. */
-	*info = (mapi_function_info_t){
-		.fid = applied->fid,
-		.devtype = MANAGE_DEVTYPE_ALL,
-		.result_size = (int)applied->desc->result_bytes,
-	};
-	(void)snprintf(info->name, sizeof(info->name), "%s", applied->desc->name);
-	(void)snprintf(info->libname, sizeof(info->libname), "%s", applied->desc->library);
 	list.function = (uint32_t)applied->fid;
 	request.call_case = WIRE__REQUEST__CALL_LIST_FUNCTION;
 	request.list_function = &list;

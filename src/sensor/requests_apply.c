@@ -160,6 +160,13 @@ static void request_place_result(
 	instance->result = slot;
 }
 
+uint32_t request_result_bytes_of(const struct plan_instance *instance)
+{
+	const struct results_slot *slot = instance->result;
+
+	return slot ? slot->data_bytes : instance->function->desc.result_bytes;
+}
+
 static int request_apply_reply(
 	struct session *session, uint64_t id, const struct plan_instance *instance)
 {
@@ -171,7 +178,7 @@ static int request_apply_reply(
 	int fds[RING_N_FDS];
 
 	body.function = instance->fid;
-	body.result_bytes = slot ? slot->data_bytes : f->desc.result_bytes;
+	body.result_bytes = request_result_bytes_of(instance);
 	if (slot) {
 		body.slot_offset_bytes = session_offset(session, slot);
 		body.n_slots = 1;

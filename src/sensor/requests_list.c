@@ -130,7 +130,7 @@ int request_list_function(struct session *session, uint64_t id, const Wire__List
 	body.library = (char *)(uintptr_t)instance->function->desc.library;
 	body.pkts = counts.pkts;
 	body.passed_pkts = counts.passed_pkts;
-	body.result_bytes = instance->function->desc.result_bytes;
+	body.result_bytes = request_result_bytes_of(instance);
 	reply.result_case = WIRE__REPLY__RESULT_LISTED_FUNCTION;
 	reply.listed_function = &body;
 	return request_reply(session, id, &reply, NULL, 0);

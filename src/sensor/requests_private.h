@@ -19,6 +19,9 @@ struct session_device *request_device(const struct session *session, uint64_t id
 struct session_flow *request_flow(const struct session *session, uint32_t id);
 struct plan_instance *request_instance(const struct session_flow *flow, uint32_t fid);
 
+/* What a read of its result gives; a record, if it is read one by one. */
+uint32_t request_result_bytes_of(const struct plan_instance *instance);
+
 /* What the list of devices calls it; 0: nothing. */
 int request_device_number(const struct session *session, const struct session_device *device);
 int request_list_device(struct session *session, uint64_t id, const Wire__ListDevice *list);
