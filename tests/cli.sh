@@ -174,6 +174,21 @@ grep -q "100999 intervals are not shown" err.txt || fail "util: $(cat err.txt)"
 equal "explain: what is shared" "$("$MAPI" explain --csv 'BPF_FILTER("tcp") | PKT_COUNTER' \
 	'BPF_FILTER("tcp")' 'BPF_FILTER("udp")' | tr -d '\r' | awk -F, 'NR > 1 { printf "%s:%s/%s ", $3, $16, $15 }')" \
 	"BPF_FILTER:2/3 PKT_COUNTER:1/1 BPF_FILTER:2/3 BPF_FILTER:1/3 "
+for format in csv json; do
+	"$MAPI" explain --$format 'BPF_FILTER("tcp") | PKT_COUNTER @n | BUCKET(n, 1s)' > explain.$format
+done
+python3 - << 'END' || fail "explain: CSV is not what JSON is"
+import csv, json
+rows = list(csv.DictReader(open("explain.csv", newline="")))
+objects = [json.loads(line) for line in open("explain.json")]
+text = lambda v: "" if v is None else "true" if v is True else "false" if v is False else str(v)
+assert [{k: text(v) for k, v in o.items()} for o in objects] == rows and len(rows) == 3, (objects, rows)
+END
+for line in functions "explain tcp" "explain -e BPF_FILTER(tcp) -e BPF_FILTER(udp)" "help explain"; do
+	"$MAPI" $line > out.txt || fail "$line"
+	wide=$(awk 'length($0) > 80' out.txt)
+	[ -z "$wide" ] || fail "$line: wider than 80: $wide"
+done
 echo precious > kept
 "$MAPI" explain 'TO_FILE(pcap, kept)' > out.txt
 equal "explain writes nothing" "$(cat kept)" precious

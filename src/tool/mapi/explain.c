@@ -5,6 +5,7 @@
  */
 #include "verbs.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -69,16 +70,16 @@ static void explain_how(char *out, size_t out_bytes, const struct mapi_explanati
 	char group[48] = "";
 
 	if (e->group)
-		(void)snprintf(group, sizeof(group), "packet by packet, in circle %u", e->group);
+		(void)snprintf(group, sizeof(group), "packet by packet, circle %u", e->group);
 	switch (e->work) {
 	case MAPI_WORK_FILTER:
 	case MAPI_WORK_SEARCH:
-		(void)snprintf(out, out_bytes, "1 of %u %s at once, %u alike", e->together,
+		(void)snprintf(out, out_bytes, "1 of %u %s, %u alike", e->together,
 			e->work == MAPI_WORK_FILTER ? "filters" : "searches", e->shared);
 		break;
 	case MAPI_WORK_TRANSFORM:
 		(void)snprintf(
-			out, out_bytes, "makes the packets %u, for %u", e->new_domain, e->shared);
+			out, out_bytes, "makes packets %u, for %u", e->new_domain, e->shared);
 		break;
 	case MAPI_WORK_PROCESS:
 		(void)snprintf(out, out_bytes, "%s", group);
@@ -96,11 +97,11 @@ static void explain_step(const struct pipeline_step *step, const struct mapi_exp
 	if (e->domain)
 		(void)snprintf(packets, sizeof(packets), "made %u", e->domain);
 	explain_how(how, sizeof(how), e);
-	printf("%4u  %-20s %-6s  %-8s  %-*s%s%s\n", e->step, name,
+	printf("%4u  %-18s %-6s  %-8s  %-*s%s%s\n", e->step, name,
 		EXPLAIN_NAME(explain_tiers, e->tier), workers, *how ? 8 : 0, packets,
 		*how ? "  " : "", how);
 	if (e->instructions)
-		printf("%27s %u instructions, %.1f ns per packet\n", "", e->instructions,
+		printf("%25s %u instructions, %.1f ns per packet\n", "", e->instructions,
 			e->ns_per_pkt);
 }
 
@@ -170,6 +171,11 @@ static void explain_step_csv(const struct pipeline_step *step, const struct mapi
 	csv_u64(&c, e->new_domain);
 	csv_u64(&c, e->together);
 	csv_u64(&c, e->shared);
+	if (e->instructions)
+		csv_u64(&c, e->instructions);
+	else
+		csv_string(&c, NULL);
+	csv_f64(&c, e->instructions ? e->ns_per_pkt : NAN);
 	csv_line(&c);
 }
 
@@ -191,7 +197,7 @@ static int explain_pipeline(
 	if (!all)
 		return EXIT_DEVICE;
 	if (format == ARGUMENTS_TEXT)
-		printf("flow %u\n%4s  %-20s %-6s  %-8s  %s\n", number, "STEP", "FUNCTION", "WHERE",
+		printf("flow %u\n%4s  %-18s %-6s  %-8s  %s\n", number, "STEP", "FUNCTION", "WHERE",
 			"WORKERS", "PACKETS");
 	for (i = 0; i < pipeline->n_steps; i++) {
 		const struct pipeline_step *step = pipeline->steps[i];
@@ -258,8 +264,7 @@ static int explain_session(
 	code = session_connect(session, input ? input : nothing, live);
 	if (code == EXIT_OK && format == ARGUMENTS_CSV)
 		printf("flow,fid,function,label,step,steps,tier,reason,work,order,late,group,"
-		       "domain,"
-		       "new_domain,together,shared\r\n");
+		       "domain,new_domain,together,shared,instructions,ns_per_packet\r\n");
 	for (i = 0; i < session->set.n_pipelines && code == EXIT_OK; i++)
 		code = explain_pipeline(&session->set.pipelines[i], i + 1, format);
 	if (fd >= 0)
