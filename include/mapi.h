@@ -138,7 +138,7 @@ typedef struct mapi_function_info {
 	char devtype[MAPI_STR_LENGTH];
 	unsigned long long pkts; /* that have reached it */
 	unsigned long long passed_pkts; /* of them, those that functions after it see, too */
-	int result_size; /* in bytes, of a list the largest; 0: no result */
+	int result_size; /* in bytes; 0: no result */
 } mapi_function_info_t;
 
 typedef struct mapi_device_info {

@@ -26,7 +26,8 @@ struct device;
  * @shared:   its status in the result area
  * @error:    why it ended early; set when shared->error_code is
  * @device:   NULL unless connected
- * @event_fd: of wake_new(), to be signalled after each publication that brings something new; -1: none
+ * @event_fd: of wake_new(), to be signalled after each publication that brings something new; -1:
+ *            none
  * @told_pkts, @told_ticks, @told_end: what the last such publication brought
  */
 struct device_flow {

@@ -9,8 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WAKE_EXPIRY_MS 100 /* a timer that is due expires sooner, unless the machine stands still \
-			    */
+#define WAKE_EXPIRY_MS 100 /* a timer that is due expires sooner, unless the machine stalls */
 
 int wake_new(bool for_strangers)
 {
