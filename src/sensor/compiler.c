@@ -26,7 +26,8 @@
 #include "mapi/errors.h"
 
 #define COMPILER_PATIENCE_MS 5 /* of compiler_ask(): a new process and an ordinary expression */
-#define COMPILER_REAPS 50 /* at intervals of a millisecond: it dies at once */
+/* At intervals of a millisecond: it dies at once, but for a sanitizer's memory. */
+#define COMPILER_REAPS (COMPILER_SANITIZED ? 5000 : 50)
 #define COMPILER_CANCEL_MS 10
 #define COMPILER_SPIN_US 100 /* an ordinary expression */
 #define COMPILER_ANSWER_BYTES_MAX (FILTER_INSNS_MAX * sizeof(struct bpf_insn))

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -112,9 +113,17 @@ static int *helper_close_nameless(void)
  * thread waits for it, and expressions do not. */
 static void helper_close_others(void)
 {
-	int *files = helper_close_nameless();
+	int *files;
 	pthread_t thread;
 
+	/* Neither memory nor threads are to be had in the child of a sanitized process with
+	 * threads.
+	 */
+	if (COMPILER_SANITIZED) {
+		(void)close_range(HELPER_FD + 1, UINT_MAX, 0);
+		return;
+	}
+	files = helper_close_nameless();
 	if (!files || pthread_create(&thread, NULL, helper_close_files, files) != 0)
 		_exit(1);
 	(void)pthread_detach(thread);

@@ -231,6 +231,15 @@ static int request_charge(const struct session *session, const struct function *
 		return error_set(err, MAPI_QUOTA_EXCEEDED,
 			"%s: this user's programs may have %u functions together", f->desc.name,
 			user->functions_max);
+	if (f->ring && user->n_rings >= user->rings_max)
+		return error_set(err, MAPI_QUOTA_EXCEEDED,
+			"%s: this user's programs may have %u functions with packets or records "
+			"together",
+			f->desc.name, user->rings_max);
+	if (f->draining && user->n_writers >= user->writers_max)
+		return error_set(err, MAPI_QUOTA_EXCEEDED,
+			"%s: this user's programs may write %u files together", f->desc.name,
+			user->writers_max);
 	if (charged_bytes <= user->memory_max_bytes - user->memory_bytes)
 		return 0;
 	return error_set(err, MAPI_QUOTA_EXCEEDED,
@@ -280,6 +289,8 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 	flow->charged_bytes += charged_bytes;
 	session->env.user->memory_bytes += charged_bytes;
 	session->env.user->n_functions++;
+	session->env.user->n_rings += f->ring != NULL;
+	session->env.user->n_writers += f->draining != NULL;
 	if (f->ring && f->ring((*ret)->memory))
 		(void)ring_join(f->ring((*ret)->memory), session->rings);
 	if (result_bytes)

@@ -87,8 +87,11 @@ static void session_flow_free(struct session *session, struct session_flow *flow
 	unsigned int n_functions = flow->device_flow.plan->n_instances;
 
 	for (unsigned int i = 0; i < n_functions; i++) {
-		const struct results_slot *slot = flow->device_flow.plan->instances[i]->result;
+		const struct plan_instance *instance = flow->device_flow.plan->instances[i];
+		const struct results_slot *slot = instance->result;
 
+		session->env.user->n_rings -= instance->function->ring != NULL;
+		session->env.user->n_writers -= instance->function->draining != NULL;
 		if (slot)
 			area_put(session->area, session_offset(session, slot),
 				results_slot_bytes(slot->data_bytes));

@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -34,6 +35,7 @@
 #define LIVE_CPUS 2
 #define LIVE_IDLE_MS 1
 #define LIVE_FUNCTIONS_MAX 16384 /* of a user; users.c */
+#define LIVE_RINGS_MAX 768 /* of a user; users.c */
 #define LIVE_CROWD 30
 
 /* ---- a device without packets ---- */
@@ -463,6 +465,46 @@ static void functions_of_a_user_are_limited(void **state)
 	test_end(&clients[0]);
 }
 
+/* They take descriptors, which all users share. */
+static void rings_of_a_user_are_limited(void **state)
+{
+	const char *const args[] = { "1", "1" };
+	struct test_client client;
+	Wire__Reply *reply = NULL;
+	uint32_t flows[LIVE_RINGS_MAX / SESSION_FUNCTIONS_MAX + 1], flow = 0;
+	unsigned int n_flows = 0;
+	uint64_t device;
+	struct rlimit limit;
+	unsigned int n = 0;
+	int fds[RING_N_FDS];
+
+	/* Engine and client are one process here. */
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (limit.rlim_max < LIVE_RINGS_MAX * 8)
+		skip();
+	limit.rlim_cur = limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	live_connect(&client);
+	device = live_device(&client);
+	for (; n <= LIVE_RINGS_MAX; n++) {
+		if (n % SESSION_FUNCTIONS_MAX == 0)
+			flows[n_flows++] = flow = test_flow(&client, device, false, NULL);
+		reply = test_apply(&client, flow, "HASHSAMP", args, 2);
+		if (reply->error)
+			break;
+		assert_int_equal(wire_conn_take_fds(client.conn, fds, RING_N_FDS), 0);
+		for (unsigned int i = 0; i < RING_N_FDS; i++)
+			(void)close(fds[i]);
+	}
+	assert_int_equal(n, LIVE_RINGS_MAX);
+	assert_int_equal(reply->error->code, MAPI_QUOTA_EXCEEDED);
+	assert_non_null(strstr(reply->error->text, "records together"));
+	assert_null(test_apply(&client, flow, "PKT_COUNTER", NULL, 0)->error);
+	while (n_flows)
+		test_close(&client, flows[--n_flows], 0);
+	test_end(&client);
+}
+
 /* Two queues of 32 MiB are as much as the quota is, so with what is around them they are more. */
 static void all_memory_of_functions_is_charged(void **state)
 {
@@ -497,6 +539,7 @@ int main(void)
 		cmocka_unit_test(bad_references_do_not_keep_a_device_from_starting),
 		cmocka_unit_test(clients_that_leave_together_make_few_plans),
 		cmocka_unit_test(functions_of_a_user_are_limited),
+		cmocka_unit_test(rings_of_a_user_are_limited),
 		cmocka_unit_test(all_memory_of_functions_is_charged),
 	};
 

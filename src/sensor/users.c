@@ -12,6 +12,8 @@
 #define USERS_FLOWS_MAX 4096
 /* Each is looked at whenever results are published, on behalf of everybody. */
 #define USERS_FUNCTIONS_MAX 16384
+#define USERS_RINGS_MAX 768 /* of three descriptors each: mapid.service has LimitNOFILE=65536 */
+#define USERS_WRITERS_MAX 64 /* mapid.service has TasksMax=4096 */
 #define USERS_MEMORY_MAX_BYTES (1ull << 30)
 /* Descriptors that wait to be closed. Who has more has sent some that hang. */
 #define USERS_PENDING_MAX 1024u
@@ -91,6 +93,8 @@ static int users_add(struct users *users, uid_t uid, struct user **ret)
 		.uid = uid,
 		.flows_max = users->quota.flows,
 		.functions_max = users->functions_max,
+		.rings_max = users->is_system ? USERS_RINGS_MAX : UINT32_MAX,
+		.writers_max = users->is_system ? USERS_WRITERS_MAX : UINT32_MAX,
 		.memory_max_bytes = users->quota.memory_bytes };
 	r = users->is_system ? closer_new(&user->closer) : 0;
 	if (r < 0)

@@ -17,6 +17,8 @@ struct users;
  * @n_sessions:   connections
  * @n_flows:      their flows, at most @flows_max
  * @n_functions:  of these flows, at most @functions_max
+ * @n_rings:      of these, with a ring, which takes descriptors; at most @rings_max
+ * @n_writers:    of these, with a thread of their own, which writes a file; at most @writers_max
  * @memory_bytes: of their functions: instances, states, packet rings, output queues; at most
  *                @memory_max_bytes
  * @closer:       closes what they have sent; NULL: a private daemon, which does so itself
@@ -30,6 +32,10 @@ struct user {
 	unsigned int flows_max;
 	unsigned int n_functions;
 	unsigned int functions_max;
+	unsigned int n_rings;
+	unsigned int rings_max;
+	unsigned int n_writers;
+	unsigned int writers_max;
 	uint64_t memory_bytes;
 	uint64_t memory_max_bytes;
 	struct closer *closer;
