@@ -139,6 +139,9 @@ print(f"ok: util: {len(rows)} intervals, {len(packets)} packets")
 END
 "$MAPI" util -r "$OWN/http.pcap" --overhead 0 --link-speed 1G > out.txt 2>&1
 equal "util: lines" "$(wc -l < out.txt)" 3
+"$MAPI" util -r "$OWN/http.pcap" --interval 0.001 2> /dev/null | sed '$d' > out.txt
+equal "util: times of milliseconds that are there twice" "$(cut -d ' ' -f 1 out.txt | uniq -d | wc -l)" 0
+equal "util: columns of milliseconds" "$(awk '{ print length($0) }' out.txt | sort -u)" 74
 for wrong in 0 -1 x 1X 1GG; do
 	"$MAPI" util -r "$OWN/http.pcap" --link-speed "$wrong" > /dev/null 2>&1
 	equal "util --link-speed $wrong" $? 2
@@ -188,6 +191,12 @@ for line in functions "explain tcp" "explain -e BPF_FILTER(tcp) -e BPF_FILTER(ud
 	"$MAPI" $line > out.txt || fail "$line"
 	wide=$(awk 'length($0) > 80' out.txt)
 	[ -z "$wide" ] || fail "$line: wider than 80: $wide"
+done
+mkfifo fifo
+for input in fifo -; do
+	timeout 10 "$MAPI" explain -r $input PKT_COUNTER > out.txt 2> err.txt < /dev/zero
+	equal "explain of a pipe: $input" $? 2
+	grep -q "no pipe" err.txt || fail "explain -r $input: $(cat err.txt)"
 done
 echo precious > kept
 "$MAPI" explain 'TO_FILE(pcap, kept)' > out.txt

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "mapi/explain.h"
@@ -278,6 +279,16 @@ static int explain_usage(const char *message)
 	return EXIT_USAGE;
 }
 
+/* To look at what comes through a pipe is to wait for it, and to take it out. */
+static bool explain_is_pipe(const char *path)
+{
+	struct stat st;
+
+	return !strcmp(path, "-") ||
+		(stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) &&
+			!S_ISBLK(st.st_mode));
+}
+
 static int explain_run(int argc, char **argv)
 {
 	char **pipelines = calloc((size_t)argc, sizeof(char *));
@@ -304,6 +315,9 @@ static int explain_run(int argc, char **argv)
 		else
 			code = explain_usage("see above");
 	}
+	if (code == EXIT_OK && input && !live && explain_is_pipe(input))
+		code = explain_usage("explain reads nothing, so -r names a file, no pipe; without "
+				     "-r, Ethernet is supposed");
 	words.words = argv + optind;
 	words.n_words = argc - optind;
 	if (code == EXIT_OK && !mapi_describe_next_function(NULL))

@@ -130,19 +130,26 @@ static double util_free_bps(const struct util *u, double used_bps)
 	return u->speed_bps > used_bps ? u->speed_bps - used_bps : 0;
 }
 
+/* Of a time in a table: with hundredths of seconds, and thousandths if intervals have them. */
+static int util_time_len(const struct util *u)
+{
+	return (int)strlen("2026-11-22T03:22:00.12") + (u->interval_ms % 10 ? 1 : 0);
+}
+
 static void util_print_text(const struct util *u, const struct util_row *row)
 {
 	char time[TEXT_TIME_BYTES], bits[24], used[24], rest[24] = "-";
 
 	if (u->n_rows == 1)
-		printf("%-23s  %11s  %9s  %11s  %11s\n", "TIME", "BITS", "USED", "FREE",
-			"PACKETS/S");
+		printf("%-*s  %11s  %9s  %11s  %11s\n", util_time_len(u) + 1, "TIME", "BITS",
+			"USED", "FREE", "PACKETS/S");
 	text_rfc3339(time, row->begin_ns);
+	(void)snprintf(time + util_time_len(u), 2, "Z");
 	util_bits(bits, sizeof(bits), row->bps);
 	util_percent(used, sizeof(used), u, row->used_bps);
 	if (u->speed_bps > 0)
 		util_bits(rest, sizeof(rest), util_free_bps(u, row->used_bps));
-	printf("%.22sZ  %11s  %9s  %11s  %11.0f\n", time, bits, used, rest,
+	printf("%-*s  %11s  %9s  %11s  %11.0f\n", util_time_len(u) + 1, time, bits, used, rest,
 		(double)row->pkts * 1e9 / (double)row->ns);
 }
 
@@ -296,7 +303,8 @@ static void util_summary(const struct util *u)
 	util_bits(mean, sizeof(mean), (double)u->total_bytes * 8e9 / (double)u->total_ns);
 	util_percent(percent, sizeof(percent), u, used_bytes * 8e9 / (double)u->total_ns);
 	util_percent(max, sizeof(max), u, u->max_used_bps);
-	printf("%-23s  %11s  %9s  (greatest: %s)\n", "mean", mean, percent, max);
+	printf("%-*s  %11s  %9s  (greatest: %s)\n", util_time_len(u) + 1, "mean", mean, percent,
+		max);
 }
 
 /* ---- the run ---- */
