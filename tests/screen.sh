@@ -56,6 +56,7 @@ show "mapi util -i lo" "listening on lo" C-c "^exit status 0\.$"
 for verb in top run dump util; do
 	show "mapi $verb -i no-such-device" "^exit status 4\.$"
 	show "mapi $verb -r cut.pcap > /dev/null" "damaged at offset 18896"
+	await "^exit status 4\.$"
 done
 show "mapi dump -r http.pcap | head -3" "^exit status 0\.$"
 if setpriv --reuid 65534 --regid 65534 --clear-groups test -x "$MAPI" 2> /dev/null; then
