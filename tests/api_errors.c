@@ -45,9 +45,11 @@ static void errors_check(int got, int code, const char *what, const char *form)
 			(mapi_apply_function)(fd, __VA_ARGS__), code, what, " (plain function)"); \
 	} while (0)
 
-/* The plain function cannot tell a number that is out of bounds from one that was not passed: that
- * is what happens to lie there, and takes its default. */
-#define APPLY_NUMBER(code, what, fd, ...)                                                      \
+/* The same for what programs of old leave out: the plain function cannot tell a number that is out
+ * of bounds from one that was not passed, which is what happens to lie there, and takes its
+ * default.
+ */
+#define APPLY_LEGACY(code, what, fd, ...)                                                      \
 	do {                                                                                   \
 		errors_check(mapi_apply_function(fd, __VA_ARGS__), code, what, "");            \
 		errors_check(                                                                  \
@@ -168,10 +170,9 @@ static void errors_of_values(int fd, int counter, int other, int there)
 	APPLY(7001, "THRESHOLD: type", fd, "THRESHOLD", 3, fd, counter, 1ull, 1, 0, 0, 0);
 	APPLY(7002, "THRESHOLD: function", fd, "THRESHOLD", 2, fd, 99, 1ull, 1, 0, 0, 0);
 	APPLY(7005, "THRESHOLD: boundary", fd, "THRESHOLD", 2, fd, counter, 1ull, 3, 0, 0, 0);
-	APPLY_NUMBER(
-		7011, "THRESHOLD: timeout", fd, "THRESHOLD", 2, fd, counter, 1ull, 1, -1, 0, 0);
-	APPLY_NUMBER(
-		7000, "THRESHOLD: divider", fd, "THRESHOLD", 2, fd, counter, 1ull, 1, 0, -1, 0);
+	APPLY(7011, "THRESHOLD: timeout", fd, "THRESHOLD", 2, fd, counter, 1ull, 1, -1, 0, 0);
+	APPLY(7000, "THRESHOLD: divider", fd, "THRESHOLD", 2, fd, counter, 1ull, 1, 0, -1, 0);
+	APPLY(7000, "THRESHOLD: count", fd, "THRESHOLD", 2, fd, counter, 1ull, 1, 0, 0, -1);
 }
 
 static void errors_of_functions(const char *path)
@@ -192,12 +193,12 @@ static void errors_of_functions(const char *path)
 	APPLY(1025, "BPF_FILTER: syntax", fd, "BPF_FILTER", "tcp port");
 	APPLY(7001, "BPF_FILTER: empty", fd, "BPF_FILTER", "");
 	APPLY(7001, "STR_SEARCH: empty", fd, "STR_SEARCH", "", 0, 0);
-	APPLY_NUMBER(7002, "STR_SEARCH: offset", fd, "STR_SEARCH", "www", -1, 0);
-	APPLY_NUMBER(7003, "STR_SEARCH: depth", fd, "STR_SEARCH", "www", 0, -1);
+	APPLY(7002, "STR_SEARCH: offset", fd, "STR_SEARCH", "www", -1, 0);
+	APPLY(7003, "STR_SEARCH: depth", fd, "STR_SEARCH", "www", 0, -1);
 	APPLY(3503, "STR_SEARCH: pipe", fd, "STR_SEARCH", "|41", 0, 0);
 	APPLY(3504, "STR_SEARCH: depth below the pattern", fd, "STR_SEARCH", "www", 0, 2);
 	APPLY(3505, "STR_SEARCH: no hexadecimal", fd, "STR_SEARCH", "|4x|", 0, 0);
-	APPLY_NUMBER(7001, "TO_BUFFER: neither WAIT nor NOWAIT", fd, "TO_BUFFER", 2);
+	APPLY_LEGACY(7001, "TO_BUFFER: neither WAIT nor NOWAIT", fd, "TO_BUFFER", 2);
 	APPLY(7006, "TO_FILE: format", fd, "TO_FILE", 77, "out.pcap", 0ull);
 	APPLY(6155, "TO_FILE: NULL", fd, "TO_FILE", MFF_PCAP, NULL, 0ull);
 	APPLY(6155, "TO_FILE: no such directory", fd, "TO_FILE", MFF_PCAP, "no/such/dir", 0ull);
@@ -217,7 +218,7 @@ static void errors_of_functions(const char *path)
 	APPLY(7002, "RES2FILE: unknown function", fd, "RES2FILE", "1", "99@1", "", "r2f", "1s", 0);
 	APPLY(6155, "RES2FILE: NULL", fd, "RES2FILE", "1", self, "", NULL, "1s", 0);
 	APPLY(7005, "RES2FILE: period", fd, "RES2FILE", "1", self, "", "r2f", "soon", 0);
-	APPLY_NUMBER(7011, "RES2FILE: reset", fd, "RES2FILE", "1", self, "", "r2f", "1s", 2);
+	APPLY_LEGACY(7011, "RES2FILE: reset", fd, "RES2FILE", "1", self, "", "r2f", "1s", 2);
 	APPLY(7001, "STARTSTOP: start", fd, "STARTSTOP", "noon", "+1s");
 	APPLY(7002, "STARTSTOP: stop", fd, "STARTSTOP", "+1s", "noon");
 	APPLY(7000, "STARTSTOP: span, then time", fd, "STARTSTOP", "+1s", "2030-01-31 08:00:00");
@@ -289,8 +290,9 @@ static void errors_legacy(const char *path, bool plain)
 		ROW(0, "TO_BUFFER without an argument hands out packets", n > 0 ? 0 : -1);
 	} else {
 		(void)LEGACY(fd, "BPF_FILTER");
-		(void)LEGACY(fd, "TO_BUFFER");
 		(void)mapi_read_error(&fid, NULL);
+		fid = LEGACY(fd, "TO_BUFFER");
+		errors_check(fid > 0 ? 0 : -1, 0, "TO_BUFFER without an argument", " (plain)");
 	}
 	ROW(0, "close_flow", mapi_close_flow(fd));
 
@@ -316,7 +318,7 @@ static void errors_legacy(const char *path, bool plain)
 	ROW(0, "unlink", unlink("limit.pcap"));
 }
 
-static void errors_legacy_res2file(const char *path)
+static void errors_legacy_res2file(const char *path, bool plain)
 {
 	int fd = mapi_create_offline_flow(path, MFF_PCAP);
 	int counter = mapi_apply_function(fd, "PKT_COUNTER");
@@ -324,9 +326,10 @@ static void errors_legacy_res2file(const char *path)
 
 	(void)snprintf(refs, sizeof(refs), "%d@%d", counter, fd);
 	ROW(0, "RES2FILE with 5 arguments",
-		mapi_apply_function(fd, "RES2FILE", "1", refs, "packets", "results", "0"));
+		LEGACY(fd, "RES2FILE", "1", refs, "packets", "results", "0"));
 	errors_run(fd, "RES2FILE with 5 arguments");
 	ROW(0, "RES2FILE with 5 arguments writes", access("results", R_OK));
+	ROW(0, "unlink", unlink("results"));
 }
 
 int main(int argc, char **argv)
@@ -347,9 +350,9 @@ int main(int argc, char **argv)
 	errors_of_sizes(argv[1]);
 	errors_legacy(argv[1], false);
 	errors_legacy(argv[1], true);
-	errors_legacy_res2file(argv[1]);
+	errors_legacy_res2file(argv[1], false);
+	errors_legacy_res2file(argv[1], true);
 	(void)unlink("tracefile");
-	(void)unlink("results");
 	(void)unlink("r2f");
 	(void)unlink("out.pcap");
 	if (chdir("/") < 0 || rmdir(directory) < 0)

@@ -10,6 +10,7 @@
 #ifndef MAPI_SCHEMA_H
 #define MAPI_SCHEMA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,6 +47,8 @@ struct mapi_arg {
 	const struct mapi_choice *choices; /* NULL or n_choices names */
 	unsigned int n_choices;
 	const char *help; /* one sentence */
+	bool legacy_optional; /* programs of old leave it out: where what is passed is not known, a
+			       * number out of bounds counts as missing */
 };
 
 enum mapi_field_type {

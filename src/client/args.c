@@ -6,7 +6,7 @@
  * A call through the header tells count and types. A call from an object that was compiled with an
  * older header tells nothing: then as many arguments are read as the description has, and each may
  * be whatever the register held. So pointers are tried by the kernel before they are read, and a
- * number out of bounds counts as missing if there is a default.
+ * number out of bounds counts as missing where programs of old leave it out.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -286,7 +286,7 @@ static int args_convert_number(const struct args_convert *c, struct arg arg)
 		return args_fail(c, "is too large");
 	if (arg.number > INT_MAX && arg.number <= UINT_MAX)
 		arg.number = (int)(unsigned int)arg.number;
-	if (arg.is_unchecked && desc->min < desc->max && desc->default_text &&
+	if (arg.is_unchecked && desc->legacy_optional &&
 		(arg.number < desc->min || arg.number > desc->max))
 		return args_set_missing(c);
 	args_set_number(c, arg.number);

@@ -50,6 +50,7 @@ static bool describe_arg(struct mapi_arg *arg, const Wire__ArgDesc *m)
 		.choices = choices,
 		.n_choices = (unsigned int)m->n_choices,
 		.help = describe_text(m->help, &failed),
+		.legacy_optional = m->legacy_optional,
 	};
 	return !failed;
 }

@@ -13,7 +13,7 @@ static const struct fake_function fake_functions[] = {
 			{ "offset", 'i', "0", 0, 65535, 7002 },
 			{ "depth", 'i', "0", 0, 65535, 7003 } } },
 	{ .name = "TO_BUFFER",
-		.args = { { "wait", 'i', "0", 0, 1, 7001 } },
+		.args = { { "wait", 'i', "0", 0, 1, 7001, true } },
 		.flags = MAPI_FUNCTION_PACKETS,
 		.has_ring = true },
 	{ .name = "TO_FILE",
@@ -98,6 +98,7 @@ static Wire__FunctionDesc *fake_describe_one(const struct fake_function *f)
 		to->min = from->min;
 		to->max = from->max;
 		to->error_code = from->error_code;
+		to->legacy_optional = from->legacy_optional;
 		if (strcmp(f->name, "TO_BUFFER") == 0) {
 			choice.name = (char *)(uintptr_t) "NOWAIT";
 			choice.value = NOWAIT;

@@ -40,6 +40,7 @@ struct fake_arg {
 	const char *default_text;
 	long long min, max;
 	int error_code;
+	bool legacy_optional;
 };
 
 struct fake_function {

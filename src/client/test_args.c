@@ -236,7 +236,9 @@ static void test_plain_calls(void **state)
 	assert_true(plain_apply(flow, "TO_FILE", MFF_PCAP, path, 7ull) > 0);
 	assert_large(2, 7u);
 	unlink(path);
-	/* What a register held: out of bounds, so the default. */
+	assert_true(plain_apply(flow, "STR_SEARCH", "www", -1, 0) > 0); /* the daemon refuses it */
+	assert_number(1, -1);
+	/* What a register held, for what programs of old leave out: the default. */
 	assert_true(plain_apply(flow, "TO_BUFFER", 12345678) > 0);
 	assert_missing(0);
 	assert_int_equal(plain_apply(flow, NULL), -1);

@@ -43,6 +43,7 @@ static int describe_arg(Wire__ArgDesc *ret, const struct mapi_arg *arg)
 	ret->max = arg->max;
 	ret->error_code = arg->error_code;
 	ret->help = describe_text(arg->help);
+	ret->legacy_optional = arg->legacy_optional;
 	if (!arg->n_choices)
 		return 0;
 	if (DESCRIBE_ARRAY(Wire__Choice, arg->n_choices, ret->choices) < 0)

@@ -352,6 +352,7 @@ static const struct mapi_arg std_res2file_args[] = {
 		.default_text = "0",
 		.min = 0,
 		.max = 1,
+		.legacy_optional = true,
 		.error_code = MFUNCT_INVALID_ARGUMENT_6,
 		.help = "1: the functions are reset after each line.",
 	},

@@ -127,6 +127,7 @@ static const struct mapi_arg std_to_buffer_args[] = {
 		.default_text = "WAIT",
 		.min = STD_TO_BUFFER_MODE_WAIT,
 		.max = STD_TO_BUFFER_MODE_NOWAIT,
+		.legacy_optional = true,
 		.error_code = MFUNCT_INVALID_ARGUMENT_1,
 		.choices = std_to_buffer_choices,
 		.n_choices = ARRAY_SIZE(std_to_buffer_choices),
