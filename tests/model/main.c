@@ -241,8 +241,8 @@ int main(int argc, char *argv[])
 		return 2;
 	}
 	for (unsigned long long n = 0; n < n_cases && main_seconds() < end; n++)
-		main_case(
-			seed + n, &captures[n % n_captures], filters, n_filters, verbose, &totals);
+		main_case(seed + n, &captures[(seed + n) % n_captures], filters, n_filters, verbose,
+			&totals);
 
 	printf("model: %u cases on %u captures, %u results compared, %u of chance, %u cases "
 	       "differ\n",
