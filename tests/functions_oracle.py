@@ -3,11 +3,12 @@
 """
 Values of functions against arithmetic of our own over what tshark says of the same packets.
 
-usage: functions_oracle.py [-k NAME] FILE ...     (the environment has ALONE and MAPI, see lib.sh)
+usage: functions_oracle.py [-a] [-k NAME] FILE ...     (the environment has ALONE and MAPI, see lib.sh)
 
 A check is a function here: it is given the packets of a capture and yields a pipeline (or several,
 as one list), the label of the step whose results are meant, and what "mapi run --json" should say
-of it: a list of values, one for each line. Only the standard library of python computes here.
+of it: a list of values, one for each line. Only the standard library of python computes here. With -a
+all captures must be fit for the test, and some of them must run backwards in time.
 """
 import json
 import os
@@ -464,6 +465,8 @@ def run_checks(path, packets, only):
 
 def main():
     paths, only = sys.argv[1:], None
+    wants_all = paths[:1] == ["-a"]
+    paths = paths[wants_all:]
     if paths[:1] == ["-k"]:
         only, paths = paths[1], paths[2:]
     n_captures = n_backwards = n_run = n_failed = 0
@@ -479,6 +482,9 @@ def main():
         n_failed += failed
     print(f"{n_run} values of {n_captures} captures compared ({n_backwards} of them run backwards "
           f"in time), {n_failed} differ")
+    if wants_all and (n_captures != len(paths) or n_backwards == 0):
+        print(f"{len(paths)} captures were to be used, and some that run backwards in time")
+        return 1
     return n_failed != 0 or n_run == 0
 
 

@@ -10,11 +10,12 @@ oracle=$MAPI_SOURCE/tests/functions_oracle.py
 
 python3 "$oracle" "$OWN"/*.pcap || fail "our own captures"
 need_captures
+equal "captures that are listed" "$(grep -vc '^#' "$MAPI_SOURCE/tests/functions_captures.txt")" 50
 every=5
 [ -z "${MAPI_TEST_LONG-}" ] || every=1
 mapfile -t captures < <(grep -v '^#' "$MAPI_SOURCE/tests/functions_captures.txt" |
 	awk -v e=$every 'NR % e == 0' | sed "s|^|$MAPI_PCAPS/|")
 for batch in 7 256; do
-	MAPI_BATCH=$batch python3 "$oracle" "${captures[@]}" || fail "captures, batches of $batch"
+	MAPI_BATCH=$batch python3 "$oracle" -a "${captures[@]}" || fail "captures, batches of $batch"
 done
 finish
