@@ -101,8 +101,10 @@ static int *helper_close_nameless(void)
 		files = grown;
 		files[n++] = fd;
 	}
-	if (!directory)
+	if (!directory) {
+		free(files);
 		return NULL;
+	}
 	(void)closedir(directory);
 	if (files)
 		files[n] = -1;

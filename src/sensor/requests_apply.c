@@ -310,7 +310,7 @@ int request_apply_again(struct session *session, uint64_t id)
 	const Wire__FlowApply *apply = session->apply.message;
 	struct session_flow *flow = request_flow(session, apply->flow);
 	const struct function *f = function_find(apply->function);
-	struct plan_instance *instance;
+	struct plan_instance *instance = NULL;
 	struct error err = ERROR_INIT;
 	int r;
 
