@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the answers to requests have in common: requests.c, requests_apply.c (FlowApply) and
- * requests_list.c (what there is, and how it runs). */
+/* What the answers to requests have in common: requests.c, requests_apply.c (FlowApply),
+ * requests_charge.c and requests_list.c (what there is, and how it runs). */
 #ifndef MAPI_SENSOR_REQUESTS_PRIVATE_H
 #define MAPI_SENSOR_REQUESTS_PRIVATE_H
 
@@ -29,6 +29,13 @@ int request_list_flow(struct session *session, uint64_t id, const Wire__ListFlow
 int request_list_function(struct session *session, uint64_t id, const Wire__ListFunction *list);
 int request_device_stats(struct session *session, uint64_t id, const Wire__DeviceStats *request);
 int request_explain(struct session *session, uint64_t id, const Wire__Explain *request);
+/* Memory that an instance is charged with. A state is kept for what is committed, and for what each
+ * worker has in hand; a result whose length the arguments say takes it twice, where it is counted
+ * and where it is read. */
+size_t request_charged_bytes(const struct function *f, size_t result_bytes, unsigned int n_workers);
+/* May this user have another instance? Return: 0, -EINVAL with @err filled. */
+int request_charge(const struct session *session, const struct function *f, size_t charged_bytes,
+	struct error *err);
 int request_flow_apply(struct session *session, uint64_t id, const Wire__FlowApply *apply);
 
 #endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a function costs its user, and whether that is within the user's limits. */
+#include "mapi/errors.h"
+#include "requests_private.h"
+
+size_t request_charged_bytes(const struct function *f, size_t result_bytes, unsigned int n_workers)
+{
+	unsigned int n_states = f->merge && n_workers > 1 ? 1 + n_workers : 1;
+
+	return sizeof(struct plan_instance) + f->instance_bytes + f->live_bytes +
+		n_states * f->state_bytes + n_workers * f->memory_bytes +
+		(result_bytes ? results_slot_bytes(result_bytes) : 0) +
+		(f->result_bytes_of ? result_bytes : 0);
+}
+
+int request_charge(const struct session *session, const struct function *f, size_t charged_bytes,
+	struct error *err)
+{
+	const struct user *user = session->env.user;
+
+	if (user->n_functions >= user->functions_max)
+		return error_set(err, MAPI_QUOTA_EXCEEDED,
+			"%s: this user's programs may have %u functions together", f->desc.name,
+			user->functions_max);
+	if (f->ring && user->n_rings >= user->rings_max)
+		return error_set(err, MAPI_QUOTA_EXCEEDED,
+			"%s: this user's programs may have %u functions with packets or records "
+			"together",
+			f->desc.name, user->rings_max);
+	if (f->draining && user->n_writers >= user->writers_max)
+		return error_set(err, MAPI_QUOTA_EXCEEDED,
+			"%s: this user's programs may write %u files together", f->desc.name,
+			user->writers_max);
+	if (charged_bytes <= user->memory_max_bytes - user->memory_bytes)
+		return 0;
+	return error_set(err, MAPI_QUOTA_EXCEEDED,
+		"%s: this user's programs have %llu MiB of memory, and may have %llu "
+		"(max_memory_mb in mapi.conf)",
+		f->desc.name, (unsigned long long)(user->memory_bytes >> 20),
+		(unsigned long long)(user->memory_max_bytes >> 20));
+}
