@@ -105,8 +105,8 @@ static void hostile_garbage(void)
 
 static void hostile_flood(void)
 {
-	/* Hello {version 1}, then Describe {} over and over: frames as libmapi sends them. */
-	static const unsigned char hello[] = { 0, 0, 0, 6, 0x08, 0x01, 0x12, 0x02, 0x08, 0x01 };
+	/* Hello {version 2}, then Describe {} over and over: frames as libmapi sends them. */
+	static const unsigned char hello[] = { 0, 0, 0, 6, 0x08, 0x01, 0x12, 0x02, 0x08, 0x02 };
 	static const unsigned char describe[] = { 0, 0, 0, 4, 0x08, 0x02, 0x1a, 0x00 };
 	int fd = hostile_connect(SOCK_NONBLOCK);
 	unsigned long n = 0;

@@ -193,7 +193,7 @@ static int fds_lingering(void)
 	return fd;
 }
 
-static const unsigned char fds_hello[] = { 0, 0, 0, 6, 0x08, 0x01, 0x12, 0x02, 0x08, 0x01 };
+static const unsigned char fds_hello[] = { 0, 0, 0, 6, 0x08, 0x01, 0x12, 0x02, 0x08, 0x02 };
 
 /* The daemon gets the last descriptor: ours is closed while the message is under way. */
 static void fds_pass_lingering(int socket_fd, unsigned int n)
