@@ -12,17 +12,13 @@
 
 #include "filter/filter_private.h"
 #include "filter/test_reference.h"
+#include "input.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes);
 
 #define FUZZ_PROGRAMS_MAX 4
 #define FUZZ_INSNS_MAX 64
-
-struct input {
-	const uint8_t *at;
-	size_t left;
-};
 
 static const char *const fuzz_texts[] = { "tcp port 80", "ip6 protochain 6",
 	"vlan and udp portrange 1-99", "not host 10.0.0.1 and ip[2:2] - ((ip[0] & 0xf) << 2) > 40",
@@ -62,14 +58,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 			abort();
 	}
 	return 0;
-}
-
-static uint8_t input_byte(struct input *in)
-{
-	if (in->left == 0)
-		return 0;
-	in->left--;
-	return *in->at++;
 }
 
 /* Small numbers, numbers of one bit, and those close below 2^32 decide most. */

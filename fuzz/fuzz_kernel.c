@@ -5,24 +5,24 @@
  * the tests: a fuzzer needs no rights.
  *
  * A filter is a program of instructions, six bytes each; an expression, one word per byte; or one
- * of a few patterns with numbers, of which many make a set whose values are searched.
+ * of a few patterns with numbers, of which many make a set whose values are searched. Then with
+ * allocations that fail.
  */
+#include <errno.h>
 #include <pcap/pcap.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fault.h"
+#include "input.h"
 #include "kernel/kernel.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes);
 
 #define FUZZ_FILTERS_MAX 40u
 #define FUZZ_INSNS_MAX 48u
-
-struct input {
-	const uint8_t *at;
-	size_t left;
-};
+#define FUZZ_FAULTS 4u
 
 static const char *const fuzz_words[] = { "and", "or", "not", "(", ")", "ip", "ip6", "tcp", "udp",
 	"icmp", "arp", "vlan", "mpls", "src", "dst", "host 10.0.0.1", "net 10.0.0.0/8", "port 80",
@@ -45,14 +45,6 @@ static const uint16_t fuzz_codes[] = { BPF_LD | BPF_W | BPF_ABS, BPF_LD | BPF_H 
 	BPF_ALU | BPF_DIV | BPF_X, BPF_ALU | BPF_OR | BPF_X, BPF_ALU | BPF_AND | BPF_X,
 	BPF_ALU | BPF_LSH | BPF_X, BPF_ALU | BPF_RSH | BPF_X, BPF_ALU | BPF_MOD | BPF_X,
 	BPF_ALU | BPF_XOR | BPF_X };
-
-static uint8_t input_byte(struct input *in)
-{
-	if (in->left == 0)
-		return 0;
-	in->left--;
-	return *in->at++;
-}
 
 /* Small numbers, and those close to what instructions can hold, decide most. */
 static uint32_t input_constant(struct input *in)
@@ -140,6 +132,30 @@ static int input_pattern(struct input *in, struct filter_program **ret)
 	return filter_compile(ret, text, 1, &err);
 }
 
+/* Without memory at some moment: nothing is left, and nothing half done is called a success. */
+static void fuzz_without_memory(const struct kernel_options *options,
+	const struct filter_program *const programs[], unsigned int n, unsigned int n_allocations,
+	unsigned int first)
+{
+	struct error err = ERROR_INIT;
+	struct kernel_code *code;
+
+	for (unsigned int i = 0; i < FUZZ_FAULTS && n_allocations > 0; i++) {
+		bool failed;
+		int r;
+
+		fault_arm(1 + (first + i * n_allocations / FUZZ_FAULTS) % n_allocations);
+		r = kernel_code_new(&code, options, programs, n);
+		failed = fault_disarm(NULL);
+		if (r == 0 && kernel_code_check(code, &err) < 0)
+			abort();
+		if (r == 0)
+			kernel_code_free(code);
+		else if (r != -ENOMEM || !failed)
+			abort();
+	}
+}
+
 static void fuzz_emit(
 	struct input *in, const struct filter_program *const programs[], unsigned int n)
 {
@@ -154,14 +170,17 @@ static void fuzz_emit(
 	struct error err = ERROR_INIT;
 	struct kernel_code *code;
 	struct kernel_stats stats;
+	unsigned int n_allocations;
 
 	for (unsigned int i = 0; i < n; i++)
 		deliver[i] = input_byte(in) & 1;
 	if (options.hook == KERNEL_SOCKET && more & 1)
 		options.deliver = deliver;
 	options.has_frags = options.hook == KERNEL_XDP && more & 2;
+	fault_arm(0);
 	if (kernel_code_new(&code, &options, programs, n) < 0)
 		abort();
+	(void)fault_disarm(&n_allocations);
 	if (kernel_code_check(code, &err) < 0)
 		abort();
 	stats = kernel_code_stats(code);
@@ -170,6 +189,7 @@ static void fuzz_emit(
 	if (stats.n_lowered != 0 || stats.n_slots > n)
 		abort();
 	kernel_code_free(code);
+	fuzz_without_memory(&options, programs, n, n_allocations, input_byte(in));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)

@@ -344,7 +344,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 	int fds[2];
 	struct client client = { .over = false };
 	struct user user = {
-		.flows_max = UINT32_MAX, .functions_max = 8, .memory_max_bytes = 3 << 20
+		.flows_max = UINT32_MAX,
+		.functions_max = 8,
+		.rings_max = 3,
+		.writers_max = 2,
+		.memory_max_bytes = 3 << 20,
 	};
 	struct session_ids flow_ids = { .n = 80 }; /* soon used again, more than flows */
 	struct config none = { .n_devices = 0 };
