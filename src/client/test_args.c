@@ -2,6 +2,7 @@
 /* Variadic arguments: typed, plain and as an array; conversions; what legacy programs pass. */
 #undef NDEBUG
 #include "fake_engine.h"
+#include "test_run.h"
 
 #include <setjmp.h>
 #include <cmocka.h>
@@ -26,18 +27,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	return mapi_close_flow(flow);
-}
-
-static void assert_error(int code)
-{
-	int got;
-	char text[MAPI_ERRORSTR_LENGTH];
-
-	assert_int_equal(mapi_read_error(&got, text), 0);
-	if (got != code)
-		print_error("%d: %s\n", got, text);
-	assert_int_equal(got, code);
-	assert_true(text[0] != '\0');
 }
 
 #define assert_number(i, n)                                                           \

@@ -2,6 +2,7 @@
 /* The library against an engine that does what the test wants: calls, errors, faults, closing. */
 #undef NDEBUG
 #include "fake_engine.h"
+#include "test_run.h"
 
 #include <setjmp.h>
 #include <cmocka.h>
@@ -15,20 +16,6 @@
 #include <sys/wait.h>
 
 static const char *const path = "/dev/null"; /* the engine does not look */
-
-static void assert_error(int code)
-{
-	char text[MAPI_ERRORSTR_LENGTH] = "";
-	int got = -1;
-
-	assert_int_equal(mapi_read_error(&got, text), 0);
-	if (got != code)
-		print_error("%d: %s\n", got, text);
-	assert_int_equal(got, code);
-	assert_int_equal(code == 0, text[0] == '\0');
-	assert_int_equal(mapi_read_error(&got, NULL), 0);
-	assert_int_equal(got, 0);
-}
 
 static int flow_with(const char *name, int *ret_fid)
 {

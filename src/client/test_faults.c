@@ -2,6 +2,7 @@
 /* Closing from signal handlers and other threads, fork, daemons that die or answer nonsense. */
 #undef NDEBUG
 #include "fake_engine.h"
+#include "test_run.h"
 
 #include <setjmp.h>
 #include <cmocka.h>
@@ -14,17 +15,6 @@
 #include <string.h>
 #include <sys/time.h>
 #include <sys/wait.h>
-
-static void assert_error(int code)
-{
-	char text[MAPI_ERRORSTR_LENGTH];
-	int got;
-
-	assert_int_equal(mapi_read_error(&got, text), 0);
-	if (got != code)
-		print_error("%d: %s\n", got, text);
-	assert_int_equal(got, code);
-}
 
 static int flow_with(const char *name, int *ret_fid)
 {

@@ -2,6 +2,7 @@
 /* Lists of devices and flows: whose they are, in which order, and which daemon is asked. */
 #undef NDEBUG
 #include "fake_engine.h"
+#include "test_run.h"
 
 #include <setjmp.h>
 #include <cmocka.h>
@@ -10,19 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-static char directory[64], path[80], read_only_path[80];
-
-static void assert_error(int code)
-{
-	char text[MAPI_ERRORSTR_LENGTH] = "";
-	int got = -1;
-
-	assert_int_equal(mapi_read_error(&got, text), 0);
-	if (got != code)
-		print_error("%d: %s\n", got, text);
-	assert_int_equal(got, code);
-}
 
 static const struct fake_listed devices[] = { { 2, "eth0", "uplink", 10000 }, { 5, "eth1", "", 0 },
 	{ 0, NULL, NULL, 0 } };
@@ -116,8 +104,8 @@ static void test_flows_of_others(void **state)
 	mapi_flow_info_t info;
 	int fd;
 
-	setenv("MAPI_SOCKET", path, 1);
-	fake_system_start(path);
+	setenv("MAPI_SOCKET", test_socket_path, 1);
+	fake_system_start(test_socket_path);
 	fd = mapi_create_flow("fake0");
 	assert_int_equal(fd, 1); /* the daemon's number */
 	fake_flows = flows;
@@ -159,14 +147,14 @@ static void test_socket_for_those_who_look(void **state)
 	bool is_root = getuid() == 0;
 	int refuses;
 
-	(void)unlink(path);
-	refuses = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0);
+	(void)unlink(test_socket_path);
+	refuses = open(test_socket_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0);
 	assert_true(refuses >= 0);
 	close(refuses);
-	fake_system_start(read_only_path);
+	fake_system_start(test_read_only_path);
 	if (is_root) {
-		assert_int_equal(chmod(directory, 0755), 0);
-		assert_int_equal(chmod(read_only_path, 0777), 0);
+		assert_int_equal(chmod(test_folder, 0755), 0);
+		assert_int_equal(chmod(test_read_only_path, 0777), 0);
 		assert_int_equal(seteuid(65534), 0);
 	}
 	fake_flows = flows;
@@ -199,16 +187,9 @@ int main(void)
 	};
 	int n_failed;
 
-	setenv("MAPI_SOCKET", "", 1); /* whatever runs on this machine */
-	(void)snprintf(directory, sizeof(directory), "/tmp/test_list.XXXXXX");
-	if (!mkdtemp(directory))
-		return 1;
-	(void)snprintf(path, sizeof(path), "%s/mapid.sock", directory);
-	(void)snprintf(read_only_path, sizeof(read_only_path), "%s/mapid-read.sock", directory);
+	test_folder_make();
 	n_failed = cmocka_run_group_tests(tests, NULL, NULL);
 	fake_engine_kill();
-	(void)unlink(path);
-	(void)unlink(read_only_path);
-	(void)rmdir(directory);
+	test_folder_remove();
 	return n_failed;
 }

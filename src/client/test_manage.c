@@ -11,19 +11,7 @@
 #include <string.h>
 
 #include "mapi/explain.h"
-
-static char directory[64], path[80];
-
-static void assert_error(int code)
-{
-	char text[MAPI_ERRORSTR_LENGTH] = "";
-	int got = -1;
-
-	assert_int_equal(mapi_read_error(&got, text), 0);
-	if (got != code)
-		print_error("%d: %s\n", got, text);
-	assert_int_equal(got, code);
-}
+#include "test_run.h"
 
 /* First of all tests: nothing was created yet. */
 static void test_without_a_daemon(void **state)
@@ -175,8 +163,8 @@ static void test_of_others(void **state)
 	mapi_function_info_t info;
 	struct mapi_stat stats;
 
-	setenv("MAPI_SOCKET", path, 1);
-	fake_system_start(path);
+	setenv("MAPI_SOCKET", test_socket_path, 1);
+	fake_system_start(test_socket_path);
 	fake_flows = flows;
 	assert_int_equal(mapi_get_next_function_info(7, -1, &info), 0);
 	assert_int_equal(info.fid, 1);
@@ -207,14 +195,9 @@ int main(void)
 	};
 	int n_failed;
 
-	setenv("MAPI_SOCKET", "", 1); /* whatever runs on this machine */
-	(void)snprintf(directory, sizeof(directory), "/tmp/test_manage.XXXXXX");
-	if (!mkdtemp(directory))
-		return 1;
-	(void)snprintf(path, sizeof(path), "%s/mapid.sock", directory);
+	test_folder_make();
 	n_failed = cmocka_run_group_tests(tests, NULL, NULL);
 	fake_engine_kill();
-	(void)unlink(path);
-	(void)rmdir(directory);
+	test_folder_remove();
 	return n_failed;
 }

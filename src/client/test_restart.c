@@ -18,7 +18,7 @@ static void test_counter(void **state)
 	mapi_flow_info_t info;
 	int fid, fd;
 
-	fake_system_start(restart_path);
+	fake_system_start(test_socket_path);
 	fd = restart_flow("PKT_COUNTER", &fid);
 	fake_write_slot(0, 1, &value, sizeof(value));
 	before = mapi_read_results(fd, fid);
@@ -75,14 +75,14 @@ static void test_before_connect(void **state)
 {
 	int fid, fd;
 
-	fake_system_start(restart_path);
+	fake_system_start(test_socket_path);
 	fd = mapi_create_flow("fake0");
 	restart_daemon();
 	fid = mapi_apply_function(fd, "PKT_COUNTER");
 	assert_int_equal(fid, 1);
 	restart_daemon();
 	assert_int_equal(mapi_apply_function(fd, "NO_SUCH_FUNCTION"), -1);
-	restart_assert_error(MAPI_FUNCTION_NOT_FOUND);
+	assert_error(MAPI_FUNCTION_NOT_FOUND);
 	restart_daemon();
 	assert_int_equal(mapi_connect(fd), 0);
 	assert_int_equal(restart_value(fd, fid), 0);
@@ -96,7 +96,7 @@ static void test_references(void **state)
 	int spare, first, second, counter, stats, refs;
 	char text[64];
 
-	fake_system_start(restart_path);
+	fake_system_start(test_socket_path);
 	/* Numbers of the program and of the next daemon differ. */
 	spare = mapi_create_flow("fake0");
 	first = mapi_create_flow("fake0");
@@ -142,8 +142,8 @@ static void test_files(void **state)
 	struct stat st;
 	int fd;
 
-	fake_system_start(restart_path);
-	(void)snprintf(name, sizeof(name), "%s/out", restart_folder);
+	fake_system_start(test_socket_path);
+	(void)snprintf(name, sizeof(name), "%s/out", test_folder);
 	(void)snprintf(again, sizeof(again), "%s.restart-1", name);
 	fd = mapi_create_flow("fake0");
 	assert_true(mapi_apply_function(fd, "TO_FILE", MFF_PCAP, name, 0) > 0);
@@ -166,7 +166,7 @@ static void test_waiter(void **state)
 	struct restart_waiter w = { .n_wanted = 3 };
 	pthread_t thread;
 
-	fake_system_start(restart_path);
+	fake_system_start(test_socket_path);
 	w.fd = restart_flow("TO_BUFFER", &w.fid);
 	assert_int_equal(pthread_create(&thread, NULL, restart_wait_for_pkts, &w), 0);
 	restart_put_pkt(1);
@@ -197,7 +197,7 @@ static void test_a_packet_stays_readable(void **state)
 	const struct mapipkt *pkt;
 	int fid, fd;
 
-	fake_system_start(restart_path);
+	fake_system_start(test_socket_path);
 	fd = mapi_create_flow("fake0");
 	fid = mapi_apply_function(fd, "TO_BUFFER", NOWAIT);
 	assert_int_equal(mapi_connect(fd), 0);
@@ -210,7 +210,7 @@ static void test_a_packet_stays_readable(void **state)
 		assert_memory_equal(&pkt->pkt, "abcd", 4);
 	}
 	assert_null(mapi_get_next_pkt(fd, fid));
-	restart_assert_error(0);
+	assert_error(0);
 	restart_put_pkt(4712);
 	pkt = mapi_get_next_pkt(fd, fid);
 	assert_int_equal(pkt->wlen, 4712);
@@ -219,7 +219,7 @@ static void test_a_packet_stays_readable(void **state)
 	do
 		assert_null(mapi_get_next_pkt(fd, fid));
 	while (flow_restarts(fd) < 5);
-	restart_assert_error(0);
+	assert_error(0);
 	assert_int_equal(mapi_close_flow(fd), 0);
 	fake_engine_kill();
 }
@@ -235,7 +235,7 @@ static void test_descriptors_to_poll(void **state)
 {
 	int counter, buffer, fd, counter_poll, buffer_poll;
 
-	fake_system_start(restart_path);
+	fake_system_start(test_socket_path);
 	fd = mapi_create_flow("fake0");
 	counter = mapi_apply_function(fd, "PKT_COUNTER");
 	buffer = mapi_apply_function(fd, "TO_BUFFER", NOWAIT);
@@ -261,7 +261,7 @@ static void test_descriptors_to_poll(void **state)
 		fake_engine_kill();
 		assert_true(is_readable(counter_poll));
 		assert_true(is_readable(buffer_poll));
-		fake_system_start(restart_path);
+		fake_system_start(test_socket_path);
 		restart_await(fd, counter, i + 1);
 	}
 	assert_int_equal(mapi_close_flow(fd), 0);
@@ -279,7 +279,10 @@ int main(void)
 		cmocka_unit_test(test_a_packet_stays_readable),
 		cmocka_unit_test(test_descriptors_to_poll),
 	};
+	int n_failed;
 
 	restart_prepare();
-	return restart_clean(cmocka_run_group_tests(tests, NULL, NULL));
+	n_failed = cmocka_run_group_tests(tests, NULL, NULL);
+	test_folder_remove();
+	return n_failed;
 }

@@ -7,39 +7,16 @@
 #include <stdio.h>
 #include <string.h>
 
-char restart_path[80];
-char restart_folder[64];
-
 void restart_prepare(void)
 {
-	(void)snprintf(restart_folder, sizeof(restart_folder), "/tmp/test_restart.XXXXXX");
-	assert_non_null(mkdtemp(restart_folder));
-	(void)snprintf(restart_path, sizeof(restart_path), "%s/mapid.sock", restart_folder);
-	setenv("MAPI_SOCKET", restart_path, 1);
-}
-
-int restart_clean(int n_failed)
-{
-	(void)unlink(restart_path);
-	(void)rmdir(restart_folder);
-	return n_failed;
-}
-
-void restart_assert_error(int code)
-{
-	char text[MAPI_ERRORSTR_LENGTH] = "";
-	int got = -1;
-
-	assert_int_equal(mapi_read_error(&got, text), 0);
-	if (got != code)
-		print_error("%d: %s\n", got, text);
-	assert_int_equal(got, code);
+	test_folder_make();
+	setenv("MAPI_SOCKET", test_socket_path, 1);
 }
 
 void restart_daemon(void)
 {
 	fake_engine_kill();
-	fake_system_start(restart_path);
+	fake_system_start(test_socket_path);
 }
 
 int restart_flow(const char *name, int *ret_fid)
@@ -47,7 +24,7 @@ int restart_flow(const char *name, int *ret_fid)
 	int fd = mapi_create_flow("fake0");
 
 	if (fd < 0)
-		restart_assert_error(0);
+		assert_error(0);
 	*ret_fid = mapi_apply_function(fd, name);
 	assert_true(*ret_fid > 0);
 	assert_int_equal(mapi_connect(fd), 0);
@@ -59,7 +36,7 @@ unsigned long long restart_value(int fd, int fid)
 	mapi_results_t *r = mapi_read_results(fd, fid);
 
 	if (!r)
-		restart_assert_error(0);
+		assert_error(0);
 	assert_non_null(r);
 	return *(unsigned long long *)r->res;
 }

@@ -11,15 +11,10 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-extern char restart_folder[64];
-extern char restart_path[80]; /* of its socket, in that folder */
+#include "test_run.h"
 
-/* Around the tests of a program: a folder for the socket, which MAPI_SOCKET names. Return:
- * @n_failed */
+/* test_folder_make(), and MAPI_SOCKET names its socket. */
 void restart_prepare(void);
-int restart_clean(int n_failed);
-
-void restart_assert_error(int code);
 /* The daemon ends, and another begins. */
 void restart_daemon(void);
 /* A connected flow with one function. */

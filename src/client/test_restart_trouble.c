@@ -32,13 +32,13 @@ static void test_closed_while_it_is_built(void **state)
 	pthread_t threads[3];
 	void *closed;
 
-	fake_system_start(restart_path);
+	fake_system_start(test_socket_path);
 	pkts.fd = status.fd = restart_flow("TO_BUFFER", &pkts.fid);
 	status.fid = pkts.fid;
 	fake_engine_kill();
 	fake_stall_fd = eventfd(0, EFD_CLOEXEC);
 	fake_engine_fault(WIRE__REQUEST__CALL_FLOW_APPLY, FAKE_STALLS);
-	fake_system_start(restart_path);
+	fake_system_start(test_socket_path);
 	assert_int_equal(pthread_create(&threads[0], NULL, read_status, &status), 0);
 	assert_int_equal(pthread_create(&threads[1], NULL, restart_wait_for_pkts, &pkts), 0);
 	while (atomic_load(&fake_n_stalled) == 0)
@@ -61,7 +61,7 @@ static void test_closed_while_the_daemon_is_away(void **state)
 	pthread_t thread;
 	uint64_t begin_ns;
 
-	fake_system_start(restart_path);
+	fake_system_start(test_socket_path);
 	w.fd = restart_flow("TO_BUFFER", &w.fid);
 	assert_int_equal(pthread_create(&thread, NULL, restart_wait_for_pkts, &w), 0);
 	fake_engine_kill();
@@ -80,7 +80,7 @@ static void test_a_daemon_that_stays_away(void **state)
 	uint64_t begin_ns;
 	int fid, fd;
 
-	fake_system_start(restart_path);
+	fake_system_start(test_socket_path);
 	fd = restart_flow("PKT_COUNTER", &fid);
 	fake_engine_kill();
 	begin_ns = clock_monotonic_ns();
@@ -91,16 +91,16 @@ static void test_a_daemon_that_stays_away(void **state)
 	begin_ns = clock_monotonic_ns();
 	for (unsigned int i = 0; i < 3; i++) {
 		assert_null(mapi_read_results(fd, fid));
-		restart_assert_error(MAPI_DAEMON_LOST);
+		assert_error(MAPI_DAEMON_LOST);
 		assert_int_equal(mapi_wait(fd, -1), -1);
-		restart_assert_error(MAPI_DAEMON_LOST);
+		assert_error(MAPI_DAEMON_LOST);
 		assert_int_equal(mapi_get_flow_info(fd, &info), -1);
-		restart_assert_error(MAPI_DAEMON_LOST);
+		assert_error(MAPI_DAEMON_LOST);
 		assert_int_equal(mapi_flush(fd), -1);
-		restart_assert_error(MAPI_DAEMON_LOST);
+		assert_error(MAPI_DAEMON_LOST);
 	}
 	assert_true(clock_monotonic_ns() - begin_ns < 900000000u);
-	fake_system_start(restart_path);
+	fake_system_start(test_socket_path);
 	assert_int_equal(restart_value(fd, fid), 0);
 	s = restart_status(fd, fid);
 	assert_int_equal(s.error, 0);
@@ -118,7 +118,7 @@ static void test_a_refused_function(void **state)
 	unsigned int n_closed;
 	unsigned long long value = 77;
 
-	fake_system_start(restart_path);
+	fake_system_start(test_socket_path);
 	refused = mapi_create_flow("fake0");
 	counter = mapi_apply_function(refused, "PKT_COUNTER");
 	fake_write_slot(0, 1, &value, sizeof(value));
@@ -137,7 +137,7 @@ static void test_a_refused_function(void **state)
 	assert_int_equal(info.status, FLOW_FINISHED);
 	assert_int_equal(restart_value(refused, counter), 77); /* what it had stays readable */
 	assert_int_equal(mapi_flush(refused), -1);
-	restart_assert_error(7001);
+	assert_error(7001);
 	assert_int_equal(atomic_load(&fake_n_closed), n_closed + 1); /* what was built of it */
 	s = restart_status(other, buffer);
 	assert_int_equal(s.error, 0);
@@ -161,20 +161,20 @@ static void test_a_daemon_that_dies_again(void **state)
 	unsigned int n = 0;
 	int fid, fd;
 
-	fake_system_start(restart_path);
+	fake_system_start(test_socket_path);
 	fd = restart_flow("TO_BUFFER", &fid);
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
 		for (size_t k = 0; k < ARRAY_SIZE(faults); k++) {
 			fake_engine_kill();
 			fake_engine_fault(calls[i], faults[k]);
-			fake_system_start(restart_path);
+			fake_system_start(test_socket_path);
 			restart_await(fd, fid, ++n);
 			assert_int_equal(restart_status(fd, fid).error, 0);
 		}
 	/* Places and descriptors that it does not have are no reason to try again. */
 	fake_engine_kill();
 	fake_engine_fault(WIRE__REQUEST__CALL_FLOW_APPLY, FAKE_NO_FDS);
-	fake_system_start(restart_path);
+	fake_system_start(test_socket_path);
 	assert_int_equal(restart_status(fd, fid).error, MAPI_SHM_ERR);
 	assert_int_equal(mapi_close_flow(fd), 0);
 	fake_engine_kill();
@@ -215,7 +215,7 @@ static void test_many_restarts(void **state)
 	unsigned int n_fds = 0;
 	int nowait;
 
-	fake_system_start(restart_path);
+	fake_system_start(test_socket_path);
 	pkts.fd = mapi_create_flow("fake0");
 	values.fid = mapi_apply_function(pkts.fd, "PKT_COUNTER");
 	nowait = mapi_apply_function(pkts.fd, "TO_BUFFER", NOWAIT);
@@ -261,7 +261,10 @@ int main(void)
 		cmocka_unit_test(test_a_daemon_that_dies_again),
 		cmocka_unit_test(test_many_restarts),
 	};
+	int n_failed;
 
 	restart_prepare();
-	return restart_clean(cmocka_run_group_tests(tests, NULL, NULL));
+	n_failed = cmocka_run_group_tests(tests, NULL, NULL);
+	test_folder_remove();
+	return n_failed;
 }

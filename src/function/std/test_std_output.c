@@ -26,20 +26,6 @@
 
 #define ARGS(...) ((const struct function_value[]){ __VA_ARGS__ })
 
-static struct ring_reader *test_reader(struct test_run *run)
-{
-	struct ring_reader *reader = NULL;
-	int fds[RING_N_FDS], dups[RING_N_FDS];
-
-	ring_fds(run->function->ring(run->instance), fds);
-	for (unsigned int i = 0; i < RING_N_FDS; i++) {
-		dups[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
-		assert_true(dups[i] >= 0);
-	}
-	assert_int_equal(0, ring_reader_new(&reader, dups));
-	return reader;
-}
-
 static void test_to_buffer_hands_over_what_is_selected(void **state)
 {
 	struct test_traffic *t = test_traffic_new(1);
@@ -49,7 +35,7 @@ static void test_to_buffer_hands_over_what_is_selected(void **state)
 	size_t n_bytes;
 
 	assert_int_equal(0, test_open(&run, &std_to_buffer, ARGS(test_number(0)), 1, true));
-	reader = test_reader(&run);
+	reader = test_ring_reader(&run);
 	test_run(&run, t, 0, TEST_N_BATCHES, TEST_SPLIT_RANDOM, false);
 	for (unsigned int b = 0; b < TEST_N_BATCHES; b++) {
 		const struct packet_batch *batch = &t->batch[b];
@@ -94,7 +80,7 @@ static void test_to_buffer_drops_and_counts_live(void **state)
 	size_t n_bytes;
 
 	assert_int_equal(0, test_open(&run, &std_to_buffer, ARGS(test_number(1)), 1, false));
-	reader = test_reader(&run);
+	reader = test_ring_reader(&run);
 	test_flood(&run, t);
 	assert_int_equal(run.error.code, 0);
 	while (ring_reader_next(reader, &record, &n_bytes) == 0)
@@ -148,7 +134,7 @@ static void test_hashsamp_keeps_records(void **state)
 	assert_int_equal(0,
 		test_open(&run, &std_hashsamp, ARGS(test_number(1024), test_number(1)), 2, true));
 	assert_int_equal(std_hashsamp.order_of(run.instance), FUNCTION_ORDER);
-	reader = test_reader(&run);
+	reader = test_ring_reader(&run);
 	test_packet(t, 0, 0, TEST_KIND_TCP4, 7, false);
 	t->bytes[0][0][34 + 13] = 0x1f; /* ACK PSH RST SYN FIN */
 	test_packet(t, 0, 1, TEST_KIND_UDP4, 8, true);

@@ -36,20 +36,6 @@ static void test_set(
 	memcpy(t->source[0], values, n * sizeof(values[0]));
 }
 
-static struct ring_reader *test_reader(struct test_run *run)
-{
-	struct ring_reader *reader = NULL;
-	int fds[RING_N_FDS], dups[RING_N_FDS];
-
-	ring_fds(run->function->ring(run->instance), fds);
-	for (unsigned int i = 0; i < RING_N_FDS; i++) {
-		dups[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
-		assert_true(dups[i] >= 0);
-	}
-	assert_int_equal(0, ring_reader_new(&reader, dups));
-	return reader;
-}
-
 /* The records so far are exactly these. */
 static void test_records(
 	struct ring_reader *reader, const struct test_record expected[], unsigned int n)
@@ -79,7 +65,7 @@ static struct ring_reader *test_bucket(
 
 	assert_int_equal(0, test_open(run, &std_bucket, args, 4, lossless));
 	assert_int_equal(std_bucket.resets_refs_of(run->instance), reset != 0);
-	return test_reader(run);
+	return test_ring_reader(run);
 }
 
 static void test_bucket_gives_values_of_intervals(void **state)
@@ -254,7 +240,7 @@ static struct ring_reader *test_threshold(
 		test_number(of->timeout_us), test_number(of->divider), test_number(of->count) };
 
 	assert_int_equal(0, test_open(run, &std_threshold, args, 8, lossless));
-	return test_reader(run);
+	return test_ring_reader(run);
 }
 
 /* Which of the packets at 0, 1, 2 ... seconds pass, as bits; the records stay in *ret_reader. */

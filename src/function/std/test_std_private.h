@@ -8,6 +8,8 @@
 
 #include "function/function.h"
 
+struct ring_reader;
+
 #define TEST_N_BATCHES 4
 #define TEST_PACKET_BYTES 128
 #define TEST_PAYLOAD_BYTES 20
@@ -80,6 +82,9 @@ void test_any_split(const struct test_traffic *t, const struct function *functio
 void test_reset(struct test_run *run);
 void test_read(struct test_run *run);
 void test_assert_same_result(const struct test_run *a, const struct test_run *b);
+
+/* A reader of the ring of the opened function; the caller frees it with ring_reader_free(). */
+struct ring_reader *test_ring_reader(struct test_run *run);
 
 /* Passed packets and column of batches [first_batch, end_batch) are those of @b. */
 void test_assert_same_packets(const struct test_run *a, const struct test_run *b,

@@ -6,11 +6,13 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "test_std_private.h"
+#include "wire/ring.h"
 
 static void test_columns(struct test_traffic *t, unsigned int b, unsigned int i,
 	struct decode_layers layers, uint32_t l2_end)
@@ -327,4 +329,18 @@ void test_any_split(const struct test_traffic *t, const struct function *functio
 	assert_int_equal(single.error.code, 0);
 	test_close(&single);
 	test_close(&other);
+}
+
+struct ring_reader *test_ring_reader(struct test_run *run)
+{
+	struct ring_reader *reader = NULL;
+	int fds[RING_N_FDS], dups[RING_N_FDS];
+
+	ring_fds(run->function->ring(run->instance), fds);
+	for (unsigned int i = 0; i < RING_N_FDS; i++) {
+		dups[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
+		assert_true(dups[i] >= 0);
+	}
+	assert_int_equal(0, ring_reader_new(&reader, dups));
+	return reader;
 }
