@@ -81,7 +81,7 @@ struct run_test {
  */
 struct step {
 	uint8_t kind;
-	uint8_t op; /* TEST, TESTS: enum test_op; ALU: BPF_ADD ... */
+	uint8_t op; /* TEST, TESTS: enum filter_test_op; ALU: BPF_ADD ... */
 	uint8_t bytes;
 	uint8_t width; /* of the column written or tested */
 	uint8_t n_guards;
@@ -132,7 +132,8 @@ struct schedule {
  *
  * Return: 0, -ENOMEM.
  */
-int schedule_init(struct schedule *s, struct graph *g, uint32_t roots[], unsigned int n_roots);
+int schedule_init(
+	struct schedule *s, struct filter_graph *g, uint32_t roots[], unsigned int n_roots);
 void schedule_deinit(struct schedule *s);
 
 /*

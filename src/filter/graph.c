@@ -16,64 +16,67 @@
 
 #include <errno.h>
 
-int graph_init(struct graph *g)
+int filter_graph_init(struct filter_graph *g)
 {
-	const struct node terminal[2] = { { .test = 0 }, { .test = 1 } };
+	const struct filter_node terminal[2] = { { .test = 0 }, { .test = 1 } };
 	uint32_t i;
 
-	*g = (struct graph){ .failed = false };
-	intern_init(&g->values, sizeof(struct value));
-	intern_init(&g->tests, sizeof(struct test));
-	intern_init(&g->nodes, sizeof(struct node));
+	*g = (struct filter_graph){ .failed = false };
+	filter_intern_init(&g->values, sizeof(struct filter_value));
+	filter_intern_init(&g->tests, sizeof(struct filter_test));
+	filter_intern_init(&g->nodes, sizeof(struct filter_node));
 	/* Number 0 of each table exists from the start: what a failed constructor returns. */
-	(void)value_const(g, 0);
+	(void)filter_value_const(g, 0);
 	if (g->failed ||
-		intern_get(&g->tests, &(struct test){ .op = TEST_NEVER, .other = VALUE_NONE }, &i,
-			NULL) < 0 ||
-		intern_get(&g->nodes, &terminal[NODE_REJECT], &i, NULL) < 0 ||
-		intern_get(&g->nodes, &terminal[NODE_ACCEPT], &i, NULL) < 0) {
-		graph_deinit(g);
+		filter_intern_get(&g->tests,
+			&(struct filter_test){
+				.op = FILTER_TEST_NEVER, .other = FILTER_VALUE_NONE },
+			&i, NULL) < 0 ||
+		filter_intern_get(&g->nodes, &terminal[FILTER_NODE_REJECT], &i, NULL) < 0 ||
+		filter_intern_get(&g->nodes, &terminal[FILTER_NODE_ACCEPT], &i, NULL) < 0) {
+		filter_graph_deinit(g);
 		return -ENOMEM;
 	}
 	return 0;
 }
 
-void graph_deinit(struct graph *g)
+void filter_graph_deinit(struct filter_graph *g)
 {
-	intern_deinit(&g->values);
-	intern_deinit(&g->tests);
-	intern_deinit(&g->nodes);
+	filter_intern_deinit(&g->values);
+	filter_intern_deinit(&g->tests);
+	filter_intern_deinit(&g->nodes);
 }
 
-static literal graph_not(literal l)
+static filter_literal graph_not(filter_literal l)
 {
 	return l ^ 1;
 }
 
-static literal graph_truth(bool truth)
+static filter_literal graph_truth(bool truth)
 {
-	return truth ? LITERAL_TRUE : LITERAL_FALSE;
+	return truth ? FILTER_LITERAL_TRUE : FILTER_LITERAL_FALSE;
 }
 
-static literal graph_literal(struct graph *g, const struct test *test)
+static filter_literal graph_literal(struct filter_graph *g, const struct filter_test *test)
 {
 	uint32_t i = 0;
 
-	if (intern_get(&g->tests, test, &i, NULL) < 0)
+	if (filter_intern_get(&g->tests, test, &i, NULL) < 0)
 		g->failed = true;
 	return 2 * i;
 }
 
 /* Is @v a calculation with a constant on its right? */
-static bool graph_is_alu_const(const struct graph *g, const struct value *v, uint32_t *ret_k)
+static bool graph_is_alu_const(
+	const struct filter_graph *g, const struct filter_value *v, uint32_t *ret_k)
 {
-	const struct value *b;
+	const struct filter_value *b;
 
-	if (v->kind != VALUE_ALU)
+	if (v->kind != FILTER_VALUE_ALU)
 		return false;
-	b = graph_value(g, v->b);
+	b = filter_graph_value(g, v->b);
 	*ret_k = b->k;
-	return b->kind == VALUE_CONST;
+	return b->kind == FILTER_VALUE_CONST;
 }
 
 /* One step of the transformation of (v & mask) == k; false where there is none. */
@@ -111,27 +114,30 @@ static bool graph_eq_unwrap(uint32_t op, uint32_t c, uint32_t *mask, uint32_t *k
 }
 
 /* (v & mask) == k */
-static literal graph_eq_masked(struct graph *g, uint32_t v, uint32_t mask, uint32_t k)
+static filter_literal graph_eq_masked(struct filter_graph *g, uint32_t v, uint32_t mask, uint32_t k)
 {
-	const struct value *value = graph_value(g, v);
+	const struct filter_value *value = filter_graph_value(g, v);
 	bool never = false;
 	uint32_t c;
 
 	while (!never && !(k & ~mask) && graph_is_alu_const(g, value, &c) &&
 		graph_eq_unwrap(value->op, c, &mask, &k, &never)) {
 		v = value->a;
-		value = graph_value(g, v);
+		value = filter_graph_value(g, v);
 	}
-	mask &= value_bits(value->max);
+	mask &= filter_value_bits(value->max);
 	if (never || k & ~mask || k > value->max)
-		return LITERAL_FALSE;
-	if (value->kind == VALUE_CONST)
+		return FILTER_LITERAL_FALSE;
+	if (value->kind == FILTER_VALUE_CONST)
 		return graph_truth((value->k & mask) == k);
 	if (mask == 0)
-		return LITERAL_TRUE;
+		return FILTER_LITERAL_TRUE;
 	return graph_literal(g,
-		&(struct test){
-			.op = TEST_EQ, .value = v, .other = VALUE_NONE, .mask = mask, .k = k });
+		&(struct filter_test){ .op = FILTER_TEST_EQ,
+			.value = v,
+			.other = FILTER_VALUE_NONE,
+			.mask = mask,
+			.k = k });
 }
 
 /* One step of the transformation of (v & mask) >= k, where v = a @op c; false where there is none.
@@ -164,100 +170,107 @@ static bool graph_ge_unwrap(uint32_t op, uint32_t c, uint32_t a_max, uint32_t *m
 }
 
 /* v >= k */
-static literal graph_ge_const(struct graph *g, uint32_t v, uint32_t k)
+static filter_literal graph_ge_const(struct filter_graph *g, uint32_t v, uint32_t k)
 {
-	const struct value *value = graph_value(g, v);
+	const struct filter_value *value = filter_graph_value(g, v);
 	uint32_t mask = UINT32_MAX, c;
 
 	while (k && graph_is_alu_const(g, value, &c) &&
-		graph_ge_unwrap(value->op, c, graph_value(g, value->a)->max, &mask, &k)) {
+		graph_ge_unwrap(value->op, c, filter_graph_value(g, value->a)->max, &mask, &k)) {
 		v = value->a;
-		value = graph_value(g, v);
+		value = filter_graph_value(g, v);
 	}
-	mask &= value_bits(value->max);
+	mask &= filter_value_bits(value->max);
 	if (k == 0)
-		return LITERAL_TRUE;
+		return FILTER_LITERAL_TRUE;
 	if (k > mask || k > value->max)
-		return LITERAL_FALSE;
-	if (value->kind == VALUE_CONST)
+		return FILTER_LITERAL_FALSE;
+	if (value->kind == FILTER_VALUE_CONST)
 		return graph_truth((value->k & mask) >= k);
 	return graph_literal(g,
-		&(struct test){
-			.op = TEST_GE, .value = v, .other = VALUE_NONE, .mask = mask, .k = k });
+		&(struct filter_test){ .op = FILTER_TEST_GE,
+			.value = v,
+			.other = FILTER_VALUE_NONE,
+			.mask = mask,
+			.k = k });
 }
 
-literal graph_eq(struct graph *g, uint32_t v, uint32_t w)
+filter_literal filter_graph_eq(struct filter_graph *g, uint32_t v, uint32_t w)
 {
 	if (v == w)
-		return LITERAL_TRUE;
-	if (graph_value(g, w)->kind == VALUE_CONST)
-		return graph_eq_masked(g, v, UINT32_MAX, graph_value(g, w)->k);
-	if (graph_value(g, v)->kind == VALUE_CONST)
-		return graph_eq_masked(g, w, UINT32_MAX, graph_value(g, v)->k);
-	return graph_literal(
-		g, &(struct test){ .op = TEST_EQ_VALUE, .value = MIN(v, w), .other = MAX(v, w) });
+		return FILTER_LITERAL_TRUE;
+	if (filter_graph_value(g, w)->kind == FILTER_VALUE_CONST)
+		return graph_eq_masked(g, v, UINT32_MAX, filter_graph_value(g, w)->k);
+	if (filter_graph_value(g, v)->kind == FILTER_VALUE_CONST)
+		return graph_eq_masked(g, w, UINT32_MAX, filter_graph_value(g, v)->k);
+	return graph_literal(g,
+		&(struct filter_test){
+			.op = FILTER_TEST_EQ_VALUE, .value = MIN(v, w), .other = MAX(v, w) });
 }
 
-literal graph_ge(struct graph *g, uint32_t v, uint32_t w)
+filter_literal filter_graph_ge(struct filter_graph *g, uint32_t v, uint32_t w)
 {
 	if (v == w)
-		return LITERAL_TRUE;
-	if (graph_value(g, w)->kind == VALUE_CONST)
-		return graph_ge_const(g, v, graph_value(g, w)->k);
-	if (graph_value(g, v)->kind == VALUE_CONST) {
-		uint32_t k = graph_value(g, v)->k;
+		return FILTER_LITERAL_TRUE;
+	if (filter_graph_value(g, w)->kind == FILTER_VALUE_CONST)
+		return graph_ge_const(g, v, filter_graph_value(g, w)->k);
+	if (filter_graph_value(g, v)->kind == FILTER_VALUE_CONST) {
+		uint32_t k = filter_graph_value(g, v)->k;
 
 		/* k >= w is not (w >= k + 1) */
-		return k == UINT32_MAX ? LITERAL_TRUE : graph_not(graph_ge_const(g, w, k + 1));
+		return k == UINT32_MAX ? FILTER_LITERAL_TRUE
+				       : graph_not(graph_ge_const(g, w, k + 1));
 	}
-	return graph_literal(g, &(struct test){ .op = TEST_GE_VALUE, .value = v, .other = w });
+	return graph_literal(
+		g, &(struct filter_test){ .op = FILTER_TEST_GE_VALUE, .value = v, .other = w });
 }
 
-literal graph_set(struct graph *g, uint32_t v, uint32_t w)
+filter_literal filter_graph_set(struct filter_graph *g, uint32_t v, uint32_t w)
 {
-	return graph_not(graph_eq_masked(g, value_alu(g, BPF_AND, v, w), UINT32_MAX, 0));
+	return graph_not(graph_eq_masked(g, filter_value_alu(g, BPF_AND, v, w), UINT32_MAX, 0));
 }
 
-literal graph_inside(struct graph *g, uint32_t base, uint32_t k, uint32_t bytes)
+filter_literal filter_graph_inside(
+	struct filter_graph *g, uint32_t base, uint32_t k, uint32_t bytes)
 {
 	uint64_t end = (uint64_t)k + bytes;
 
-	if (base != VALUE_NONE && graph_value(g, base)->kind == VALUE_CONST) {
-		end += graph_value(g, base)->k;
-		base = VALUE_NONE;
+	if (base != FILTER_VALUE_NONE && filter_graph_value(g, base)->kind == FILTER_VALUE_CONST) {
+		end += filter_graph_value(g, base)->k;
+		base = FILTER_VALUE_NONE;
 	}
 	if (end > UINT32_MAX)
-		return LITERAL_FALSE;
-	if (base == VALUE_NONE)
-		return graph_ge_const(g, value_cap(g), (uint32_t)end);
+		return FILTER_LITERAL_FALSE;
+	if (base == FILTER_VALUE_NONE)
+		return graph_ge_const(g, filter_value_cap(g), (uint32_t)end);
 	return graph_literal(g,
-		&(struct test){ .op = TEST_INSIDE,
+		&(struct filter_test){ .op = FILTER_TEST_INSIDE,
 			.value = base,
-			.other = VALUE_NONE,
+			.other = FILTER_VALUE_NONE,
 			.k = (uint32_t)end });
 }
 
-uint32_t graph_branch(struct graph *g, literal l, uint32_t yes, uint32_t no)
+uint32_t filter_graph_branch(struct filter_graph *g, filter_literal l, uint32_t yes, uint32_t no)
 {
-	struct node node = {
+	struct filter_node node = {
 		.test = l / 2,
 		.yes = l & 1 ? no : yes,
 		.no = l & 1 ? yes : no,
 	};
 	uint32_t i = 0;
 
-	if (l == LITERAL_TRUE || yes == no)
+	if (l == FILTER_LITERAL_TRUE || yes == no)
 		return yes;
-	if (l == LITERAL_FALSE)
+	if (l == FILTER_LITERAL_FALSE)
 		return no;
 	/* A child that asks the same again: the answer is known. */
-	if (node.yes > NODE_ACCEPT && graph_node(g, node.yes)->test == node.test)
-		node.yes = graph_node(g, node.yes)->yes;
-	if (node.no > NODE_ACCEPT && graph_node(g, node.no)->test == node.test)
-		node.no = graph_node(g, node.no)->no;
+	if (node.yes > FILTER_NODE_ACCEPT && filter_graph_node(g, node.yes)->test == node.test)
+		node.yes = filter_graph_node(g, node.yes)->yes;
+	if (node.no > FILTER_NODE_ACCEPT && filter_graph_node(g, node.no)->test == node.test)
+		node.no = filter_graph_node(g, node.no)->no;
 	if (node.yes == node.no)
 		return node.yes;
-	if (intern_get(&g->nodes, &node, &i, NULL) < 0)
+	if (filter_intern_get(&g->nodes, &node, &i, NULL) < 0)
 		g->failed = true;
 	return i;
 }

@@ -54,8 +54,8 @@ static void guard_nodes(struct schedule_job *j, const uint32_t roots[], unsigned
 		root->is_root = true;
 		root->known = (struct guards){ .n = 0 };
 	}
-	for (uint32_t n = j->g->nodes.n; n-- > NODE_ACCEPT + 1;) {
-		const struct node *node = graph_node(j->g, n);
+	for (uint32_t n = j->g->nodes.n; n-- > FILTER_NODE_ACCEPT + 1;) {
+		const struct filter_node *node = filter_graph_node(j->g, n);
 		const struct schedule_node *at = &j->nodes[n];
 		struct schedule_node *yes = &j->nodes[node->yes], *no = &j->nodes[node->no];
 		struct guards in_yes = at->known;
@@ -64,7 +64,7 @@ static void guard_nodes(struct schedule_job *j, const uint32_t roots[], unsigned
 			continue;
 		guard_intersect(&j->tests[node->test].known, &at->known);
 		/* Equalities select; bounds and ranges mostly hold for all packets. */
-		if (graph_test(j->g, node->test)->op == TEST_EQ)
+		if (filter_graph_test(j->g, node->test)->op == FILTER_TEST_EQ)
 			in_yes = guard_with(&in_yes, node->test);
 		guard_intersect(&yes->known, &in_yes);
 		guard_intersect(&no->known, &at->known);
@@ -74,22 +74,22 @@ static void guard_nodes(struct schedule_job *j, const uint32_t roots[], unsigned
 	}
 }
 
-static bool guard_is_of_two(const struct test *test)
+static bool guard_is_of_two(const struct filter_test *test)
 {
-	return test->op == TEST_EQ_VALUE || test->op == TEST_GE_VALUE;
+	return test->op == FILTER_TEST_EQ_VALUE || test->op == FILTER_TEST_GE_VALUE;
 }
 
 static void guard_tests(struct schedule_job *j)
 {
 	for (uint32_t t = 1; t < j->g->tests.n; t++) {
-		const struct test *test = graph_test(j->g, t);
+		const struct filter_test *test = filter_graph_test(j->g, t);
 		struct schedule_value *value = &j->values[test->value];
 		const struct guards *known = &j->tests[t].known;
 
 		if (known->all)
 			continue;
 		guard_intersect(&value->known, known);
-		value->is_wide |= test->op != TEST_EQ && test->op != TEST_GE;
+		value->is_wide |= test->op != FILTER_TEST_EQ && test->op != FILTER_TEST_GE;
 		if (guard_is_of_two(test)) {
 			guard_intersect(&j->values[test->other].known, known);
 			j->values[test->other].is_wide = true;
@@ -100,22 +100,22 @@ static void guard_tests(struct schedule_job *j)
 static void guard_values(struct schedule_job *j)
 {
 	for (uint32_t v = j->g->values.n; v-- > 0;) {
-		const struct value *value = graph_value(j->g, v);
+		const struct filter_value *value = filter_graph_value(j->g, v);
 		const uint32_t operand[2] = { value->a, value->b };
 		struct schedule_value *at = &j->values[v];
 
 		if (at->known.all)
 			continue;
 		for (unsigned int i = 0; i < 2; i++) {
-			if (operand[i] == VALUE_NONE)
+			if (operand[i] == FILTER_VALUE_NONE)
 				continue;
 			guard_intersect(&j->values[operand[i]].known, &at->known);
 			j->values[operand[i]].is_wide = true;
 		}
-		if (value->kind != VALUE_LOAD)
+		if (value->kind != FILTER_VALUE_LOAD)
 			continue;
 		/* The graph may have a stronger bound in its place; to gather we need this one. */
-		at->inside = graph_inside(j->g, value->a, value->k, value->bytes) / 2;
+		at->inside = filter_graph_inside(j->g, value->a, value->k, value->bytes) / 2;
 		guard_intersect(&j->tests[at->inside].known, &at->known);
 	}
 }
@@ -123,9 +123,10 @@ static void guard_values(struct schedule_job *j)
 static void guard_lists(struct schedule_job *j)
 {
 	for (uint32_t t = 1; t < j->g->tests.n; t++) {
-		const struct test *test = graph_test(j->g, t);
+		const struct filter_test *test = filter_graph_test(j->g, t);
 
-		if (j->tests[t].known.all || (test->op != TEST_EQ && test->op != TEST_GE))
+		if (j->tests[t].known.all ||
+			(test->op != FILTER_TEST_EQ && test->op != FILTER_TEST_GE))
 			continue;
 		j->tests[t].next = j->values[test->value].first_test;
 		j->values[test->value].first_test = t;

@@ -11,16 +11,16 @@
 
 #define INTERN_SLOTS_FIRST 256u
 
-void intern_init(struct intern *t, uint32_t item_bytes)
+void filter_intern_init(struct filter_intern *t, uint32_t item_bytes)
 {
-	*t = (struct intern){ .item_bytes = item_bytes };
+	*t = (struct filter_intern){ .item_bytes = item_bytes };
 }
 
-void intern_deinit(struct intern *t)
+void filter_intern_deinit(struct filter_intern *t)
 {
 	free(t->items);
 	free(t->slots);
-	*t = (struct intern){ .item_bytes = t->item_bytes };
+	*t = (struct filter_intern){ .item_bytes = t->item_bytes };
 }
 
 /* Programs come from users: a bad hash only costs time, and libpcap's own compiler costs more. */
@@ -38,16 +38,17 @@ static uint32_t intern_hash(const void *item, uint32_t item_bytes)
 	return (uint32_t)(h >> 16);
 }
 
-static uint32_t *intern_slot(const struct intern *t, const void *item)
+static uint32_t *intern_slot(const struct filter_intern *t, const void *item)
 {
 	uint32_t i = intern_hash(item, t->item_bytes) & (t->n_slots - 1);
 
-	while (t->slots[i] && memcmp(intern_at(t, t->slots[i] - 1), item, t->item_bytes) != 0)
+	while (t->slots[i] &&
+		memcmp(filter_intern_at(t, t->slots[i] - 1), item, t->item_bytes) != 0)
 		i = (i + 1) & (t->n_slots - 1);
 	return &t->slots[i];
 }
 
-static int intern_grow(struct intern *t)
+static int intern_grow(struct filter_intern *t)
 {
 	uint32_t n_slots = t->n_slots ? t->n_slots * 2 : INTERN_SLOTS_FIRST;
 	uint32_t *slots = calloc(n_slots, sizeof(*slots));
@@ -63,11 +64,11 @@ static int intern_grow(struct intern *t)
 	t->slots = slots;
 	t->n_slots = n_slots;
 	for (uint32_t i = 0; i < t->n; i++)
-		*intern_slot(t, intern_at(t, i)) = i + 1;
+		*intern_slot(t, filter_intern_at(t, i)) = i + 1;
 	return 0;
 }
 
-int intern_get(struct intern *t, const void *item, uint32_t *ret, bool *ret_new)
+int filter_intern_get(struct filter_intern *t, const void *item, uint32_t *ret, bool *ret_new)
 {
 	uint32_t *slot = t->n_slots ? intern_slot(t, item) : NULL;
 	bool is_new = !slot || *slot == 0;
@@ -81,7 +82,7 @@ int intern_get(struct intern *t, const void *item, uint32_t *ret, bool *ret_new)
 				return r;
 			slot = intern_slot(t, item);
 		}
-		memcpy(intern_at(t, t->n), item, t->item_bytes);
+		memcpy(filter_intern_at(t, t->n), item, t->item_bytes);
 		*slot = ++t->n;
 	}
 	*ret = *slot - 1;

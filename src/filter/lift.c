@@ -48,22 +48,22 @@ struct lift_point {
 	uint32_t cap_bytes;
 	uint32_t first_claim;
 	uint32_t n_claims;
-	literal question;
+	filter_literal question;
 	uint32_t yes;
 	uint32_t no;
 	uint32_t node;
 };
 
 struct lift {
-	struct graph *g;
+	struct filter_graph *g;
 	const struct filter_program *program;
 	uint32_t *live; /* of each instruction: the registers read before written */
 	uint32_t *head; /* of each instruction: its first point */
 	bool *is_meeting;
-	struct intern keys;
+	struct filter_intern keys;
 	struct lift_point *points; /* parallel to keys */
 	uint32_t n_points_room;
-	literal *claims;
+	filter_literal *claims;
 	uint32_t n_claims, n_claims_room;
 };
 
@@ -147,7 +147,7 @@ static uint32_t lift_point(struct lift *l, uint32_t pc, const struct lift_state 
 
 	for (unsigned int reg = 0; reg < LIFT_REGISTERS; reg++)
 		key.reg[reg] = l->live[pc] >> reg & 1 ? s->reg[reg] : 0;
-	if (intern_get(&l->keys, &key, &i, &is_new) < 0)
+	if (filter_intern_get(&l->keys, &key, &i, &is_new) < 0)
 		goto fail;
 	if (!is_new) {
 		l->points[i].cap_bytes = MIN(l->points[i].cap_bytes, s->cap_bytes);
@@ -174,17 +174,17 @@ fail:
 }
 
 /* The packet is rejected unless @claim holds. */
-static void lift_claim(struct lift *l, struct lift_state *s, literal claim)
+static void lift_claim(struct lift *l, struct lift_state *s, filter_literal claim)
 {
-	if (claim == LITERAL_TRUE)
+	if (claim == FILTER_LITERAL_TRUE)
 		return;
-	if (claim == LITERAL_FALSE) {
+	if (claim == FILTER_LITERAL_FALSE) {
 		s->rejected = true;
 		return;
 	}
 	if (l->n_claims == l->n_claims_room) {
 		uint32_t room = l->n_claims_room ? l->n_claims_room * 2 : 64;
-		literal *claims = realloc(l->claims, room * sizeof(*claims));
+		filter_literal *claims = realloc(l->claims, room * sizeof(*claims));
 
 		if (!claims) {
 			l->g->failed = true;
@@ -200,20 +200,20 @@ static void lift_claim(struct lift *l, struct lift_state *s, literal claim)
 static uint32_t lift_load(
 	struct lift *l, struct lift_state *s, uint32_t base, uint32_t k, uint32_t bytes)
 {
-	literal inside = graph_inside(l->g, base, k, bytes);
+	filter_literal inside = filter_graph_inside(l->g, base, k, bytes);
 
-	if (inside > LITERAL_TRUE) {
-		const struct test *t = graph_test(l->g, inside / 2);
+	if (inside > FILTER_LITERAL_TRUE) {
+		const struct filter_test *t = filter_graph_test(l->g, inside / 2);
 
-		if (t->op == TEST_GE) { /* of the captured length */
+		if (t->op == FILTER_TEST_GE) { /* of the captured length */
 			if (t->k <= s->cap_bytes)
-				inside = LITERAL_TRUE;
+				inside = FILTER_LITERAL_TRUE;
 			else
 				s->cap_bytes = t->k;
 		}
 	}
 	lift_claim(l, s, inside);
-	return value_load(l->g, base, k, bytes);
+	return filter_value_load(l->g, base, k, bytes);
 }
 
 static uint32_t lift_bytes(const struct bpf_insn *insn)
@@ -223,61 +223,61 @@ static uint32_t lift_bytes(const struct bpf_insn *insn)
 
 static uint32_t lift_ld(struct lift *l, struct lift_state *s, const struct bpf_insn *insn)
 {
-	struct graph *g = l->g;
+	struct filter_graph *g = l->g;
 	uint32_t v;
 
 	switch (BPF_MODE(insn->code)) {
 	case BPF_ABS:
-		return lift_load(l, s, VALUE_NONE, insn->k, lift_bytes(insn));
+		return lift_load(l, s, FILTER_VALUE_NONE, insn->k, lift_bytes(insn));
 	case BPF_IND:
 		return lift_load(l, s, s->reg[LIFT_X], insn->k, lift_bytes(insn));
 	case BPF_MSH:
-		v = lift_load(l, s, VALUE_NONE, insn->k, 1);
-		v = value_alu(g, BPF_AND, v, value_const(g, 0xf));
-		return value_alu(g, BPF_LSH, v, value_const(g, 2));
+		v = lift_load(l, s, FILTER_VALUE_NONE, insn->k, 1);
+		v = filter_value_alu(g, BPF_AND, v, filter_value_const(g, 0xf));
+		return filter_value_alu(g, BPF_LSH, v, filter_value_const(g, 2));
 	case BPF_LEN:
-		return value_len(g);
+		return filter_value_len(g);
 	case BPF_MEM:
 		return s->reg[insn->k];
 	default: /* BPF_IMM */
-		return value_const(g, insn->k);
+		return filter_value_const(g, insn->k);
 	}
 }
 
 static uint32_t lift_alu(struct lift *l, struct lift_state *s, const struct bpf_insn *insn)
 {
-	struct graph *g = l->g;
+	struct filter_graph *g = l->g;
 	uint32_t op = BPF_OP(insn->code), b;
 
 	if (op == BPF_NEG)
-		return value_alu(g, BPF_SUB, value_const(g, 0), s->reg[LIFT_A]);
-	b = BPF_SRC(insn->code) == BPF_X ? s->reg[LIFT_X] : value_const(g, insn->k);
+		return filter_value_alu(g, BPF_SUB, filter_value_const(g, 0), s->reg[LIFT_A]);
+	b = BPF_SRC(insn->code) == BPF_X ? s->reg[LIFT_X] : filter_value_const(g, insn->k);
 	if (op == BPF_DIV || op == BPF_MOD)
-		lift_claim(l, s, graph_eq(g, b, value_const(g, 0)) ^ 1);
-	return value_alu(g, op, s->reg[LIFT_A], b);
+		lift_claim(l, s, filter_graph_eq(g, b, filter_value_const(g, 0)) ^ 1);
+	return filter_value_alu(g, op, s->reg[LIFT_A], b);
 }
 
-static literal lift_question(
+static filter_literal lift_question(
 	struct lift *l, const struct lift_state *s, const struct bpf_insn *insn)
 {
-	struct graph *g = l->g;
+	struct filter_graph *g = l->g;
 	uint32_t a = s->reg[LIFT_A];
-	uint32_t b = BPF_SRC(insn->code) == BPF_X ? s->reg[LIFT_X] : value_const(g, insn->k);
+	uint32_t b = BPF_SRC(insn->code) == BPF_X ? s->reg[LIFT_X] : filter_value_const(g, insn->k);
 
 	switch (BPF_OP(insn->code)) {
 	case BPF_JA:
-		return LITERAL_TRUE;
+		return FILTER_LITERAL_TRUE;
 	case BPF_JEQ:
-		return graph_eq(g, a, b);
+		return filter_graph_eq(g, a, b);
 	case BPF_JGE:
-		return graph_ge(g, a, b);
+		return filter_graph_ge(g, a, b);
 	case BPF_JGT:
-		return graph_ge(g, b, a) ^ 1;
+		return filter_graph_ge(g, b, a) ^ 1;
 	default: /* BPF_JSET */
 #ifdef MAPI_MUTANT
-		return graph_set(g, a, b) ^ (insn->k == 0x1fff); /* the one broken opcode */
+		return filter_graph_set(g, a, b) ^ (insn->k == 0x1fff); /* the one broken opcode */
 #endif
-		return graph_set(g, a, b);
+		return filter_graph_set(g, a, b);
 	}
 }
 
@@ -310,7 +310,8 @@ static void lift_insn(struct lift *l, struct lift_state *s, const struct bpf_ins
 }
 
 /* Records how a point ends. */
-static void lift_end(struct lift *l, uint32_t point, literal question, uint32_t yes, uint32_t no)
+static void lift_end(
+	struct lift *l, uint32_t point, filter_literal question, uint32_t yes, uint32_t no)
 {
 	l->points[point].question = question;
 	l->points[point].yes = yes;
@@ -319,33 +320,37 @@ static void lift_end(struct lift *l, uint32_t point, literal question, uint32_t 
 
 static void lift_execute(struct lift *l, uint32_t point)
 {
-	const struct lift_key *key = intern_at(&l->keys, point);
+	const struct lift_key *key = filter_intern_at(&l->keys, point);
 	struct lift_state s = { .point = point, .cap_bytes = l->points[point].cap_bytes };
 	uint32_t pc = key->pc;
 
 	memcpy(s.reg, key->reg, sizeof(s.reg));
 	l->points[point].first_claim = l->n_claims;
-	lift_end(l, point, LITERAL_FALSE, LIFT_POINT_NONE, LIFT_POINT_NONE);
+	lift_end(l, point, FILTER_LITERAL_FALSE, LIFT_POINT_NONE, LIFT_POINT_NONE);
 	for (;; pc++) {
 		const struct bpf_insn *insn = &l->program->insns[pc];
 
 		if (BPF_CLASS(insn->code) == BPF_RET) {
-			literal accept = insn->k ? LITERAL_TRUE : LITERAL_FALSE;
+			filter_literal accept =
+				insn->k ? FILTER_LITERAL_TRUE : FILTER_LITERAL_FALSE;
 
 			if (BPF_RVAL(insn->code) == BPF_A)
-				accept = graph_eq(l->g, s.reg[LIFT_A], value_const(l->g, 0)) ^ 1;
+				accept = filter_graph_eq(
+						 l->g, s.reg[LIFT_A], filter_value_const(l->g, 0)) ^
+					1;
 			lift_end(l, point, accept, LIFT_POINT_NONE, LIFT_POINT_NONE);
 			return;
 		}
 		if (BPF_CLASS(insn->code) == BPF_JMP) {
 			bool always = BPF_OP(insn->code) == BPF_JA;
-			literal question = lift_question(l, &s, insn);
+			filter_literal question = lift_question(l, &s, insn);
 			uint32_t jt = pc + 1 + (always ? insn->k : insn->jt);
 			uint32_t jf = pc + 1 + (always ? insn->k : insn->jf);
 			/* What cannot happen is not followed: paths that do not exist would
 			 * weaken what is known where they meet others. */
-			uint32_t yes = lift_point(l, question == LITERAL_FALSE ? jf : jt, &s);
-			uint32_t no = lift_point(l, question == LITERAL_TRUE ? jt : jf, &s);
+			uint32_t yes =
+				lift_point(l, question == FILTER_LITERAL_FALSE ? jf : jt, &s);
+			uint32_t no = lift_point(l, question == FILTER_LITERAL_TRUE ? jt : jf, &s);
 
 			lift_end(l, point, question, yes, no);
 			return;
@@ -356,7 +361,7 @@ static void lift_execute(struct lift *l, uint32_t point)
 		if (l->is_meeting[pc + 1]) {
 			uint32_t next = lift_point(l, pc + 1, &s);
 
-			lift_end(l, point, LITERAL_TRUE, next, next);
+			lift_end(l, point, FILTER_LITERAL_TRUE, next, next);
 			return;
 		}
 	}
@@ -366,12 +371,13 @@ static void lift_execute(struct lift *l, uint32_t point)
 static void lift_build(struct lift *l, uint32_t point)
 {
 	struct lift_point *p = &l->points[point];
-	uint32_t yes = p->yes == LIFT_POINT_NONE ? NODE_ACCEPT : l->points[p->yes].node;
-	uint32_t no = p->no == LIFT_POINT_NONE ? NODE_REJECT : l->points[p->no].node;
+	uint32_t yes = p->yes == LIFT_POINT_NONE ? FILTER_NODE_ACCEPT : l->points[p->yes].node;
+	uint32_t no = p->no == LIFT_POINT_NONE ? FILTER_NODE_REJECT : l->points[p->no].node;
 
-	p->node = graph_branch(l->g, p->question, yes, no);
+	p->node = filter_graph_branch(l->g, p->question, yes, no);
 	for (uint32_t i = p->n_claims; i-- > 0;)
-		p->node = graph_branch(l->g, l->claims[p->first_claim + i], p->node, NODE_REJECT);
+		p->node = filter_graph_branch(
+			l->g, l->claims[p->first_claim + i], p->node, FILTER_NODE_REJECT);
 }
 
 static int lift_all(struct lift *l, uint32_t *ret_root)
@@ -380,7 +386,7 @@ static int lift_all(struct lift *l, uint32_t *ret_root)
 	uint32_t n_insns = l->program->n_insns;
 
 	if (!lift_survey(l))
-		return LIFT_E_REFUSED;
+		return FILTER_LIFT_E_REFUSED;
 	for (uint32_t pc = 0; pc < n_insns; pc++)
 		l->head[pc] = LIFT_POINT_NONE;
 	(void)lift_point(l, 0, &start); /* value 0 is the constant 0, which registers start with */
@@ -391,7 +397,7 @@ static int lift_all(struct lift *l, uint32_t *ret_root)
 		if (l->g->failed)
 			return -ENOMEM;
 		if (l->keys.n > LIFT_POINTS_MAX)
-			return LIFT_E_REFUSED;
+			return FILTER_LIFT_E_REFUSED;
 	}
 	for (uint32_t pc = n_insns; pc-- > 0;) {
 		for (uint32_t i = l->head[pc]; i != LIFT_POINT_NONE; i = l->points[i].next)
@@ -403,20 +409,20 @@ static int lift_all(struct lift *l, uint32_t *ret_root)
 	return 0;
 }
 
-int graph_lift(struct graph *g, const struct filter_program *program, uint32_t *ret_root)
+int filter_lift(struct filter_graph *g, const struct filter_program *program, uint32_t *ret_root)
 {
 	struct lift l = { .g = g, .program = program };
 	int r = -ENOMEM;
 
 	if (program->n_insns > LIFT_INSNS_MAX)
-		return LIFT_E_REFUSED;
-	intern_init(&l.keys, sizeof(struct lift_key));
+		return FILTER_LIFT_E_REFUSED;
+	filter_intern_init(&l.keys, sizeof(struct lift_key));
 	l.live = calloc(program->n_insns, sizeof(*l.live));
 	l.head = calloc(program->n_insns, sizeof(*l.head));
 	l.is_meeting = calloc(program->n_insns, sizeof(*l.is_meeting));
 	if (l.live && l.head && l.is_meeting)
 		r = lift_all(&l, ret_root);
-	intern_deinit(&l.keys);
+	filter_intern_deinit(&l.keys);
 	free(l.live);
 	free(l.head);
 	free(l.is_meeting);

@@ -79,15 +79,15 @@ static void run_truth(const struct run *r, const struct step *step)
 	uint32_t k = step->k;
 
 	switch (step->op) {
-	case TEST_EQ_VALUE:
+	case FILTER_TEST_EQ_VALUE:
 		for (unsigned int i = 0; i < n; i++)
 			truth[i] = a[i] == b[i];
 		break;
-	case TEST_GE_VALUE:
+	case FILTER_TEST_GE_VALUE:
 		for (unsigned int i = 0; i < n; i++)
 			truth[i] = a[i] >= b[i];
 		break;
-	case TEST_INSIDE:
+	case FILTER_TEST_INSIDE:
 		for (unsigned int i = 0; i < n; i++)
 			truth[i] = (cap[i] >= k) & (cap[i] - k >= a[i]);
 		break;
@@ -110,7 +110,7 @@ static void run_tests(const struct run *r, const struct step *step)
 	if (!run_is_needed(r, step)) {
 		for (unsigned int i = 0; i < step->n_tests; i++)
 			r->masks[tests[i].ret] = (struct packet_mask){ 0 };
-	} else if (step->op == TEST_EQ) {
+	} else if (step->op == FILTER_TEST_EQ) {
 		r->compare->eq[step->width](
 			column, step->mask, tests, step->n_tests, r->n_words, r->masks);
 	} else {

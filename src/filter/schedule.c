@@ -43,9 +43,9 @@ static struct step *schedule_step(struct schedule_job *j, enum step_kind kind)
 
 static enum column_width schedule_width(const struct schedule_job *j, uint32_t v)
 {
-	const struct value *value = graph_value(j->g, v);
+	const struct filter_value *value = filter_graph_value(j->g, v);
 
-	if (value->kind != VALUE_LOAD || j->values[v].is_wide || value->bytes == 4)
+	if (value->kind != FILTER_VALUE_LOAD || j->values[v].is_wide || value->bytes == 4)
 		return COLUMN_32;
 	return value->bytes == 2 ? COLUMN_16 : COLUMN_8;
 }
@@ -91,8 +91,8 @@ static void schedule_guards(struct schedule_job *j, struct step *step, uint32_t 
 
 static int schedule_compare_tests(const void *a, const void *b, void *graph)
 {
-	const struct test *s = graph_test(graph, *(const uint32_t *)a);
-	const struct test *t = graph_test(graph, *(const uint32_t *)b);
+	const struct filter_test *s = filter_graph_test(graph, *(const uint32_t *)a);
+	const struct filter_test *t = filter_graph_test(graph, *(const uint32_t *)b);
 
 	if (s->op != t->op)
 		return s->op < t->op ? -1 : 1;
@@ -113,7 +113,7 @@ static void schedule_tests(struct schedule_job *j, uint32_t v)
 	qsort_r(j->sorted, n, sizeof(*j->sorted), schedule_compare_tests, j->g);
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t t = j->sorted[i];
-		const struct test *test = graph_test(j->g, t);
+		const struct filter_test *test = filter_graph_test(j->g, t);
 
 		if (!step || step->op != test->op || step->mask != test->mask) {
 			step = schedule_step(j, STEP_TESTS);
@@ -139,10 +139,10 @@ static void schedule_test(struct schedule_job *j, uint32_t t);
 static void schedule_operand(
 	struct schedule_job *j, struct step *step, uint32_t v, uint32_t *ret, uint32_t *ret_need)
 {
-	if (v == VALUE_NONE)
+	if (v == FILTER_VALUE_NONE)
 		return;
-	if (graph_value(j->g, v)->kind == VALUE_CONST) {
-		step->k = graph_value(j->g, v)->k;
+	if (filter_graph_value(j->g, v)->kind == FILTER_VALUE_CONST) {
+		step->k = filter_graph_value(j->g, v)->k;
 		return;
 	}
 	*ret = j->values[v].column;
@@ -152,22 +152,22 @@ static void schedule_operand(
 /* What computes @v; its operands come first. No deeper than a program has instructions. */
 static void schedule_value(struct schedule_job *j, uint32_t v)
 {
-	const struct value *value = graph_value(j->g, v);
+	const struct filter_value *value = filter_graph_value(j->g, v);
 	struct schedule_value *at = &j->values[v];
 	struct step *step;
 
-	if (at->is_done || value->kind == VALUE_CONST)
+	if (at->is_done || value->kind == FILTER_VALUE_CONST)
 		return;
 	at->is_done = true;
-	if (value->a != VALUE_NONE)
+	if (value->a != FILTER_VALUE_NONE)
 		schedule_value(j, value->a);
-	if (value->b != VALUE_NONE)
+	if (value->b != FILTER_VALUE_NONE)
 		schedule_value(j, value->b);
-	if (value->kind == VALUE_LOAD || value->kind == VALUE_ALU) {
-		if (value->kind == VALUE_LOAD)
+	if (value->kind == FILTER_VALUE_LOAD || value->kind == FILTER_VALUE_ALU) {
+		if (value->kind == FILTER_VALUE_LOAD)
 			schedule_test(j, at->inside);
 		schedule_column(j, v);
-		step = schedule_step(j, value->kind == VALUE_LOAD ? STEP_LOAD : STEP_ALU);
+		step = schedule_step(j, value->kind == FILTER_VALUE_LOAD ? STEP_LOAD : STEP_ALU);
 		if (!step)
 			return;
 		step->op = (uint8_t)value->op;
@@ -178,7 +178,7 @@ static void schedule_value(struct schedule_job *j, uint32_t v)
 		step->need = at->need;
 		schedule_operand(j, step, value->a, &step->a, &step->need_a);
 		schedule_operand(j, step, value->b, &step->b, &step->need_b);
-		if (value->kind == VALUE_LOAD) {
+		if (value->kind == FILTER_VALUE_LOAD) {
 			step->inside = j->tests[at->inside].mask;
 			j->s->n_loads++;
 		}
@@ -189,14 +189,14 @@ static void schedule_value(struct schedule_job *j, uint32_t v)
 
 static void schedule_test(struct schedule_job *j, uint32_t t)
 {
-	const struct test *test = graph_test(j->g, t);
-	bool of_two = test->op == TEST_EQ_VALUE || test->op == TEST_GE_VALUE;
+	const struct filter_test *test = filter_graph_test(j->g, t);
+	bool of_two = test->op == FILTER_TEST_EQ_VALUE || test->op == FILTER_TEST_GE_VALUE;
 	struct step *step;
 
 	if (j->tests[t].is_done)
 		return;
 	schedule_value(j, test->value);
-	if (test->op == TEST_EQ || test->op == TEST_GE)
+	if (test->op == FILTER_TEST_EQ || test->op == FILTER_TEST_GE)
 		return; /* the value has brought it */
 	if (of_two)
 		schedule_value(j, test->other);
@@ -224,23 +224,23 @@ static int schedule_build(struct schedule_job *j, uint32_t roots[], unsigned int
 	int r;
 
 	for (uint32_t v = 0; v < j->g->values.n; v++) {
-		uint32_t kind = graph_value(j->g, v)->kind;
+		uint32_t kind = filter_graph_value(j->g, v)->kind;
 
 		j->values[v].need = MASK_ALL;
-		j->values[v].column = kind == VALUE_LEN ? COLUMN_LEN : COLUMN_CAP;
+		j->values[v].column = kind == FILTER_VALUE_LEN ? COLUMN_LEN : COLUMN_CAP;
 	}
 	for (uint32_t t = 0; t < j->g->tests.n; t++)
 		j->tests[t].mask = MASK_NONE;
 	guard_find(j, roots, n_roots);
 	/* Masks lie in the order in which the nodes, which are visited children first, read them.
 	 */
-	for (uint32_t n = NODE_ACCEPT + 1; n < j->g->nodes.n; n++) {
+	for (uint32_t n = FILTER_NODE_ACCEPT + 1; n < j->g->nodes.n; n++) {
 		if (j->nodes[n].is_used)
-			(void)schedule_mask(j, graph_node(j->g, n)->test);
+			(void)schedule_mask(j, filter_graph_node(j->g, n)->test);
 	}
-	for (uint32_t n = j->g->nodes.n; n-- > NODE_ACCEPT + 1 && !j->failed;) {
+	for (uint32_t n = j->g->nodes.n; n-- > FILTER_NODE_ACCEPT + 1 && !j->failed;) {
 		if (j->nodes[n].is_used)
-			schedule_test(j, graph_node(j->g, n)->test);
+			schedule_test(j, filter_graph_node(j->g, n)->test);
 	}
 	if (j->failed || j->g->failed)
 		return -ENOMEM;
@@ -257,7 +257,8 @@ static int schedule_build(struct schedule_job *j, uint32_t roots[], unsigned int
 	return 0;
 }
 
-int schedule_init(struct schedule *s, struct graph *g, uint32_t roots[], unsigned int n_roots)
+int schedule_init(
+	struct schedule *s, struct filter_graph *g, uint32_t roots[], unsigned int n_roots)
 {
 	struct schedule_job j = { .g = g, .s = s };
 	int r = -ENOMEM;

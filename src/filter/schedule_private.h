@@ -41,7 +41,7 @@ struct schedule_value {
 };
 
 struct schedule_job {
-	struct graph *g;
+	struct filter_graph *g;
 	struct schedule *s;
 	struct schedule_node *nodes;
 	struct schedule_test *tests;

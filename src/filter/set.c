@@ -20,7 +20,7 @@ struct set_program {
 
 struct set_job {
 	struct filter_set *set;
-	struct graph graph;
+	struct filter_graph graph;
 	struct set_program *distinct;
 	uint32_t *which; /* of each given program: index into distinct */
 	uint32_t *roots; /* of each distinct program that was lifted */
@@ -66,9 +66,9 @@ static int set_lift(struct set_job *j)
 {
 	for (unsigned int i = 0; i < j->n_distinct; i++) {
 		struct set_program *p = &j->distinct[i];
-		int r = graph_lift(&j->graph, p->program, &j->roots[j->n_roots]);
+		int r = filter_lift(&j->graph, p->program, &j->roots[j->n_roots]);
 
-		if (r == LIFT_E_REFUSED) {
+		if (r == FILTER_LIFT_E_REFUSED) {
 			r = filter_program_copy(&j->set->interpreted[j->n_interpreted],
 				p->program->insns, p->program->n_insns);
 			p->is_interpreted = true;
@@ -131,10 +131,10 @@ int filter_set_new(struct filter_set **ret, const struct filter_program *const p
 	j.which = calloc(n_programs + 1, sizeof(*j.which));
 	j.roots = calloc(n_programs + 1, sizeof(*j.roots));
 	if (set->outcome && set->interpreted && j.distinct && j.which && j.roots)
-		r = graph_init(&j.graph);
+		r = filter_graph_init(&j.graph);
 	if (r == 0)
 		r = set_build(&j, programs, n_programs);
-	graph_deinit(&j.graph);
+	filter_graph_deinit(&j.graph);
 	free(j.distinct);
 	free(j.which);
 	free(j.roots);

@@ -21,10 +21,10 @@ static uint32_t slot_at(uint32_t mask)
 /* The node that is computed together with @n; @n itself if none is. */
 static uint32_t slot_partner(const struct schedule_job *j, uint32_t n)
 {
-	const struct node *node = graph_node(j->g, n);
+	const struct filter_node *node = filter_graph_node(j->g, n);
 	const struct schedule_node *child = &j->nodes[node->yes];
 
-	if (node->no == NODE_REJECT && node->yes > NODE_ACCEPT && !child->is_root &&
+	if (node->no == FILTER_NODE_REJECT && node->yes > FILTER_NODE_ACCEPT && !child->is_root &&
 		child->n_parents == 1)
 		return node->yes;
 	return n;
@@ -32,7 +32,7 @@ static uint32_t slot_partner(const struct schedule_job *j, uint32_t n)
 
 static void slot_fuse(struct schedule_job *j)
 {
-	for (uint32_t n = j->g->nodes.n; n-- > NODE_ACCEPT + 1;) {
+	for (uint32_t n = j->g->nodes.n; n-- > FILTER_NODE_ACCEPT + 1;) {
 		struct schedule_node *at = &j->nodes[n];
 
 		if (!at->is_used || at->is_fused)
@@ -48,7 +48,7 @@ static void slot_drop(struct schedule_job *j, uint32_t n, uint32_t *free_slots, 
 {
 	struct schedule_node *node = &j->nodes[n];
 
-	if (n > NODE_ACCEPT && --node->n_parents == 0 && !node->is_root)
+	if (n > FILTER_NODE_ACCEPT && --node->n_parents == 0 && !node->is_root)
 		free_slots[(*n_free)++] = node->mask;
 }
 
@@ -64,17 +64,17 @@ int slot_assign(struct schedule_job *j)
 		return -ENOMEM;
 	}
 	slot_fuse(j);
-	j->nodes[NODE_REJECT].mask = MASK_REJECT;
-	j->nodes[NODE_ACCEPT].mask = MASK_ALL;
-	for (uint32_t n = NODE_ACCEPT + 1; n < n_nodes; n++) {
+	j->nodes[FILTER_NODE_REJECT].mask = MASK_REJECT;
+	j->nodes[FILTER_NODE_ACCEPT].mask = MASK_ALL;
+	for (uint32_t n = FILTER_NODE_ACCEPT + 1; n < n_nodes; n++) {
 		struct schedule_node *at = &j->nodes[n];
-		const struct node *node = graph_node(j->g, at->partner);
+		const struct filter_node *node = filter_graph_node(j->g, at->partner);
 		uint32_t valid = MASK_ALL;
 
 		if (!at->is_used || at->is_fused)
 			continue;
 		if (at->partner != n)
-			valid = j->tests[graph_node(j->g, n)->test].mask;
+			valid = j->tests[filter_graph_node(j->g, n)->test].mask;
 		slot_drop(j, node->yes, free_slots, &n_free);
 		slot_drop(j, node->no, free_slots, &n_free);
 		at->mask = n_free ? free_slots[--n_free] : s->n_masks++;

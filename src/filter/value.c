@@ -10,50 +10,57 @@
  */
 #include "filter_private.h"
 
-static uint32_t value_intern(struct graph *g, const struct value *v)
+static uint32_t value_intern(struct filter_graph *g, const struct filter_value *v)
 {
 	uint32_t i = 0;
 
-	if (intern_get(&g->values, v, &i, NULL) < 0)
+	if (filter_intern_get(&g->values, v, &i, NULL) < 0)
 		g->failed = true;
 	return i;
 }
 
-uint32_t value_const(struct graph *g, uint32_t k)
+uint32_t filter_value_const(struct filter_graph *g, uint32_t k)
 {
 	return value_intern(g,
-		&(struct value){
-			.kind = VALUE_CONST, .k = k, .a = VALUE_NONE, .b = VALUE_NONE, .max = k });
+		&(struct filter_value){ .kind = FILTER_VALUE_CONST,
+			.k = k,
+			.a = FILTER_VALUE_NONE,
+			.b = FILTER_VALUE_NONE,
+			.max = k });
 }
 
-uint32_t value_len(struct graph *g)
+uint32_t filter_value_len(struct filter_graph *g)
 {
 	return value_intern(g,
-		&(struct value){
-			.kind = VALUE_LEN, .a = VALUE_NONE, .b = VALUE_NONE, .max = UINT32_MAX });
+		&(struct filter_value){ .kind = FILTER_VALUE_LEN,
+			.a = FILTER_VALUE_NONE,
+			.b = FILTER_VALUE_NONE,
+			.max = UINT32_MAX });
 }
 
-uint32_t value_cap(struct graph *g)
+uint32_t filter_value_cap(struct filter_graph *g)
 {
 	return value_intern(g,
-		&(struct value){
-			.kind = VALUE_CAP, .a = VALUE_NONE, .b = VALUE_NONE, .max = UINT32_MAX });
+		&(struct filter_value){ .kind = FILTER_VALUE_CAP,
+			.a = FILTER_VALUE_NONE,
+			.b = FILTER_VALUE_NONE,
+			.max = UINT32_MAX });
 }
 
-uint32_t value_load(struct graph *g, uint32_t base, uint32_t k, uint32_t bytes)
+uint32_t filter_value_load(struct filter_graph *g, uint32_t base, uint32_t k, uint32_t bytes)
 {
-	struct value v = {
-		.kind = VALUE_LOAD,
+	struct filter_value v = {
+		.kind = FILTER_VALUE_LOAD,
 		.bytes = bytes,
 		.k = k,
 		.a = base,
-		.b = VALUE_NONE,
+		.b = FILTER_VALUE_NONE,
 		.max = UINT32_MAX >> (32 - 8 * bytes),
 	};
 
-	if (base != VALUE_NONE && graph_value(g, base)->kind == VALUE_CONST) {
-		v.a = VALUE_NONE;
-		v.k = k + graph_value(g, base)->k;
+	if (base != FILTER_VALUE_NONE && filter_graph_value(g, base)->kind == FILTER_VALUE_CONST) {
+		v.a = FILTER_VALUE_NONE;
+		v.k = k + filter_graph_value(g, base)->k;
 	}
 	return value_intern(g, &v);
 }
@@ -85,7 +92,7 @@ static uint32_t value_fold(uint32_t op, uint32_t a, uint32_t b)
 }
 
 /* An upper bound of a @op b. */
-static uint32_t value_max(uint32_t op, const struct value *a, const struct value *b)
+static uint32_t value_max(uint32_t op, const struct filter_value *a, const struct filter_value *b)
 {
 	uint64_t max = UINT32_MAX;
 
@@ -97,14 +104,14 @@ static uint32_t value_max(uint32_t op, const struct value *a, const struct value
 		max = (uint64_t)a->max * b->max;
 		break;
 	case BPF_LSH:
-		if (b->kind == VALUE_CONST && b->k < 32)
+		if (b->kind == FILTER_VALUE_CONST && b->k < 32)
 			max = (uint64_t)a->max << b->k;
 		break;
 	case BPF_RSH:
-		max = b->kind == VALUE_CONST && b->k < 32 ? a->max >> b->k : a->max;
+		max = b->kind == FILTER_VALUE_CONST && b->k < 32 ? a->max >> b->k : a->max;
 		break;
 	case BPF_DIV:
-		max = b->kind == VALUE_CONST && b->k ? a->max / b->k : a->max;
+		max = b->kind == FILTER_VALUE_CONST && b->k ? a->max / b->k : a->max;
 		break;
 	case BPF_MOD:
 		max = b->max ? b->max - 1 : 0;
@@ -114,7 +121,7 @@ static uint32_t value_max(uint32_t op, const struct value *a, const struct value
 		break;
 	case BPF_OR:
 	case BPF_XOR:
-		max = value_bits(a->max | b->max);
+		max = filter_value_bits(a->max | b->max);
 		break;
 	}
 	return max < UINT32_MAX ? (uint32_t)max : UINT32_MAX;
@@ -147,16 +154,16 @@ static void value_reduce(uint32_t *op, uint32_t *k)
 }
 
 /* a @op k */
-static uint32_t value_alu_const(struct graph *g, uint32_t op, uint32_t a, uint32_t k)
+static uint32_t value_alu_const(struct filter_graph *g, uint32_t op, uint32_t a, uint32_t k)
 {
-	struct value inner;
+	struct filter_value inner;
 
 	value_reduce(&op, &k);
-	inner = *graph_value(g, a);
+	inner = *filter_graph_value(g, a);
 	/* (x op j) op k, where the two are one */
-	if (inner.kind == VALUE_ALU && inner.op == op &&
-		graph_value(g, inner.b)->kind == VALUE_CONST) {
-		uint32_t j = graph_value(g, inner.b)->k;
+	if (inner.kind == FILTER_VALUE_ALU && inner.op == op &&
+		filter_graph_value(g, inner.b)->kind == FILTER_VALUE_CONST) {
+		uint32_t j = filter_graph_value(g, inner.b)->k;
 
 		if (op == BPF_ADD || op == BPF_AND || op == BPF_OR || op == BPF_XOR) {
 			return value_alu_const(g, op, inner.a, value_fold(op, j, k));
@@ -166,56 +173,56 @@ static uint32_t value_alu_const(struct graph *g, uint32_t op, uint32_t a, uint32
 	}
 	switch (op) {
 	case BPF_AND:
-		k &= value_bits(inner.max);
-		if (k == value_bits(inner.max))
+		k &= filter_value_bits(inner.max);
+		if (k == filter_value_bits(inner.max))
 			return a;
 		if (k == 0)
-			return value_const(g, 0);
+			return filter_value_const(g, 0);
 		break;
 	case BPF_LSH:
 		if (k >= 32)
-			return value_const(g, 0);
+			return filter_value_const(g, 0);
 		break;
 	case BPF_RSH:
 		if (k >= 32 || inner.max >> k == 0)
-			return value_const(g, 0);
+			return filter_value_const(g, 0);
 		break;
 	case BPF_MUL:
 		if (k == 0)
-			return value_const(g, 0);
+			return filter_value_const(g, 0);
 		break;
 	}
 	if (k == 0 &&
 		(op == BPF_ADD || op == BPF_OR || op == BPF_XOR || op == BPF_LSH || op == BPF_RSH))
 		return a;
 	{
-		uint32_t b = value_const(g, k);
+		uint32_t b = filter_value_const(g, k);
 
 		return value_intern(g,
-			&(struct value){ .kind = VALUE_ALU,
+			&(struct filter_value){ .kind = FILTER_VALUE_ALU,
 				.op = op,
 				.a = a,
 				.b = b,
-				.max = value_max(op, &inner, graph_value(g, b)) });
+				.max = value_max(op, &inner, filter_graph_value(g, b)) });
 	}
 }
 
-uint32_t value_alu(struct graph *g, uint32_t op, uint32_t a, uint32_t b)
+uint32_t filter_value_alu(struct filter_graph *g, uint32_t op, uint32_t a, uint32_t b)
 {
-	const struct value *va = graph_value(g, a), *vb = graph_value(g, b);
+	const struct filter_value *va = filter_graph_value(g, a), *vb = filter_graph_value(g, b);
 
-	if (va->kind == VALUE_CONST && vb->kind == VALUE_CONST)
-		return value_const(g, value_fold(op, va->k, vb->k));
-	if (vb->kind == VALUE_CONST)
+	if (va->kind == FILTER_VALUE_CONST && vb->kind == FILTER_VALUE_CONST)
+		return filter_value_const(g, value_fold(op, va->k, vb->k));
+	if (vb->kind == FILTER_VALUE_CONST)
 		return value_alu_const(g, op, a, vb->k);
 	if (value_is_commutative(op)) {
-		if (va->kind == VALUE_CONST)
+		if (va->kind == FILTER_VALUE_CONST)
 			return value_alu_const(g, op, b, va->k);
 		if (a > b)
-			return value_alu(g, op, b, a);
+			return filter_value_alu(g, op, b, a);
 	}
 	return value_intern(g,
-		&(struct value){ .kind = VALUE_ALU,
+		&(struct filter_value){ .kind = FILTER_VALUE_ALU,
 			.op = op,
 			.a = a,
 			.b = b,

@@ -41,8 +41,8 @@ static uint32_t choose_usual(const uint32_t labels[], uint32_t n, uint32_t *ret_
 }
 
 /* Goes to the label of range @i of @n, if r0 is in it. */
-static void choose_one(
-	struct emit *e, const uint32_t cuts[], const uint32_t labels[], uint32_t i, uint32_t n)
+static void choose_one(struct kernel_emit *e, const uint32_t cuts[], const uint32_t labels[],
+	uint32_t i, uint32_t n)
 {
 	uint32_t skip;
 
@@ -53,14 +53,15 @@ static void choose_one(
 	} else if (i + 1 == n) {
 		emit_jump(e, IF_IMM(BPF_JGE, BPF_REG_0, cuts[i]), labels[i]);
 	} else {
-		skip = code_label(&e->code);
+		skip = kernel_asm_label(&e->code);
 		emit_jump(e, IF_IMM(BPF_JLT, BPF_REG_0, cuts[i]), skip);
 		emit_jump(e, IF_IMM(BPF_JLT, BPF_REG_0, cuts[i + 1]), labels[i]);
 		emit_place(e, skip);
 	}
 }
 
-static void choose_among(struct emit *e, const uint32_t cuts[], const uint32_t labels[], uint32_t n)
+static void choose_among(
+	struct kernel_emit *e, const uint32_t cuts[], const uint32_t labels[], uint32_t n)
 {
 	uint32_t others, usual, right;
 
@@ -79,14 +80,14 @@ static void choose_among(struct emit *e, const uint32_t cuts[], const uint32_t l
 			return;
 		}
 	}
-	right = code_label(&e->code);
+	right = kernel_asm_label(&e->code);
 	emit_jump(e, IF_IMM(BPF_JGE, BPF_REG_0, cuts[n / 2]), right);
 	choose_among(e, cuts, labels, n / 2);
 	emit_place(e, right);
 	choose_among(e, cuts + n / 2, labels + n / 2, n - n / 2);
 }
 
-void choose(struct emit *e, uint32_t cuts[], uint32_t labels[], uint32_t n)
+void kernel_choose(struct kernel_emit *e, uint32_t cuts[], uint32_t labels[], uint32_t n)
 {
 	choose_among(e, cuts, labels, choose_merge(cuts, labels, n));
 }

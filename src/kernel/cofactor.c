@@ -9,15 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-void cofactor_deinit(struct cofactor *c)
+void kernel_cofactor_deinit(struct kernel_cofactor *c)
 {
 	free(c->stamp);
 	free(c->result);
-	*c = (struct cofactor){ 0 };
+	*c = (struct kernel_cofactor){ 0 };
 }
 
 /* Room for all nodes of now, and a walk that has seen none. Return: false without memory. */
-static bool cofactor_start(struct cofactor *c)
+static bool cofactor_start(struct kernel_cofactor *c)
 {
 	if (c->room < c->g->nodes.n) {
 		uint32_t room = 2 * c->g->nodes.n;
@@ -46,34 +46,34 @@ static bool cofactor_start(struct cofactor *c)
 enum { COFACTOR_NO, COFACTOR_YES, COFACTOR_OPEN };
 
 /* What the fact says of a test. */
-static int cofactor_decide(const struct fact *f, uint32_t test, const struct test *t)
+static int cofactor_decide(const struct kernel_fact *f, uint32_t test, const struct filter_test *t)
 {
-	if (f->value == VALUE_NONE)
+	if (f->value == FILTER_VALUE_NONE)
 		return test != f->test ? COFACTOR_OPEN : f->holds ? COFACTOR_YES : COFACTOR_NO;
 	if (t->value != f->value || !test_is_of_value(t))
 		return COFACTOR_OPEN;
 	if (f->lo == f->hi && (t->mask & ~f->mask) == 0) {
 		uint32_t k = f->lo & t->mask;
 
-		return t->op == TEST_EQ ? k == t->k : k >= t->k;
+		return t->op == FILTER_TEST_EQ ? k == t->k : k >= t->k;
 	}
 	if (t->mask != f->mask)
 		return COFACTOR_OPEN;
-	if (t->op == TEST_EQ)
+	if (t->op == FILTER_TEST_EQ)
 		return t->k < f->lo || t->k > f->hi ? COFACTOR_NO : COFACTOR_OPEN;
 	return f->lo >= t->k ? COFACTOR_YES : f->hi < t->k ? COFACTOR_NO : COFACTOR_OPEN;
 }
 
-static uint32_t cofactor_walk(struct cofactor *c, uint32_t n, const struct fact *f)
+static uint32_t cofactor_walk(struct kernel_cofactor *c, uint32_t n, const struct kernel_fact *f)
 {
-	struct node node = *graph_node(c->g, n);
+	struct filter_node node = *filter_graph_node(c->g, n);
 	uint32_t result, yes, no;
 
-	if (n <= NODE_ACCEPT)
+	if (n <= FILTER_NODE_ACCEPT)
 		return n;
 	if (c->stamp[n] == c->now)
 		return c->result[n];
-	switch (cofactor_decide(f, node.test, graph_test(c->g, node.test))) {
+	switch (cofactor_decide(f, node.test, filter_graph_test(c->g, node.test))) {
 	case COFACTOR_YES:
 		result = cofactor_walk(c, node.yes, f);
 		break;
@@ -85,7 +85,7 @@ static uint32_t cofactor_walk(struct cofactor *c, uint32_t n, const struct fact 
 		no = cofactor_walk(c, node.no, f);
 		result = yes == node.yes && no == node.no
 			? n
-			: graph_branch(c->g, 2 * node.test, yes, no);
+			: filter_graph_branch(c->g, 2 * node.test, yes, no);
 		break;
 	}
 	c->stamp[n] = c->now;
@@ -93,20 +93,21 @@ static uint32_t cofactor_walk(struct cofactor *c, uint32_t n, const struct fact 
 	return result;
 }
 
-uint32_t cofactor_node(struct cofactor *c, uint32_t node, const struct fact *fact)
+uint32_t kernel_cofactor_node(
+	struct kernel_cofactor *c, uint32_t node, const struct kernel_fact *fact)
 {
-	if (node <= NODE_ACCEPT || !cofactor_start(c))
+	if (node <= FILTER_NODE_ACCEPT || !cofactor_start(c))
 		return node;
 	return cofactor_walk(c, node, fact);
 }
 
 /* Appends what is reachable and was not seen; at most @room in all. */
 static uint32_t cofactor_gather(
-	struct cofactor *c, uint32_t n, uint32_t *ret, uint32_t n_ret, uint32_t room)
+	struct kernel_cofactor *c, uint32_t n, uint32_t *ret, uint32_t n_ret, uint32_t room)
 {
-	const struct node *node = graph_node(c->g, n);
+	const struct filter_node *node = filter_graph_node(c->g, n);
 
-	if (n <= NODE_ACCEPT || n_ret == room || c->stamp[n] == c->now)
+	if (n <= FILTER_NODE_ACCEPT || n_ret == room || c->stamp[n] == c->now)
 		return n_ret;
 	c->stamp[n] = c->now;
 	if (ret)
@@ -115,7 +116,7 @@ static uint32_t cofactor_gather(
 	return cofactor_gather(c, node->no, ret, n_ret, room);
 }
 
-uint32_t cofactor_size(struct cofactor *c, uint32_t node, uint32_t max)
+uint32_t kernel_cofactor_size(struct kernel_cofactor *c, uint32_t node, uint32_t max)
 {
 	return cofactor_start(c) ? cofactor_gather(c, node, NULL, 0, max) : 0;
 }
@@ -127,7 +128,8 @@ static int cofactor_compare(const void *a, const void *b)
 	return x > y ? -1 : x < y;
 }
 
-uint32_t cofactor_list(struct cofactor *c, uint32_t node, uint32_t *ret, uint32_t room)
+uint32_t kernel_cofactor_list(
+	struct kernel_cofactor *c, uint32_t node, uint32_t *ret, uint32_t room)
 {
 	uint32_t n = cofactor_start(c) ? cofactor_gather(c, node, ret, 0, room) : 0;
 

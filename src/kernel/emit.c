@@ -22,8 +22,8 @@
 struct emit_job {
 	const struct kernel_options *options;
 	struct kernel_code *code;
-	struct graph graph;
-	struct cofactor cofactor;
+	struct filter_graph graph;
+	struct kernel_cofactor cofactor;
 	uint32_t *roots;
 	uint8_t *actions;
 	uint8_t *reasons;
@@ -42,20 +42,20 @@ const char *kernel_reason_text(enum kernel_reason reason)
 	return reason < _KERNEL_REASON_N ? texts[reason] : "unknown";
 }
 
-static void emit_deinit(struct emit *e)
+static void emit_deinit(struct kernel_emit *e)
 {
-	code_deinit(&e->code);
+	kernel_asm_deinit(&e->code);
 	free(e->uses);
 	free(e->column);
 	free(e->kept);
 	free(e->is_kept);
 }
 
-static int emit_init(struct emit *e, struct emit_job *j)
+static int emit_init(struct kernel_emit *e, struct emit_job *j)
 {
 	uint32_t n = j->graph.values.n;
 
-	*e = (struct emit){ .g = &j->graph, .options = j->options, .actions = j->actions };
+	*e = (struct kernel_emit){ .g = &j->graph, .options = j->options, .actions = j->actions };
 	e->uses = calloc(n, sizeof(*e->uses));
 	e->column = calloc(n, sizeof(*e->column));
 	e->kept = calloc(n, sizeof(*e->kept));
@@ -64,58 +64,58 @@ static int emit_init(struct emit *e, struct emit_job *j)
 		emit_deinit(e);
 		return -ENOMEM;
 	}
-	e->slow = code_label(&e->code);
+	e->slow = kernel_asm_label(&e->code);
 	return 0;
 }
 
 /* Counts uses of values, and finds how much of a packet is to be read in place. */
-static void emit_survey(struct emit *e)
+static void emit_survey(struct kernel_emit *e)
 {
-	const struct graph *g = e->g;
+	const struct filter_graph *g = e->g;
 
 	for (uint32_t i = 0; i < g->values.n; i++) {
-		const struct value *v = graph_value(g, i);
+		const struct filter_value *v = filter_graph_value(g, i);
 
-		if (v->a != VALUE_NONE)
+		if (v->a != FILTER_VALUE_NONE)
 			e->uses[v->a]++;
-		if (v->b != VALUE_NONE)
+		if (v->b != FILTER_VALUE_NONE)
 			e->uses[v->b]++;
-		if (v->kind == VALUE_LOAD && v->a == VALUE_NONE && v->k < DIRECT_BYTES_MAX &&
-			v->k + v->bytes <= DIRECT_BYTES_MAX)
+		if (v->kind == FILTER_VALUE_LOAD && v->a == FILTER_VALUE_NONE &&
+			v->k < DIRECT_BYTES_MAX && v->k + v->bytes <= DIRECT_BYTES_MAX)
 			e->direct_bytes = MAX(e->direct_bytes, v->k + v->bytes);
 	}
 	for (uint32_t i = 0; i < g->tests.n; i++) {
-		const struct test *t = graph_test(g, i);
+		const struct filter_test *t = filter_graph_test(g, i);
 
 		e->uses[t->value]++;
-		if (t->other != VALUE_NONE)
+		if (t->other != FILTER_VALUE_NONE)
 			e->uses[t->other]++;
 	}
 }
 
 /* One page of the slots from @first. Return: 0, -ENOMEM, -E2BIG. */
-static int emit_page(struct emit_job *j, struct frame_page *frame, uint32_t first, uint32_t n,
-	struct kernel_page *ret)
+static int emit_page(struct emit_job *j, struct kernel_frame_page *frame, uint32_t first,
+	uint32_t n, struct kernel_page *ret)
 {
-	struct emit e;
+	struct kernel_emit e;
 	uint32_t end, last;
 	int r = emit_init(&e, j);
 
 	if (r < 0)
 		return r;
 	emit_survey(&e);
-	end = code_label(&e.code);
-	last = code_label(&e.code);
-	frame_begin(&e, frame, last);
-	trie(&e, &j->cofactor, j->roots + first, n, first, end);
+	end = kernel_asm_label(&e.code);
+	last = kernel_asm_label(&e.code);
+	kernel_frame_begin(&e, frame, last);
+	kernel_trie(&e, &j->cofactor, j->roots + first, n, first, end);
 	emit_place(&e, end);
-	frame_end(&e, frame, last);
+	kernel_frame_end(&e, frame, last);
 	if (e.code.failed || j->graph.failed)
 		r = -ENOMEM;
 	else if (e.too_large)
 		r = -E2BIG;
 	else
-		r = code_finish(&e.code, !j->options->no_long_jumps);
+		r = kernel_asm_finish(&e.code, !j->options->no_long_jumps);
 	if (r == 0)
 		*ret = (struct kernel_page){ .insns = TAKE(e.code.insns), .n_insns = e.code.n };
 	emit_deinit(&e);
@@ -139,7 +139,7 @@ static int emit_spans(struct emit_job *j, const struct emit_span spans[], unsign
 	struct kernel_code *code = j->code;
 
 	for (unsigned int i = 0; i < n_spans; i++) {
-		struct frame_page frame = { .index = i,
+		struct kernel_frame_page frame = { .index = i,
 			.n_pages = n_spans,
 			.n_cpus = code->options.n_cpus,
 			.stride_bytes = code->stride_bytes };
@@ -169,7 +169,7 @@ static bool emit_halve(struct emit_span spans[], unsigned int *n, unsigned int i
 static void emit_leave(struct emit_job *j, const struct emit_span *span)
 {
 	for (uint32_t i = span->first; i < span->first + span->n; i++) {
-		j->roots[i] = NODE_REJECT;
+		j->roots[i] = FILTER_NODE_REJECT;
 		j->reasons[i] = span->n > 1 ? KERNEL_REASON_PAGES : KERNEL_REASON_SIZE;
 	}
 }
@@ -231,11 +231,11 @@ static int emit_lift(
 	if (!roots)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < n_programs; i++) {
-		int r = graph_lift(&j->graph, programs[i], &roots[i]);
+		int r = filter_lift(&j->graph, programs[i], &roots[i]);
 
 		if (r < 0)
 			return r;
-		code->reasons[i] = r == LIFT_E_REFUSED ? KERNEL_REASON_LOOP : KERNEL_LOWERED;
+		code->reasons[i] = r == FILTER_LIFT_E_REFUSED ? KERNEL_REASON_LOOP : KERNEL_LOWERED;
 	}
 	slot_of = calloc(j->graph.nodes.n, sizeof(*slot_of));
 	if (!slot_of)
@@ -312,13 +312,13 @@ int kernel_code_new(struct kernel_code **ret, const struct kernel_options *optio
 	j.roots = calloc(n_programs + 1, sizeof(*j.roots));
 	j.actions = calloc(n_programs + 1, sizeof(*j.actions));
 	j.reasons = calloc(n_programs + 1, sizeof(*j.reasons));
-	j.cofactor = (struct cofactor){ .g = &j.graph };
+	j.cofactor = (struct kernel_cofactor){ .g = &j.graph };
 	if (code->slots && code->reasons && j.roots && j.actions && j.reasons)
-		r = graph_init(&j.graph);
+		r = filter_graph_init(&j.graph);
 	if (r == 0)
 		r = emit_all(&j, programs);
-	cofactor_deinit(&j.cofactor);
-	graph_deinit(&j.graph);
+	kernel_cofactor_deinit(&j.cofactor);
+	filter_graph_deinit(&j.graph);
 	free(j.roots);
 	free(j.actions);
 	free(j.reasons);

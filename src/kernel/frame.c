@@ -17,13 +17,13 @@
 #define FRAME_TAG_BYTES 4
 #define FRAME_ETHERNET_BYTES 14
 
-static bool frame_is_xdp(const struct emit *e)
+static bool frame_is_xdp(const struct kernel_emit *e)
 {
 	return e->options->hook == KERNEL_XDP;
 }
 
 /* Where a slot's counters are: an offset from *@reg, which is changed if that is too far. */
-static int16_t frame_slot(struct emit *e, uint32_t slot, size_t member, uint8_t *reg)
+static int16_t frame_slot(struct kernel_emit *e, uint32_t slot, size_t member, uint8_t *reg)
 {
 	int64_t at =
 		(int64_t)(sizeof(struct kernel_area) + slot * sizeof(struct kernel_slot) + member) -
@@ -39,7 +39,7 @@ static int16_t frame_slot(struct emit *e, uint32_t slot, size_t member, uint8_t 
 	return 0;
 }
 
-void frame_mark(struct emit *e, uint32_t slot)
+void kernel_frame_mark(struct kernel_emit *e, uint32_t slot)
 {
 	uint8_t reg;
 	int16_t at = frame_slot(e, slot, offsetof(struct kernel_slot, mark), &reg);
@@ -48,7 +48,7 @@ void frame_mark(struct emit *e, uint32_t slot)
 	emit_put(e, STORE(BPF_DW, reg, BPF_REG_1, at));
 }
 
-static void frame_count(struct emit *e, uint32_t slot)
+static void frame_count(struct kernel_emit *e, uint32_t slot)
 {
 	uint8_t reg;
 	int16_t at = frame_slot(e, slot, offsetof(struct kernel_slot, pkts), &reg);
@@ -67,15 +67,15 @@ static void frame_count(struct emit *e, uint32_t slot)
 	emit_put(e, STORE(BPF_DW, reg, BPF_REG_1, at));
 }
 
-void frame_accept(struct emit *e, uint32_t slot, bool check)
+void kernel_frame_accept(struct kernel_emit *e, uint32_t slot, bool check)
 {
-	uint32_t skip = CODE_NOWHERE;
+	uint32_t skip = ASM_NOWHERE;
 	uint8_t reg;
 
 	if (check) {
 		int16_t at = frame_slot(e, slot, offsetof(struct kernel_slot, mark), &reg);
 
-		skip = code_label(&e->code);
+		skip = kernel_asm_label(&e->code);
 		emit_put(e, LOAD(BPF_DW, BPF_REG_1, REG_AREA, AREA_AT(seq)));
 		emit_put(e, LOAD(BPF_DW, BPF_REG_2, reg, at));
 		emit_jump(e, IF64_REG(BPF_JEQ, BPF_REG_1, BPF_REG_2), skip);
@@ -89,7 +89,7 @@ void frame_accept(struct emit *e, uint32_t slot, bool check)
 }
 
 /* r9 = this CPU's area. */
-static void frame_area(struct emit *e, const struct frame_page *page, uint32_t end)
+static void frame_area(struct kernel_emit *e, const struct kernel_frame_page *page, uint32_t end)
 {
 	emit_put(e, MOV_REG(REG_CTX, BPF_REG_1));
 	emit_put(e, CALL(BPF_FUNC_get_smp_processor_id));
@@ -106,7 +106,7 @@ static void frame_area(struct emit *e, const struct frame_page *page, uint32_t e
 }
 
 /* Copies @bytes of the packet (0: r4) from @from to the window. */
-static void frame_copy(struct emit *e, int from, int to, int bytes)
+static void frame_copy(struct kernel_emit *e, int from, int to, int bytes)
 {
 	emit_put(e, MOV_REG(BPF_REG_1, REG_CTX));
 	emit_put(e, MOV_IMM(BPF_REG_2, from));
@@ -118,9 +118,9 @@ static void frame_copy(struct emit *e, int from, int to, int bytes)
 }
 
 /* r4 = the smaller of r4 and @max; goes to @nothing if r4 is 0. */
-static void frame_bound(struct emit *e, int max, uint32_t nothing)
+static void frame_bound(struct kernel_emit *e, int max, uint32_t nothing)
 {
-	uint32_t fits = code_label(&e->code);
+	uint32_t fits = kernel_asm_label(&e->code);
 
 	emit_jump(e, IF_IMM(BPF_JLT, BPF_REG_4, 1), nothing);
 	emit_jump(e, IF_IMM(BPF_JLE, BPF_REG_4, max), fits);
@@ -129,9 +129,9 @@ static void frame_bound(struct emit *e, int max, uint32_t nothing)
 }
 
 /* The window is a copy; with the tag put back, if there is one. */
-static void frame_window_copy(struct emit *e)
+static void frame_window_copy(struct kernel_emit *e)
 {
-	uint32_t untagged = code_label(&e->code), done = code_label(&e->code);
+	uint32_t untagged = kernel_asm_label(&e->code), done = kernel_asm_label(&e->code);
 
 	emit_put(e, STORE_IMM(BPF_W, REG_AREA, AREA_AT(is_copy), 1));
 	if (!frame_is_xdp(e)) {
@@ -162,7 +162,7 @@ static void frame_window_copy(struct emit *e)
 }
 
 /* r7 = the packet's first bytes; goes to @copy if they cannot be read in place. */
-static void frame_window_in_place(struct emit *e, uint32_t copy)
+static void frame_window_in_place(struct kernel_emit *e, uint32_t copy)
 {
 	int16_t data = frame_is_xdp(e) ? XDP_AT(data) : SKB_AT(data);
 	int16_t data_end = frame_is_xdp(e) ? XDP_AT(data_end) : SKB_AT(data_end);
@@ -175,7 +175,7 @@ static void frame_window_in_place(struct emit *e, uint32_t copy)
 	emit_put(e, STORE_IMM(BPF_W, REG_AREA, AREA_AT(is_copy), 0));
 }
 
-static void frame_length_xdp(struct emit *e)
+static void frame_length_xdp(struct kernel_emit *e)
 {
 	if (e->options->has_frags) {
 		emit_put(e, MOV_REG(BPF_REG_1, REG_CTX));
@@ -190,9 +190,9 @@ static void frame_length_xdp(struct emit *e)
 }
 
 /* The length, and whether a tag is missing: then the window is a copy. */
-static void frame_length_skb(struct emit *e)
+static void frame_length_skb(struct kernel_emit *e)
 {
-	uint32_t untagged = code_label(&e->code);
+	uint32_t untagged = kernel_asm_label(&e->code);
 
 	emit_put(e, LOAD(BPF_W, REG_BYTES, REG_CTX, SKB_AT(len)));
 	emit_put(e, STORE_IMM(BPF_W, REG_AREA, AREA_AT(shift), 0));
@@ -207,7 +207,7 @@ static void frame_length_skb(struct emit *e)
 }
 
 /* r0 = @bytes of the packet at @transport + @k, in host order, by the slow function. */
-static void frame_read(struct emit *e, int k, int bytes)
+static void frame_read(struct kernel_emit *e, int k, int bytes)
 {
 	static const uint8_t sizes[] = { [1] = BPF_B, [2] = BPF_H };
 
@@ -224,7 +224,7 @@ static void frame_read(struct emit *e, int k, int bytes)
 }
 
 /* @transport += r0 */
-static void frame_advance(struct emit *e)
+static void frame_advance(struct kernel_emit *e)
 {
 	emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_AREA, AREA_AT(transport)));
 	emit_put(e, ALU32_REG(BPF_ADD, BPF_REG_1, BPF_REG_0));
@@ -233,9 +233,10 @@ static void frame_advance(struct emit *e)
 
 /* @transport = where the transport header begins, r0 = its protocol; or goes to @unknown. Nothing
  * is kept in a column yet: the first serves as scratch. */
-static void frame_find_transport(struct emit *e, uint32_t unknown)
+static void frame_find_transport(struct kernel_emit *e, uint32_t unknown)
 {
-	uint32_t ip = code_label(&e->code), ip6 = code_label(&e->code), done = code_label(&e->code);
+	uint32_t ip = kernel_asm_label(&e->code), ip6 = kernel_asm_label(&e->code),
+		 done = kernel_asm_label(&e->code);
 
 	emit_put(e, STORE_IMM(BPF_W, REG_AREA, AREA_AT(transport), FRAME_ADDRESSES_BYTES));
 	for (unsigned int tags = 0; tags < 3; tags++) {
@@ -243,7 +244,7 @@ static void frame_find_transport(struct emit *e, uint32_t unknown)
 		emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_0, 0x0800), ip);
 		emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_0, 0x86dd), ip6);
 		if (tags < 2) {
-			uint32_t tag = code_label(&e->code);
+			uint32_t tag = kernel_asm_label(&e->code);
 
 			emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_0, 0x8100), tag);
 			emit_jump(e, IF_IMM(BPF_JNE, BPF_REG_0, 0x88a8), unknown);
@@ -276,11 +277,11 @@ static void frame_find_transport(struct emit *e, uint32_t unknown)
  * A super-packet counts as the packets that it was, or will be, on the wire: each has the headers
  * again (P3). Where the kernel has not counted them, they are all of gso_size but the last.
  */
-static void frame_super(struct emit *e)
+static void frame_super(struct kernel_emit *e)
 {
-	uint32_t done = code_label(&e->code), unknown = code_label(&e->code);
-	uint32_t udp = code_label(&e->code), found = code_label(&e->code);
-	uint32_t counted = code_label(&e->code), known = code_label(&e->code);
+	uint32_t done = kernel_asm_label(&e->code), unknown = kernel_asm_label(&e->code);
+	uint32_t udp = kernel_asm_label(&e->code), found = kernel_asm_label(&e->code);
+	uint32_t counted = kernel_asm_label(&e->code), known = kernel_asm_label(&e->code);
 
 	emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_CTX, SKB_AT(gso_size)));
 	emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_1, 0), done);
@@ -321,9 +322,9 @@ static void frame_super(struct emit *e)
 	emit_place(e, done);
 }
 
-static void frame_window(struct emit *e)
+static void frame_window(struct kernel_emit *e)
 {
-	uint32_t copy = code_label(&e->code), done = code_label(&e->code);
+	uint32_t copy = kernel_asm_label(&e->code), done = kernel_asm_label(&e->code);
 
 	if (e->options->hook != KERNEL_SOCKET) {
 		if (!frame_is_xdp(e)) {
@@ -339,14 +340,14 @@ static void frame_window(struct emit *e)
 }
 
 /* @seq += 1: odd while counters change, so that a reader sees that it must read again. */
-static void frame_step(struct emit *e)
+static void frame_step(struct kernel_emit *e)
 {
 	emit_put(e, LOAD(BPF_DW, BPF_REG_1, REG_AREA, AREA_AT(seq)));
 	emit_put(e, ALU_IMM(BPF_ADD, BPF_REG_1, 1));
 	emit_put(e, STORE(BPF_DW, REG_AREA, BPF_REG_1, AREA_AT(seq)));
 }
 
-void frame_begin(struct emit *e, const struct frame_page *page, uint32_t end)
+void kernel_frame_begin(struct kernel_emit *e, const struct kernel_frame_page *page, uint32_t end)
 {
 	frame_area(e, page, end);
 	if (page->index == 0) {
@@ -368,9 +369,9 @@ void frame_begin(struct emit *e, const struct frame_page *page, uint32_t end)
 }
 
 /* r1 context, r2 offset, r3 area, r4 bytes -> @temp */
-static void frame_slow(struct emit *e)
+static void frame_slow(struct kernel_emit *e)
 {
-	uint32_t packet = code_label(&e->code);
+	uint32_t packet = kernel_asm_label(&e->code);
 
 	emit_place(e, e->slow);
 	emit_put(e, MOV_REG(BPF_REG_6, BPF_REG_1));
@@ -396,7 +397,7 @@ static void frame_slow(struct emit *e)
 }
 
 /* What the hook does with packets that no filter wants: what it does without us. */
-static int frame_verdict(const struct emit *e)
+static int frame_verdict(const struct kernel_emit *e)
 {
 	static const int verdicts[_KERNEL_HOOK_N] = {
 		[KERNEL_SOCKET] = 0,
@@ -407,7 +408,7 @@ static int frame_verdict(const struct emit *e)
 	return verdicts[e->options->hook];
 }
 
-void frame_end(struct emit *e, const struct frame_page *page, uint32_t end)
+void kernel_frame_end(struct kernel_emit *e, const struct kernel_frame_page *page, uint32_t end)
 {
 	if (page->index + 1 < page->n_pages) {
 		emit_put(e, MOV_REG(BPF_REG_1, REG_CTX));

@@ -8,7 +8,7 @@
  * single.c    one filter by itself;  choose.c: by ranges of a value, to labels
  * operand.c   values and tests -> registers
  * frame.c     what stands around that: finding the packet, counting, ends
- * code.c      instructions and labels -> a program
+ * asm.c       instructions and labels -> a program
  * emit.c      the whole: pages, kernel_code_new()
  * check.c     looks at finished instructions
  * load.c      into the kernel, and reading counters;  attach.c: to work
@@ -86,29 +86,29 @@ struct kernel_slot {
 
 #define AREA_AT(member) ((int16_t)((int)offsetof(struct kernel_area, member) - AREA_BIAS))
 
-/* code.c: instructions with labels */
+/* asm.c: instructions with labels */
 
-struct code {
+struct kernel_asm {
 	struct bpf_insn *insns;
 	uint32_t *targets; /* of each instruction: label + 1, 0 if it does not jump */
-	uint32_t *labels; /* of each label: the instruction, CODE_NOWHERE until it is placed */
+	uint32_t *labels; /* of each label: the instruction, ASM_NOWHERE until it is placed */
 	uint32_t n, room;
 	uint32_t n_labels, labels_room;
 	bool failed; /* memory ran out: ask once, at the end */
 };
 
-#define CODE_NOWHERE UINT32_MAX
-#define CODE_INSNS_MAX 400000u /* what the verifier can go through twice, with some reserve */
+#define ASM_NOWHERE UINT32_MAX
+#define ASM_INSNS_MAX 400000u /* what the verifier can go through twice, with some reserve */
 
-void code_deinit(struct code *c);
-uint32_t code_label(struct code *c);
-void code_place(struct code *c, uint32_t label);
-void code_put(struct code *c, struct bpf_insn insn);
-void code_jump(struct code *c, struct bpf_insn insn, uint32_t label);
+void kernel_asm_deinit(struct kernel_asm *c);
+uint32_t kernel_asm_label(struct kernel_asm *c);
+void kernel_asm_place(struct kernel_asm *c, uint32_t label);
+void kernel_asm_put(struct kernel_asm *c, struct bpf_insn insn);
+void kernel_asm_jump(struct kernel_asm *c, struct bpf_insn insn, uint32_t label);
 
 /* Resolves labels, drops what is never reached. @long_jumps: may be used. Return: 0, -ENOMEM,
  * -E2BIG if a jump is too long or there are too many instructions. */
-int code_finish(struct code *c, bool long_jumps);
+int kernel_asm_finish(struct kernel_asm *c, bool long_jumps);
 
 #define INSN(op, d, s, o, i) \
 	((struct bpf_insn){ .code = (op), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) })
@@ -135,7 +135,7 @@ int code_finish(struct code *c, bool long_jumps);
 #define CALL_LABEL() INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 0)
 
 /*
- * struct emit - a page in the making
+ * struct kernel_emit - a page in the making
  * @g:            all filters; nodes may be added, values and tests not
  * @direct_bytes: what must be readable in place
  * @uses:         of each value: how many others and tests are made of it
@@ -145,10 +145,10 @@ int code_finish(struct code *c, bool long_jumps);
  * @slow:         label of the function that loads anything, used if @uses_slow
  * @too_large:    a limit was met: the page cannot be made
  */
-struct emit {
-	struct graph *g;
+struct kernel_emit {
+	struct filter_graph *g;
 	const struct kernel_options *options;
-	struct code code;
+	struct kernel_asm code;
 	uint32_t direct_bytes;
 	uint32_t *uses;
 	uint32_t *column;
@@ -166,56 +166,56 @@ struct emit {
 #define ACTION_COUNT 1u
 #define ACTION_DELIVER 2u
 
-static inline void emit_put(struct emit *e, struct bpf_insn insn)
+static inline void emit_put(struct kernel_emit *e, struct bpf_insn insn)
 {
-	code_put(&e->code, insn);
+	kernel_asm_put(&e->code, insn);
 }
 
-static inline void emit_jump(struct emit *e, struct bpf_insn insn, uint32_t label)
+static inline void emit_jump(struct kernel_emit *e, struct bpf_insn insn, uint32_t label)
 {
-	code_jump(&e->code, insn, label);
+	kernel_asm_jump(&e->code, insn, label);
 }
 
-static inline void emit_place(struct emit *e, uint32_t label)
+static inline void emit_place(struct kernel_emit *e, uint32_t label)
 {
-	code_place(&e->code, label);
+	kernel_asm_place(&e->code, label);
 }
 
-static inline void emit_goto(struct emit *e, uint32_t label)
+static inline void emit_goto(struct kernel_emit *e, uint32_t label)
 {
-	code_jump(&e->code, GOTO(), label);
+	kernel_asm_jump(&e->code, GOTO(), label);
 }
 
-static inline bool emit_failed(const struct emit *e)
+static inline bool emit_failed(const struct kernel_emit *e)
 {
 	return e->too_large || e->code.failed || e->g->failed;
 }
 
-/* operand.c: r0 = value; changes r1 to r5. What is kept stays so until operand_forget(). */
-void operand_value(struct emit *e, uint32_t value);
-void operand_masked(struct emit *e, uint32_t value, uint32_t mask);
+/* operand.c: r0 = value; changes r1 to r5. What is kept stays so until kernel_operand_forget(). */
+void kernel_operand_value(struct kernel_emit *e, uint32_t value);
+void kernel_operand_masked(struct kernel_emit *e, uint32_t value, uint32_t mask);
 /* Goes to @no where the test does not hold, and on where it does. */
-void operand_test(struct emit *e, uint32_t test, uint32_t no);
+void kernel_operand_test(struct kernel_emit *e, uint32_t test, uint32_t no);
 /* Keeps @value for what follows, if it is costly. */
-void operand_keep(struct emit *e, uint32_t value);
-void operand_forget(struct emit *e, uint32_t n_kept);
+void kernel_operand_keep(struct kernel_emit *e, uint32_t value);
+void kernel_operand_forget(struct kernel_emit *e, uint32_t n_kept);
 
 /* frame.c */
-struct frame_page {
+struct kernel_frame_page {
 	unsigned int index, n_pages;
 	unsigned int n_cpus;
 	uint32_t stride_bytes;
 };
-void frame_begin(struct emit *e, const struct frame_page *page, uint32_t end);
-void frame_end(struct emit *e, const struct frame_page *page, uint32_t end);
+void kernel_frame_begin(struct kernel_emit *e, const struct kernel_frame_page *page, uint32_t end);
+void kernel_frame_end(struct kernel_emit *e, const struct kernel_frame_page *page, uint32_t end);
 /* @slot's filter has accepted. @check: unless it is marked. Keeps r0. */
-void frame_accept(struct emit *e, uint32_t slot, bool check);
-void frame_mark(struct emit *e, uint32_t slot);
+void kernel_frame_accept(struct kernel_emit *e, uint32_t slot, bool check);
+void kernel_frame_mark(struct kernel_emit *e, uint32_t slot);
 
 /* cofactor.c */
 
-/* (value & mask) is lo to hi; or, if value is VALUE_NONE, the test holds or does not. */
-struct fact {
+/* (value & mask) is lo to hi; or, if value is FILTER_VALUE_NONE, the test holds or does not. */
+struct kernel_fact {
 	uint32_t value;
 	uint32_t mask;
 	uint32_t lo, hi;
@@ -224,39 +224,41 @@ struct fact {
 };
 
 /*
- * struct cofactor - working memory of walks through the graph
+ * struct kernel_cofactor - working memory of walks through the graph
  * @stamp, @result: of each node
  */
-struct cofactor {
-	struct graph *g;
+struct kernel_cofactor {
+	struct filter_graph *g;
 	uint32_t *stamp;
 	uint32_t *result;
 	uint32_t room;
 	uint32_t now;
 };
 
-void cofactor_deinit(struct cofactor *c);
+void kernel_cofactor_deinit(struct kernel_cofactor *c);
 /* The node that decides as @node does where the fact is known. */
-uint32_t cofactor_node(struct cofactor *c, uint32_t node, const struct fact *fact);
+uint32_t kernel_cofactor_node(
+	struct kernel_cofactor *c, uint32_t node, const struct kernel_fact *fact);
 /* Number of nodes, at most @max; ACCEPT and REJECT do not count. */
-uint32_t cofactor_size(struct cofactor *c, uint32_t node, uint32_t max);
+uint32_t kernel_cofactor_size(struct kernel_cofactor *c, uint32_t node, uint32_t max);
 /* Writes up to @room nodes, in the order of their numbers, falling. Return: their number. */
-uint32_t cofactor_list(struct cofactor *c, uint32_t node, uint32_t *ret, uint32_t room);
+uint32_t kernel_cofactor_list(
+	struct kernel_cofactor *c, uint32_t node, uint32_t *ret, uint32_t room);
 
-static inline bool test_is_of_value(const struct test *t)
+static inline bool test_is_of_value(const struct filter_test *t)
 {
-	return t->op == TEST_EQ || t->op == TEST_GE;
+	return t->op == FILTER_TEST_EQ || t->op == FILTER_TEST_GE;
 }
 
 /* pieces.c: an item's residuals by ranges of a value */
-struct piece {
+struct kernel_piece {
 	uint32_t item;
 	uint32_t lo, hi; /* later: numbers of ranges, hi excluded */
 	uint32_t node;
 };
 
-struct pieces {
-	struct piece *at;
+struct kernel_pieces {
+	struct kernel_piece *at;
 	uint32_t n, room;
 	uint32_t *cuts; /* where ranges begin, rising; the first is 0 */
 	uint32_t n_cuts, cuts_room;
@@ -265,27 +267,27 @@ struct pieces {
 
 #define PIECES_CONSTANTS_MAX 512u
 
-void pieces_deinit(struct pieces *p);
+void kernel_pieces_deinit(struct kernel_pieces *p);
 /*
  * Adds the pieces of (value & mask) in which @node's residual is not the usual one, which is
  * written to @ret_usual. Return: false if there are too many; then nothing was added.
  */
-bool pieces_add(struct pieces *p, struct cofactor *c, uint32_t item, uint32_t node, uint32_t value,
-	uint32_t mask, uint32_t *ret_usual);
+bool kernel_pieces_add(struct kernel_pieces *p, struct kernel_cofactor *c, uint32_t item,
+	uint32_t node, uint32_t value, uint32_t mask, uint32_t *ret_usual);
 /* Finds the cuts, and turns lo and hi into their numbers. */
-void pieces_cut(struct pieces *p);
+void kernel_pieces_cut(struct kernel_pieces *p);
 
 /* choose.c: r0 is in [cuts[i], cuts[i + 1]) -> labels[i]. Both arrays are changed. */
-void choose(struct emit *e, uint32_t cuts[], uint32_t labels[], uint32_t n);
+void kernel_choose(struct kernel_emit *e, uint32_t cuts[], uint32_t labels[], uint32_t n);
 
 /* single.c: decides a filter; then goes to @end in any case. */
-void single(
-	struct emit *e, struct cofactor *c, uint32_t slot, uint32_t node, bool check, uint32_t end);
+void kernel_single(struct kernel_emit *e, struct kernel_cofactor *c, uint32_t slot, uint32_t node,
+	bool check, uint32_t end);
 
 /* trie.c: decides all filters, given by their roots, one for each slot from @first; goes to @end.
  */
-void trie(struct emit *e, struct cofactor *c, const uint32_t roots[], uint32_t n, uint32_t first,
-	uint32_t end);
+void kernel_trie(struct kernel_emit *e, struct kernel_cofactor *c, const uint32_t roots[],
+	uint32_t n, uint32_t first, uint32_t end);
 
 /* emit.c */
 struct kernel_page {

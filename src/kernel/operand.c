@@ -14,7 +14,7 @@
 
 static const uint8_t operand_sizes[] = { [1] = BPF_B, [2] = BPF_H, [4] = BPF_W };
 
-static int16_t operand_column(struct emit *e, uint32_t value)
+static int16_t operand_column(struct kernel_emit *e, uint32_t value)
 {
 	if (e->column[value] == 0) {
 		if (e->n_columns == COLUMNS_MAX) {
@@ -26,7 +26,7 @@ static int16_t operand_column(struct emit *e, uint32_t value)
 	return (int16_t)(AREA_AT(columns) + (int)(4 * (e->column[value] - 1)));
 }
 
-static void operand_store(struct emit *e, uint32_t value)
+static void operand_store(struct kernel_emit *e, uint32_t value)
 {
 	emit_put(e, STORE(BPF_W, REG_AREA, BPF_REG_0, operand_column(e, value)));
 	if (!e->is_kept[value]) {
@@ -35,28 +35,28 @@ static void operand_store(struct emit *e, uint32_t value)
 	}
 }
 
-void operand_forget(struct emit *e, uint32_t n_kept)
+void kernel_operand_forget(struct kernel_emit *e, uint32_t n_kept)
 {
 	while (e->n_kept > n_kept)
 		e->is_kept[e->kept[--e->n_kept]] = false;
 }
 
 /* From memory order to a number. */
-static void operand_swap(struct emit *e, uint32_t bytes)
+static void operand_swap(struct kernel_emit *e, uint32_t bytes)
 {
 	if (bytes > 1)
 		emit_put(e, TO_BE(BPF_REG_0, 8 * (int)bytes));
 }
 
-static bool operand_is_direct(const struct emit *e, const struct value *v)
+static bool operand_is_direct(const struct kernel_emit *e, const struct filter_value *v)
 {
 	uint32_t room = e->options->hook == KERNEL_SOCKET ? WINDOW_BYTES : e->direct_bytes;
 
-	return v->a == VALUE_NONE && v->k < room && v->k + v->bytes <= room;
+	return v->a == FILTER_VALUE_NONE && v->k < room && v->k + v->bytes <= room;
 }
 
 /* The function that loads anything: r1 context, r2 offset, r3 area, r4 bytes, into @temp. */
-static void operand_call_slow(struct emit *e, uint32_t k, uint32_t bytes, bool has_base)
+static void operand_call_slow(struct kernel_emit *e, uint32_t k, uint32_t bytes, bool has_base)
 {
 	e->uses_slow = true;
 	if (has_base) {
@@ -74,24 +74,24 @@ static void operand_call_slow(struct emit *e, uint32_t k, uint32_t bytes, bool h
 
 /* The base is in r0: make the verifier know that it is not large. It does not know that a swap of
  * bytes clears the upper half, so the comparison is of 64 bits. */
-static void operand_bound(struct emit *e, uint32_t max, uint32_t too_large)
+static void operand_bound(struct kernel_emit *e, uint32_t max, uint32_t too_large)
 {
-	if (value_bits(max) <= OPERAND_BASE_MAX)
-		emit_put(e, ALU32_IMM(BPF_AND, BPF_REG_0, value_bits(max)));
+	if (filter_value_bits(max) <= OPERAND_BASE_MAX)
+		emit_put(e, ALU32_IMM(BPF_AND, BPF_REG_0, filter_value_bits(max)));
 	else
 		emit_jump(e, IF64_IMM(BPF_JGT, BPF_REG_0, OPERAND_BASE_MAX), too_large);
 }
 
 /* Of the packet where it is, or else by the function, which stands here: jumps go forward. */
-static void operand_load_in_place(struct emit *e, const struct value *v)
+static void operand_load_in_place(struct kernel_emit *e, const struct filter_value *v)
 {
 	bool is_xdp = e->options->hook == KERNEL_XDP;
-	bool has_base = v->a != VALUE_NONE;
-	uint32_t slow = code_label(&e->code), fast = code_label(&e->code);
-	uint32_t done = code_label(&e->code);
+	bool has_base = v->a != FILTER_VALUE_NONE;
+	uint32_t slow = kernel_asm_label(&e->code), fast = kernel_asm_label(&e->code);
+	uint32_t done = kernel_asm_label(&e->code);
 
 	if (has_base)
-		operand_bound(e, graph_value(e->g, v->a)->max, slow);
+		operand_bound(e, filter_graph_value(e->g, v->a)->max, slow);
 	emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_AREA, AREA_AT(is_copy)));
 	emit_jump(e, IF_IMM(BPF_JNE, BPF_REG_1, 0), slow);
 	emit_put(e,
@@ -115,14 +115,15 @@ static void operand_load_in_place(struct emit *e, const struct value *v)
 }
 
 /* Of a copied window that is known to hold it. */
-static bool operand_load_from_copy(struct emit *e, const struct value *v)
+static bool operand_load_from_copy(struct kernel_emit *e, const struct filter_value *v)
 {
 	uint32_t bits;
 
-	if (e->options->hook != KERNEL_SOCKET || v->a == VALUE_NONE)
+	if (e->options->hook != KERNEL_SOCKET || v->a == FILTER_VALUE_NONE)
 		return false;
-	bits = value_bits(graph_value(e->g, v->a)->max);
-	if (v->k > WINDOW_BYTES || graph_value(e->g, v->a)->max + v->k + v->bytes > WINDOW_BYTES ||
+	bits = filter_value_bits(filter_graph_value(e->g, v->a)->max);
+	if (v->k > WINDOW_BYTES ||
+		filter_graph_value(e->g, v->a)->max + v->k + v->bytes > WINDOW_BYTES ||
 		bits > WINDOW_BYTES)
 		return false;
 	emit_put(e, ALU32_IMM(BPF_AND, BPF_REG_0, bits));
@@ -134,25 +135,25 @@ static bool operand_load_from_copy(struct emit *e, const struct value *v)
 	return true;
 }
 
-static void operand_load(struct emit *e, const struct value *v)
+static void operand_load(struct kernel_emit *e, const struct filter_value *v)
 {
 	if (operand_is_direct(e, v)) {
 		emit_put(e, LOAD(operand_sizes[v->bytes], BPF_REG_0, REG_WINDOW, (int16_t)v->k));
 	} else {
-		if (v->a != VALUE_NONE)
-			operand_value(e, v->a);
+		if (v->a != FILTER_VALUE_NONE)
+			kernel_operand_value(e, v->a);
 		if (operand_load_from_copy(e, v))
 			;
 		else if (e->options->hook != KERNEL_SOCKET && v->k <= OPERAND_K_MAX)
 			operand_load_in_place(e, v);
 		else
-			operand_call_slow(e, v->k, v->bytes, v->a != VALUE_NONE);
+			operand_call_slow(e, v->k, v->bytes, v->a != FILTER_VALUE_NONE);
 	}
 	operand_swap(e, v->bytes);
 }
 
 /* r0 = r0 @op r1, where a shift by more than 31 gives 0. */
-static void operand_alu_reg(struct emit *e, uint8_t op)
+static void operand_alu_reg(struct kernel_emit *e, uint8_t op)
 {
 	uint32_t clears, end;
 
@@ -160,8 +161,8 @@ static void operand_alu_reg(struct emit *e, uint8_t op)
 		emit_put(e, ALU32_REG(op, BPF_REG_0, BPF_REG_1));
 		return;
 	}
-	clears = code_label(&e->code);
-	end = code_label(&e->code);
+	clears = kernel_asm_label(&e->code);
+	end = kernel_asm_label(&e->code);
 	emit_jump(e, IF_IMM(BPF_JGT, BPF_REG_1, 31), clears);
 	emit_put(e, ALU32_REG(op, BPF_REG_0, BPF_REG_1));
 	emit_jump(e, GOTO(), end);
@@ -170,13 +171,13 @@ static void operand_alu_reg(struct emit *e, uint8_t op)
 	emit_place(e, end);
 }
 
-static void operand_alu(struct emit *e, const struct value *v)
+static void operand_alu(struct kernel_emit *e, const struct filter_value *v)
 {
-	const struct value *b = graph_value(e->g, v->b);
+	const struct filter_value *b = filter_graph_value(e->g, v->b);
 	uint8_t op = (uint8_t)v->op;
 
-	if (b->kind == VALUE_CONST) {
-		operand_value(e, v->a);
+	if (b->kind == FILTER_VALUE_CONST) {
+		kernel_operand_value(e, v->a);
 		if (b->k == 0 && (op == BPF_DIV || op == BPF_MOD)) /* never asked for */
 			emit_put(e, ALU32_IMM(BPF_MOV, BPF_REG_0, 0));
 		else
@@ -184,32 +185,33 @@ static void operand_alu(struct emit *e, const struct value *v)
 		return;
 	}
 	if (!e->is_kept[v->b]) {
-		operand_value(e, v->b);
+		kernel_operand_value(e, v->b);
 		operand_store(e, v->b);
 	}
-	operand_value(e, v->a);
+	kernel_operand_value(e, v->a);
 	emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_AREA, operand_column(e, v->b)));
 	operand_alu_reg(e, op);
 }
 
 /* Is it worth a store? What others are made of is, or hostile programs would be written out once
  * for each use of each of their parts. */
-static bool operand_is_costly(const struct emit *e, uint32_t value)
+static bool operand_is_costly(const struct kernel_emit *e, uint32_t value)
 {
-	const struct value *v = graph_value(e->g, value);
+	const struct filter_value *v = filter_graph_value(e->g, value);
 
-	if (v->kind == VALUE_LOAD)
+	if (v->kind == FILTER_VALUE_LOAD)
 		return !operand_is_direct(e, v);
-	return v->kind == VALUE_ALU && graph_value(e->g, v->b)->kind != VALUE_CONST;
+	return v->kind == FILTER_VALUE_ALU &&
+		filter_graph_value(e->g, v->b)->kind != FILTER_VALUE_CONST;
 }
 
-void operand_value(struct emit *e, uint32_t value)
+void kernel_operand_value(struct kernel_emit *e, uint32_t value)
 {
-	const struct value *v = graph_value(e->g, value);
+	const struct filter_value *v = filter_graph_value(e->g, value);
 
 	if (emit_failed(e))
 		return;
-	if (e->code.n > 2 * CODE_INSNS_MAX) {
+	if (e->code.n > 2 * ASM_INSNS_MAX) {
 		e->too_large = true;
 		return;
 	}
@@ -217,18 +219,18 @@ void operand_value(struct emit *e, uint32_t value)
 		emit_put(e, LOAD(BPF_W, BPF_REG_0, REG_AREA, operand_column(e, value)));
 		return;
 	}
-	switch ((enum value_kind)v->kind) {
-	case VALUE_CONST:
+	switch ((enum filter_value_kind)v->kind) {
+	case FILTER_VALUE_CONST:
 		emit_put(e, ALU32_IMM(BPF_MOV, BPF_REG_0, v->k));
 		break;
-	case VALUE_LEN:
-	case VALUE_CAP: /* packets are whole here */
+	case FILTER_VALUE_LEN:
+	case FILTER_VALUE_CAP: /* packets are whole here */
 		emit_put(e, LOAD(BPF_W, BPF_REG_0, REG_AREA, AREA_AT(len)));
 		break;
-	case VALUE_LOAD:
+	case FILTER_VALUE_LOAD:
 		operand_load(e, v);
 		break;
-	case VALUE_ALU:
+	case FILTER_VALUE_ALU:
 		operand_alu(e, v);
 		break;
 	}
@@ -236,64 +238,64 @@ void operand_value(struct emit *e, uint32_t value)
 		operand_store(e, value);
 }
 
-void operand_keep(struct emit *e, uint32_t value)
+void kernel_operand_keep(struct kernel_emit *e, uint32_t value)
 {
 	if (!e->is_kept[value] && operand_is_costly(e, value)) {
-		operand_value(e, value);
+		kernel_operand_value(e, value);
 		operand_store(e, value);
 	}
 }
 
-void operand_masked(struct emit *e, uint32_t value, uint32_t mask)
+void kernel_operand_masked(struct kernel_emit *e, uint32_t value, uint32_t mask)
 {
-	operand_value(e, value);
-	if (mask != UINT32_MAX && value_bits(graph_value(e->g, value)->max) & ~mask)
+	kernel_operand_value(e, value);
+	if (mask != UINT32_MAX && filter_value_bits(filter_graph_value(e->g, value)->max) & ~mask)
 		emit_put(e, ALU32_IMM(BPF_AND, BPF_REG_0, mask));
 }
 
 /* Both values of a test of two: r0 and r1. */
-static void operand_both(struct emit *e, const struct test *t)
+static void operand_both(struct kernel_emit *e, const struct filter_test *t)
 {
 	if (!e->is_kept[t->other]) {
-		operand_value(e, t->other);
+		kernel_operand_value(e, t->other);
 		operand_store(e, t->other);
 	}
-	operand_value(e, t->value);
+	kernel_operand_value(e, t->value);
 	emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_AREA, operand_column(e, t->other)));
 }
 
-void operand_test(struct emit *e, uint32_t test, uint32_t no)
+void kernel_operand_test(struct kernel_emit *e, uint32_t test, uint32_t no)
 {
-	const struct test *t = graph_test(e->g, test);
+	const struct filter_test *t = filter_graph_test(e->g, test);
 
-	switch ((enum test_op)t->op) {
-	case TEST_NEVER:
+	switch ((enum filter_test_op)t->op) {
+	case FILTER_TEST_NEVER:
 		emit_goto(e, no);
 		return;
-	case TEST_EQ:
-		operand_masked(e, t->value, t->mask);
+	case FILTER_TEST_EQ:
+		kernel_operand_masked(e, t->value, t->mask);
 		emit_jump(e, IF_IMM(BPF_JNE, BPF_REG_0, t->k), no);
 		return;
-	case TEST_GE:
-		operand_masked(e, t->value, t->mask);
+	case FILTER_TEST_GE:
+		kernel_operand_masked(e, t->value, t->mask);
 		emit_jump(e, IF_IMM(BPF_JLT, BPF_REG_0, t->k), no);
 		return;
-	case TEST_EQ_VALUE:
+	case FILTER_TEST_EQ_VALUE:
 		operand_both(e, t);
 		emit_jump(e, IF_REG(BPF_JNE, BPF_REG_0, BPF_REG_1), no);
 		return;
-	case TEST_GE_VALUE:
+	case FILTER_TEST_GE_VALUE:
 		operand_both(e, t);
 		emit_jump(e, IF_REG(BPF_JLT, BPF_REG_0, BPF_REG_1), no);
 		return;
-	case TEST_INSIDE:
+	case FILTER_TEST_INSIDE:
 		/* The sum of 64 bits is above all lengths where that of 32 bits wraps around;
 		 * and the constant is, where its sign would be extended. */
 		if (t->k > INT32_MAX) {
 			emit_goto(e, no);
 			return;
 		}
-		operand_value(e, t->value);
+		kernel_operand_value(e, t->value);
 		emit_put(e, ALU_IMM(BPF_ADD, BPF_REG_0, (int32_t)t->k));
 		emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_AREA, AREA_AT(len)));
 		emit_jump(e, IF64_REG(BPF_JGT, BPF_REG_0, BPF_REG_1), no);

@@ -12,12 +12,12 @@
 
 /* A node of the filter; index into the list of its nodes, which falls. */
 struct single_node {
-	uint32_t label; /* CODE_NOWHERE: nobody jumps here */
+	uint32_t label; /* ASM_NOWHERE: nobody jumps here */
 	uint32_t n_parents;
 };
 
 struct single {
-	struct emit *e;
+	struct kernel_emit *e;
 	uint32_t *nodes;
 	struct single_node *at;
 	uint32_t n;
@@ -43,31 +43,31 @@ static uint32_t single_label(const struct single *s, uint32_t node)
 {
 	struct single_node *at;
 
-	if (node == NODE_REJECT)
+	if (node == FILTER_NODE_REJECT)
 		return s->end;
-	if (node == NODE_ACCEPT)
+	if (node == FILTER_NODE_ACCEPT)
 		return s->accept;
 	at = single_at(s, node);
-	if (at->label == CODE_NOWHERE)
-		at->label = code_label(&s->e->code);
+	if (at->label == ASM_NOWHERE)
+		at->label = kernel_asm_label(&s->e->code);
 	return at->label;
 }
 
 /* Does the node belong to a search that started at @t? */
-static bool single_belongs(const struct single *s, uint32_t node, const struct test *t)
+static bool single_belongs(const struct single *s, uint32_t node, const struct filter_test *t)
 {
-	const struct test *own;
+	const struct filter_test *own;
 
-	if (node <= NODE_ACCEPT || single_at(s, node)->n_parents != 1)
+	if (node <= FILTER_NODE_ACCEPT || single_at(s, node)->n_parents != 1)
 		return false;
-	own = graph_test(s->e->g, graph_node(s->e->g, node)->test);
+	own = filter_graph_test(s->e->g, filter_graph_node(s->e->g, node)->test);
 	return test_is_of_value(own) && own->value == t->value && own->mask == t->mask;
 }
 
-static void single_put_cuts(const struct test *t, uint32_t cuts[], uint32_t *n)
+static void single_put_cuts(const struct filter_test *t, uint32_t cuts[], uint32_t *n)
 {
 	cuts[(*n)++] = t->k;
-	if (t->op == TEST_EQ && t->k < t->mask)
+	if (t->op == FILTER_TEST_EQ && t->k < t->mask)
 		cuts[(*n)++] = t->k + 1;
 }
 
@@ -80,12 +80,12 @@ static int single_compare(const void *a, const void *b)
 
 /* Where the search ends for one number. */
 static uint32_t single_follow(
-	const struct single *s, uint32_t node, const struct test *first, uint32_t number)
+	const struct single *s, uint32_t node, const struct filter_test *first, uint32_t number)
 {
 	for (;;) {
-		const struct node *n = graph_node(s->e->g, node);
-		const struct test *t = graph_test(s->e->g, n->test);
-		bool holds = t->op == TEST_EQ ? number == t->k : number >= t->k;
+		const struct filter_node *n = filter_graph_node(s->e->g, node);
+		const struct filter_test *t = filter_graph_test(s->e->g, n->test);
+		bool holds = t->op == FILTER_TEST_EQ ? number == t->k : number >= t->k;
 
 		node = holds ? n->yes : n->no;
 		if (!single_belongs(s, node, first))
@@ -94,19 +94,19 @@ static uint32_t single_follow(
 }
 
 /* All nodes of the search that begins at @node, and the cuts of their tests. */
-static uint32_t single_gather(const struct single *s, uint32_t node, const struct test *first,
-	uint32_t cuts[2 * SINGLE_SEARCH_MAX + 2])
+static uint32_t single_gather(const struct single *s, uint32_t node,
+	const struct filter_test *first, uint32_t cuts[2 * SINGLE_SEARCH_MAX + 2])
 {
 	uint32_t stack[2 * SINGLE_SEARCH_MAX + 2], n_stack = 0, n = 0, n_unique = 0;
 
 	cuts[n++] = 0;
 	stack[n_stack++] = node;
 	while (n_stack) {
-		const struct node *at = graph_node(s->e->g, stack[--n_stack]);
+		const struct filter_node *at = filter_graph_node(s->e->g, stack[--n_stack]);
 
 		if (n + 2 > 2 * SINGLE_SEARCH_MAX)
 			return 0;
-		single_put_cuts(graph_test(s->e->g, at->test), cuts, &n);
+		single_put_cuts(filter_graph_test(s->e->g, at->test), cuts, &n);
 		if (single_belongs(s, at->yes, first))
 			stack[n_stack++] = at->yes;
 		if (single_belongs(s, at->no, first))
@@ -124,7 +124,8 @@ static uint32_t single_gather(const struct single *s, uint32_t node, const struc
 static bool single_search(const struct single *s, uint32_t node)
 {
 	uint32_t cuts[2 * SINGLE_SEARCH_MAX + 2], labels[2 * SINGLE_SEARCH_MAX + 2];
-	const struct test first = *graph_test(s->e->g, graph_node(s->e->g, node)->test);
+	const struct filter_test first =
+		*filter_graph_test(s->e->g, filter_graph_node(s->e->g, node)->test);
 	uint32_t n;
 
 	if (!test_is_of_value(&first))
@@ -134,58 +135,58 @@ static bool single_search(const struct single *s, uint32_t node)
 		return false;
 	for (uint32_t i = 0; i < n; i++)
 		labels[i] = single_label(s, single_follow(s, node, &first, cuts[i]));
-	operand_masked(s->e, first.value, first.mask);
-	choose(s->e, cuts, labels, n);
+	kernel_operand_masked(s->e, first.value, first.mask);
+	kernel_choose(s->e, cuts, labels, n);
 	return true;
 }
 
 static void single_node(const struct single *s, uint32_t node)
 {
-	const struct node *n = graph_node(s->e->g, node);
+	const struct filter_node *n = filter_graph_node(s->e->g, node);
 	uint32_t n_kept = s->e->n_kept;
 
 	if (!single_search(s, node)) {
-		operand_test(s->e, n->test, single_label(s, n->no));
+		kernel_operand_test(s->e, n->test, single_label(s, n->no));
 		emit_goto(s->e, single_label(s, n->yes));
 	}
-	operand_forget(s->e, n_kept);
+	kernel_operand_forget(s->e, n_kept);
 }
 
 static void single_count_parents(const struct single *s)
 {
 	for (uint32_t i = 0; i < s->n; i++)
-		s->at[i] = (struct single_node){ .label = CODE_NOWHERE };
+		s->at[i] = (struct single_node){ .label = ASM_NOWHERE };
 	for (uint32_t i = 0; i < s->n; i++) {
-		const struct node *node = graph_node(s->e->g, s->nodes[i]);
+		const struct filter_node *node = filter_graph_node(s->e->g, s->nodes[i]);
 
-		if (node->yes > NODE_ACCEPT)
+		if (node->yes > FILTER_NODE_ACCEPT)
 			single_at(s, node->yes)->n_parents++;
-		if (node->no > NODE_ACCEPT)
+		if (node->no > FILTER_NODE_ACCEPT)
 			single_at(s, node->no)->n_parents++;
 	}
 }
 
 static void single_all(struct single *s, uint32_t slot, bool check)
 {
-	struct emit *e = s->e;
+	struct kernel_emit *e = s->e;
 
 	single_count_parents(s);
 	(void)single_label(s, s->nodes[0]);
 	for (uint32_t i = 0; i < s->n && !emit_failed(e); i++) {
-		if (s->at[i].label == CODE_NOWHERE)
+		if (s->at[i].label == ASM_NOWHERE)
 			continue; /* inside of a search */
 		emit_place(e, s->at[i].label);
 		single_node(s, s->nodes[i]);
 	}
 	emit_place(e, s->accept);
-	frame_accept(e, slot, check);
+	kernel_frame_accept(e, slot, check);
 	emit_goto(e, s->end);
 }
 
-void single(
-	struct emit *e, struct cofactor *c, uint32_t slot, uint32_t node, bool check, uint32_t end)
+void kernel_single(struct kernel_emit *e, struct kernel_cofactor *c, uint32_t slot, uint32_t node,
+	bool check, uint32_t end)
 {
-	uint32_t size = cofactor_size(c, node, SINGLE_NODES_MAX);
+	uint32_t size = kernel_cofactor_size(c, node, SINGLE_NODES_MAX);
 	struct single s = { .e = e, .end = end };
 
 	if (emit_failed(e))
@@ -194,17 +195,17 @@ void single(
 		e->too_large = true;
 		return;
 	}
-	if (node == NODE_ACCEPT)
-		frame_accept(e, slot, check);
-	if (node <= NODE_ACCEPT) {
+	if (node == FILTER_NODE_ACCEPT)
+		kernel_frame_accept(e, slot, check);
+	if (node <= FILTER_NODE_ACCEPT) {
 		emit_goto(e, end);
 		return;
 	}
 	s.nodes = calloc(size, sizeof(*s.nodes));
 	s.at = calloc(size, sizeof(*s.at));
 	if (s.nodes && s.at) {
-		s.n = cofactor_list(c, node, s.nodes, size);
-		s.accept = code_label(&e->code);
+		s.n = kernel_cofactor_list(c, node, s.nodes, size);
+		s.accept = kernel_asm_label(&e->code);
 		single_all(&s, slot, check);
 	} else {
 		e->code.failed = true;

@@ -10,54 +10,55 @@
 #define TRIE_SIZE_MAX 4096u
 
 /* A filter, and what is left of it. */
-struct item {
+struct kernel_item {
 	uint32_t slot;
 	uint32_t node;
 	bool check; /* it may have been decided already */
 };
 
-struct items {
-	struct item *at;
+struct kernel_items {
+	struct kernel_item *at;
 	uint32_t n;
 };
 
-/* What a set asks. Tests of two values, lengths and bounds have two answers: value is VALUE_NONE.
+/* What a set asks. Tests of two values, lengths and bounds have two answers: value is
+ * FILTER_VALUE_NONE.
  */
-struct question {
+struct kernel_question {
 	uint32_t value;
 	uint32_t mask;
 	uint32_t test;
 };
 
-struct trie {
-	struct emit *e;
-	struct cofactor *c;
+struct kernel_trie {
+	struct kernel_emit *e;
+	struct kernel_cofactor *c;
 	uint32_t first; /* slot of limit[0] */
 	uint32_t *limit; /* of each slot: how much it may still grow */
 	unsigned int depth;
 };
 
 /* For @room items; empty. Nothing is there if memory runs out, which is recorded. */
-struct items items_new(struct trie *t, uint32_t room);
+struct kernel_items kernel_items_new(struct kernel_trie *t, uint32_t room);
 
-static inline void items_put(struct items *items, const struct item *item)
+static inline void kernel_items_put(struct kernel_items *items, const struct kernel_item *item)
 {
-	if (items->at && item->node != NODE_REJECT)
+	if (items->at && item->node != FILTER_NODE_REJECT)
 		items->at[items->n++] = *item;
 }
 
 /* What a rest asks next. */
-struct question trie_question(const struct trie *t, uint32_t node);
-uint32_t trie_size(struct trie *t, uint32_t node);
+struct kernel_question kernel_trie_question(const struct kernel_trie *t, uint32_t node);
+uint32_t kernel_trie_size(struct kernel_trie *t, uint32_t node);
 /* May the filter take this much more? */
-bool trie_afford(struct trie *t, uint32_t slot, uint32_t size);
+bool kernel_trie_afford(struct kernel_trie *t, uint32_t slot, uint32_t size);
 /* Decides a filter by itself and goes on behind it. */
-void trie_alone_here(struct trie *t, const struct item *item);
+void kernel_trie_alone_here(struct kernel_trie *t, const struct kernel_item *item);
 /* Decides a set; goes to @end. */
-void trie_decide(struct trie *t, const struct items *given, uint32_t end);
+void kernel_trie_decide(struct kernel_trie *t, const struct kernel_items *given, uint32_t end);
 
 /* split.c: decides a set by @question's value; goes to @end. */
-void trie_split_value(
-	struct trie *t, const struct items *items, struct question question, uint32_t end);
+void kernel_trie_split_value(struct kernel_trie *t, const struct kernel_items *items,
+	struct kernel_question question, uint32_t end);
 
 #endif

@@ -11,15 +11,15 @@
 #include <errno.h>
 #include <stdlib.h>
 
-void code_deinit(struct code *c)
+void kernel_asm_deinit(struct kernel_asm *c)
 {
 	free(c->insns);
 	free(c->targets);
 	free(c->labels);
-	*c = (struct code){ 0 };
+	*c = (struct kernel_asm){ 0 };
 }
 
-static bool code_grow(void *array, uint32_t *room, size_t item_bytes)
+static bool asm_grow(void *array, uint32_t *room, size_t item_bytes)
 {
 	uint32_t wanted = *room ? 2 * *room : 256;
 	void *grown = realloc(*(void **)array, wanted * item_bytes);
@@ -31,30 +31,30 @@ static bool code_grow(void *array, uint32_t *room, size_t item_bytes)
 	return true;
 }
 
-uint32_t code_label(struct code *c)
+uint32_t kernel_asm_label(struct kernel_asm *c)
 {
 	if (c->n_labels == c->labels_room &&
-		!code_grow(&c->labels, &c->labels_room, sizeof(*c->labels))) {
+		!asm_grow(&c->labels, &c->labels_room, sizeof(*c->labels))) {
 		c->failed = true;
 		return 0;
 	}
-	c->labels[c->n_labels] = CODE_NOWHERE;
+	c->labels[c->n_labels] = ASM_NOWHERE;
 	return c->n_labels++;
 }
 
-void code_place(struct code *c, uint32_t label)
+void kernel_asm_place(struct kernel_asm *c, uint32_t label)
 {
 	if (!c->failed)
 		c->labels[label] = c->n;
 }
 
-void code_put(struct code *c, struct bpf_insn insn)
+void kernel_asm_put(struct kernel_asm *c, struct bpf_insn insn)
 {
 	uint32_t room = c->room;
 
 	if (c->n == c->room &&
-		(!code_grow(&c->insns, &c->room, sizeof(*c->insns)) ||
-			!code_grow(&c->targets, &room, sizeof(*c->targets)))) {
+		(!asm_grow(&c->insns, &c->room, sizeof(*c->insns)) ||
+			!asm_grow(&c->targets, &room, sizeof(*c->targets)))) {
 		c->failed = true;
 		c->n = 0;
 		c->room = 0;
@@ -68,41 +68,41 @@ void code_put(struct code *c, struct bpf_insn insn)
 	c->insns[c->n++] = insn;
 }
 
-void code_jump(struct code *c, struct bpf_insn insn, uint32_t label)
+void kernel_asm_jump(struct kernel_asm *c, struct bpf_insn insn, uint32_t label)
 {
-	code_put(c, insn);
+	kernel_asm_put(c, insn);
 	if (!c->failed)
 		c->targets[c->n - 1] = label + 1;
 }
 
-static bool code_is_goto(const struct bpf_insn *insn)
+static bool asm_is_goto(const struct bpf_insn *insn)
 {
 	return insn->code == (BPF_JMP | BPF_JA);
 }
 
-static bool code_is_exit(const struct bpf_insn *insn)
+static bool asm_is_exit(const struct bpf_insn *insn)
 {
 	return insn->code == (BPF_JMP | BPF_EXIT);
 }
 
-static bool code_is_call(const struct bpf_insn *insn)
+static bool asm_is_call(const struct bpf_insn *insn)
 {
 	return insn->code == (BPF_JMP | BPF_CALL);
 }
 
 /* Where a jump to @label comes to rest. */
-static uint32_t code_target(const struct code *c, uint32_t label)
+static uint32_t asm_target(const struct kernel_asm *c, uint32_t label)
 {
 	uint32_t at = c->labels[label];
 
 	/* Jumps go forward, so this ends. */
-	while (at < c->n && code_is_goto(&c->insns[at]))
+	while (at < c->n && asm_is_goto(&c->insns[at]))
 		at = c->labels[c->targets[at] - 1];
 	return at;
 }
 
 /* Marks what is reached; all jumps and calls go forward. Return: false if code runs off its end. */
-static bool code_reach(const struct code *c, uint8_t *is_kept)
+static bool asm_reach(const struct kernel_asm *c, uint8_t *is_kept)
 {
 	is_kept[0] = 1;
 	for (uint32_t i = 0; i < c->n; i++) {
@@ -111,13 +111,13 @@ static bool code_reach(const struct code *c, uint8_t *is_kept)
 		if (!is_kept[i])
 			continue;
 		if (c->targets[i]) {
-			uint32_t target = code_target(c, c->targets[i] - 1);
+			uint32_t target = asm_target(c, c->targets[i] - 1);
 
 			if (target >= c->n || target <= i)
 				return false;
 			is_kept[target] = 1;
 		}
-		if (code_is_goto(insn) || code_is_exit(insn))
+		if (asm_is_goto(insn) || asm_is_exit(insn))
 			continue;
 		if (i + 1 >= c->n)
 			return false;
@@ -127,14 +127,14 @@ static bool code_reach(const struct code *c, uint8_t *is_kept)
 }
 
 /* Drops jumps to what follows anyway. */
-static void code_drop_gotos(const struct code *c, uint8_t *is_kept)
+static void asm_drop_gotos(const struct kernel_asm *c, uint8_t *is_kept)
 {
 	uint32_t next = c->n; /* the first kept instruction behind */
 
 	for (uint32_t i = c->n; i-- > 0;) {
 		if (!is_kept[i])
 			continue;
-		if (code_is_goto(&c->insns[i]) && code_target(c, c->targets[i] - 1) == next)
+		if (asm_is_goto(&c->insns[i]) && asm_target(c, c->targets[i] - 1) == next)
 			is_kept[i] = 0; /* jumps to a goto go where it goes */
 		else
 			next = i;
@@ -142,7 +142,7 @@ static void code_drop_gotos(const struct code *c, uint8_t *is_kept)
 }
 
 /* The contrary of a condition; 0 if there is none. */
-static uint8_t code_contrary(uint8_t code)
+static uint8_t asm_contrary(uint8_t code)
 {
 	static const uint8_t pairs[][2] = { { BPF_JEQ, BPF_JNE }, { BPF_JGT, BPF_JLE },
 		{ BPF_JGE, BPF_JLT } };
@@ -158,31 +158,31 @@ static uint8_t code_contrary(uint8_t code)
 }
 
 /* is_kept: 0 dropped, 1 kept, 2 kept and long. Writes new places; return: the new size. */
-static uint32_t code_layout(const struct code *c, const uint8_t *is_kept, uint32_t *place)
+static uint32_t asm_layout(const struct kernel_asm *c, const uint8_t *is_kept, uint32_t *place)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < c->n; i++) {
 		place[i] = n;
-		n += is_kept[i] == 2 && !code_is_goto(&c->insns[i]) ? 2 : is_kept[i] != 0;
+		n += is_kept[i] == 2 && !asm_is_goto(&c->insns[i]) ? 2 : is_kept[i] != 0;
 	}
 	return n;
 }
 
 /* The place of the first kept instruction at or behind @at. */
-static uint32_t code_distance(const struct code *c, const uint32_t *place, uint32_t i)
+static uint32_t asm_distance(const struct kernel_asm *c, const uint32_t *place, uint32_t i)
 {
-	return place[code_target(c, c->targets[i] - 1)] - place[i] - 1;
+	return place[asm_target(c, c->targets[i] - 1)] - place[i] - 1;
 }
 
 /* Finds the jumps that must be long. Return: true if there was a new one. */
-static bool code_stretch(const struct code *c, uint8_t *is_kept, const uint32_t *place)
+static bool asm_stretch(const struct kernel_asm *c, uint8_t *is_kept, const uint32_t *place)
 {
 	bool is_new = false;
 
 	for (uint32_t i = 0; i < c->n; i++) {
-		if (is_kept[i] == 1 && c->targets[i] && !code_is_call(&c->insns[i]) &&
-			code_distance(c, place, i) > INT16_MAX) {
+		if (is_kept[i] == 1 && c->targets[i] && !asm_is_call(&c->insns[i]) &&
+			asm_distance(c, place, i) > INT16_MAX) {
 			is_kept[i] = 2;
 			is_new = true;
 		}
@@ -190,20 +190,20 @@ static bool code_stretch(const struct code *c, uint8_t *is_kept, const uint32_t 
 	return is_new;
 }
 
-static void code_write(
-	const struct code *c, const uint8_t *is_kept, const uint32_t *place, struct bpf_insn *to)
+static void asm_write(const struct kernel_asm *c, const uint8_t *is_kept, const uint32_t *place,
+	struct bpf_insn *to)
 {
 	for (uint32_t i = 0; i < c->n; i++) {
 		struct bpf_insn insn = c->insns[i];
-		uint32_t distance = c->targets[i] ? code_distance(c, place, i) : 0;
+		uint32_t distance = c->targets[i] ? asm_distance(c, place, i) : 0;
 
 		if (!is_kept[i])
 			continue;
 		if (is_kept[i] == 2) {
 			struct bpf_insn far = INSN(BPF_JMP32 | BPF_JA, 0, 0, 0, (int32_t)distance);
 
-			if (!code_is_goto(&insn)) {
-				insn.code = code_contrary(insn.code);
+			if (!asm_is_goto(&insn)) {
+				insn.code = asm_contrary(insn.code);
 				insn.off = 1;
 				*to++ = insn;
 				far.imm--;
@@ -211,7 +211,7 @@ static void code_write(
 			*to++ = far;
 			continue;
 		}
-		if (c->targets[i] && code_is_call(&insn))
+		if (c->targets[i] && asm_is_call(&insn))
 			insn.imm = (int32_t)distance;
 		else if (c->targets[i])
 			insn.off = (int16_t)distance;
@@ -219,7 +219,7 @@ static void code_write(
 	}
 }
 
-int code_finish(struct code *c, bool long_jumps)
+int kernel_asm_finish(struct kernel_asm *c, bool long_jumps)
 {
 	_cleanup_(cleanup_freep) uint8_t *is_kept = calloc(c->n + 1, sizeof(*is_kept));
 	_cleanup_(cleanup_freep) uint32_t *place = calloc(c->n + 1, sizeof(*place));
@@ -228,21 +228,21 @@ int code_finish(struct code *c, bool long_jumps)
 
 	if (!is_kept || !place || c->failed)
 		return -ENOMEM;
-	if (!code_reach(c, is_kept))
+	if (!asm_reach(c, is_kept))
 		return -EINVAL;
-	code_drop_gotos(c, is_kept);
-	n = code_layout(c, is_kept, place);
-	while (code_stretch(c, is_kept, place)) {
+	asm_drop_gotos(c, is_kept);
+	n = asm_layout(c, is_kept, place);
+	while (asm_stretch(c, is_kept, place)) {
 		if (!long_jumps)
 			return -E2BIG;
-		n = code_layout(c, is_kept, place);
+		n = asm_layout(c, is_kept, place);
 	}
-	if (n > CODE_INSNS_MAX)
+	if (n > ASM_INSNS_MAX)
 		return -E2BIG;
 	insns = calloc(n + 1, sizeof(*insns));
 	if (!insns)
 		return -ENOMEM;
-	code_write(c, is_kept, place, insns);
+	asm_write(c, is_kept, place, insns);
 	free(c->insns);
 	c->insns = insns;
 	c->n = n;
