@@ -229,14 +229,14 @@ static void fuzz_compare(struct filter_program *const programs[], unsigned int n
 	memset(scratch, 0xc3, filter_set_scratch_bytes(set));
 	for (unsigned int f = 0; f < n; f++)
 		references[f] = reference_of(programs[f]);
-	for (const struct compare_ops *const *ops = compare_list(); *ops; ops++) {
+	for (const struct filter_compare_ops *const *ops = filter_compare_list(); *ops; ops++) {
 		set->compare = *ops;
 		filter_set_run(set, scratch, &fuzz_batch, masks);
 		for (unsigned int i = 0; i < n * fuzz_batch.n; i++) {
 			unsigned int f = i % n, p = i / n;
 			bool right = reference_decide(&references[f], fuzz_batch.data[p],
 					     fuzz_batch.wire_bytes[p],
-					     fuzz_batch.cap_bytes[p]) == INTERPRET_ACCEPT;
+					     fuzz_batch.cap_bytes[p]) == FILTER_INTERPRET_ACCEPT;
 
 			if (packet_mask_test(&masks[f], p) != right)
 				abort();

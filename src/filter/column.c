@@ -46,14 +46,14 @@ COLUMN_LOOPS(16_to_16, uint16_t, buf_peek_be16)
 COLUMN_LOOPS(16_to_32, uint32_t, buf_peek_be16)
 COLUMN_LOOPS(32_to_32, uint32_t, buf_peek_be32)
 
-void column_load(const struct step *step, const struct packet_batch *batch,
+void filter_column_load(const struct filter_step *step, const struct packet_batch *batch,
 	const struct packet_mask *which, const uint32_t *base, void *ret)
 {
-	if (step->bytes == 1 && step->width == COLUMN_8)
+	if (step->bytes == 1 && step->width == FILTER_COLUMN_8)
 		column_load_8_to_8(batch, step->k, which, base, ret);
 	else if (step->bytes == 1)
 		column_load_8_to_32(batch, step->k, which, base, ret);
-	else if (step->bytes == 2 && step->width == COLUMN_16)
+	else if (step->bytes == 2 && step->width == FILTER_COLUMN_16)
 		column_load_16_to_16(batch, step->k, which, base, ret);
 	else if (step->bytes == 2)
 		column_load_16_to_32(batch, step->k, which, base, ret);
@@ -81,8 +81,8 @@ void column_load(const struct step *step, const struct packet_batch *batch,
 	} while (0)
 
 /* Packets that do not need the column are computed too: whatever is there, it must not trap. */
-void column_alu(const struct step *step, unsigned int n, const uint32_t *a, const uint32_t *b,
-	uint32_t *ret)
+void filter_column_alu(const struct filter_step *step, unsigned int n, const uint32_t *a,
+	const uint32_t *b, uint32_t *ret)
 {
 	uint32_t k = step->k;
 

@@ -5,15 +5,15 @@
 
 #include "filter_private.h"
 
-#define COMPARE_MASK(masks, at) ((mask_vec *)(void *)((uint8_t *)(masks) + (at)))
+#define COMPARE_MASK(masks, at) ((filter_mask_vec *)(void *)((uint8_t *)(masks) + (at)))
 
 __attribute__((always_inline)) static inline void compare_nodes_inline(
-	const struct run_node *nodes, unsigned int n_nodes, mask_vec *masks)
+	const struct filter_run_node *nodes, unsigned int n_nodes, filter_mask_vec *masks)
 {
-	for (const struct run_node *node = nodes; node < nodes + n_nodes; node++) {
-		mask_vec test = *COMPARE_MASK(masks, node->test);
-		mask_vec yes = *COMPARE_MASK(masks, node->yes);
-		mask_vec no = *COMPARE_MASK(masks, node->no);
+	for (const struct filter_run_node *node = nodes; node < nodes + n_nodes; node++) {
+		filter_mask_vec test = *COMPARE_MASK(masks, node->test);
+		filter_mask_vec yes = *COMPARE_MASK(masks, node->yes);
+		filter_mask_vec no = *COMPARE_MASK(masks, node->no);
 
 		*COMPARE_MASK(masks, node->ret) =
 			*COMPARE_MASK(masks, node->valid) & ((test & yes) | (~test & no));

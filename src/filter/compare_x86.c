@@ -27,24 +27,24 @@
  * 32 packets at a time: LOAD declares the vectors x0 ..., TRUTH makes bytes of all ones or zeros
  * out of them and the constant k.
  */
-#define COMPARE_LOOP_256(name, bits, LOAD, TRUTH, RELATION)                                   \
-	COMPARE_AVX2 static void name(const void *column, uint32_t mask,                      \
-		const struct run_test *tests, unsigned int n_tests, unsigned int n_words,     \
-		struct packet_mask *masks)                                                    \
-	{                                                                                     \
-		const __m256i m = _mm256_set1_epi##bits((int##bits##_t)mask);                 \
-		const uint8_t *in = column;                                                   \
-                                                                                              \
-		for (unsigned int part = 0; part < 2 * n_words; part++, in += 4 * (bits)) {   \
-			LOAD;                                                                 \
-                                                                                              \
-			for (const struct run_test *t = tests; t < tests + n_tests; t++) {    \
-				const __m256i k = _mm256_set1_epi##bits((int##bits##_t)t->k); \
-				int truth = _mm256_movemask_epi8(TRUTH(RELATION));            \
-                                                                                              \
-				memcpy((uint8_t *)&masks[t->ret] + 4 * part, &truth, 4);      \
-			}                                                                     \
-		}                                                                             \
+#define COMPARE_LOOP_256(name, bits, LOAD, TRUTH, RELATION)                                       \
+	COMPARE_AVX2 static void name(const void *column, uint32_t mask,                          \
+		const struct filter_run_test *tests, unsigned int n_tests, unsigned int n_words,  \
+		struct packet_mask *masks)                                                        \
+	{                                                                                         \
+		const __m256i m = _mm256_set1_epi##bits((int##bits##_t)mask);                     \
+		const uint8_t *in = column;                                                       \
+                                                                                                  \
+		for (unsigned int part = 0; part < 2 * n_words; part++, in += 4 * (bits)) {       \
+			LOAD;                                                                     \
+                                                                                                  \
+			for (const struct filter_run_test *t = tests; t < tests + n_tests; t++) { \
+				const __m256i k = _mm256_set1_epi##bits((int##bits##_t)t->k);     \
+				int truth = _mm256_movemask_epi8(TRUTH(RELATION));                \
+                                                                                                  \
+				memcpy((uint8_t *)&masks[t->ret] + 4 * part, &truth, 4);          \
+			}                                                                         \
+		}                                                                                 \
 	}
 
 #define COMPARE_LOAD_8 const __m256i x0 = COMPARE_IN(0)
@@ -69,12 +69,12 @@ COMPARE_LOOP_256(compare_avx2_eq_32, 32, COMPARE_LOAD_32, COMPARE_TRUTH_32, COMP
 COMPARE_LOOP_256(compare_avx2_ge_32, 32, COMPARE_LOAD_32, COMPARE_TRUTH_32, COMPARE_GE)
 
 COMPARE_AVX2 static void compare_avx2_nodes(
-	const struct run_node *nodes, unsigned int n_nodes, mask_vec *masks)
+	const struct filter_run_node *nodes, unsigned int n_nodes, filter_mask_vec *masks)
 {
 	compare_nodes_inline(nodes, n_nodes, masks);
 }
 
-const struct compare_ops compare_avx2 = {
+const struct filter_compare_ops filter_compare_avx2 = {
 	.name = "avx2",
 	.eq = { compare_avx2_eq_8, compare_avx2_eq_16, compare_avx2_eq_32 },
 	.ge = { compare_avx2_ge_8, compare_avx2_ge_16, compare_avx2_ge_32 },
@@ -82,24 +82,24 @@ const struct compare_ops compare_avx2 = {
 };
 
 /* 64 packets at a time, in as many vectors as they fill. */
-#define COMPARE_LOOP_512(name, bits, LOAD, STORE, relation)                                   \
-	COMPARE_AVX512 static void name(const void *column, uint32_t mask,                    \
-		const struct run_test *tests, unsigned int n_tests, unsigned int n_words,     \
-		struct packet_mask *masks)                                                    \
-	{                                                                                     \
-		const __m512i m = _mm512_set1_epi##bits((int##bits##_t)mask);                 \
-		const uint8_t *in = column;                                                   \
-                                                                                              \
-		for (unsigned int w = 0; w < n_words; w++, in += 8 * (bits)) {                \
-			LOAD;                                                                 \
-                                                                                              \
-			for (const struct run_test *t = tests; t < tests + n_tests; t++) {    \
-				const __m512i k = _mm512_set1_epi##bits((int##bits##_t)t->k); \
-				uint8_t *ret = (uint8_t *)&masks[t->ret].word[w];             \
-                                                                                              \
-				STORE(relation);                                              \
-			}                                                                     \
-		}                                                                             \
+#define COMPARE_LOOP_512(name, bits, LOAD, STORE, relation)                                       \
+	COMPARE_AVX512 static void name(const void *column, uint32_t mask,                        \
+		const struct filter_run_test *tests, unsigned int n_tests, unsigned int n_words,  \
+		struct packet_mask *masks)                                                        \
+	{                                                                                         \
+		const __m512i m = _mm512_set1_epi##bits((int##bits##_t)mask);                     \
+		const uint8_t *in = column;                                                       \
+                                                                                                  \
+		for (unsigned int w = 0; w < n_words; w++, in += 8 * (bits)) {                    \
+			LOAD;                                                                     \
+                                                                                                  \
+			for (const struct filter_run_test *t = tests; t < tests + n_tests; t++) { \
+				const __m512i k = _mm512_set1_epi##bits((int##bits##_t)t->k);     \
+				uint8_t *ret = (uint8_t *)&masks[t->ret].word[w];                 \
+                                                                                                  \
+				STORE(relation);                                                  \
+			}                                                                         \
+		}                                                                                 \
 	}
 
 #define COMPARE_IN_512(j) _mm512_and_si512(_mm512_loadu_si512(in + 64 * (j)), m)
@@ -142,12 +142,12 @@ COMPARE_LOOP_512(compare_avx512_eq_32, 32, COMPARE_LOAD_512_32, COMPARE_STORE_51
 COMPARE_LOOP_512(compare_avx512_ge_32, 32, COMPARE_LOAD_512_32, COMPARE_STORE_512_32, ge)
 
 COMPARE_AVX512 static void compare_avx512_nodes(
-	const struct run_node *nodes, unsigned int n_nodes, mask_vec *masks)
+	const struct filter_run_node *nodes, unsigned int n_nodes, filter_mask_vec *masks)
 {
 	compare_nodes_inline(nodes, n_nodes, masks);
 }
 
-const struct compare_ops compare_avx512 = {
+const struct filter_compare_ops filter_compare_avx512 = {
 	.name = "avx512",
 	.eq = { compare_avx512_eq_8, compare_avx512_eq_16, compare_avx512_eq_32 },
 	.ge = { compare_avx512_ge_8, compare_avx512_ge_16, compare_avx512_ge_32 },

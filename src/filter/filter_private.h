@@ -38,48 +38,55 @@ int filter_program_copy(
  * How many instructions jumps backwards may repeat, per packet. One turn of a "protochain" repeats
  * about 30: enough for the headers of any packet of 9,000 bytes, and for two thousand in larger.
  */
-#define INTERPRET_REPEATED_MAX 65536u
+#define FILTER_INTERPRET_REPEATED_MAX 65536u
 
-enum interpret_outcome {
-	INTERPRET_REJECT,
-	INTERPRET_ACCEPT,
-	INTERPRET_ENDLESS, /* more than that was repeated; the packet is rejected */
+enum filter_interpret_outcome {
+	FILTER_INTERPRET_REJECT,
+	FILTER_INTERPRET_ACCEPT,
+	FILTER_INTERPRET_ENDLESS, /* more than that was repeated; the packet is rejected */
 };
 
 /* Run a program on a packet: interpret.c. Registers and scratch memory start as 0. */
-enum interpret_outcome interpret(const struct filter_program *program, const uint8_t *data,
-	uint32_t wire_bytes, uint32_t cap_bytes);
+enum filter_interpret_outcome filter_interpret(const struct filter_program *program,
+	const uint8_t *data, uint32_t wire_bytes, uint32_t cap_bytes);
 
-/* Column kinds by the bytes of an element: also the index into struct compare_ops. */
-enum column_width { COLUMN_8, COLUMN_16, COLUMN_32, _COLUMN_WIDTH_N };
-
-enum step_kind {
-	STEP_LOAD, /* gather a column */
-	STEP_ALU, /* compute a column */
-	STEP_TESTS, /* the masks of all tests of one column with one operator and one bit mask */
-	STEP_TEST, /* the mask of a test that needs more than that */
+/* Column kinds by the bytes of an element: also the index into struct filter_compare_ops. */
+enum filter_column_width {
+	FILTER_COLUMN_8,
+	FILTER_COLUMN_16,
+	FILTER_COLUMN_32,
+	_FILTER_COLUMN_WIDTH_N
 };
 
-#define STEP_GUARDS_MAX 8
-#define MASK_NONE UINT32_MAX
+enum filter_step_kind {
+	FILTER_STEP_LOAD, /* gather a column */
+	FILTER_STEP_ALU, /* compute a column */
+	FILTER_STEP_TESTS, /* the masks of all tests of one column with one operator and one bit
+			      mask */
+	FILTER_STEP_TEST, /* the mask of a test that needs more than that */
+};
+
+#define FILTER_STEP_GUARDS_MAX 8
+#define FILTER_MASK_NONE UINT32_MAX
 
 /* One of the tests of a column: its constant, and the mask to write. */
-struct run_test {
+struct filter_run_test {
 	uint32_t k;
 	uint32_t ret;
 };
 
 /*
- * struct step - one thing to do for a batch
+ * struct filter_step - one thing to do for a batch
  * @need:    mask to write: the packets for which the column of a load or calculation is needed
  * @inside:  LOAD: mask of the packets in which the load is inside the captured bytes
- * @a, @b:   columns that are read (a load's base; operands; what is tested), COLUMN_NONE if none
+ * @a, @b:   columns that are read (a load's base; operands; what is tested), FILTER_COLUMN_NONE if
+ * none
  * @need_a, @need_b: masks: where those hold something
  * @ret:     LOAD, ALU: column to write. TEST: mask to write
  * @first_test, @n_tests: TESTS
  * @guard:   masks; a packet that is not in all of them makes no use of the column
  */
-struct step {
+struct filter_step {
 	uint8_t kind;
 	uint8_t op; /* TEST, TESTS: enum filter_test_op; ALU: BPF_ADD ... */
 	uint8_t bytes;
@@ -93,33 +100,33 @@ struct step {
 	uint32_t need_a, need_b;
 	uint32_t ret;
 	uint32_t first_test, n_tests;
-	uint32_t guard[STEP_GUARDS_MAX];
+	uint32_t guard[FILTER_STEP_GUARDS_MAX];
 };
 
 /* Columns 0 and 1 are arrays of the batch itself. */
-enum { COLUMN_LEN, COLUMN_CAP, COLUMN_FIRST };
-#define COLUMN_NONE UINT32_MAX
+enum { FILTER_COLUMN_LEN, FILTER_COLUMN_CAP, FILTER_COLUMN_FIRST };
+#define FILTER_COLUMN_NONE UINT32_MAX
 
 /* Masks with a fixed place. */
-enum { MASK_REJECT, MASK_ALL, MASK_FIRST };
+enum { FILTER_MASK_REJECT, FILTER_MASK_ALL, FILTER_MASK_FIRST };
 
 /* A mask inside the scratch memory. */
-typedef uint64_t mask_vec __attribute__((vector_size(32), may_alias));
+typedef uint64_t filter_mask_vec __attribute__((vector_size(32), may_alias));
 
 /* ret = valid & (test ? yes : no); masks, as offsets in bytes from the first one. */
-struct run_node {
+struct filter_run_node {
 	uint32_t valid, test, yes, no, ret;
 };
 
 /*
- * struct schedule - what a worker does for each batch, in this order: all steps, all nodes
- * @column: offset in the scratch memory, from COLUMN_FIRST
+ * struct filter_schedule - what a worker does for each batch, in this order: all steps, all nodes
+ * @column: offset in the scratch memory, from FILTER_COLUMN_FIRST
  */
-struct schedule {
-	struct step *steps;
-	struct run_test *tests;
+struct filter_schedule {
+	struct filter_step *steps;
+	struct filter_run_test *tests;
 	uint32_t *column;
-	struct run_node *nodes;
+	struct filter_run_node *nodes;
 	unsigned int n_steps, n_columns, n_nodes;
 	unsigned int n_loads, n_tests, n_tests_of_two;
 	uint32_t n_masks;
@@ -127,52 +134,56 @@ struct schedule {
 };
 
 /**
- * schedule_init() - lay out the work that decides @roots
+ * filter_schedule_init() - lay out the work that decides @roots
  * @roots: nodes of @g; on return, the masks that hold the decisions
  *
  * Return: 0, -ENOMEM.
  */
-int schedule_init(
-	struct schedule *s, struct filter_graph *g, uint32_t roots[], unsigned int n_roots);
-void schedule_deinit(struct schedule *s);
+int filter_schedule_init(
+	struct filter_schedule *s, struct filter_graph *g, uint32_t roots[], unsigned int n_roots);
+void filter_schedule_deinit(struct filter_schedule *s);
 
 /*
- * struct compare_ops - the inner loops, one table per instruction set
+ * struct filter_compare_ops - the inner loops, one table per instruction set
  * @eq, @ge: for each of the tests, bit i of its mask = (column[i] & mask) == k, resp. >= k, for
  *           @n_words times 64 packets
- * @nodes:   all nodes, see struct schedule
+ * @nodes:   all nodes, see struct filter_schedule
  */
-struct compare_ops {
+struct filter_compare_ops {
 	const char *name;
-	void (*eq[_COLUMN_WIDTH_N])(const void *column, uint32_t mask, const struct run_test *tests,
-		unsigned int n_tests, unsigned int n_words, struct packet_mask *masks);
-	void (*ge[_COLUMN_WIDTH_N])(const void *column, uint32_t mask, const struct run_test *tests,
-		unsigned int n_tests, unsigned int n_words, struct packet_mask *masks);
-	void (*nodes)(const struct run_node *nodes, unsigned int n_nodes, mask_vec *masks);
+	void (*eq[_FILTER_COLUMN_WIDTH_N])(const void *column, uint32_t mask,
+		const struct filter_run_test *tests, unsigned int n_tests, unsigned int n_words,
+		struct packet_mask *masks);
+	void (*ge[_FILTER_COLUMN_WIDTH_N])(const void *column, uint32_t mask,
+		const struct filter_run_test *tests, unsigned int n_tests, unsigned int n_words,
+		struct packet_mask *masks);
+	void (*nodes)(
+		const struct filter_run_node *nodes, unsigned int n_nodes, filter_mask_vec *masks);
 };
 
-extern const struct compare_ops compare_portable, compare_avx2, compare_avx512;
+extern const struct filter_compare_ops filter_compare_portable, filter_compare_avx2,
+	filter_compare_avx512;
 
 /* The tables that this processor can run, best first; ends with NULL. */
-const struct compare_ops *const *compare_list(void);
+const struct filter_compare_ops *const *filter_compare_list(void);
 
 /* column.c. @which: the packets to read, all inside the captured bytes; NULL for all of the batch
  */
-void column_load(const struct step *step, const struct packet_batch *batch,
+void filter_column_load(const struct filter_step *step, const struct packet_batch *batch,
 	const struct packet_mask *which, const uint32_t *base, void *ret);
-void column_alu(const struct step *step, unsigned int n, const uint32_t *a, const uint32_t *b,
-	uint32_t *ret);
+void filter_column_alu(const struct filter_step *step, unsigned int n, const uint32_t *a,
+	const uint32_t *b, uint32_t *ret);
 
 struct filter_set {
-	const struct compare_ops *compare;
-	struct schedule schedule;
+	const struct filter_compare_ops *compare;
+	struct filter_schedule schedule;
 	struct filter_program **interpreted;
 	uint32_t *outcome; /* of each program: a mask, or n_masks + index into interpreted */
 	struct filter_set_stats stats;
 };
 
 /* Everything but the interpreted programs. */
-void schedule_run(const struct schedule *s, const struct compare_ops *compare, void *scratch,
-	const struct packet_batch *batch);
+void filter_schedule_run(const struct filter_schedule *s, const struct filter_compare_ops *compare,
+	void *scratch, const struct packet_batch *batch);
 
 #endif

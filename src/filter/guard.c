@@ -14,7 +14,7 @@
  */
 #include "schedule_private.h"
 
-static void guard_intersect(struct guards *a, const struct guards *b)
+static void guard_intersect(struct filter_guards *a, const struct filter_guards *b)
 {
 	uint8_t n = 0;
 
@@ -36,29 +36,29 @@ static void guard_intersect(struct guards *a, const struct guards *b)
 }
 
 /* When there are too many, those nearest to the root stay: they are shared by most. */
-static struct guards guard_with(const struct guards *a, uint32_t test)
+static struct filter_guards guard_with(const struct filter_guards *a, uint32_t test)
 {
-	struct guards with = *a;
+	struct filter_guards with = *a;
 
-	if (with.n < STEP_GUARDS_MAX)
+	if (with.n < FILTER_STEP_GUARDS_MAX)
 		with.test[with.n++] = test;
 	return with;
 }
 
-static void guard_nodes(struct schedule_job *j, const uint32_t roots[], unsigned int n_roots)
+static void guard_nodes(struct filter_schedule_job *j, const uint32_t roots[], unsigned int n_roots)
 {
 	for (unsigned int i = 0; i < n_roots; i++) {
-		struct schedule_node *root = &j->nodes[roots[i]];
+		struct filter_schedule_node *root = &j->nodes[roots[i]];
 
 		root->is_used = true;
 		root->is_root = true;
-		root->known = (struct guards){ .n = 0 };
+		root->known = (struct filter_guards){ .n = 0 };
 	}
 	for (uint32_t n = j->g->nodes.n; n-- > FILTER_NODE_ACCEPT + 1;) {
 		const struct filter_node *node = filter_graph_node(j->g, n);
-		const struct schedule_node *at = &j->nodes[n];
-		struct schedule_node *yes = &j->nodes[node->yes], *no = &j->nodes[node->no];
-		struct guards in_yes = at->known;
+		const struct filter_schedule_node *at = &j->nodes[n];
+		struct filter_schedule_node *yes = &j->nodes[node->yes], *no = &j->nodes[node->no];
+		struct filter_guards in_yes = at->known;
 
 		if (!at->is_used)
 			continue;
@@ -79,12 +79,12 @@ static bool guard_is_of_two(const struct filter_test *test)
 	return test->op == FILTER_TEST_EQ_VALUE || test->op == FILTER_TEST_GE_VALUE;
 }
 
-static void guard_tests(struct schedule_job *j)
+static void guard_tests(struct filter_schedule_job *j)
 {
 	for (uint32_t t = 1; t < j->g->tests.n; t++) {
 		const struct filter_test *test = filter_graph_test(j->g, t);
-		struct schedule_value *value = &j->values[test->value];
-		const struct guards *known = &j->tests[t].known;
+		struct filter_schedule_value *value = &j->values[test->value];
+		const struct filter_guards *known = &j->tests[t].known;
 
 		if (known->all)
 			continue;
@@ -97,12 +97,12 @@ static void guard_tests(struct schedule_job *j)
 	}
 }
 
-static void guard_values(struct schedule_job *j)
+static void guard_values(struct filter_schedule_job *j)
 {
 	for (uint32_t v = j->g->values.n; v-- > 0;) {
 		const struct filter_value *value = filter_graph_value(j->g, v);
 		const uint32_t operand[2] = { value->a, value->b };
-		struct schedule_value *at = &j->values[v];
+		struct filter_schedule_value *at = &j->values[v];
 
 		if (at->known.all)
 			continue;
@@ -120,7 +120,7 @@ static void guard_values(struct schedule_job *j)
 	}
 }
 
-static void guard_lists(struct schedule_job *j)
+static void guard_lists(struct filter_schedule_job *j)
 {
 	for (uint32_t t = 1; t < j->g->tests.n; t++) {
 		const struct filter_test *test = filter_graph_test(j->g, t);
@@ -133,7 +133,7 @@ static void guard_lists(struct schedule_job *j)
 	}
 }
 
-void guard_find(struct schedule_job *j, const uint32_t roots[], unsigned int n_roots)
+void filter_guard_find(struct filter_schedule_job *j, const uint32_t roots[], unsigned int n_roots)
 {
 	for (uint32_t n = 0; n < j->g->nodes.n; n++)
 		j->nodes[n].known.all = true;

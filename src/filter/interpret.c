@@ -167,8 +167,8 @@ static bool interpret_jump(const struct interpret *s, const struct bpf_insn *ins
 	return true;
 }
 
-enum interpret_outcome interpret(const struct filter_program *program, const uint8_t *data,
-	uint32_t wire_bytes, uint32_t cap_bytes)
+enum filter_interpret_outcome filter_interpret(const struct filter_program *program,
+	const uint8_t *data, uint32_t wire_bytes, uint32_t cap_bytes)
 {
 	struct interpret s = { .data = data, .wire_bytes = wire_bytes, .cap_bytes = cap_bytes };
 	uint32_t repeated = 0, pc = 0;
@@ -191,19 +191,19 @@ enum interpret_outcome interpret(const struct filter_program *program, const uin
 			break;
 		case BPF_RET:
 			if (insn->code == (BPF_RET | BPF_A))
-				return s.a ? INTERPRET_ACCEPT : INTERPRET_REJECT;
-			return insn->code == (BPF_RET | BPF_K) && insn->k ? INTERPRET_ACCEPT
-									  : INTERPRET_REJECT;
+				return s.a ? FILTER_INTERPRET_ACCEPT : FILTER_INTERPRET_REJECT;
+			return insn->code == (BPF_RET | BPF_K) && insn->k ? FILTER_INTERPRET_ACCEPT
+									  : FILTER_INTERPRET_REJECT;
 		default:
 			goes_on = interpret_move(&s, insn);
 			break;
 		}
 		if (!goes_on)
-			return INTERPRET_REJECT;
+			return FILTER_INTERPRET_REJECT;
 		if (pc < next) {
 			repeated += next - pc;
-			if (repeated > INTERPRET_REPEATED_MAX)
-				return INTERPRET_ENDLESS;
+			if (repeated > FILTER_INTERPRET_REPEATED_MAX)
+				return FILTER_INTERPRET_ENDLESS;
 		}
 	}
 }

@@ -6,8 +6,8 @@
 
 /* What a run works with. */
 struct run {
-	const struct schedule *s;
-	const struct compare_ops *compare;
+	const struct filter_schedule *s;
+	const struct filter_compare_ops *compare;
 	const struct packet_batch *batch;
 	uint8_t *scratch;
 	struct packet_mask *masks; /* at the start of the scratch memory */
@@ -23,17 +23,17 @@ static void *run_column(const struct run *r, uint32_t column)
 /* A column to read; NULL if there is none. */
 static const void *run_input(const struct run *r, uint32_t column)
 {
-	if (column == COLUMN_NONE)
+	if (column == FILTER_COLUMN_NONE)
 		return NULL;
-	if (column == COLUMN_LEN)
+	if (column == FILTER_COLUMN_LEN)
 		return r->batch->wire_bytes;
-	if (column == COLUMN_CAP)
+	if (column == FILTER_COLUMN_CAP)
 		return r->batch->cap_bytes;
 	return run_column(r, column);
 }
 
 /* The packets for which the column of a step is needed. */
-static const struct packet_mask *run_need(const struct run *r, const struct step *step)
+static const struct packet_mask *run_need(const struct run *r, const struct filter_step *step)
 {
 	struct packet_mask *need = &r->masks[step->need];
 
@@ -47,10 +47,10 @@ static const struct packet_mask *run_need(const struct run *r, const struct step
 /* Reading all packets where it is legal costs less than visiting this part of them. */
 #define RUN_SPARSE_PARTS 8
 
-static void run_load(const struct run *r, const struct step *step)
+static void run_load(const struct run *r, const struct filter_step *step)
 {
 	const struct packet_mask *need = run_need(r, step);
-	const struct packet_mask *all = &r->masks[MASK_ALL];
+	const struct packet_mask *all = &r->masks[FILTER_MASK_ALL];
 	struct packet_mask inside = packet_mask_and(r->masks[step->inside], *all);
 
 	if (packet_mask_empty(need))
@@ -59,18 +59,18 @@ static void run_load(const struct run *r, const struct step *step)
 		(memcmp(need, all, sizeof(*need)) == 0 ||
 			packet_mask_count(need) > r->batch->n / RUN_SPARSE_PARTS))
 		need = NULL;
-	column_load(step, r->batch, need, run_input(r, step->a), run_column(r, step->ret));
+	filter_column_load(step, r->batch, need, run_input(r, step->a), run_column(r, step->ret));
 }
 
-static void run_alu(const struct run *r, const struct step *step)
+static void run_alu(const struct run *r, const struct filter_step *step)
 {
 	if (!packet_mask_empty(run_need(r, step)))
-		column_alu(step, r->batch->n, run_input(r, step->a), run_input(r, step->b),
+		filter_column_alu(step, r->batch->n, run_input(r, step->a), run_input(r, step->b),
 			run_column(r, step->ret));
 }
 
 /* Tests other than against a constant: their truth as numbers, 0 or 1. */
-static void run_truth(const struct run *r, const struct step *step)
+static void run_truth(const struct run *r, const struct filter_step *step)
 {
 	const uint32_t *a = run_input(r, step->a), *b = run_input(r, step->b);
 	const uint32_t *cap = r->batch->cap_bytes;
@@ -95,16 +95,16 @@ static void run_truth(const struct run *r, const struct step *step)
 }
 
 /* Does any packet of the batch need the tests of a step? */
-static bool run_is_needed(const struct run *r, const struct step *step)
+static bool run_is_needed(const struct run *r, const struct filter_step *step)
 {
 	struct packet_mask need = packet_mask_and(r->masks[step->need_a], r->masks[step->need_b]);
 
 	return !packet_mask_empty(&need);
 }
 
-static void run_tests(const struct run *r, const struct step *step)
+static void run_tests(const struct run *r, const struct filter_step *step)
 {
-	const struct run_test *tests = r->s->tests + step->first_test;
+	const struct filter_run_test *tests = r->s->tests + step->first_test;
 	const void *column = run_input(r, step->a);
 
 	if (!run_is_needed(r, step)) {
@@ -119,20 +119,21 @@ static void run_tests(const struct run *r, const struct step *step)
 	}
 }
 
-static void run_test(const struct run *r, const struct step *step)
+static void run_test(const struct run *r, const struct filter_step *step)
 {
-	const struct run_test is_true = { .k = 1, .ret = step->ret };
+	const struct filter_run_test is_true = { .k = 1, .ret = step->ret };
 
 	if (!run_is_needed(r, step)) {
 		r->masks[step->ret] = (struct packet_mask){ 0 };
 		return;
 	}
 	run_truth(r, step);
-	r->compare->eq[COLUMN_32](r->temporary, UINT32_MAX, &is_true, 1, r->n_words, r->masks);
+	r->compare->eq[FILTER_COLUMN_32](
+		r->temporary, UINT32_MAX, &is_true, 1, r->n_words, r->masks);
 }
 
-void schedule_run(const struct schedule *s, const struct compare_ops *compare, void *scratch,
-	const struct packet_batch *batch)
+void filter_schedule_run(const struct filter_schedule *s, const struct filter_compare_ops *compare,
+	void *scratch, const struct packet_batch *batch)
 {
 	void *temporary =
 		(uint8_t *)scratch + s->scratch_bytes - PACKET_BATCH_MAX * sizeof(uint32_t);
@@ -146,22 +147,22 @@ void schedule_run(const struct schedule *s, const struct compare_ops *compare, v
 		.n_words = (batch->n + 63) / 64,
 	};
 
-	r.masks[MASK_REJECT] = (struct packet_mask){ 0 };
-	r.masks[MASK_ALL] = packet_mask_first(batch->n);
+	r.masks[FILTER_MASK_REJECT] = (struct packet_mask){ 0 };
+	r.masks[FILTER_MASK_ALL] = packet_mask_first(batch->n);
 	for (unsigned int i = 0; i < s->n_steps; i++) {
-		const struct step *step = &s->steps[i];
+		const struct filter_step *step = &s->steps[i];
 
-		switch ((enum step_kind)step->kind) {
-		case STEP_LOAD:
+		switch ((enum filter_step_kind)step->kind) {
+		case FILTER_STEP_LOAD:
 			run_load(&r, step);
 			break;
-		case STEP_ALU:
+		case FILTER_STEP_ALU:
 			run_alu(&r, step);
 			break;
-		case STEP_TESTS:
+		case FILTER_STEP_TESTS:
 			run_tests(&r, step);
 			break;
-		case STEP_TEST:
+		case FILTER_STEP_TEST:
 			run_test(&r, step);
 			break;
 		}

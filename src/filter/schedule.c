@@ -15,13 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct step *schedule_step(struct schedule_job *j, enum step_kind kind)
+static struct filter_step *schedule_step(struct filter_schedule_job *j, enum filter_step_kind kind)
 {
-	struct schedule *s = j->s;
+	struct filter_schedule *s = j->s;
 
 	if (s->n_steps == j->n_steps_room) {
 		unsigned int room = j->n_steps_room ? 2 * j->n_steps_room : 64;
-		struct step *steps = realloc(s->steps, room * sizeof(*steps));
+		struct filter_step *steps = realloc(s->steps, room * sizeof(*steps));
 
 		if (!steps) {
 			j->failed = true;
@@ -30,30 +30,30 @@ static struct step *schedule_step(struct schedule_job *j, enum step_kind kind)
 		s->steps = steps;
 		j->n_steps_room = room;
 	}
-	s->steps[s->n_steps] = (struct step){
+	s->steps[s->n_steps] = (struct filter_step){
 		.kind = (uint8_t)kind,
-		.a = COLUMN_NONE,
-		.b = COLUMN_NONE,
-		.need_a = MASK_ALL,
-		.need_b = MASK_ALL,
-		.inside = MASK_ALL,
+		.a = FILTER_COLUMN_NONE,
+		.b = FILTER_COLUMN_NONE,
+		.need_a = FILTER_MASK_ALL,
+		.need_b = FILTER_MASK_ALL,
+		.inside = FILTER_MASK_ALL,
 	};
 	return &s->steps[s->n_steps++];
 }
 
-static enum column_width schedule_width(const struct schedule_job *j, uint32_t v)
+static enum filter_column_width schedule_width(const struct filter_schedule_job *j, uint32_t v)
 {
 	const struct filter_value *value = filter_graph_value(j->g, v);
 
 	if (value->kind != FILTER_VALUE_LOAD || j->values[v].is_wide || value->bytes == 4)
-		return COLUMN_32;
-	return value->bytes == 2 ? COLUMN_16 : COLUMN_8;
+		return FILTER_COLUMN_32;
+	return value->bytes == 2 ? FILTER_COLUMN_16 : FILTER_COLUMN_8;
 }
 
 /* Gives @v a column of its own. */
-static void schedule_column(struct schedule_job *j, uint32_t v)
+static void schedule_column(struct filter_schedule_job *j, uint32_t v)
 {
-	struct schedule *s = j->s;
+	struct filter_schedule *s = j->s;
 
 	if (s->n_columns >= j->n_columns_room) {
 		unsigned int room = j->n_columns_room ? 2 * j->n_columns_room : 64;
@@ -72,16 +72,16 @@ static void schedule_column(struct schedule_job *j, uint32_t v)
 	j->values[v].need = s->n_masks++;
 }
 
-static uint32_t schedule_mask(struct schedule_job *j, uint32_t t)
+static uint32_t schedule_mask(struct filter_schedule_job *j, uint32_t t)
 {
-	if (j->tests[t].mask == MASK_NONE)
+	if (j->tests[t].mask == FILTER_MASK_NONE)
 		j->tests[t].mask = j->s->n_masks++;
 	return j->tests[t].mask;
 }
 
-static void schedule_guards(struct schedule_job *j, struct step *step, uint32_t v)
+static void schedule_guards(struct filter_schedule_job *j, struct filter_step *step, uint32_t v)
 {
-	const struct guards *known = &j->values[v].known;
+	const struct filter_guards *known = &j->values[v].known;
 
 	for (unsigned int i = 0; i < known->n; i++) {
 		if (j->tests[known->test[i]].is_done)
@@ -102,10 +102,10 @@ static int schedule_compare_tests(const void *a, const void *b, void *graph)
 }
 
 /* All tests of @v against constants, grouped by operator and bit mask. */
-static void schedule_tests(struct schedule_job *j, uint32_t v)
+static void schedule_tests(struct filter_schedule_job *j, uint32_t v)
 {
-	struct schedule *s = j->s;
-	struct step *step = NULL;
+	struct filter_schedule *s = j->s;
+	struct filter_step *step = NULL;
 	uint32_t n = 0;
 
 	for (uint32_t t = j->values[v].first_test; t; t = j->tests[t].next)
@@ -116,7 +116,7 @@ static void schedule_tests(struct schedule_job *j, uint32_t v)
 		const struct filter_test *test = filter_graph_test(j->g, t);
 
 		if (!step || step->op != test->op || step->mask != test->mask) {
-			step = schedule_step(j, STEP_TESTS);
+			step = schedule_step(j, FILTER_STEP_TESTS);
 			if (!step)
 				return;
 			step->op = (uint8_t)test->op;
@@ -128,16 +128,16 @@ static void schedule_tests(struct schedule_job *j, uint32_t v)
 		}
 		step->n_tests++;
 		s->tests[s->n_tests++] =
-			(struct run_test){ .k = test->k, .ret = schedule_mask(j, t) };
+			(struct filter_run_test){ .k = test->k, .ret = schedule_mask(j, t) };
 		j->tests[t].is_done = true;
 	}
 }
 
-static void schedule_test(struct schedule_job *j, uint32_t t);
+static void schedule_test(struct filter_schedule_job *j, uint32_t t);
 
 /* An operand of a load or calculation: a column, or a constant in the step itself. */
-static void schedule_operand(
-	struct schedule_job *j, struct step *step, uint32_t v, uint32_t *ret, uint32_t *ret_need)
+static void schedule_operand(struct filter_schedule_job *j, struct filter_step *step, uint32_t v,
+	uint32_t *ret, uint32_t *ret_need)
 {
 	if (v == FILTER_VALUE_NONE)
 		return;
@@ -150,11 +150,11 @@ static void schedule_operand(
 }
 
 /* What computes @v; its operands come first. No deeper than a program has instructions. */
-static void schedule_value(struct schedule_job *j, uint32_t v)
+static void schedule_value(struct filter_schedule_job *j, uint32_t v)
 {
 	const struct filter_value *value = filter_graph_value(j->g, v);
-	struct schedule_value *at = &j->values[v];
-	struct step *step;
+	struct filter_schedule_value *at = &j->values[v];
+	struct filter_step *step;
 
 	if (at->is_done || value->kind == FILTER_VALUE_CONST)
 		return;
@@ -167,7 +167,8 @@ static void schedule_value(struct schedule_job *j, uint32_t v)
 		if (value->kind == FILTER_VALUE_LOAD)
 			schedule_test(j, at->inside);
 		schedule_column(j, v);
-		step = schedule_step(j, value->kind == FILTER_VALUE_LOAD ? STEP_LOAD : STEP_ALU);
+		step = schedule_step(
+			j, value->kind == FILTER_VALUE_LOAD ? FILTER_STEP_LOAD : FILTER_STEP_ALU);
 		if (!step)
 			return;
 		step->op = (uint8_t)value->op;
@@ -187,11 +188,11 @@ static void schedule_value(struct schedule_job *j, uint32_t v)
 	schedule_tests(j, v);
 }
 
-static void schedule_test(struct schedule_job *j, uint32_t t)
+static void schedule_test(struct filter_schedule_job *j, uint32_t t)
 {
 	const struct filter_test *test = filter_graph_test(j->g, t);
 	bool of_two = test->op == FILTER_TEST_EQ_VALUE || test->op == FILTER_TEST_GE_VALUE;
-	struct step *step;
+	struct filter_step *step;
 
 	if (j->tests[t].is_done)
 		return;
@@ -200,11 +201,11 @@ static void schedule_test(struct schedule_job *j, uint32_t t)
 		return; /* the value has brought it */
 	if (of_two)
 		schedule_value(j, test->other);
-	step = schedule_step(j, STEP_TEST);
+	step = schedule_step(j, FILTER_STEP_TEST);
 	if (!step)
 		return;
 	step->op = (uint8_t)test->op;
-	step->width = COLUMN_32;
+	step->width = FILTER_COLUMN_32;
 	step->k = test->k;
 	step->a = j->values[test->value].column;
 	step->need_a = j->values[test->value].need;
@@ -217,21 +218,22 @@ static void schedule_test(struct schedule_job *j, uint32_t t)
 	j->s->n_tests_of_two++;
 }
 
-static int schedule_build(struct schedule_job *j, uint32_t roots[], unsigned int n_roots)
+static int schedule_build(struct filter_schedule_job *j, uint32_t roots[], unsigned int n_roots)
 {
-	struct schedule *s = j->s;
+	struct filter_schedule *s = j->s;
 	size_t masks_bytes;
 	int r;
 
 	for (uint32_t v = 0; v < j->g->values.n; v++) {
 		uint32_t kind = filter_graph_value(j->g, v)->kind;
 
-		j->values[v].need = MASK_ALL;
-		j->values[v].column = kind == FILTER_VALUE_LEN ? COLUMN_LEN : COLUMN_CAP;
+		j->values[v].need = FILTER_MASK_ALL;
+		j->values[v].column =
+			kind == FILTER_VALUE_LEN ? FILTER_COLUMN_LEN : FILTER_COLUMN_CAP;
 	}
 	for (uint32_t t = 0; t < j->g->tests.n; t++)
-		j->tests[t].mask = MASK_NONE;
-	guard_find(j, roots, n_roots);
+		j->tests[t].mask = FILTER_MASK_NONE;
+	filter_guard_find(j, roots, n_roots);
 	/* Masks lie in the order in which the nodes, which are visited children first, read them.
 	 */
 	for (uint32_t n = FILTER_NODE_ACCEPT + 1; n < j->g->nodes.n; n++) {
@@ -244,26 +246,27 @@ static int schedule_build(struct schedule_job *j, uint32_t roots[], unsigned int
 	}
 	if (j->failed || j->g->failed)
 		return -ENOMEM;
-	r = slot_assign(j);
+	r = filter_slot_assign(j);
 	if (r < 0)
 		return r;
 	for (unsigned int i = 0; i < n_roots; i++)
 		roots[i] = j->nodes[roots[i]].mask;
 	masks_bytes = ((size_t)s->n_masks * sizeof(struct packet_mask) + 63) & ~(size_t)63;
-	for (unsigned int c = COLUMN_FIRST; c < s->n_columns; c++)
+	for (unsigned int c = FILTER_COLUMN_FIRST; c < s->n_columns; c++)
 		s->column[c] += (uint32_t)masks_bytes;
 	/* one more column, to compute in */
 	s->scratch_bytes = masks_bytes + j->column_bytes + PACKET_BATCH_MAX * sizeof(uint32_t);
 	return 0;
 }
 
-int schedule_init(
-	struct schedule *s, struct filter_graph *g, uint32_t roots[], unsigned int n_roots)
+int filter_schedule_init(
+	struct filter_schedule *s, struct filter_graph *g, uint32_t roots[], unsigned int n_roots)
 {
-	struct schedule_job j = { .g = g, .s = s };
+	struct filter_schedule_job j = { .g = g, .s = s };
 	int r = -ENOMEM;
 
-	*s = (struct schedule){ .n_masks = MASK_FIRST, .n_columns = COLUMN_FIRST };
+	*s = (struct filter_schedule){ .n_masks = FILTER_MASK_FIRST,
+		.n_columns = FILTER_COLUMN_FIRST };
 	j.nodes = calloc(g->nodes.n, sizeof(*j.nodes));
 	j.tests = calloc(g->tests.n, sizeof(*j.tests));
 	j.values = calloc(g->values.n, sizeof(*j.values));
@@ -276,15 +279,15 @@ int schedule_init(
 	free(j.values);
 	free(j.sorted);
 	if (r < 0)
-		schedule_deinit(s);
+		filter_schedule_deinit(s);
 	return r;
 }
 
-void schedule_deinit(struct schedule *s)
+void filter_schedule_deinit(struct filter_schedule *s)
 {
 	free(s->steps);
 	free(s->tests);
 	free(s->column);
 	free(s->nodes);
-	*s = (struct schedule){ .n_masks = MASK_FIRST };
+	*s = (struct filter_schedule){ .n_masks = FILTER_MASK_FIRST };
 }

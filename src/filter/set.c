@@ -86,7 +86,7 @@ static int set_build(
 	struct set_job *j, const struct filter_program *const programs[], unsigned int n_programs)
 {
 	struct filter_set *set = j->set;
-	struct schedule *s = &set->schedule;
+	struct filter_schedule *s = &set->schedule;
 	int r;
 
 	r = set_sort(j, programs, n_programs);
@@ -95,7 +95,7 @@ static int set_build(
 	r = set_lift(j);
 	if (r < 0)
 		return r;
-	r = schedule_init(s, &j->graph, j->roots, j->n_roots);
+	r = filter_schedule_init(s, &j->graph, j->roots, j->n_roots);
 	if (r < 0)
 		return r;
 	for (unsigned int i = 0; i < n_programs; i++) {
@@ -124,7 +124,7 @@ int filter_set_new(struct filter_set **ret, const struct filter_program *const p
 
 	if (!set)
 		return -ENOMEM;
-	set->compare = compare_list()[0];
+	set->compare = filter_compare_list()[0];
 	set->outcome = calloc(n_programs + 1, sizeof(*set->outcome));
 	set->interpreted = calloc(n_programs + 1, sizeof(struct filter_program *));
 	j.distinct = calloc(n_programs + 1, sizeof(*j.distinct));
@@ -151,7 +151,7 @@ struct filter_set *filter_set_free(struct filter_set *set)
 		for (unsigned int i = 0; set->interpreted[i]; i++)
 			filter_program_free(set->interpreted[i]);
 	}
-	schedule_deinit(&set->schedule);
+	filter_schedule_deinit(&set->schedule);
 	free(set->interpreted);
 	free(set->outcome);
 	free(set);
@@ -168,8 +168,8 @@ static void set_interpret(const struct filter_program *program, const struct pac
 {
 	*ret = (struct packet_mask){ 0 };
 	for (unsigned int i = 0; i < batch->n; i++) {
-		if (interpret(program, batch->data[i], batch->wire_bytes[i], batch->cap_bytes[i]) ==
-			INTERPRET_ACCEPT)
+		if (filter_interpret(program, batch->data[i], batch->wire_bytes[i],
+			    batch->cap_bytes[i]) == FILTER_INTERPRET_ACCEPT)
 			packet_mask_set(ret, i);
 	}
 }
@@ -180,7 +180,7 @@ void filter_set_run(const struct filter_set *set, void *scratch, const struct pa
 	const struct packet_mask *masks = scratch;
 	uint32_t n_masks = set->schedule.n_masks;
 
-	schedule_run(&set->schedule, set->compare, scratch, batch);
+	filter_schedule_run(&set->schedule, set->compare, scratch, batch);
 	for (unsigned int i = 0; i < set->stats.n_programs; i++) {
 		uint32_t outcome = set->outcome[i];
 

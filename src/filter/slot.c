@@ -12,17 +12,17 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Masks as offsets; see struct run_node. */
+/* Masks as offsets; see struct filter_run_node. */
 static uint32_t slot_at(uint32_t mask)
 {
-	return mask * (uint32_t)sizeof(mask_vec);
+	return mask * (uint32_t)sizeof(filter_mask_vec);
 }
 
 /* The node that is computed together with @n; @n itself if none is. */
-static uint32_t slot_partner(const struct schedule_job *j, uint32_t n)
+static uint32_t slot_partner(const struct filter_schedule_job *j, uint32_t n)
 {
 	const struct filter_node *node = filter_graph_node(j->g, n);
-	const struct schedule_node *child = &j->nodes[node->yes];
+	const struct filter_schedule_node *child = &j->nodes[node->yes];
 
 	if (node->no == FILTER_NODE_REJECT && node->yes > FILTER_NODE_ACCEPT && !child->is_root &&
 		child->n_parents == 1)
@@ -30,10 +30,10 @@ static uint32_t slot_partner(const struct schedule_job *j, uint32_t n)
 	return n;
 }
 
-static void slot_fuse(struct schedule_job *j)
+static void slot_fuse(struct filter_schedule_job *j)
 {
 	for (uint32_t n = j->g->nodes.n; n-- > FILTER_NODE_ACCEPT + 1;) {
-		struct schedule_node *at = &j->nodes[n];
+		struct filter_schedule_node *at = &j->nodes[n];
 
 		if (!at->is_used || at->is_fused)
 			continue;
@@ -44,17 +44,18 @@ static void slot_fuse(struct schedule_job *j)
 }
 
 /* One parent less needs the mask of @n. */
-static void slot_drop(struct schedule_job *j, uint32_t n, uint32_t *free_slots, uint32_t *n_free)
+static void slot_drop(
+	struct filter_schedule_job *j, uint32_t n, uint32_t *free_slots, uint32_t *n_free)
 {
-	struct schedule_node *node = &j->nodes[n];
+	struct filter_schedule_node *node = &j->nodes[n];
 
 	if (n > FILTER_NODE_ACCEPT && --node->n_parents == 0 && !node->is_root)
 		free_slots[(*n_free)++] = node->mask;
 }
 
-int slot_assign(struct schedule_job *j)
+int filter_slot_assign(struct filter_schedule_job *j)
 {
-	struct schedule *s = j->s;
+	struct filter_schedule *s = j->s;
 	uint32_t n_nodes = j->g->nodes.n, n_free = 0;
 	uint32_t *free_slots = calloc(n_nodes, sizeof(*free_slots));
 
@@ -64,12 +65,12 @@ int slot_assign(struct schedule_job *j)
 		return -ENOMEM;
 	}
 	slot_fuse(j);
-	j->nodes[FILTER_NODE_REJECT].mask = MASK_REJECT;
-	j->nodes[FILTER_NODE_ACCEPT].mask = MASK_ALL;
+	j->nodes[FILTER_NODE_REJECT].mask = FILTER_MASK_REJECT;
+	j->nodes[FILTER_NODE_ACCEPT].mask = FILTER_MASK_ALL;
 	for (uint32_t n = FILTER_NODE_ACCEPT + 1; n < n_nodes; n++) {
-		struct schedule_node *at = &j->nodes[n];
+		struct filter_schedule_node *at = &j->nodes[n];
 		const struct filter_node *node = filter_graph_node(j->g, at->partner);
-		uint32_t valid = MASK_ALL;
+		uint32_t valid = FILTER_MASK_ALL;
 
 		if (!at->is_used || at->is_fused)
 			continue;
@@ -78,7 +79,7 @@ int slot_assign(struct schedule_job *j)
 		slot_drop(j, node->yes, free_slots, &n_free);
 		slot_drop(j, node->no, free_slots, &n_free);
 		at->mask = n_free ? free_slots[--n_free] : s->n_masks++;
-		s->nodes[s->n_nodes++] = (struct run_node){
+		s->nodes[s->n_nodes++] = (struct filter_run_node){
 			.valid = slot_at(valid),
 			.test = slot_at(j->tests[node->test].mask),
 			.yes = slot_at(j->nodes[node->yes].mask),

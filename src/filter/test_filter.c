@@ -68,7 +68,8 @@ static bool decide(const struct filter_program *program, const uint8_t *data, ui
 {
 	static struct packet_batch batch;
 	struct reference reference = reference_of(program);
-	bool right = reference_decide(&reference, data, wire_bytes, cap_bytes) == INTERPRET_ACCEPT;
+	bool right = reference_decide(&reference, data, wire_bytes, cap_bytes) ==
+		FILTER_INTERPRET_ACCEPT;
 	uint8_t *exact = malloc(cap_bytes ? cap_bytes : 1);
 	struct filter_set *set;
 	void *scratch;
@@ -81,7 +82,7 @@ static bool decide(const struct filter_program *program, const uint8_t *data, ui
 	batch.wire_bytes[0] = wire_bytes;
 	assert_int_equal(filter_set_new(&set, &program, 1), 0);
 	scratch = new_scratch(set);
-	for (const struct compare_ops *const *ops = compare_list(); *ops; ops++) {
+	for (const struct filter_compare_ops *const *ops = filter_compare_list(); *ops; ops++) {
 		struct packet_mask mask;
 
 		set->compare = *ops;
@@ -411,7 +412,8 @@ static void batches_of_all_sizes_agree(void **state)
 		batch.wire_bytes[i] = 100 + i;
 	}
 	for (size_t s = 0; s < ARRAY_SIZE(sizes); s++) {
-		for (const struct compare_ops *const *ops = compare_list(); *ops; ops++) {
+		for (const struct filter_compare_ops *const *ops = filter_compare_list(); *ops;
+			ops++) {
 			set->compare = *ops;
 			batch.n = sizes[s];
 			memset(masks, 0xff, sizeof(masks));

@@ -29,7 +29,8 @@ static bool decide(const struct filter_program *program, const uint8_t *data, ui
 {
 	static struct packet_batch batch;
 	struct reference reference = reference_of(program);
-	bool right = reference_decide(&reference, data, wire_bytes, cap_bytes) == INTERPRET_ACCEPT;
+	bool right = reference_decide(&reference, data, wire_bytes, cap_bytes) ==
+		FILTER_INTERPRET_ACCEPT;
 	struct packet_mask mask;
 	struct filter_set *set;
 	void *scratch;
@@ -95,7 +96,8 @@ static void endless_loops_are_cut(void **state)
 	struct filter_program *program = compile("ip6 protochain 6");
 
 	(void)alarm(60); /* instead of a test that hangs */
-	assert_int_equal(interpret(program, endless_packet, 94, 94), INTERPRET_ENDLESS);
+	assert_int_equal(
+		filter_interpret(program, endless_packet, 94, 94), FILTER_INTERPRET_ENDLESS);
 	assert_false(decide(program, endless_packet, 94, 94));
 	/* another protocol follows; another length leads out of the packet */
 	memcpy(ending, endless_packet, sizeof(ending));
@@ -107,7 +109,7 @@ static void endless_loops_are_cut(void **state)
 	filter_program_free(program);
 
 	assert_int_equal(filter_program_new(&program, itself, ARRAY_SIZE(itself)), 0);
-	assert_int_equal(interpret(program, bytes_64, 64, 64), INTERPRET_ENDLESS);
+	assert_int_equal(filter_interpret(program, bytes_64, 64, 64), FILTER_INTERPRET_ENDLESS);
 	assert_false(decide(program, bytes_64, 64, 64));
 	filter_program_free(program);
 	(void)alarm(0);
@@ -120,7 +122,7 @@ static void loops_end_within_their_bound(void **state)
 		J(BPF_JMP | BPF_JEQ | BPF_K, 0, 3, 0), S(BPF_ALU | BPF_SUB | BPF_K, 1),
 		S(BPF_ALU | BPF_ADD | BPF_K, 0), S(BPF_JMP | BPF_JA, 0xfffffffc),
 		S(BPF_RET | BPF_K, 1) };
-	const uint16_t n_turns = INTERPRET_REPEATED_MAX / 4;
+	const uint16_t n_turns = FILTER_INTERPRET_REPEATED_MAX / 4;
 	const uint8_t last[] = { n_turns >> 8, n_turns & 0xff };
 	const uint8_t beyond[] = { n_turns >> 8, (n_turns & 0xff) + 1 };
 	struct filter_program *program;
@@ -129,7 +131,7 @@ static void loops_end_within_their_bound(void **state)
 	assert_true(decide(program, (const uint8_t[2]){ 0, 9 }, 2, 2));
 	assert_true(decide(program, last, 2, 2));
 	assert_false(decide(program, beyond, 2, 2));
-	assert_int_equal(interpret(program, beyond, 2, 2), INTERPRET_ENDLESS);
+	assert_int_equal(filter_interpret(program, beyond, 2, 2), FILTER_INTERPRET_ENDLESS);
 	filter_program_free(program);
 }
 
@@ -148,7 +150,8 @@ static void unknown_instructions_reject(void **state)
 		if (is_known)
 			(void)decide(checked, bytes_64, 64, 64);
 		else
-			assert_int_equal(interpret(unchecked, bytes_64, 64, 64), INTERPRET_REJECT);
+			assert_int_equal(filter_interpret(unchecked, bytes_64, 64, 64),
+				FILTER_INTERPRET_REJECT);
 		n_known += is_known;
 		filter_program_free(unchecked);
 		filter_program_free(checked);

@@ -214,7 +214,7 @@ static unsigned long oracle_differences(const struct oracle *o, unsigned int fro
 	assert_non_null(scratch);
 	memset(scratch, 0xa5, filter_set_scratch_bytes(set));
 	for (unsigned int first = 0; first < t->n; first += batch->n) {
-		const struct compare_ops *const *list = compare_list();
+		const struct filter_compare_ops *const *list = filter_compare_list();
 		unsigned int size = sizes[random_below(r, ARRAY_SIZE(sizes))];
 
 		for (unsigned int i = random_below(r, 3); i > 0 && list[1]; i--)
@@ -230,11 +230,12 @@ static unsigned long oracle_differences(const struct oracle *o, unsigned int fro
 				outside.word[w] &= ~all.word[w];
 			assert_true(packet_mask_empty(&outside));
 			for (unsigned int i = 0; i < batch->n; i++) {
-				enum interpret_outcome outcome = reference_decide(&references[f],
-					batch->data[i], batch->wire_bytes[i], batch->cap_bytes[i]);
-				bool right = outcome == INTERPRET_ACCEPT;
+				enum filter_interpret_outcome outcome =
+					reference_decide(&references[f], batch->data[i],
+						batch->wire_bytes[i], batch->cap_bytes[i]);
+				bool right = outcome == FILTER_INTERPRET_ACCEPT;
 
-				oracle_n_endless += outcome == INTERPRET_ENDLESS;
+				oracle_n_endless += outcome == FILTER_INTERPRET_ENDLESS;
 				if (right == packet_mask_test(&masks[f], i))
 					continue;
 				if (n_different++ < 5)

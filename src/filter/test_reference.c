@@ -87,19 +87,20 @@ struct reference reference_of(const struct filter_program *program)
 	return reference;
 }
 
-enum interpret_outcome reference_decide(const struct reference *reference, const uint8_t *data,
-	uint32_t wire_bytes, uint32_t cap_bytes)
+enum filter_interpret_outcome reference_decide(const struct reference *reference,
+	const uint8_t *data, uint32_t wire_bytes, uint32_t cap_bytes)
 {
-	enum interpret_outcome ours = interpret(reference->program, data, wire_bytes, cap_bytes);
+	enum filter_interpret_outcome ours =
+		filter_interpret(reference->program, data, wire_bytes, cap_bytes);
 	const char *why = NULL;
 	bool theirs;
 
-	if (ours == INTERPRET_ENDLESS) {
+	if (ours == FILTER_INTERPRET_ENDLESS) {
 		if (!reference->jumps_back)
 			why = "endless without a jump backwards";
 	} else if (reference->is_defined) {
 		theirs = bpf_filter(reference->program->insns, data, wire_bytes, cap_bytes) != 0;
-		if (theirs != (ours == INTERPRET_ACCEPT))
+		if (theirs != (ours == FILTER_INTERPRET_ACCEPT))
 			why = theirs ? "libpcap accepts" : "libpcap rejects";
 	}
 	if (why) {

@@ -21,7 +21,7 @@ struct reference reference_of(const struct filter_program *program);
 
 /* The interpreter's decision. Prints and aborts where libpcap's is another: on all packets but
  * those where it might not end, if the program is defined. */
-enum interpret_outcome reference_decide(const struct reference *reference, const uint8_t *data,
-	uint32_t wire_bytes, uint32_t cap_bytes);
+enum filter_interpret_outcome reference_decide(const struct reference *reference,
+	const uint8_t *data, uint32_t wire_bytes, uint32_t cap_bytes);
 
 #endif

@@ -308,7 +308,7 @@ static void set_run(struct set *s, struct account *a, const struct test_packet *
 	for (unsigned int i = 0; i < s->n; i++) {
 		if (kernel_code_reason(s->code, i) != KERNEL_LOWERED ||
 			reference_decide(&s->filters->references[s->from + i], wire->data,
-				wire->n_bytes, wire->n_bytes) != INTERPRET_ACCEPT)
+				wire->n_bytes, wire->n_bytes) != FILTER_INTERPRET_ACCEPT)
 			continue;
 		s->right[i].pkts += n_pkts;
 		s->right[i].bytes += wire->n_bytes + n_more;
