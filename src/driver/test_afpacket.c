@@ -167,7 +167,7 @@ static void test_losses_of_the_interface_are_counted(void **state)
 	struct test_frame frame = { .n = 0 };
 	struct test_capture c;
 
-	test_ip("link set dev b mtu 1000");
+	test_veth_ip("link set dev b mtu 1000");
 	test_frame_ethernet(&frame);
 	test_frame_udp(&frame, 1, 1400, 1);
 	(void)test_try_send("a", &frame, NULL); /* before it is opened: not its loss */
@@ -182,7 +182,7 @@ static void test_losses_of_the_interface_are_counted(void **state)
 	assert_int_equal(stats.nic_lost_pkts, 3);
 	assert_int_equal(stats.ring_lost_pkts, 0);
 	test_capture_close(&c);
-	test_ip("link set dev b mtu 1500");
+	test_veth_ip("link set dev b mtu 1500");
 }
 
 static void test_blocks_come_back_in_any_hands(void **state)
@@ -313,61 +313,62 @@ static void test_interfaces_go_and_come(void **state)
 		test_capture_open_without_right(&c, "b", n_workers);
 		test_assert_captures(&c);
 
-		test_ip("link set dev b down");
+		test_veth_ip("link set dev b down");
 		test_await(&c, DRIVER_DOWN);
-		test_up();
+		test_veth_up();
 		test_await(&c, DRIVER_UP);
 		test_assert_captures(&c);
 		driver_afpacket.stats(c.source, &stats);
 		assert_int_equal(stats.outages, 1);
 
 		/* Quicker than anybody looks. */
-		test_ip("link set dev b down");
-		test_up();
+		test_veth_ip("link set dev b down");
+		test_veth_up();
 		test_assert_captures(&c);
 		test_capture_idle(&c);
 		driver_afpacket.stats(c.source, &stats);
 		assert_int_equal(stats.outages, 2);
 
-		test_ip("link del dev b");
+		test_veth_ip("link del dev b");
 		test_await(&c, DRIVER_GONE);
-		test_ip("link add name a type veth peer name b");
+		test_veth_ip("link add name a type veth peer name b");
 		test_await(&c, DRIVER_DOWN);
-		test_up();
+		test_veth_up();
 		test_await(&c, DRIVER_UP);
 		test_assert_captures(&c);
 		driver_afpacket.stats(c.source, &stats);
 		assert_int_equal(stats.outages, 3);
 
 		/* Under the same number. */
-		test_ip("link del dev b");
-		test_ip("link add name a index 1000 type veth peer name b index 1001");
-		test_up();
+		test_veth_ip("link del dev b");
+		test_veth_ip("link add name a index 1000 type veth peer name b index 1001");
+		test_veth_up();
 		test_await(&c, DRIVER_UP);
 		test_assert_captures(&c);
-		test_ip("link del dev b");
-		test_ip("link add name a index 1000 type veth peer name b index 1001");
-		test_up();
+		test_veth_ip("link del dev b");
+		test_veth_ip("link add name a index 1000 type veth peer name b index 1001");
+		test_veth_up();
 		test_capture_idle(&c);
 		test_await(&c, DRIVER_UP);
 		test_assert_captures(&c);
 		driver_afpacket.stats(c.source, &stats);
 		assert_int_equal(stats.outages, 5);
 
-		test_ip("link set dev b down"); /* kernels before 6.2 insist */
-		test_ip("link set dev b name c");
-		test_ip("link set dev c up");
-		test_ip("link set dev c mtu 9000");
-		test_ip("link set dev a mtu 9000");
-		test_await_running("a");
+		test_veth_ip("link set dev b down"); /* kernels before 6.2 insist */
+		test_veth_ip("link set dev b name c");
+		test_veth_ip("link set dev c up");
+		test_veth_ip("link set dev c mtu 9000");
+		test_veth_ip("link set dev a mtu 9000");
+		test_veth_await_running("a");
 		(void)test_send_udp("a", 1, 9000, 1);
 		test_capture_read(&c, c.pkts + 1);
 		assert_int_equal(c.last_bytes, 9000);
 		test_await(&c, DRIVER_UP);
 		test_assert_name(&c, "c");
-		test_ip("link del dev c");
-		test_ip("link add name a type veth peer name b"); /* the name that was asked for */
-		test_up();
+		test_veth_ip("link del dev c");
+		test_veth_ip(
+			"link add name a type veth peer name b"); /* the name that was asked for */
+		test_veth_up();
 		test_await(&c, DRIVER_UP);
 		test_assert_captures(&c);
 		test_assert_name(&c, "b");
@@ -411,7 +412,7 @@ static void test_counters_do_not_wait_for_questions(void **state)
 
 	test_capture_open(&c, "b", NULL, 1);
 	test_await(&c, DRIVER_UP);
-	test_ip("link set dev b down");
+	test_veth_ip("link set dev b down");
 	test_holds = true;
 	assert_int_equal(pthread_create(&thread, NULL, test_claim_once, &c), 0);
 	while (!test_n_held)
@@ -426,7 +427,7 @@ static void test_counters_do_not_wait_for_questions(void **state)
 	assert_int_equal(pthread_join(thread, &failed), 0);
 	assert_null(failed);
 	test_await(&c, DRIVER_DOWN);
-	test_up();
+	test_veth_up();
 	test_await(&c, DRIVER_UP);
 	test_capture_close(&c);
 }
@@ -550,7 +551,7 @@ int main(void)
 		cmocka_unit_test(test_refusals_say_what_to_do),
 	};
 
-	if (!test_enter_namespace()) {
+	if (!test_veth_enter()) {
 		puts("skipped: no right to make a network namespace, or no ip command");
 		return 77;
 	}

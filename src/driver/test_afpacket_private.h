@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Helpers of the AF_PACKET driver's tests: a namespace, frames to send, captures to sum up. */
+/* Helpers of the AF_PACKET driver's tests: frames to send, captures to sum up. */
 #ifndef MAPI_DRIVER_TEST_AFPACKET_PRIVATE_H
 #define MAPI_DRIVER_TEST_AFPACKET_PRIVATE_H
 
@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "mapi/errors.h"
+#include "test_veth.h"
 
 #define TEST_FRAME_BYTES 16384
 
@@ -46,16 +47,6 @@ struct test_capture {
 };
 
 #define TEST_COPY_BYTES (4u << 20)
-
-/* Return: whether this process is now alone in a namespace with a veth pair, a and b. */
-bool test_enter_namespace(void);
-
-/* Run ip; fails the test if it fails. */
-void test_ip(const char *arguments);
-/* The kernel sends only some time after an interface has come up, when it says it is running. */
-void test_await_running(const char *name);
-/* Take both ends up, and wait until they carry packets. */
-void test_up(void);
 
 void test_frame_put(struct test_frame *frame, const void *bytes, size_t n);
 void test_frame_u16(struct test_frame *frame, uint16_t host);

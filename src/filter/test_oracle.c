@@ -14,12 +14,12 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "filter_private.h"
+#include "test_captures.h"
 #include "test_random.h"
 #include "test_reference.h"
 
@@ -80,48 +80,19 @@ static void trace_add_variants(struct trace *t, struct random *r, const uint8_t 
 	trace_add(t, changed, n, wire_bytes);
 }
 
-static const char *oracle_captures(void)
-{
-	const char *dir = getenv("MAPI_PCAPS");
-
-	return dir ? dir : MAPI_PCAPS_DEFAULT;
-}
-
-static char **oracle_files;
-static unsigned int oracle_n_files;
-
-static int oracle_visit(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)ftw;
-	if (flag == FTW_F) {
-		oracle_files = realloc(oracle_files, (oracle_n_files + 1) * sizeof(*oracle_files));
-		assert_non_null(oracle_files);
-		oracle_files[oracle_n_files++] = strdup(path);
-	}
-	return 0;
-}
-
-static int oracle_compare_paths(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
+static struct captures captures;
 
 static int oracle_setup(void **state)
 {
 	(void)state;
-	if (nftw(oracle_captures(), oracle_visit, 16, FTW_PHYS) < 0)
-		oracle_n_files = 0;
-	qsort(oracle_files, oracle_n_files, sizeof(*oracle_files), oracle_compare_paths);
+	captures_add(&captures, captures_folder());
 	return 0;
 }
 
 static int oracle_teardown(void **state)
 {
 	(void)state;
-	for (unsigned int i = 0; i < oracle_n_files; i++)
-		free(oracle_files[i]);
-	free(oracle_files);
+	captures_clear(&captures);
 	return 0;
 }
 
@@ -130,9 +101,9 @@ static void oracle_trace(struct trace *t, struct random *r, unsigned int n_max)
 {
 	uint8_t made[1600];
 
-	for (unsigned int f = 0; f < oracle_n_files && t->n < n_max / 2; f++) {
+	for (unsigned int f = 0; f < captures.n && t->n < n_max / 2; f++) {
 		char message[PCAP_ERRBUF_SIZE];
-		pcap_t *file = pcap_open_offline(oracle_files[f], message);
+		pcap_t *file = pcap_open_offline(captures.paths[f], message);
 		struct pcap_pkthdr *header;
 		const uint8_t *data;
 
@@ -428,16 +399,15 @@ static void captures_agree(void **state)
 
 	(void)state;
 	oracle_n_endless = 0;
-	if (oracle_n_files == 0) {
-		print_message("skipped: the captures are absent: %s\n", oracle_captures());
+	if (captures.n == 0) {
+		print_message("skipped: the captures are absent: %s\n", captures_folder());
 		skip();
 	}
 	oracle_read_filters(&filters);
 	assert_true(filters.n >= 60);
-	for (unsigned int f = 0; f < oracle_n_files; f++)
-		n_different += oracle_check_file(&filters, oracle_files[f], &n_decisions);
-	print_message(
-		"%u files, %u filters, %lu decisions\n", oracle_n_files, filters.n, n_decisions);
+	for (unsigned int f = 0; f < captures.n; f++)
+		n_different += oracle_check_file(&filters, captures.paths[f], &n_decisions);
+	print_message("%u files, %u filters, %lu decisions\n", captures.n, filters.n, n_decisions);
 	oracle_deinit(&filters);
 	assert_true(n_decisions > 0);
 	assert_int_equal(n_different, 0);

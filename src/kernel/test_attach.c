@@ -20,16 +20,14 @@
 #include <pcap/pcap.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "driver/test_veth.h"
 #include "kernel.h"
 
 #define N_REPLACEMENTS 200u
@@ -42,50 +40,6 @@ static const char *const texts[] = { "", "udp", "udp port 53", "vlan", "vlan 7 a
 
 static struct filter_program *filters[N_FILTERS];
 
-static void ip(const char *arguments)
-{
-	char command[256];
-
-	(void)snprintf(command, sizeof(command), "PATH=$PATH:/usr/sbin:/sbin ip %s", arguments);
-	if (system(command) != 0)
-		fail_msg("ip %s failed", arguments);
-}
-
-static void await_running(const char *name)
-{
-	uint64_t end_ns = clock_monotonic_ns() + 5000000000u;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq request = { .ifr_flags = 0 };
-
-	(void)snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
-	do
-		assert_int_equal(ioctl(fd, SIOCGIFFLAGS, &request), 0);
-	while (!(request.ifr_flags & IFF_RUNNING) && clock_monotonic_ns() < end_ns &&
-		poll(NULL, 0, 1) == 0);
-	assert_true(request.ifr_flags & IFF_RUNNING);
-	(void)close(fd);
-}
-
-static bool enter_namespace(void)
-{
-	FILE *file;
-
-	if (geteuid() != 0 || unshare(CLONE_NEWNET) < 0)
-		return false;
-	/* Else the kernel sends packets of its own. */
-	file = fopen("/proc/sys/net/ipv6/conf/default/disable_ipv6", "we");
-	if (file) {
-		(void)fputs("1", file);
-		(void)fclose(file);
-	}
-	ip("link add name a type veth peer name b");
-	ip("link set dev a up");
-	ip("link set dev b up");
-	await_running("a");
-	await_running("b");
-	return true;
-}
-
 static bool is_here;
 
 static int setup(void **state)
@@ -97,7 +51,7 @@ static int setup(void **state)
 		if (filter_compile(&filters[i], texts[i], 1, &err) < 0)
 			return -1;
 	}
-	is_here = enter_namespace();
+	is_here = test_veth_enter();
 	return 0;
 }
 
