@@ -9,13 +9,11 @@
  * shows; for that process() only sees that there were packets.
  */
 #include "base/cleanup.h"
-#include "mapi.h"
 #include "mapi/bucket.h"
 #include "mapi/errors.h"
 #include "period_records_private.h"
 #include "periods_private.h"
 #include "std.h"
-#include "std_private.h"
 #include "time_text_private.h"
 
 _Static_assert(sizeof(struct bucket_data) == 16, "public layout");
@@ -23,15 +21,18 @@ _Static_assert(offsetof(struct bucket_data, data) == 8, "public layout");
 _Static_assert(sizeof(struct std_record) == sizeof(struct bucket_data), "a record is a bucket");
 
 struct std_bucket_instance {
+	struct std_records records;
 	uint64_t interval_ns;
 	bool resets;
-	struct std_records records;
 };
 
 struct std_bucket_state {
+	struct std_records_state records;
 	struct std_periods intervals;
-	uint64_t n_lost; /* records, beside those that the ring has counted */
 };
+
+_Static_assert(offsetof(struct std_bucket_instance, records) == 0, "see period_records_private.h");
+_Static_assert(offsetof(struct std_bucket_state, records) == 0, "see period_records_private.h");
 
 static int std_bucket_open(const struct function_open *open, struct error *err)
 {
@@ -44,13 +45,6 @@ static int std_bucket_open(const struct function_open *open, struct error *err)
 			open->args[2].text);
 	instance->resets = open->args[3].number != 0;
 	return std_records_init(&instance->records, open, "BUCKET", err);
-}
-
-static void std_bucket_close(void *instance)
-{
-	struct std_bucket_instance *self = instance;
-
-	self->records.ring = ring_free(self->records.ring);
 }
 
 static bool std_bucket_resets_refs_of(const void *instance)
@@ -68,9 +62,9 @@ static uint64_t std_bucket_tick(
 	struct std_periods_ended ended;
 
 	if (std_periods_pass(&s->intervals, self->interval_ns, now_ns, &ended)) {
-		s->n_lost += std_records_write(&self->records, ended.begin_ns, self->interval_ns,
+		std_records_write(&self->records, &s->records, ended.begin_ns, self->interval_ns,
 			ended.has_pkts, call->refs[0].value[0], call->error);
-		s->n_lost += std_records_write(&self->records, ended.empty_begin_ns,
+		std_records_write(&self->records, &s->records, ended.empty_begin_ns,
 			self->interval_ns, ended.n_empty, 0, call->error);
 		if (self->resets)
 			function_reset_ref(call, 0);
@@ -84,33 +78,6 @@ static void std_bucket_process(const struct function_call *call, void *instance,
 	struct std_bucket_state *s = state;
 
 	s->intervals.has_pkts = true;
-}
-
-static void std_bucket_lost(const void *instance, const void *state, uint64_t lost_pkts[])
-{
-	const struct std_bucket_state *s = state;
-
-	lost_pkts[MAPI_LOSS_QUEUE] += s->n_lost;
-}
-
-/* The records travel through the ring; what is read beside it is an empty one. */
-static void std_bucket_read(const void *instance, const void *state, void *ret_result)
-{
-	*(struct bucket_data *)ret_result = (struct bucket_data){ .data = 0 };
-}
-
-static void std_bucket_cancel(void *instance)
-{
-	const struct std_bucket_instance *self = instance;
-
-	ring_cancel(self->records.ring);
-}
-
-static struct ring *std_bucket_ring(void *instance)
-{
-	struct std_bucket_instance *self = instance;
-
-	return self->records.ring;
 }
 
 static const struct mapi_arg std_bucket_args[] = {
@@ -183,11 +150,11 @@ const struct function std_bucket = {
 	.state_bytes = sizeof(struct std_bucket_state),
 	.live_bytes = STD_RECORDS_RING_BYTES,
 	.open = std_bucket_open,
-	.close = std_bucket_close,
+	.close = std_records_close,
 	.process = std_bucket_process,
 	.tick = std_bucket_tick,
-	.read = std_bucket_read,
-	.cancel = std_bucket_cancel,
-	.ring = std_bucket_ring,
-	.lost = std_bucket_lost,
+	.read = std_records_read,
+	.cancel = std_records_cancel,
+	.ring = std_records_ring,
+	.lost = std_records_lost,
 };

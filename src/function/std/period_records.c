@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "mapi.h"
 #include "mapi/errors.h"
 #include "packet/packet.h"
 
@@ -20,8 +21,9 @@ int std_records_init(struct std_records *records, const struct function_open *op
 		"%s: no memory to share with the program: %s", name, strerror(-r));
 }
 
-uint64_t std_records_write(const struct std_records *records, uint64_t first_ns, uint64_t period_ns,
-	uint64_t n, uint64_t value, struct error *err)
+/* Return: how many of @n records are lost beside those that the ring counts. */
+static uint64_t std_records_put(const struct std_records *records, uint64_t first_ns,
+	uint64_t period_ns, uint64_t n, uint64_t value, struct error *err)
 {
 	for (uint64_t k = 0; k < n; k++) {
 		struct std_record record = {
@@ -41,4 +43,43 @@ uint64_t std_records_write(const struct std_records *records, uint64_t first_ns,
 			return 0;
 	}
 	return 0;
+}
+
+void std_records_write(const struct std_records *records, struct std_records_state *state,
+	uint64_t first_ns, uint64_t period_ns, uint64_t n, uint64_t value, struct error *err)
+{
+	state->n_lost += std_records_put(records, first_ns, period_ns, n, value, err);
+}
+
+void std_records_close(void *instance)
+{
+	struct std_records *records = instance;
+
+	records->ring = ring_free(records->ring);
+}
+
+void std_records_cancel(void *instance)
+{
+	const struct std_records *records = instance;
+
+	ring_cancel(records->ring);
+}
+
+struct ring *std_records_ring(void *instance)
+{
+	struct std_records *records = instance;
+
+	return records->ring;
+}
+
+void std_records_read(const void *instance, const void *state, void *ret_result)
+{
+	*(struct std_record *)ret_result = (struct std_record){ .value = 0 };
+}
+
+void std_records_lost(const void *instance, const void *state, uint64_t lost_pkts[])
+{
+	const struct std_records_state *s = state;
+
+	lost_pkts[MAPI_LOSS_QUEUE] += s->n_lost;
 }

@@ -23,10 +23,15 @@ struct std_record {
 	uint64_t value;
 };
 
-/* @ring: NULL: none */
+/* @ring: NULL: none. The first member of its function's instance. */
 struct std_records {
 	struct ring *ring;
 	bool lossless;
+};
+
+/* The first member of its function's state. */
+struct std_records_state {
+	uint64_t n_lost; /* beside those that the ring has counted */
 };
 
 /* @name: of the function. Return: 0, -EINVAL with @err filled, -ENOMEM. */
@@ -35,14 +40,21 @@ int std_records_init(struct std_records *records, const struct function_open *op
 
 /**
  * std_records_write() - a record for each of several periods, all with one value
+ * @state:     counts those that are lost
  * @first_ns:  time of the first record
  * @period_ns: from one to the next
  * @n:         how many; whatever it is, a live device does not take longer than for a full ring
  * @err:       see ring_write()
- *
- * Return: how many more of the records are lost than the ring has counted.
  */
-uint64_t std_records_write(const struct std_records *records, uint64_t first_ns, uint64_t period_ns,
-	uint64_t n, uint64_t value, struct error *err);
+void std_records_write(const struct std_records *records, struct std_records_state *state,
+	uint64_t first_ns, uint64_t period_ns, uint64_t n, uint64_t value, struct error *err);
+
+/* Members of struct function; @instance and @state begin as said above. */
+void std_records_close(void *instance);
+void std_records_cancel(void *instance);
+struct ring *std_records_ring(void *instance);
+/* The records travel through the ring; what is read beside it is an empty one. */
+void std_records_read(const void *instance, const void *state, void *ret_result);
+void std_records_lost(const void *instance, const void *state, uint64_t lost_pkts[]);
 
 #endif

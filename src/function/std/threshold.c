@@ -25,6 +25,7 @@ _Static_assert(
 	sizeof(struct std_record) == sizeof(struct threshold_crossing), "a record is a crossing");
 
 struct std_threshold_instance {
+	struct std_records records;
 	uint64_t mask; /* of the value */
 	uint64_t threshold;
 	uint64_t period_ns; /* 0: at each packet */
@@ -33,17 +34,20 @@ struct std_threshold_instance {
 	int boundary;
 	bool multi;
 	bool poll;
-	struct std_records records;
 };
 
 struct std_threshold_state {
+	struct std_records_state records;
 	bool begun;
 	bool holds;
 	uint64_t before; /* value at the last comparison */
 	struct std_periods periods;
 	uint64_t n_records;
-	uint64_t n_lost; /* of them, beside those that the ring has counted */
 };
+
+_Static_assert(
+	offsetof(struct std_threshold_instance, records) == 0, "see period_records_private.h");
+_Static_assert(offsetof(struct std_threshold_state, records) == 0, "see period_records_private.h");
 
 static int std_threshold_open(const struct function_open *open, struct error *err)
 {
@@ -89,13 +93,6 @@ static int std_threshold_open(const struct function_open *open, struct error *er
 	return std_records_init(&instance->records, open, "THRESHOLD", err);
 }
 
-static void std_threshold_close(void *instance)
-{
-	struct std_threshold_instance *self = instance;
-
-	self->records.ring = ring_free(self->records.ring);
-}
-
 static bool std_threshold_compare(
 	const struct std_threshold_instance *self, uint64_t value, uint64_t grown)
 {
@@ -131,8 +128,8 @@ static void std_threshold_check(const struct std_threshold_instance *self,
 		return;
 	n = MIN(self->multi ? n : 1, self->count - s->n_records);
 	s->n_records += n;
-	s->n_lost += std_records_write(
-		&self->records, first_ns, self->period_ns, n, is_difference ? grown : value, err);
+	std_records_write(&self->records, &s->records, first_ns, self->period_ns, n,
+		is_difference ? grown : value, err);
 }
 
 static uint64_t std_threshold_tick(
@@ -185,33 +182,6 @@ static void std_threshold_process(const struct function_call *call, void *instan
 		if (!s->holds)
 			packet_mask_clear(selection, i);
 	}
-}
-
-static void std_threshold_lost(const void *instance, const void *state, uint64_t lost_pkts[])
-{
-	const struct std_threshold_state *s = state;
-
-	lost_pkts[MAPI_LOSS_QUEUE] += s->n_lost;
-}
-
-/* The records travel through the ring; what is read beside it is an empty one. */
-static void std_threshold_read(const void *instance, const void *state, void *ret_result)
-{
-	*(struct threshold_crossing *)ret_result = (struct threshold_crossing){ .value = 0 };
-}
-
-static void std_threshold_cancel(void *instance)
-{
-	const struct std_threshold_instance *self = instance;
-
-	ring_cancel(self->records.ring);
-}
-
-static struct ring *std_threshold_ring(void *instance)
-{
-	struct std_threshold_instance *self = instance;
-
-	return self->records.ring;
 }
 
 static bool std_threshold_no_wait(const void *instance)
@@ -343,12 +313,12 @@ const struct function std_threshold = {
 	.state_bytes = sizeof(struct std_threshold_state),
 	.live_bytes = STD_RECORDS_RING_BYTES,
 	.open = std_threshold_open,
-	.close = std_threshold_close,
+	.close = std_records_close,
 	.process = std_threshold_process,
 	.tick = std_threshold_tick,
-	.read = std_threshold_read,
-	.cancel = std_threshold_cancel,
-	.ring = std_threshold_ring,
+	.read = std_records_read,
+	.cancel = std_records_cancel,
+	.ring = std_records_ring,
 	.no_wait = std_threshold_no_wait,
-	.lost = std_threshold_lost,
+	.lost = std_records_lost,
 };
