@@ -199,11 +199,9 @@ static struct flow *apply_begin(
 		client_fail(MFUNCT_COULD_NOT_APPLY_FUNCT, "the name of the function is NULL");
 		return NULL;
 	}
-	flow = flow_get(fd);
-	if (!flow) {
-		client_fail(MAPI_INVALID_FLOW, "there is no flow %d", fd);
+	flow = flow_find(fd);
+	if (!flow)
 		return NULL;
-	}
 	if (atomic_load(&flow->is_connected)) {
 		client_fail(MFUNCT_COULD_NOT_APPLY_FUNCT,
 			"flow %d is connected: functions must be applied before", fd);

@@ -202,7 +202,7 @@ struct arg args_check(struct arg arg, char **ret_copy);
 int args_translate(struct args_message *message, const struct mapi_function_desc *desc,
 	int (*id_of)(const void *data, int fd), const void *data);
 
-/* ---- flows (flow.c) ---- */
+/* ---- flows (flow_table.c, flow.c) ---- */
 
 /* A function of a flow, whichever daemon runs it: what it is made of, and what the program has got
  * of it. */
@@ -277,7 +277,16 @@ struct flow {
 
 /* Look up and take a reference. Any thread, signal handlers. Return: NULL without an error set. */
 struct flow *flow_get(int fd);
+/* The same. Return: NULL with this thread's error. */
+struct flow *flow_find(int fd);
+/* How a call about a flow begins: client_enter(), then flow_find(). */
+struct flow *flow_enter(int fd);
+/* There is no flow @fd. Return: -1 with this thread's error. */
+int flow_unknown(int fd);
+/* Return: 0, or -1 with this thread's error if the flow is not connected. */
+int flow_need_connected(const struct flow *flow);
 void flow_put(struct flow *flow);
+void flow_put_locked(struct flow *flow); /* by who holds the lock */
 static inline void flow_putp(struct flow **flow)
 {
 	if (*flow)
@@ -314,6 +323,17 @@ int flow_close_at_engine(struct engine *engine, uint32_t id);
 
 /* The flow in a slot of the table. Under the lock. Return: NULL: none. */
 struct flow *flow_in_slot(unsigned int i);
+/* The flow with this descriptor, without a reference. Under the lock. Return: NULL: none. */
+struct flow *flow_by_number(int fd);
+
+/* For flow.c; under the lock. Memory for a flow, of a closed one if there are many. NULL: none. */
+struct flow *flow_new(void);
+/* Put back what flow_new() gave, before it was published. */
+void flow_give_up(struct flow *flow, struct engine *engine);
+/* It can be found from now on, with one reference, which is the table's. */
+void flow_publish(struct flow *flow, int fd);
+/* It is closed, and not found any more; then the table's reference is to be put. */
+void flow_withdraw(struct flow *flow);
 
 /* What engine @data calls the flow @fd of this program; 0: it does not know it. Under the lock. */
 int flow_id_of(const void *data, int fd);

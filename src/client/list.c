@@ -134,7 +134,7 @@ int list_flow_info(int fd, mapi_flow_info_t *ret)
 	if (fd > 0)
 		r = list_flow(fd, false, false, ret);
 	client_unlock(&lock);
-	return r == 0 ? 0 : client_fail(MAPI_INVALID_FLOW, "there is no flow %d", fd);
+	return r == 0 ? 0 : flow_unknown(fd);
 }
 
 int mapi_get_next_flow_info(int fd, mapi_flow_info_t *info)

@@ -312,16 +312,14 @@ int mapi_explain(int fd, int fid, struct mapi_explanation *ret)
 	if (!ret || ret->sz <= sizeof(ret->sz))
 		return client_fail(MFUNCT_INVALID_ARGUMENT_3,
 			"sz must be set to sizeof(struct mapi_explanation)");
-	if (client_enter() < 0)
-		return -1;
-	flow = flow_get(fd);
+	flow = flow_enter(fd);
 	if (!flow)
-		return client_fail(MAPI_INVALID_FLOW, "there is no flow %d", fd);
+		return -1;
 	applied = flow_function(flow, fid);
 	if (!applied)
 		return manage_no_function(fd, fid, false);
-	if (!atomic_load(&flow->is_connected))
-		return client_fail(MAPI_FLOW_NOT_CONNECTED, "flow %d is not connected", fd);
+	if (flow_need_connected(flow) < 0)
+		return -1;
 	explain.function = (uint32_t)applied->fid;
 	request.call_case = WIRE__REQUEST__CALL_EXPLAIN;
 	request.explain = &explain;
@@ -390,17 +388,12 @@ int mapi_stats(const char *dev, struct mapi_stat *stats)
 
 char *mapi_get_devtype_of_flow(int fd)
 {
-	_cleanup_(flow_putp) struct flow *flow = NULL;
+	_cleanup_(flow_putp) struct flow *flow = flow_enter(fd);
 	const char *devtype;
 	struct client_lock lock;
 
-	if (client_enter() < 0)
+	if (!flow)
 		return NULL;
-	flow = flow_get(fd);
-	if (!flow) {
-		client_fail(MAPI_INVALID_FLOW, "there is no flow %d", fd);
-		return NULL;
-	}
 	client_lock(&lock);
 	devtype = flow->devtype;
 	client_unlock(&lock);
@@ -409,13 +402,10 @@ char *mapi_get_devtype_of_flow(int fd)
 
 int mapi_is_sensor_down(int fd)
 {
-	_cleanup_(flow_putp) struct flow *flow = NULL;
+	_cleanup_(flow_putp) struct flow *flow = flow_enter(fd);
 
-	if (client_enter() < 0)
-		return -1;
-	flow = flow_get(fd);
 	if (!flow)
-		return client_fail(MAPI_INVALID_FLOW, "there is no flow %d", fd);
+		return -1;
 	return atomic_load(&flow->is_over) || engine_is_lost(atomic_load(&flow->engine));
 }
 

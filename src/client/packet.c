@@ -18,10 +18,8 @@ static struct flow *packet_begin(int fd, int fid)
 			"there is no function %d of a flow %d that gives packets", fid, fd);
 		goto failed;
 	}
-	if (!atomic_load(&flow->is_connected)) {
-		client_fail(MAPI_FLOW_NOT_CONNECTED, "flow %d is not connected", fd);
+	if (flow_need_connected(flow) < 0)
 		goto failed;
-	}
 	return flow;
 failed:
 	if (flow)

@@ -264,10 +264,8 @@ static struct flow *result_begin(int fd, int fid, struct applied **ret_applied)
 		client_fail(MAPI_INVALID_FID_FUNCID, "flow %d has no function %d", fd, fid);
 		goto failed;
 	}
-	if (!atomic_load_explicit(&flow->is_connected, memory_order_acquire)) {
-		client_fail(MAPI_FLOW_NOT_CONNECTED, "flow %d is not connected", fd);
+	if (flow_need_connected(flow) < 0)
 		goto failed;
-	}
 	return flow;
 failed:
 	if (flow)

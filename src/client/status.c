@@ -71,18 +71,6 @@ bool flow_failed(struct flow *flow)
 	return true;
 }
 
-static struct flow *status_flow(int fd)
-{
-	struct flow *flow;
-
-	if (client_enter() < 0)
-		return NULL;
-	flow = flow_get(fd);
-	if (!flow)
-		client_fail(MAPI_INVALID_FLOW, "there is no flow %d", fd);
-	return flow;
-}
-
 static enum mapi_flow_status status_of(const struct results_flow *head)
 {
 	return head->status <= FLOW_CLOSED ? (enum mapi_flow_status)head->status : FLOW_CLOSED;
@@ -138,14 +126,14 @@ int mapi_get_flow_info(int fd, mapi_flow_info_t *info)
 
 int mapi_get_scope_size(int fd)
 {
-	_cleanup_(flow_putp) struct flow *flow = status_flow(fd);
+	_cleanup_(flow_putp) struct flow *flow = flow_enter(fd);
 
 	return flow ? 1 : -1;
 }
 
 int mapi_is_remote(int fd)
 {
-	_cleanup_(flow_putp) struct flow *flow = status_flow(fd);
+	_cleanup_(flow_putp) struct flow *flow = flow_enter(fd);
 
 	return flow ? 0 : -1;
 }
@@ -188,16 +176,15 @@ _Static_assert(MAPI_N_LOSS == RESULTS_N_LOSS, "the causes of loss are the same e
 
 int mapi_result_status(int fd, int fid, int i, struct mapi_result_status *ret_status)
 {
-	_cleanup_(flow_putp) struct flow *flow = NULL;
+	_cleanup_(flow_putp) struct flow *flow = flow_enter(fd);
 	struct mapi_result_status status = { .sz = sizeof(status) };
 
-	flow = status_flow(fd);
 	if (!flow)
 		return -1;
 	if (!flow_function(flow, fid))
 		return client_fail(MAPI_INVALID_FID_FUNCID, "flow %d has no function %d", fd, fid);
-	if (!atomic_load(&flow->is_connected))
-		return client_fail(MAPI_FLOW_NOT_CONNECTED, "flow %d is not connected", fd);
+	if (flow_need_connected(flow) < 0)
+		return -1;
 	if (i != 0)
 		return client_fail(MFUNCT_INVALID_ARGUMENT_3,
 			"the result has 1 element, number 0; there is no %d", i);
@@ -220,7 +207,7 @@ static int status_take_linktype(struct flow *flow, const Wire__Reply *reply, voi
 
 int mapi_get_linktype(int fd, unsigned int ifindex)
 {
-	_cleanup_(flow_putp) struct flow *flow = status_flow(fd);
+	_cleanup_(flow_putp) struct flow *flow = flow_enter(fd);
 	Wire__Request request = WIRE__REQUEST__INIT;
 	Wire__FlowInterface interface = WIRE__FLOW_INTERFACE__INIT;
 	int linktype = -1;

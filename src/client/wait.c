@@ -65,18 +65,10 @@ static int wait_events(struct flow *flow)
 /* Find a connected flow. Return: a referenced flow, NULL: failed. */
 static struct flow *wait_begin(int fd)
 {
-	struct flow *flow;
+	struct flow *flow = flow_enter(fd);
 
-	if (client_enter() < 0)
-		return NULL;
-	flow = flow_get(fd);
-	if (!flow) {
-		client_fail(MAPI_INVALID_FLOW, "there is no flow %d", fd);
-		return NULL;
-	}
-	if (atomic_load(&flow->is_connected))
+	if (!flow || flow_need_connected(flow) == 0)
 		return flow;
-	client_fail(MAPI_FLOW_NOT_CONNECTED, "flow %d is not connected", fd);
 	flow_put(flow);
 	return NULL;
 }
