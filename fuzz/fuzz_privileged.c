@@ -17,8 +17,8 @@
 
 #include "base/cleanup.h"
 #include "mapi/errors.h"
-#include "send.h"
 #include "sensor/privileged.h"
+#include "wire/test_send.h"
 
 #define FUZZ_SERIAL 77 /* of all requests: the clock stands still */
 
@@ -139,7 +139,7 @@ static void fuzz_parent(const int fds[2], const struct config *config, const uin
 		struct privileged_request request;
 		int r;
 
-		if (!fuzz_send(fds[1], message, message_bytes, null_fd, n_fds))
+		if (!test_send_copies(fds[1], message, message_bytes, null_fd, n_fds))
 			return;
 		r = privileged_answer(fds[0], config, &op);
 		check(r == 0 || r == -EPIPE || r == -EBADMSG, "outcome");
@@ -165,7 +165,7 @@ static void fuzz_engine(const int fds[2], const uint8_t *bytes, size_t n_bytes, 
 	int r;
 
 	while ((message = fuzz_next(&bytes, &n_bytes, &message_bytes)))
-		if (!fuzz_send(fds[0], message, message_bytes, null_fd, n_fds))
+		if (!test_send_copies(fds[0], message, message_bytes, null_fd, n_fds))
 			break;
 	check(shutdown(fds[0], SHUT_WR) == 0, "shutdown");
 	r = privileged_prepare(fds[1], "eth0", 1, got, &n_got, &err);

@@ -19,7 +19,7 @@
 
 #include "fault.h"
 #include "mapi.pb-c.h"
-#include "send.h"
+#include "wire/test_send.h"
 #include "wire/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
@@ -271,7 +271,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 	for (size_t at = 1; at < n_bytes && goes_on; at += piece_bytes) {
 		size_t left = n_bytes - at;
 
-		(void)fuzz_send(fds[1], bytes + at, left < piece_bytes ? left : piece_bytes,
+		(void)test_send_copies(fds[1], bytes + at, left < piece_bytes ? left : piece_bytes,
 			null_fd, n_fds);
 		goes_on = fuzz_receive(conn, &pass);
 	}

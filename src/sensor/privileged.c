@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "mapi/errors.h"
+#include "wire/send_fds.h"
 
 #define PRIVILEGED_WAIT_MS 5000
 #define PRIVILEGED_MS_NS 1000000u
@@ -254,28 +255,10 @@ static int privileged_open(const struct config *config, const struct privileged_
 /* Never waits: an engine that does not read what it has asked for is up to something. */
 static int privileged_reply(int fd, const struct privileged_reply *reply, const int *fds)
 {
-	union privileged_control control = { .bytes = { 0 } };
-	/* sendmsg() does not write to it */
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)reply, .iov_len = sizeof(*reply) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	ssize_t n;
+	ssize_t n = wire_send_fds(fd, reply, sizeof(*reply), fds, reply->n_fds, MSG_DONTWAIT);
 
-	if (reply->n_fds > 0) {
-		struct cmsghdr *c;
-
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = CMSG_SPACE(sizeof(int) * reply->n_fds);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int) * reply->n_fds);
-		memcpy(CMSG_DATA(c), fds, sizeof(int) * reply->n_fds);
-	}
-	do
-		n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return errno == EPIPE || errno == ECONNRESET ? -EPIPE : -EBADMSG;
+		return n == -EPIPE || n == -ECONNRESET ? -EPIPE : -EBADMSG;
 	return 0;
 }
 

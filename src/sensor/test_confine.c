@@ -37,6 +37,7 @@
 #include "base/log.h"
 #include "compiler_private.h"
 #include "parent.h"
+#include "wire/send_fds.h"
 
 #define TEST_THREADS 4
 #define TEST_BYTES 65536
@@ -365,18 +366,13 @@ static int try_descriptors(void)
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
 		.msg_controllen = sizeof(control.bytes) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	int fds[2], fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
 	char path[32];
 	struct ucred peer;
 	socklen_t bytes = sizeof(peer);
 
 	assert(fd >= 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
-	*c = (struct cmsghdr){
-		.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))
-	};
-	memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	assert(sendmsg(fds[0], &msg, MSG_NOSIGNAL) == 1);
+	assert(wire_send_fds(fds[0], &byte, 1, &fd, 1, 0) == 1);
 	assert(recvmsg(fds[1], &msg, MSG_CMSG_CLOEXEC) == 1);
 	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(int));
 	assert(read(fd, &byte, 1) == 1);

@@ -27,6 +27,7 @@
 #include "base/clock.h"
 #include "privileged.h"
 #include "test_daemon.h"
+#include "wire/test_send.h"
 
 #define TEST_KILLS 200
 #define TEST_FLOOD 10000
@@ -73,27 +74,6 @@ enum test_nonsense {
 	TEST_NEVER_READS,
 	_TEST_NONSENSE_N
 };
-
-static void test_send_fds(int fd, const void *bytes, size_t n_bytes, unsigned int n_fds)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int) * 8)];
-	} control = { .bytes = { 0 } };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = n_bytes };
-	struct msghdr msg = { .msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	*c = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
-		.cmsg_type = SCM_RIGHTS,
-		.cmsg_len = CMSG_LEN(sizeof(int) * n_fds) };
-	for (unsigned int i = 0; i < n_fds; i++)
-		memcpy(CMSG_DATA(c) + i * sizeof(int), &fd, sizeof(int));
-	assert(sendmsg(fd, &msg, MSG_NOSIGNAL) == (ssize_t)n_bytes);
-}
 
 static void test_send_nonsense(int fd, enum test_nonsense kind)
 {
@@ -144,10 +124,10 @@ static void test_send_nonsense(int fd, enum test_nonsense kind)
 		request = (struct privileged_request){ .op = PRIVILEGED_ALIVE, .serial = 1 };
 		break;
 	case TEST_DESCRIPTORS:
-		test_send_fds(fd, &request, sizeof(request), 8);
+		assert(test_send_copies(fd, &request, sizeof(request), fd, 8));
 		return;
 	case TEST_DESCRIPTOR_ALONE:
-		test_send_fds(fd, "", 1, 1);
+		assert(test_send_copies(fd, "", 1, fd, 1));
 		return;
 	case TEST_NEVER_READS:
 		for (unsigned int i = 0; i < TEST_FLOOD; i++)

@@ -25,6 +25,7 @@
 #include "mapi/errors.h"
 #include "privileged.h"
 #include "test_daemon.h"
+#include "wire/test_send.h"
 
 static const struct driver *test_driver; /* NULL: the real ones */
 static struct driver_open_args test_args; /* of the last prepare() */
@@ -279,22 +280,7 @@ static void test_refusals(void **state)
 
 static void test_reply(int fd, const struct privileged_reply *reply, size_t n_bytes, int sent_fd)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { .bytes = { 0 } };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)reply, .iov_len = n_bytes };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	if (sent_fd >= 0) {
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = sizeof(control.bytes);
-		*CMSG_FIRSTHDR(&msg) = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
-			.cmsg_type = SCM_RIGHTS,
-			.cmsg_len = CMSG_LEN(sizeof(int)) };
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), &sent_fd, sizeof(int));
-	}
-	assert_int_equal(sendmsg(fd, &msg, MSG_NOSIGNAL), n_bytes);
+	assert_true(test_send_copies(fd, reply, n_bytes, sent_fd, sent_fd >= 0));
 }
 
 static void test_bad_replies(void **state)

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "mapi.pb-c.h"
+#include "test_send.h"
 
 struct pair {
 	struct wire_conn *conn;
@@ -57,25 +58,10 @@ static void peer_send_frame(const struct pair *p, const void *bytes, uint32_t n_
 static void peer_send_fds(
 	const struct pair *p, const void *bytes, size_t n_bytes, unsigned int n_fds)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int) * 64)];
-	} control = { .bytes = { 0 } };
-	struct iovec iov = { .iov_base = (void *)bytes, .iov_len = n_bytes };
-	struct msghdr msg = { .msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 
 	assert_true(zero >= 0);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
-	for (unsigned int i = 0; i < n_fds; i++)
-		memcpy(CMSG_DATA(c) + i * sizeof(int), &zero, sizeof(int));
-	assert_int_equal(sendmsg(p->peer, &msg, MSG_NOSIGNAL), n_bytes);
+	assert_true(test_send_copies(p->peer, bytes, n_bytes, zero, n_fds));
 	close(zero);
 }
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "send_fds.h"
 
 #define WIRE_HEAD_BYTES 4u
 #define WIRE_BUFFER_BYTES (16u << 10) /* to begin with: no usual message needs more */
@@ -156,12 +157,10 @@ int wire_conn_fd(const struct wire_conn *conn)
 
 /* ---- receiving ---- */
 
-#define WIRE_FDS_PER_MESSAGE 253 /* SCM_MAX_FD of the kernel */
-
 /* Room for all that may come: what does not fit is closed by the kernel, here and now. */
 union wire_control {
 	struct cmsghdr align;
-	char bytes[CMSG_SPACE(sizeof(int) * WIRE_FDS_PER_MESSAGE)];
+	char bytes[CMSG_SPACE(sizeof(int) * WIRE_SEND_FDS_MAX)];
 };
 
 /* A program may have closed its standard streams: what it prints must not go into our descriptors.
@@ -296,31 +295,12 @@ int wire_conn_take_fds(struct wire_conn *conn, int ret_fds[], unsigned int n_fds
 /* ---- sending ---- */
 
 /* One sendmsg. Return: bytes taken, or negative errno (-EAGAIN: none). */
-static ssize_t wire_send(
-	struct wire_conn *conn, uint8_t *bytes, size_t n_bytes, const int fds[], unsigned int n_fds)
+static ssize_t wire_send(struct wire_conn *conn, const uint8_t *bytes, size_t n_bytes,
+	const int fds[], unsigned int n_fds)
 {
-	union wire_control control = { .bytes = { 0 } };
-	struct iovec iov = { .iov_base = bytes, .iov_len = n_bytes };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	ssize_t n;
+	ssize_t n = wire_send_fds(conn->fd, bytes, n_bytes, fds, n_fds, MSG_DONTWAIT);
 
-	if (n_fds > 0) {
-		struct cmsghdr *c;
-
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
-		memcpy(CMSG_DATA(c), fds, sizeof(int) * n_fds);
-	}
-	do
-		n = sendmsg(conn->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-	return n;
+	return n == -EWOULDBLOCK ? -EAGAIN : n;
 }
 
 static int wire_queue_fds(struct wire_conn *conn, uint64_t at, const int fds[], unsigned int n_fds)

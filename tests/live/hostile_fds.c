@@ -19,6 +19,7 @@
 #include "../process.h"
 #include "mapi.pb-c.h"
 #include "wire/ring.h"
+#include "wire/test_send.h"
 #include "wire/wire.h"
 
 #define FDS_LINGER_S 8
@@ -26,28 +27,6 @@
 #define FDS_USER 65533
 
 /* ---- a connection ---- */
-
-/* Send some bytes, and a descriptor @n times beside them. Return: whether they are under way. */
-static bool fds_send(int socket_fd, const void *bytes, size_t n_bytes, int fd, unsigned int n)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int) * 253)];
-	} control = { .bytes = { 0 } };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = n_bytes };
-	struct msghdr msg = { .msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = CMSG_SPACE(sizeof(int) * n) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	*c = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
-		.cmsg_type = SCM_RIGHTS,
-		.cmsg_len = CMSG_LEN(sizeof(int) * n) };
-	for (unsigned int i = 0; i < n; i++)
-		memcpy(CMSG_DATA(c) + i * sizeof(int), &fd, sizeof(fd));
-	return sendmsg(socket_fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
-}
 
 /* The reply to a request; NULL: the connection is over. To be freed. */
 static Wire__Reply *fds_call(
@@ -203,7 +182,7 @@ static void fds_pass_lingering(int socket_fd, unsigned int n)
 
 	if (fd < 0)
 		return;
-	if (!fds_send(socket_fd, fds_hello, sizeof(fds_hello), fd, n))
+	if (!test_send_copies(socket_fd, fds_hello, sizeof(fds_hello), fd, n))
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 	close(fd);
 }
@@ -336,7 +315,7 @@ void hostile_fuse(void)
 	for (unsigned int i = 1; i <= 253; i = 2 * i + 3) {
 		int socket_fd = hostile_connect(0);
 
-		(void)fds_send(socket_fd, fds_hello, sizeof(fds_hello), fd, i);
+		(void)test_send_copies(socket_fd, fds_hello, sizeof(fds_hello), fd, i);
 		close(socket_fd);
 	}
 	conn = fds_greet(NULL);
