@@ -104,31 +104,36 @@ int privileged_prepare(int fd, const char *name, unsigned int n_workers,
 
 /* ---- the compiler ---- */
 
-struct compiler {
+struct compiler_client {
 	bool slow;
 	bool asked;
 };
 
 static bool compiler_slow;
 
-int compiler_new(struct compiler **ret)
+int compiler_client_new(struct compiler_client **ret, struct compiler *compiler, uid_t uid)
 {
-	struct compiler *compiler = calloc(1, sizeof(*compiler));
+	struct compiler_client *client = calloc(1, sizeof(*client));
 
-	if (!compiler)
+	if (!client)
 		return -ENOMEM;
-	compiler->slow = compiler_slow;
-	*ret = compiler;
+	client->slow = compiler_slow;
+	*ret = client;
 	return 0;
 }
 
-struct compiler *compiler_free(struct compiler *compiler)
+struct compiler_client *compiler_client_free(struct compiler_client *client)
 {
-	free(compiler);
+	free(client);
 	return NULL;
 }
 
-int compiler_wait(struct compiler *compiler, const char *expression, uint32_t linktype,
+bool compiler_has_answered(struct compiler_client *client)
+{
+	return true;
+}
+
+int compiler_wait(struct compiler_client *client, const char *expression, uint32_t linktype,
 	const _Atomic bool *cancel, struct filter_program **ret, struct error *err)
 {
 	static const char *const known[] = { "tcp", "udp", "ip", "greater 60", "vlan" };
@@ -139,13 +144,13 @@ int compiler_wait(struct compiler *compiler, const char *expression, uint32_t li
 	return error_set(err, PCAP_OPEN_ERR, "nobody knows this expression");
 }
 
-int compiler_ask(struct compiler *compiler, const char *expression, uint32_t linktype,
+int compiler_ask(struct compiler_client *client, const char *expression, uint32_t linktype,
 	struct filter_program **ret, struct error *err)
 {
-	compiler->asked = compiler->slow && !compiler->asked;
-	if (compiler->asked)
+	client->asked = client->slow && !client->asked;
+	if (client->asked)
 		return COMPILER_E_AGAIN;
-	return compiler_wait(compiler, expression, linktype, NULL, ret, err);
+	return compiler_wait(client, expression, linktype, NULL, ret, err);
 }
 
 /* ---- captures ---- */

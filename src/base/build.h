@@ -14,6 +14,18 @@
 
 #include "base/build_config.h"
 
+/* Whether sanitizers watch: they need memory without limit, and look into the process. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BUILD_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define BUILD_SANITIZED 1
+#endif
+#endif
+#ifndef BUILD_SANITIZED
+#define BUILD_SANITIZED 0
+#endif
+
 /**
  * struct build_part - a part that a build may leave out
  * @option:   its name, that of the meson option

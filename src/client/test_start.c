@@ -12,18 +12,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#ifdef __has_feature
-#define TEST_START_CLANG_SANITIZED \
-	(__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#else
-#define TEST_START_CLANG_SANITIZED 0
-#endif
-/* A sanitizer's own handlers are in the daemon's report, too. */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__) || TEST_START_CLANG_SANITIZED
-#define TEST_START_SANITIZED 1
-#else
-#define TEST_START_SANITIZED 0
-#endif
+#include "base/build.h"
 
 static volatile sig_atomic_t n_sigchld;
 
@@ -74,7 +63,7 @@ static void test_what_the_daemon_gets(void **state)
 	report = report_of(fd);
 	/* 0 to 3, nothing else; only INT, QUIT and HUP ignored; nothing blocked; own session. */
 	assert_non_null(strstr(report, "argc=2 --private fds=4 null=11 session=1"));
-	if (!TEST_START_SANITIZED)
+	if (!BUILD_SANITIZED) /* its own handlers are in the daemon's report, too */
 		assert_memory_equal(report, "ignored=1 ignored=2 ignored=3 argc", 34);
 	assert_null(strstr(report, "blocked"));
 	/* The program has no child and has heard of none. */

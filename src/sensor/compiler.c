@@ -1,376 +1,391 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The parent's side of the compiler: see compiler.h.
+ * The queue of the compiler and its threads: see compiler.h.
  *
- * A helper is asked one question at a time. Where anything is not as it should be - no answer in
- * time, an end, an answer of another form, something said unasked - it is killed, and the next
- * question goes to a new one.
+ * Users take turns by start-time fair queueing: a task stands in a round, the one after that of its
+ * user's task before it, or the current one; tasks are done round by round. So whoever asks now
+ * waits for one task of each other user at most, however many those have asked for.
  */
 #include "compiler.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
+#include <sys/eventfd.h>
 
-#include <pcap/bpf.h>
-
-#include "base/clock.h"
-#include "base/spin.h"
 #include "compiler_private.h"
-#include "mapi/errors.h"
 
-#define COMPILER_PATIENCE_MS 5 /* of compiler_ask(): a new process and an ordinary expression */
-/* At intervals of a millisecond: it dies at once, but for a sanitizer's memory. */
-#define COMPILER_REAPS (COMPILER_SANITIZED ? 5000 : 50)
-#define COMPILER_CANCEL_MS 10
-#define COMPILER_SPIN_US 100 /* an ordinary expression */
-#define COMPILER_ANSWER_BYTES_MAX (FILTER_INSNS_MAX * sizeof(struct bpf_insn))
+#define COMPILER_CANCEL_NS 10000000
 
-/**
- * struct compiler_helper - a helper process and what it was asked
- * @pid:        0: there is none
- * @proven:     it has answered an earlier question
- * @question:   that has not been answered yet; NULL: none
- * @n_head_bytes, @n_body_bytes: how much of the answer has come
- */
-struct compiler_helper {
-	pid_t pid;
-	int fd;
-	bool proven;
-	struct compiler_question *question;
-	uint64_t deadline_ns;
-	struct compiler_answer head;
-	size_t n_head_bytes;
-	uint8_t *body;
-	size_t n_body_bytes;
+enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_DONE };
+
+/* A task and its place in the queue, whose lock guards it but the task, which is its thread's
+ * while that works on it. */
+struct compiler_job {
+	struct compiler_job *next;
+	uint64_t round;
+	enum job_state state;
+	struct compiler_task task;
+};
+
+struct compiler_thread {
+	struct compiler *compiler;
+	pthread_t thread;
+	struct compiler_job *job; /* GUARDED_BY(lock); NULL: idle */
 };
 
 struct compiler {
-	struct compiler_helper asked; /* the control thread's */
+	struct nursery *nursery;
+	int notify_fd;
 	pthread_mutex_t lock;
-	struct compiler_helper awaited; /* GUARDED_BY(lock) */
+	pthread_cond_t queued;
+	pthread_cond_t done;
+	struct compiler_job *queue; /* GUARDED_BY(lock), as all that follows; by round */
+	uint64_t round; /* of the task that was begun last */
+	bool over;
+	struct compiler_thread threads[COMPILER_HELPERS_MAX];
+	unsigned int n_threads;
 };
 
-int compiler_new(struct compiler **ret)
-{
-	struct compiler *compiler = calloc(1, sizeof(*compiler));
+struct compiler_client {
+	struct compiler *compiler;
+	uid_t uid;
+	struct compiler_job *asked; /* NULL: nothing */
+};
 
-	if (!compiler)
+/* ---- jobs ---- */
+
+static struct compiler_job *job_free(struct compiler_job *job)
+{
+	if (!job)
+		return NULL;
+	filter_program_free(job->task.program);
+	free(job->task.expression);
+	free(job);
+	return NULL;
+}
+
+static int job_new(struct compiler_job **ret, uid_t uid, const char *expression, uint32_t linktype)
+{
+	struct compiler_job *job = calloc(1, sizeof(*job));
+
+	if (!job)
 		return -ENOMEM;
-	(void)pthread_mutex_init(&compiler->lock, NULL); /* cannot fail on Linux */
-	*ret = compiler;
+	job->task = (struct compiler_task){ .uid = uid,
+		.err = ERROR_INIT,
+		.question = { .linktype = linktype, .n_bytes = (uint32_t)strlen(expression) },
+		.expression = strdup(expression) };
+	if (!job->task.expression) {
+		job_free(job);
+		return -ENOMEM;
+	}
+	*ret = job;
 	return 0;
 }
 
-/* ---- one helper ---- */
-
-static void compiler_forget(struct compiler_helper *helper)
+/* What was answered; the job is done with. */
+static int job_take(struct compiler_job *job, struct filter_program **ret, struct error *err)
 {
-	free(helper->question);
-	helper->question = NULL;
-	free(helper->body);
-	helper->body = NULL;
+	int r = job->task.r;
+
+	if (r == 0)
+		*ret = TAKE(job->task.program);
+	else
+		*err = job->task.err;
+	job_free(job);
+	return r;
 }
 
-static void compiler_end(struct compiler_helper *helper)
+/* ---- the queue; with the lock held ---- */
+
+static unsigned int compiler_n_running(const struct compiler *compiler, uid_t uid)
 {
-	compiler_forget(helper);
-	if (!helper->pid)
-		return;
-	(void)close(helper->fd);
-	(void)kill(helper->pid, SIGKILL); /* it is ours, and not reaped yet */
-	/* One that hangs in the kernel, in closing what it has inherited, stays until we end. */
-	for (unsigned int i = 0; i < COMPILER_REAPS && waitpid(helper->pid, NULL, WNOHANG) == 0;
-		i++)
-		(void)poll(NULL, 0, 1);
-	helper->pid = 0;
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < compiler->n_threads; i++)
+		n += compiler->threads[i].job && compiler->threads[i].job->task.uid == uid;
+	return n;
+}
+
+/* Return: the place that points to the next job whose turn it is; NULL: none. */
+static struct compiler_job **compiler_next(struct compiler *compiler)
+{
+	for (struct compiler_job **at = &compiler->queue; *at; at = &(*at)->next)
+		if (compiler_n_running(compiler, (*at)->task.uid) < COMPILER_USER_MAX)
+			return at;
+	return NULL;
+}
+
+static void compiler_enqueue(struct compiler *compiler, struct compiler_job *job)
+{
+	struct compiler_job **at;
+
+	job->round = compiler->round;
+	for (const struct compiler_job *other = compiler->queue; other; other = other->next)
+		if (other->task.uid == job->task.uid)
+			job->round = MAX(job->round, other->round + 1);
+	for (unsigned int i = 0; i < compiler->n_threads; i++) {
+		const struct compiler_job *other = compiler->threads[i].job;
+
+		if (other && other->task.uid == job->task.uid)
+			job->round = MAX(job->round, other->round + 1);
+	}
+	for (at = &compiler->queue; *at && (*at)->round <= job->round; at = &(*at)->next)
+		;
+	job->next = *at;
+	*at = job;
+}
+
+static void compiler_unqueue(struct compiler *compiler, const struct compiler_job *job)
+{
+	for (struct compiler_job **at = &compiler->queue; *at; at = &(*at)->next)
+		if (*at == job) {
+			*at = job->next;
+			return;
+		}
+}
+
+/* ---- threads ---- */
+
+static void *compiler_main(void *argument)
+{
+	struct compiler_thread *self = argument;
+	struct compiler *compiler = self->compiler;
+	struct compiler_helper helper = { .child = NURSERY_CHILD_NONE };
+	struct compiler_job **next, *job;
+
+	(void)pthread_mutex_lock(&compiler->lock);
+	for (;;) {
+		while (!(next = compiler_next(compiler)) && !compiler->over)
+			(void)pthread_cond_wait(&compiler->queued, &compiler->lock);
+		if (!next)
+			break;
+		job = *next;
+		*next = job->next;
+		job->state = JOB_RUNNING;
+		compiler->round = job->round;
+		self->job = job;
+		(void)pthread_mutex_unlock(&compiler->lock);
+		compiler_task_run(&job->task, &helper, compiler->nursery);
+		(void)pthread_mutex_lock(&compiler->lock);
+		self->job = NULL;
+		job->state = JOB_DONE;
+		if (atomic_load_explicit(&job->task.over, memory_order_relaxed))
+			job_free(job);
+		(void)eventfd_write(compiler->notify_fd, 1); /* full: it will be looked at */
+		(void)pthread_cond_broadcast(&compiler->done);
+		(void)pthread_cond_broadcast(&compiler->queued); /* its user may have another */
+	}
+	(void)pthread_mutex_unlock(&compiler->lock);
+	nursery_kill(&helper.child);
+	return NULL;
+}
+
+/* One more if there are fewer idle ones than jobs, and it would have something to do. With the lock
+ * held. Return: 0; negative errno: there is none at all. */
+static int compiler_add_thread(struct compiler *compiler)
+{
+	struct compiler_thread *thread = &compiler->threads[compiler->n_threads];
+	const struct compiler_job *left = compiler->queue;
+	sigset_t all, old;
+	int r;
+
+	for (unsigned int i = 0; i < compiler->n_threads && left; i++)
+		if (!compiler->threads[i].job)
+			left = left->next;
+	if (!left || compiler->n_threads == COMPILER_HELPERS_MAX || !compiler_next(compiler))
+		return 0;
+	*thread = (struct compiler_thread){ .compiler = compiler };
+	(void)sigfillset(&all); /* these cannot fail for valid numbers */
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are others' business */
+	r = pthread_create(&thread->thread, NULL, compiler_main, thread);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r == 0)
+		compiler->n_threads++;
+	return compiler->n_threads ? 0 : -r;
+}
+
+/* Queue a question. Return: 0, negative errno. */
+static int compiler_put(struct compiler_client *client, const char *expression, uint32_t linktype,
+	struct compiler_job **ret)
+{
+	struct compiler *compiler = client->compiler;
+	struct compiler_job *job;
+	int r = job_new(&job, client->uid, expression, linktype);
+
+	if (r < 0)
+		return r;
+	(void)pthread_mutex_lock(&compiler->lock);
+	compiler_enqueue(compiler, job);
+	r = compiler_add_thread(compiler);
+	if (r < 0)
+		compiler_unqueue(compiler, job);
+	(void)pthread_cond_signal(&compiler->queued);
+	(void)pthread_mutex_unlock(&compiler->lock);
+	if (r < 0)
+		job_free(job);
+	else
+		*ret = job;
+	return r;
+}
+
+/* Nobody wants the answer any more. With the lock held. */
+static void compiler_abandon(struct compiler *compiler, struct compiler_job *job)
+{
+	if (job->state == JOB_RUNNING) {
+		atomic_store_explicit(&job->task.over, true, memory_order_relaxed);
+		return; /* its thread frees it */
+	}
+	if (job->state == JOB_QUEUED)
+		compiler_unqueue(compiler, job);
+	job_free(job);
+}
+
+/* ---- the compiler ---- */
+
+int compiler_new(struct compiler **ret, int notify_fd)
+{
+	_cleanup_(cleanup_freep) struct compiler *compiler = calloc(1, sizeof(*compiler));
+	pthread_condattr_t monotonic;
+	int r = compiler ? nursery_new(&compiler->nursery, compiler_helper_main) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	compiler->notify_fd = notify_fd;
+	(void)pthread_mutex_init(&compiler->lock, NULL); /* these cannot fail on Linux */
+	(void)pthread_condattr_init(&monotonic);
+	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&compiler->queued, NULL);
+	(void)pthread_cond_init(&compiler->done, &monotonic);
+	(void)pthread_condattr_destroy(&monotonic);
+	*ret = TAKE(compiler);
+	return 0;
 }
 
 struct compiler *compiler_free(struct compiler *compiler)
 {
 	if (!compiler)
 		return NULL;
-	compiler_end(&compiler->asked);
-	compiler_end(&compiler->awaited);
+	(void)pthread_mutex_lock(&compiler->lock);
+	compiler->over = true;
+	(void)pthread_cond_broadcast(&compiler->queued);
+	(void)pthread_mutex_unlock(&compiler->lock);
+	for (unsigned int i = 0; i < compiler->n_threads; i++)
+		(void)pthread_join(compiler->threads[i].thread, NULL);
+	nursery_free(compiler->nursery);
+	(void)pthread_cond_destroy(&compiler->done);
+	(void)pthread_cond_destroy(&compiler->queued);
 	(void)pthread_mutex_destroy(&compiler->lock);
 	free(compiler);
 	return NULL;
 }
 
-static int compiler_start(struct compiler_helper *helper)
+bool compiler_works(const struct compiler *compiler)
 {
-	/* "Parent" means the thread that forks: only the first thread ends with the process. */
-	bool with_parent = gettid() == getpid();
-	int fds[2];
+	return nursery_lives(compiler->nursery);
+}
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
-		return -errno;
-	helper->pid = fork();
-	if (helper->pid == 0)
-		compiler_helper_main(fds[1], with_parent);
-	if (helper->pid < 0) {
-		int r = -errno;
+/* ---- clients ---- */
 
-		helper->pid = 0;
-		(void)close(fds[0]);
-		(void)close(fds[1]);
-		return r;
-	}
-	(void)close(fds[1]);
-	helper->fd = fds[0];
+int compiler_client_new(struct compiler_client **ret, struct compiler *compiler, uid_t uid)
+{
+	struct compiler_client *client = calloc(1, sizeof(*client));
+
+	if (!client)
+		return -ENOMEM;
+	*client = (struct compiler_client){ .compiler = compiler, .uid = uid };
+	*ret = client;
 	return 0;
 }
 
-/* Wait until something has come, or the end. */
-static bool compiler_poll(const struct compiler_helper *helper, short events, int timeout_ms)
+static void client_abandon(struct compiler_client *client)
 {
-	struct pollfd p = { .fd = helper->fd, .events = events };
+	struct compiler_job *job = TAKE(client->asked);
 
-	return poll(&p, 1, timeout_ms) == 1;
+	if (!job)
+		return;
+	(void)pthread_mutex_lock(&client->compiler->lock);
+	compiler_abandon(client->compiler, job);
+	(void)pthread_mutex_unlock(&client->compiler->lock);
 }
 
-/* If the helper has ended, or does not read, that will show when its answer is wanted. */
-static void compiler_send(const struct compiler_helper *helper)
+struct compiler_client *compiler_client_free(struct compiler_client *client)
 {
-	const uint8_t *at = (const uint8_t *)helper->question;
-	size_t n_bytes = sizeof(*helper->question) + helper->question->n_bytes;
-
-	while (n_bytes > 0) {
-		ssize_t n = send(helper->fd, at, n_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (n >= 0) {
-			at += n;
-			n_bytes -= (size_t)n;
-		} else if (errno == EAGAIN) {
-			if (clock_monotonic_ns() >= helper->deadline_ns)
-				return;
-			(void)compiler_poll(helper, POLLOUT, COMPILER_CANCEL_MS);
-		} else if (errno != EINTR) {
-			return;
-		}
-	}
+	if (!client)
+		return NULL;
+	client_abandon(client);
+	free(client);
+	return NULL;
 }
 
-/* Put a question to the helper, to a new one if it has ended. */
-static int compiler_put(struct compiler_helper *helper, const char *expression, uint32_t linktype)
+bool compiler_has_answered(struct compiler_client *client)
 {
-	size_t n_bytes = strlen(expression);
-	struct compiler_question *question;
-	int r = 0;
+	bool answered;
 
-	/* Half an answer to another question, something said unasked, an end. */
-	if (helper->pid && (helper->question || compiler_poll(helper, POLLIN, 0)))
-		compiler_end(helper);
-	question = malloc(sizeof(*question) + n_bytes + 1);
-	if (!question)
-		return -ENOMEM;
-	*question =
-		(struct compiler_question){ .linktype = linktype, .n_bytes = (uint32_t)n_bytes };
-	memcpy(question->expression, expression, n_bytes + 1);
-	helper->question = question;
-	helper->deadline_ns = clock_monotonic_ns() + COMPILER_TIME_MAX_MS * 1000000ull;
-	helper->n_head_bytes = helper->n_body_bytes = 0;
-	helper->proven = helper->pid != 0;
-	if (!helper->pid)
-		r = compiler_start(helper);
-	if (r == 0)
-		compiler_send(helper);
-	return r;
+	if (!client->asked)
+		return true;
+	(void)pthread_mutex_lock(&client->compiler->lock);
+	answered = client->asked->state == JOB_DONE;
+	(void)pthread_mutex_unlock(&client->compiler->lock);
+	return answered;
 }
 
-/* A helper that has answered before ends: perhaps it was killed for something else, or before it
- * had read this question. So it is put to a new one, within the same time. */
-static int compiler_put_again(struct compiler_helper *helper)
-{
-	struct compiler_question *question = TAKE(helper->question);
-	int r;
-
-	compiler_end(helper);
-	helper->question = question;
-	helper->n_head_bytes = helper->n_body_bytes = 0;
-	helper->proven = false;
-	r = compiler_start(helper);
-	if (r == 0)
-		compiler_send(helper);
-	return r < 0 ? r : COMPILER_E_AGAIN;
-}
-
-/* ---- answers ---- */
-
-static int compiler_check_head(const struct compiler_answer *head)
-{
-	switch (head->code) {
-	case 0:
-		return head->n_bytes > 0 && head->n_bytes <= COMPILER_ANSWER_BYTES_MAX &&
-				head->n_bytes % sizeof(struct bpf_insn) == 0
-			? 0
-			: -EPIPE;
-	case PCAP_BPF_ERR:
-		return head->n_bytes < ERROR_TEXT_BYTES ? 0 : -EPIPE;
-	case COMPILER_NO_MEMORY:
-		return head->n_bytes == 0 ? 0 : -EPIPE;
-	default:
-		return -EPIPE;
-	}
-}
-
-/* Take what has come of the answer. Return: 0: all; COMPILER_E_AGAIN, -EPIPE, -ENOMEM. */
-static int compiler_receive(struct compiler_helper *helper)
-{
-	for (;;) {
-		bool in_head = helper->n_head_bytes < sizeof(helper->head);
-		size_t *n_bytes = in_head ? &helper->n_head_bytes : &helper->n_body_bytes;
-		size_t all_bytes = in_head ? sizeof(helper->head) : helper->head.n_bytes;
-		uint8_t *bytes = in_head ? (uint8_t *)&helper->head : helper->body;
-		ssize_t n;
-
-		if (*n_bytes == all_bytes)
-			return 0;
-		n = recv(helper->fd, bytes + *n_bytes, all_bytes - *n_bytes, MSG_DONTWAIT);
-		if (n < 0 && errno == EAGAIN)
-			return COMPILER_E_AGAIN;
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -EPIPE;
-		*n_bytes += (size_t)n;
-		if (!in_head || *n_bytes < all_bytes)
-			continue;
-		if (compiler_check_head(&helper->head) < 0)
-			return -EPIPE;
-		helper->body = malloc(MAX(helper->head.n_bytes, (uint32_t)1));
-		if (!helper->body)
-			return -ENOMEM;
-	}
-}
-
-/* The words of libpcap, or of who speaks in its place. */
-static int compiler_refuse(const struct compiler_helper *helper, struct error *err)
-{
-	char text[ERROR_TEXT_BYTES] = "";
-
-	memcpy(text, helper->body, helper->head.n_bytes);
-	for (char *c = text; *c; c++)
-		if (iscntrl((unsigned char)*c))
-			*c = '?';
-	return error_set(err, PCAP_BPF_ERR, "%s", text);
-}
-
-/* An answer is complete. */
-static int compiler_take(
-	const struct compiler_helper *helper, struct filter_program **ret, struct error *err)
-{
-	int r;
-
-	if (helper->head.code == PCAP_BPF_ERR)
-		return compiler_refuse(helper, err);
-	if (helper->head.code == COMPILER_NO_MEMORY)
-		return -EPIPE;
-	/* malloc() has aligned it */
-	r = filter_program_new(ret, (const struct bpf_insn *)(const void *)helper->body,
-		(unsigned int)(helper->head.n_bytes / sizeof(struct bpf_insn)));
-	return r == -EINVAL ? -EPIPE : r;
-}
-
-static int compiler_fail(int r, struct error *err)
-{
-	char cause[128];
-
-	if (r == -ETIMEDOUT)
-		error_set(err, PCAP_BPF_ERR,
-			"pcap filter: the expression takes longer than %d seconds to compile; make "
-			"it shorter, split it into several BPF_FILTERs (flows), or give addresses "
-			"instead of names",
-			COMPILER_TIME_MAX_MS / 1000);
-	else if (r == -EPIPE)
-		error_set(err, PCAP_BPF_ERR,
-			"pcap filter: the expression takes too much memory to compile, or libpcap "
-			"has failed on it; make it shorter, or split it into several BPF_FILTERs "
-			"(flows)");
-	else if (r == -ECANCELED)
-		error_set(err, PCAP_BPF_ERR, "pcap filter: the device was closed meanwhile");
-	else if (r != -ENOMEM)
-		error_set(err, PCAP_BPF_ERR, "pcap filter: no process to compile it in: %s",
-			strerror_r(-r, cause, sizeof(cause)));
-	return r;
-}
-
-/* Wait for at most @patience_ms. Return: as compiler_ask(). */
-static int compiler_get(struct compiler_helper *helper, int patience_ms,
+int compiler_ask(struct compiler_client *client, const char *expression, uint32_t linktype,
 	struct filter_program **ret, struct error *err)
 {
+	const struct compiler_task *task = client->asked ? &client->asked->task : NULL;
 	int r;
 
-	if (patience_ms > 0 && !spin_poll(helper->fd, POLLIN, COMPILER_SPIN_US))
-		(void)compiler_poll(helper, POLLIN, patience_ms);
-	r = compiler_receive(helper);
-	if (r == -EPIPE && helper->proven)
-		r = compiler_put_again(helper);
-	if (r == COMPILER_E_AGAIN) {
-		if (clock_monotonic_ns() < helper->deadline_ns)
-			return r;
-		r = -ETIMEDOUT;
-	} else if (r == 0) {
-		r = compiler_take(helper, ret, err);
-		if (r == 0 || r == -EINVAL) {
-			compiler_forget(helper);
-			return r;
-		}
-	}
-	compiler_end(helper);
-	return compiler_fail(r, err);
+	/* These stay as they are while a thread works on it. */
+	if (task && task->question.linktype == linktype &&
+		strcmp(task->expression, expression) == 0)
+		return compiler_has_answered(client) ? job_take(TAKE(client->asked), ret, err)
+						     : COMPILER_E_AGAIN;
+	client_abandon(client);
+	if (strlen(expression) > FILTER_EXPRESSION_MAX)
+		return filter_compile(ret, expression, linktype, err); /* refuses it */
+	r = compiler_put(client, expression, linktype, &client->asked);
+	return r < 0 ? compiler_fail(r, err) : COMPILER_E_AGAIN;
 }
 
-int compiler_ask(struct compiler *compiler, const char *expression, uint32_t linktype,
-	struct filter_program **ret, struct error *err)
+/* With the lock held. Return: whether the job is done. */
+static bool compiler_await(
+	struct compiler *compiler, const struct compiler_job *job, const _Atomic bool *cancel)
 {
-	struct compiler_helper *helper = &compiler->asked;
-	int patience_ms = 0, r = 0;
+	while (job->state != JOB_DONE) {
+		struct timespec until;
 
-	if (!helper->question || helper->question->linktype != linktype ||
-		strcmp(helper->question->expression, expression) != 0) {
-		if (strlen(expression) > FILTER_EXPRESSION_MAX)
-			return filter_compile(ret, expression, linktype, err); /* refuses it */
-		r = compiler_put(helper, expression, linktype);
-		patience_ms = COMPILER_PATIENCE_MS;
+		if (atomic_load_explicit(cancel, memory_order_relaxed))
+			return false;
+		(void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
+		until.tv_nsec += COMPILER_CANCEL_NS;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		(void)pthread_cond_timedwait(&compiler->done, &compiler->lock, &until);
 	}
-	if (r < 0) {
-		compiler_end(helper);
-		return compiler_fail(r, err);
-	}
-	return compiler_get(helper, patience_ms, ret, err);
+	return true;
 }
 
-int compiler_wait(struct compiler *compiler, const char *expression, uint32_t linktype,
+int compiler_wait(struct compiler_client *client, const char *expression, uint32_t linktype,
 	const _Atomic bool *cancel, struct filter_program **ret, struct error *err)
 {
-	struct compiler_helper *helper = &compiler->awaited;
+	struct compiler *compiler = client->compiler;
+	struct compiler_job *job;
+	bool done;
 	int r;
 
 	if (strlen(expression) > FILTER_EXPRESSION_MAX)
 		return filter_compile(ret, expression, linktype, err); /* refuses it */
+	r = compiler_put(client, expression, linktype, &job);
+	if (r < 0)
+		return compiler_fail(r, err);
 	(void)pthread_mutex_lock(&compiler->lock);
-	r = compiler_put(helper, expression, linktype);
-	if (r < 0) {
-		compiler_end(helper);
-		r = compiler_fail(r, err);
-	} else {
-		r = COMPILER_E_AGAIN;
-	}
-	while (r == COMPILER_E_AGAIN) {
-		if (atomic_load_explicit(cancel, memory_order_relaxed)) {
-			compiler_end(helper);
-			r = compiler_fail(-ECANCELED, err);
-		} else {
-			r = compiler_get(helper, COMPILER_CANCEL_MS, ret, err);
-		}
-	}
+	done = compiler_await(compiler, job, cancel);
+	if (!done)
+		compiler_abandon(compiler, job);
 	(void)pthread_mutex_unlock(&compiler->lock);
-	return r;
+	return done ? job_take(job, ret, err) : compiler_fail(-ECANCELED, err);
 }

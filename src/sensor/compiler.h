@@ -1,70 +1,93 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The compiler: filter expressions become programs in a helper process.
+ * The compiler: filter expressions become programs in helper processes.
  *
  * libpcap's optimiser takes time that grows with the third power of an expression's length, names
  * in it are looked up in the network, and nobody promises that its parser is safe from every input.
- * So expressions are compiled in a process that is limited in time and memory, holds nothing but
- * one end of a socketpair, and is killed when it takes too long. What it answers is not trusted.
+ * So expressions are compiled in processes that are limited in time and memory, hold nothing but
+ * one end of a socketpair (nursery.h), and are killed when they take too long. What they answer is
+ * not trusted.
  *
- * A helper is forked at the first expression and kept for the next ones. There are two: one for the
- * control thread, which asks, goes on with other things and asks again, and one for workers, which
- * wait because they cannot look at a packet before they have the program.
+ * Nobody but a thread of the compiler's waits for a helper, and looks at what it says. There are at
+ * most COMPILER_HELPERS_MAX of both, for all clients together. Users take turns, each with at most
+ * COMPILER_USER_MAX expressions at a time; a helper serves one user, because what has been done to
+ * it by an expression is nobody else's business.
  */
 #ifndef MAPI_SENSOR_COMPILER_H
 #define MAPI_SENSOR_COMPILER_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 #include "filter/filter.h"
 
 #define COMPILER_TIME_MAX_MS 2000 /* per expression */
+#define COMPILER_HELPERS_MAX 8
+#define COMPILER_USER_MAX 2 /* of them */
 #define COMPILER_PROCESS_NAME "mapid-compile"
 
 struct compiler;
+struct compiler_client;
 
 enum compiler_outcome {
 	COMPILER_E_AGAIN = 1, /* being compiled: ask again */
 	_COMPILER_E_N
 };
 
-/* Starts no process yet. Return: 0, -ENOMEM. */
-int compiler_new(struct compiler **ret);
+/**
+ * compiler_new() - before the process has threads and clients (nursery.h)
+ * @notify_fd: eventfd that hears of each answer to compiler_ask(); borrowed
+ *
+ * Return: 0, negative errno.
+ */
+int compiler_new(struct compiler **ret, int notify_fd);
 
-/* Ends the helpers and waits for them; nobody waits in compiler_wait(). Takes NULL. */
+/* Ends the helpers. All clients have left. Takes NULL. */
 struct compiler *compiler_free(struct compiler *compiler);
 DEFINE_CLEANUP(struct compiler *, compiler_free);
 
+/* Whether helpers can be had, as far as is known. */
+bool compiler_works(const struct compiler *compiler);
+
+/* @uid: whose expressions they are. Return: 0, -ENOMEM. */
+int compiler_client_new(struct compiler_client **ret, struct compiler *compiler, uid_t uid);
+
+/* Abandons what it has asked. Nobody waits in compiler_wait(). Takes NULL. */
+struct compiler_client *compiler_client_free(struct compiler_client *client);
+
 /**
  * compiler_ask() - compile an expression, as filter_compile() does, but not at any price
- * @compiler:   the compiler
+ * @client:     who asks
  * @expression: the filter text
  * @linktype:   LINKTYPE_ of the capture file formats
  * @ret:        the program; the caller owns it
  * @err:        1025: the expression is wrong, or takes too long, or too much memory
  *
- * Waits a few milliseconds, which is long enough for what people write. What takes longer goes on
- * meanwhile; the same question asked again gets the answer. Another question abandons it.
+ * Waits for nothing: the same question asked again gets the answer. Another question abandons it.
  *
- * Thread safety: one thread.
+ * Thread safety: one thread per client.
  *
  * Return: 0, COMPILER_E_AGAIN, -EINVAL with @err filled: not valid; -ETIMEDOUT, -EPIPE with @err
- * filled: too long, the helper has ended; -ENOMEM; a negative errno of fork() or socketpair().
+ * filled: too long, the helper has ended; -ENOMEM; with @err filled, -ENOTCONN: there are no
+ * helpers, and a negative errno of fork() or socketpair().
  */
-int compiler_ask(struct compiler *compiler, const char *expression, uint32_t linktype,
+int compiler_ask(struct compiler_client *client, const char *expression, uint32_t linktype,
 	struct filter_program **ret, struct error *err);
+
+/* Whether compiler_ask() would answer the question that it was asked last. Its thread. */
+bool compiler_has_answered(struct compiler_client *client);
 
 /**
  * compiler_wait() - the same for who must wait for the answer
  * @cancel: give up soon after this has become true
  *
- * Thread safety: any number of threads, one after the other; also beside compiler_ask().
+ * Thread safety: any number of threads, also beside compiler_ask().
  *
  * Return: as compiler_ask() without COMPILER_E_AGAIN; -ECANCELED with @err filled.
  */
-int compiler_wait(struct compiler *compiler, const char *expression, uint32_t linktype,
+int compiler_wait(struct compiler_client *client, const char *expression, uint32_t linktype,
 	const _Atomic bool *cancel, struct filter_program **ret, struct error *err);
 
 #endif

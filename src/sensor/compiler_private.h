@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the two ends of the compiler's socketpair say to each other: compiler.c asks,
- * compiler_helper.c answers. Both are one binary, so structs travel as they are. */
+/* What compiler.c (the queue), compiler_task.c (which asks a helper) and compiler_helper.c (which
+ * answers) know of each other. All are one binary, so structs travel as they are. */
 #ifndef MAPI_SENSOR_COMPILER_PRIVATE_H
 #define MAPI_SENSOR_COMPILER_PRIVATE_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "compiler.h"
+#include "nursery.h"
 
-/* @n_bytes: of the expression, without the NUL that ends it in memory */
+/* Followed by the expression, without the NUL that ends it in memory. */
 struct compiler_question {
 	uint32_t linktype;
 	uint32_t n_bytes;
-	char expression[];
 };
 
 /* Followed by instructions if code is 0, by the text of an error if it is PCAP_BPF_ERR, by nothing
@@ -25,19 +22,40 @@ struct compiler_answer {
 
 #define COMPILER_NO_MEMORY (-1)
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COMPILER_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define COMPILER_SANITIZED 1
-#endif
-#endif
-#ifndef COMPILER_SANITIZED
-#define COMPILER_SANITIZED 0
-#endif
+/**
+ * struct compiler_helper - a helper process, as a thread sees it
+ * @uid:    whose expressions it has seen
+ * @proven: it has answered
+ */
+struct compiler_helper {
+	struct nursery_child child;
+	uid_t uid;
+	bool proven;
+};
 
-/* compiler_helper.c: the life of a helper, in the child after fork(). @with_parent: die with the
- * thread that has forked. */
-_Noreturn void compiler_helper_main(int fd, bool with_parent);
+/**
+ * struct compiler_task - an expression to be compiled
+ * @over:    set when nobody wants the answer any more
+ * @r, @program, @err: the answer, as of compiler_ask()
+ */
+struct compiler_task {
+	uid_t uid;
+	_Atomic bool over;
+	int r;
+	struct filter_program *program;
+	struct error err;
+	struct compiler_question question;
+	char *expression;
+};
+
+/* compiler_task.c: have a task done, by this helper or a new one, which is kept for the next. */
+void compiler_task_run(
+	struct compiler_task *task, struct compiler_helper *helper, struct nursery *nursery);
+
+/* Turn @r, what compiler_ask() returns, into words. Return: @r. */
+int compiler_fail(int r, struct error *err);
+
+/* compiler_helper.c: the life of a helper (nursery_new()). */
+void compiler_helper_main(void);
 
 #endif

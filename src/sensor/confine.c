@@ -28,9 +28,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/build.h"
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "compiler_private.h"
 #include "parent.h"
 
 #define CONFINE_NOBODY 65534
@@ -312,7 +312,7 @@ static int confine_add_arguments(scmp_filter_ctx filter)
 static int confine_build(scmp_filter_ctx filter)
 {
 	/* Sanitizers trace themselves and run a program that knows the lines. */
-	uint32_t hostile = COMPILER_SANITIZED ? SCMP_ACT_ALLOW : SCMP_ACT_KILL_PROCESS;
+	uint32_t hostile = BUILD_SANITIZED ? SCMP_ACT_ALLOW : SCMP_ACT_KILL_PROCESS;
 	int r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 
 	/* A tree instead of a list; and no speculation barriers, which cost every call and which
@@ -359,7 +359,7 @@ int parent_confine(const char *user, const char *group)
 	if (r < 0)
 		return r;
 	/* Nobody else of this user looks into our memory; sanitizers do. */
-	if (!COMPILER_SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+	if (!BUILD_SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return log_errno(LOG_ERR, -errno, "PR_SET_DUMPABLE");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return log_errno(LOG_ERR, -errno, "PR_SET_NO_NEW_PRIVS");

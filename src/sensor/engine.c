@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "compiler.h"
 #include "privileged.h"
 #include "registry.h"
 #include "session.h"
@@ -57,6 +58,7 @@ struct engine {
 	struct event *timer;
 	uint64_t timer_ns; /* when it comes, if it is pending */
 	uint64_t answered_ns; /* when a client was last heard */
+	struct compiler *compiler;
 	struct registry *registry;
 	struct users *users;
 	struct engine_client *clients;
@@ -65,6 +67,7 @@ struct engine {
 	struct session_ids flow_ids;
 	const struct parent_engine *system; /* NULL: private, ends with its client */
 	struct event *others[_ENGINE_OTHERS_N];
+	bool failed; /* another is to serve in its place */
 };
 
 static void engine_end(struct engine *engine)
@@ -201,6 +204,7 @@ static int engine_add_client(struct engine *engine, int fd, struct user *user, b
 {
 	const struct session_env env = { .notify_fd = engine->notify_fd,
 		.registry = engine->registry,
+		.compiler = engine->compiler,
 		.sessions = &engine->sessions,
 		.is_system = engine->system != NULL,
 		.flow_ids = &engine->flow_ids,
@@ -239,6 +243,7 @@ static void engine_deinit(struct engine *engine)
 	}
 	registry_free(engine->registry);
 	users_free(engine->users);
+	compiler_free(engine->compiler);
 	for (size_t i = 0; i < ARRAY_SIZE(engine->others); i++)
 		if (engine->others[i])
 			event_free(engine->others[i]);
@@ -263,7 +268,9 @@ static int engine_init(struct engine *engine, const struct parent_engine *system
 	if (engine->notify_fd < 0)
 		return -errno;
 	args.notify_fd = engine->notify_fd;
-	r = registry_new(&engine->registry, &args);
+	r = compiler_new(&engine->compiler, engine->notify_fd); /* first: it forks */
+	if (r == 0)
+		r = registry_new(&engine->registry, &args);
 	if (r == 0)
 		r = users_new(&engine->users, system ? &system->config->quota : NULL);
 	if (r < 0)
@@ -369,8 +376,13 @@ static void engine_on_end(evutil_socket_t signo, short what, void *argument)
 
 static void engine_on_heartbeat(evutil_socket_t fd, short what, void *argument)
 {
-	const struct engine *engine = argument;
+	struct engine *engine = argument;
 
+	if (!compiler_works(engine->compiler)) {
+		log_event(LOG_ERR, "the process that compiles expressions was ended by somebody");
+		engine->failed = true;
+		engine_end(engine);
+	}
 	privileged_tell(engine->system->privileged_fd, PRIVILEGED_ALIVE);
 	registry_expire(engine->registry);
 	users_expire(engine->users);
@@ -419,6 +431,8 @@ int engine_run_system(const struct parent_engine *system)
 	}
 	if (r < 0)
 		(void)log_errno(LOG_ERR, r, "the engine cannot run");
+	if (engine.failed) /* programs hear no orderly end: they go on with the next one (C2) */
+		return 1;
 	engine_deinit(&engine);
 	return r < 0;
 }

@@ -42,7 +42,7 @@ int session_new(struct session **ret, int fd, const struct session_env *env)
 	if (!session)
 		return -ENOMEM;
 	session->env = *env;
-	r = compiler_new(&session->compiler);
+	r = compiler_client_new(&session->compiler, env->compiler, env->user->uid);
 	if (r == 0)
 		r = area_new(&session->area, SESSION_AREA_BYTES);
 	if (r == 0)
@@ -172,7 +172,7 @@ struct session *session_free(struct session *session)
 	session_free_released(session);
 	request_apply_forget(session);
 	request_open_forget(session);
-	compiler_free(session->compiler);
+	compiler_client_free(session->compiler);
 	free(session->flows);
 	free(session->devices);
 	free(session->cells);
@@ -372,8 +372,9 @@ static bool session_pending_done(struct session *session)
 		return device_flush(pending->device->device, &pending->begin) ||
 			clock_monotonic_ns() - pending->begin.monotonic_ns >=
 			(pending->device->entry ? SESSION_FLUSH_LIVE_NS : SESSION_FLUSH_FILE_NS);
-	case SESSION_PENDING_COMPILE: /* asking is the way to find out */
-	case SESSION_PENDING_OPEN:
+	case SESSION_PENDING_COMPILE:
+		return compiler_has_answered(session->compiler);
+	case SESSION_PENDING_OPEN: /* asking is the way to find out */
 	case _SESSION_PENDING_N:
 		break;
 	}
@@ -524,7 +525,10 @@ int session_poll(struct session *session)
 
 uint32_t session_poll_ms(const struct session *session)
 {
-	if (session->pending.kind != SESSION_PENDING_NONE ||
+	/* Answers are told; but the client may go. */
+	const bool compiles = session->pending.kind == SESSION_PENDING_COMPILE;
+
+	if ((session->pending.kind != SESSION_PENDING_NONE && !compiles) ||
 		(session->unread && session_may_go_on(session)))
 		return SESSION_SETTLE_POLL_MS;
 	if (session->n_cells || session->spilled)
@@ -538,5 +542,7 @@ uint32_t session_poll_ms(const struct session *session)
 	for (unsigned int i = 0; i < session->n_flows; i++)
 		if (session->flows[i]->hanging)
 			return SESSION_HANGING_POLL_MS;
-	return session->unread && !user_may_send(session->env.user) ? SESSION_HANGING_POLL_MS : 0;
+	return compiles || (session->unread && !user_may_send(session->env.user))
+		? SESSION_HANGING_POLL_MS
+		: 0;
 }

@@ -23,6 +23,7 @@ struct session;
 #define SESSION_SPILL_BYTES (64u << 20)
 #define SESSION_WORKERS_MAX 64
 
+struct compiler;
 struct registry;
 struct user;
 
@@ -38,6 +39,7 @@ struct session_ids {
  * struct session_env - what all sessions of an engine share, and who this client is
  * @notify_fd:    eventfd that workers poke; borrowed
  * @registry:     live devices; borrowed
+ * @compiler:     of filter expressions; borrowed
  * @sessions:     the first of all sessions of the engine; kept up by session_new() and
  *                session_free()
  * @is_system:    the daemon serves many; else it is private to this client
@@ -48,6 +50,7 @@ struct session_ids {
 struct session_env {
 	int notify_fd;
 	struct registry *registry;
+	struct compiler *compiler;
 	struct session **sessions;
 	bool is_system;
 	struct session_ids *flow_ids;

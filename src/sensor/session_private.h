@@ -18,7 +18,7 @@
  * @closed:  the client is done with it; it goes with its last flow
  * @running: results may change
  * @entry:   it is the registry's, shared with others; NULL: its own
- * @compiler: the session's, of filter expressions
+ * @compiler: the session's
  */
 struct session_device {
 	uint64_t id;
@@ -28,7 +28,7 @@ struct session_device {
 	bool running;
 	struct registry_entry *entry;
 	struct device *device;
-	struct compiler *compiler;
+	struct compiler_client *compiler;
 	struct session_device *next_released;
 };
 
@@ -110,7 +110,7 @@ struct session {
 	struct session *next_session;
 	bool left; /* the client has gone */
 	bool unread; /* requests that have come are still to be answered */
-	struct compiler *compiler;
+	struct compiler_client *compiler;
 	bool greeted;
 	unsigned int n_workers; /* of its own devices */
 	unsigned int live_workers; /* of live devices; 0: as configured */

@@ -18,6 +18,9 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -32,32 +35,49 @@
 
 /* ---- a helper that lies ---- */
 
+/* Shared with the helpers. */
 struct test_lie {
+	bool told;
 	struct compiler_answer head;
 	uint8_t body[16384];
 	size_t n_bytes; /* sent after the head, whatever it says */
 };
 
-static const struct test_lie *test_lie;
+static struct test_lie *test_lie;
 
-_Noreturn void __real_compiler_helper_main(int fd, bool with_parent);
-_Noreturn void __wrap_compiler_helper_main(int fd, bool with_parent);
+void __real_compiler_helper_main(void);
+void __wrap_compiler_helper_main(void);
 
-_Noreturn void __wrap_compiler_helper_main(int fd, bool with_parent)
+static bool test_hangs(void)
+{
+	char question[64] = "";
+	size_t head_bytes = sizeof(struct compiler_question);
+
+	return recv(NURSERY_CHILD_FD, question, sizeof(question) - 1, MSG_PEEK) > 0 &&
+		strncmp(question + head_bytes, "hang", 4) == 0;
+}
+
+void __wrap_compiler_helper_main(void)
 {
 	char question[64];
 
-	if (!test_lie)
-		__real_compiler_helper_main(fd, with_parent);
-	(void)!read(fd, question, sizeof(question));
-	(void)!write(fd, &test_lie->head, sizeof(test_lie->head));
-	(void)!write(fd, test_lie->body, test_lie->n_bytes);
-	(void)shutdown(fd, SHUT_WR);
-	for (;;)
+	(void)prctl(PR_SET_NAME, COMPILER_PROCESS_NAME);
+	while (test_hangs())
 		pause(); /* it must be killed */
+	if (!test_lie->told)
+		__real_compiler_helper_main();
+	(void)!read(NURSERY_CHILD_FD, question, sizeof(question));
+	(void)!write(NURSERY_CHILD_FD, &test_lie->head, sizeof(test_lie->head));
+	(void)!write(NURSERY_CHILD_FD, test_lie->body, test_lie->n_bytes);
+	(void)shutdown(NURSERY_CHILD_FD, SHUT_WR);
+	for (;;)
+		pause();
 }
 
 /* ---- helpers of the test ---- */
+
+static struct compiler *test_compiler;
+static int test_notify_fd;
 
 static const char *test_slow(void)
 {
@@ -70,24 +90,33 @@ static const char *test_slow(void)
 	return text;
 }
 
-/* Ask until there is an answer, without sleeping for longer than the machine needs. */
-static int test_ask(struct compiler *compiler, const char *expression, struct filter_program **ret,
-	struct error *err)
+/* Ask until there is an answer. */
+static int test_ask_for(struct compiler_client *client, const char *expression, uint32_t linktype,
+	struct filter_program **ret, struct error *err)
 {
 	int r;
 
 	*err = ERROR_INIT;
-	while ((r = compiler_ask(compiler, expression, 1, ret, err)) == COMPILER_E_AGAIN)
-		(void)usleep(200);
+	while ((r = compiler_ask(client, expression, linktype, ret, err)) == COMPILER_E_AGAIN) {
+		eventfd_t n;
+
+		assert_int_equal(eventfd_read(test_notify_fd, &n), 0); /* waits */
+	}
 	return r;
 }
 
-static void test_works(struct compiler *compiler)
+static int test_ask(struct compiler_client *client, const char *expression,
+	struct filter_program **ret, struct error *err)
+{
+	return test_ask_for(client, expression, 1, ret, err);
+}
+
+static void test_works(struct compiler_client *client)
 {
 	struct filter_program *program;
 	struct error err;
 
-	if (test_ask(compiler, "tcp port 80", &program, &err) != 0)
+	if (test_ask(client, "tcp port 80", &program, &err) != 0)
 		fail_msg("%s", err.text);
 	filter_program_free(program);
 }
@@ -108,26 +137,43 @@ static bool test_stat(pid_t pid, char ret_name[32], char *ret_state, pid_t *ret_
 	return n == 3;
 }
 
-/* The only child that is a helper; 0: there is none. */
-static pid_t test_helper(void)
+/* Processes of this name among our children, or (@grand) our children's. Return: how many. */
+static unsigned int test_find(const char *wanted, bool grand, pid_t *ret)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
-	pid_t found = 0;
+	unsigned int n = 0;
 
 	assert_non_null(proc);
 	while ((entry = readdir(proc))) {
 		pid_t pid = atoi(entry->d_name), parent;
-		char name[32], state;
+		char name[32], parent_name[32], state;
 
-		if (pid <= 0 || !test_stat(pid, name, &state, &parent) || parent != getpid() ||
-			strcmp(name, COMPILER_PROCESS_NAME) != 0)
+		if (pid <= 0 || !test_stat(pid, name, &state, &parent) ||
+			strcmp(name, wanted) != 0 ||
+			(grand && !test_stat(parent, parent_name, &state, &parent)) ||
+			parent != getpid())
 			continue;
-		assert_int_equal(found, 0);
-		found = pid;
+		n++;
+		*ret = pid;
 	}
 	closedir(proc);
-	return found;
+	return n;
+}
+
+/* The only helper; 0: there is none. */
+static pid_t test_helper(void)
+{
+	pid_t pid = 0;
+
+	assert_true(test_find(COMPILER_PROCESS_NAME, true, &pid) <= 1);
+	return pid;
+}
+
+static void test_await_no_helper(void)
+{
+	while (test_helper())
+		(void)usleep(100);
 }
 
 static void test_kill(pid_t pid)
@@ -141,19 +187,29 @@ static void test_kill(pid_t pid)
 		(void)usleep(100);
 }
 
-static struct compiler *test_begin(void)
+static struct compiler_client *test_client(uid_t uid)
 {
-	struct compiler *compiler;
+	struct compiler_client *client;
 
-	test_lie = NULL;
-	assert_int_equal(compiler_new(&compiler), 0);
-	return compiler;
+	assert_int_equal(compiler_client_new(&client, test_compiler, uid), 0);
+	return client;
+}
+
+static struct compiler_client *test_begin(void)
+{
+	*test_lie = (struct test_lie){ .told = false };
+	test_notify_fd = eventfd(0, EFD_CLOEXEC);
+	assert_true(test_notify_fd >= 0);
+	assert_int_equal(compiler_new(&test_compiler, test_notify_fd), 0);
+	return test_client(1000);
 }
 
 /* Neither a process nor a zombie is left. */
-static void test_end(struct compiler *compiler)
+static void test_end(struct compiler_client *client)
 {
-	compiler_free(compiler);
+	compiler_client_free(client);
+	compiler_free(test_compiler);
+	assert_int_equal(close(test_notify_fd), 0);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	assert_int_equal(errno, ECHILD);
 }
@@ -161,17 +217,15 @@ static void test_end(struct compiler *compiler)
 /* For some link types libpcap reads scratch memory that it has not written. */
 static void test_programs_for_variable_headers_arrive(void **state)
 {
-	struct compiler *compiler = test_begin();
+	struct compiler_client *client = test_begin();
 	struct filter_program *program;
 	struct error err = ERROR_INIT;
-	int r;
 
-	while ((r = compiler_ask(compiler, "geneve", 127, &program, &err)) == COMPILER_E_AGAIN)
-		(void)usleep(200); /* 127: LINKTYPE_IEEE802_11_RADIOTAP */
-	if (r != 0)
+	if (test_ask_for(
+		    client, "geneve", 127 /* LINKTYPE_IEEE802_11_RADIOTAP */, &program, &err) != 0)
 		fail_msg("%s", err.text);
 	filter_program_free(program);
-	test_end(compiler);
+	test_end(client);
 }
 
 /* ---- tests ---- */
@@ -180,7 +234,7 @@ static void programs_are_those_of_libpcap(void **unused)
 {
 	static const char *const expressions[] = { "tcp port 80", "", "ip6 protochain 17",
 		"ip protochain 6 and port 53", "vlan and host 192.0.2.1", "greater 700" };
-	struct compiler *compiler = test_begin();
+	struct compiler_client *client = test_begin();
 	static const _Atomic bool never;
 
 	assert_int_equal(test_helper(), 0); /* none before it is needed */
@@ -192,138 +246,149 @@ static void programs_are_those_of_libpcap(void **unused)
 		struct error err;
 		int r;
 
-		r = i % 2 ? compiler_wait(compiler, expression, 1, &never, &ours, &err)
-			  : test_ask(compiler, expression, &ours, &err);
+		r = i % 2 ? compiler_wait(client, expression, 1, &never, &ours, &err)
+			  : test_ask(client, expression, &ours, &err);
 		assert_int_equal(r, 0);
 		assert_int_equal(filter_compile(&theirs, expression, 1, &err), 0);
 		n = filter_program_insns(theirs, &their_insns);
 		assert_int_equal(filter_program_insns(ours, &our_insns), n);
 		assert_memory_equal(our_insns, their_insns, n * sizeof(*our_insns));
 	}
-	test_end(compiler);
+	test_end(client);
 }
 
 static void wrong_expressions_are_refused_in_the_words_of_libpcap(void **unused)
 {
 	static const char *const expressions[] = { "tcp prot 80", "port", "ip proto \\\n", "%" };
-	struct compiler *compiler = test_begin();
+	struct compiler_client *client = test_begin();
 	struct filter_program *program;
 	struct error ours, theirs;
 	pid_t helper;
 
-	test_works(compiler);
+	test_works(client);
 	helper = test_helper();
 	for (size_t i = 0; i < ARRAY_SIZE(expressions); i++) {
 		theirs = ERROR_INIT;
-		assert_int_equal(test_ask(compiler, expressions[i], &program, &ours), -EINVAL);
+		assert_int_equal(test_ask(client, expressions[i], &program, &ours), -EINVAL);
 		assert_int_equal(filter_compile(&program, expressions[i], 1, &theirs), -EINVAL);
 		assert_int_equal(ours.code, TEST_CODE);
 		assert_string_equal(ours.text, theirs.text);
 	}
-	assert_int_equal(test_ask(compiler, "tcp", &program, &ours), 0);
+	assert_int_equal(test_ask(client, "tcp", &program, &ours), 0);
 	filter_program_free(program);
 	assert_int_equal(test_helper(), helper); /* a wrong expression costs no process */
-	test_end(compiler);
+	test_end(client);
 }
 
 static void slow_expressions_end_in_time(void **unused)
 {
-	struct compiler *compiler = test_begin();
+	struct compiler_client *client = test_begin();
 	struct filter_program *program;
 	struct error err = ERROR_INIT;
 	uint64_t began_ns = clock_monotonic_ns();
 	int r;
 
-	assert_int_equal(compiler_ask(compiler, test_slow(), 1, &program, &err), COMPILER_E_AGAIN);
+	assert_int_equal(compiler_ask(client, test_slow(), 1, &program, &err), COMPILER_E_AGAIN);
 	assert_true(clock_monotonic_ns() - began_ns < 1000000000u); /* it came back at once */
-	r = test_ask(compiler, test_slow(), &program, &err);
+	r = test_ask(client, test_slow(), &program, &err);
 	assert_int_equal(r, -ETIMEDOUT);
 	assert_int_equal(err.code, TEST_CODE);
 	assert_non_null(strstr(err.text, "split it"));
 	assert_true(clock_monotonic_ns() - began_ns >= COMPILER_TIME_MAX_MS * 1000000ull);
-	assert_int_equal(test_helper(), 0);
-	test_works(compiler);
-	test_end(compiler);
+	test_await_no_helper();
+	test_works(client);
+	test_end(client);
 }
 
 static void another_question_abandons_the_first(void **unused)
 {
-	struct compiler *compiler = test_begin();
+	struct compiler_client *client = test_begin();
 	struct filter_program *program;
 	struct error err = ERROR_INIT;
 
-	assert_int_equal(compiler_ask(compiler, test_slow(), 1, &program, &err), COMPILER_E_AGAIN);
-	test_works(compiler);
+	assert_int_equal(compiler_ask(client, test_slow(), 1, &program, &err), COMPILER_E_AGAIN);
+	test_works(client);
 	/* The same words for another link type are another question. */
-	assert_int_equal(compiler_ask(compiler, test_slow(), 1, &program, &err), COMPILER_E_AGAIN);
-	assert_int_equal(
-		compiler_ask(compiler, test_slow(), 101, &program, &err), COMPILER_E_AGAIN);
-	test_end(compiler); /* also with a question open */
+	assert_int_equal(compiler_ask(client, test_slow(), 1, &program, &err), COMPILER_E_AGAIN);
+	assert_int_equal(compiler_ask(client, test_slow(), 101, &program, &err), COMPILER_E_AGAIN);
+	test_end(client); /* also with a question open */
 }
 
 static void long_expressions_pass_or_are_refused(void **unused)
 {
 	static char text[FILTER_EXPRESSION_MAX + 2];
-	struct compiler *compiler = test_begin();
+	struct compiler_client *client = test_begin();
 	struct filter_program *program;
 	struct error err;
 	static const _Atomic bool never;
 
 	memset(text, ' ', sizeof(text) - 1);
 	memcpy(text, "tcp", 3);
-	assert_int_equal(test_ask(compiler, text, &program, &err), -EINVAL);
+	assert_int_equal(test_ask(client, text, &program, &err), -EINVAL);
 	assert_int_equal(err.code, TEST_CODE);
-	assert_int_equal(compiler_wait(compiler, text, 1, &never, &program, &err), -EINVAL);
+	assert_int_equal(compiler_wait(client, text, 1, &never, &program, &err), -EINVAL);
 	text[FILTER_EXPRESSION_MAX] = '\0';
-	assert_int_equal(test_ask(compiler, text, &program, &err), 0);
+	assert_int_equal(test_ask(client, text, &program, &err), 0);
 	filter_program_free(program);
-	test_end(compiler);
+	test_end(client);
 }
 
 static void a_helper_that_dies_is_replaced(void **unused)
 {
-	struct compiler *compiler = test_begin();
+	struct compiler_client *client = test_begin();
 	struct filter_program *program;
 	struct error err = ERROR_INIT;
 	pid_t first;
 
-	test_works(compiler);
+	test_works(client);
 	first = test_helper();
 	test_kill(first);
-	test_works(compiler);
+	test_works(client);
 	assert_int_not_equal(test_helper(), first);
 	/* A question that it may not have read is put to another; if that dies, too, it is said. */
 	first = test_helper();
-	assert_int_equal(compiler_ask(compiler, test_slow(), 1, &program, &err), COMPILER_E_AGAIN);
+	assert_int_equal(compiler_ask(client, test_slow(), 1, &program, &err), COMPILER_E_AGAIN);
 	test_kill(first);
 	while (test_helper() == first || test_helper() == 0)
 		assert_int_equal(
-			compiler_ask(compiler, test_slow(), 1, &program, &err), COMPILER_E_AGAIN);
+			compiler_ask(client, test_slow(), 1, &program, &err), COMPILER_E_AGAIN);
 	test_kill(test_helper());
-	assert_int_equal(test_ask(compiler, test_slow(), &program, &err), -EPIPE);
+	assert_int_equal(test_ask(client, test_slow(), &program, &err), -EPIPE);
 	assert_int_equal(err.code, TEST_CODE);
-	test_works(compiler);
-	test_end(compiler);
+	test_works(client);
+	test_end(client);
+}
+
+static unsigned int test_n_fds(pid_t pid)
+{
+	unsigned int n = 0;
+	struct dirent *entry;
+	char path[64];
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		n += entry->d_name[0] != '.';
+	closedir(dir);
+	return n;
 }
 
 static void the_helper_is_confined(void **unused)
 {
-	struct compiler *compiler = test_begin();
-	unsigned int n_fds = 0, n_found = 0;
+	struct compiler_client *client;
 	char path[64], line[256];
-	struct dirent *entry;
-	DIR *dir;
+	unsigned int n_found = 0;
+	pid_t nursery = 0;
 	FILE *file;
 
 	(void)signal(SIGUSR1, SIG_IGN);
-	test_works(compiler);
-	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)test_helper());
-	dir = opendir(path);
-	assert_non_null(dir);
-	while ((entry = readdir(dir)))
-		n_fds += entry->d_name[0] != '.';
-	closedir(dir);
-	assert_int_equal(n_fds, 1);
+	client = test_begin();
+	test_works(client);
+	assert_int_equal(test_n_fds(test_helper()), 1);
+	assert_int_equal(test_find(NURSERY_PROCESS_NAME, false, &nursery), 1);
+	assert_int_equal(test_n_fds(nursery), 1);
 	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)test_helper());
 	file = fopen(path, "r");
 	assert_non_null(file);
@@ -339,13 +404,116 @@ static void the_helper_is_confined(void **unused)
 	(void)fclose(file);
 	assert_int_equal(n_found, 2);
 	(void)signal(SIGUSR1, SIG_DFL);
-	test_end(compiler);
+	test_end(client);
+}
+
+/* What a client sends is nobody's but the engine's: closed there, it is closed. */
+static void helpers_know_nothing_of_clients(void **unused)
+{
+	struct compiler_client *client = test_begin();
+	struct filter_program *program;
+	struct error err;
+	char byte;
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(compiler_ask(client, "hang", 1, &program, &err), COMPILER_E_AGAIN);
+	while (!test_helper())
+		(void)usleep(100);
+	(void)close(fds[1]);
+	assert_int_equal(read(fds[0], &byte, 1), 0); /* and does not wait for the helper */
+	(void)close(fds[0]);
+	test_end(client);
+}
+
+static void asking_waits_for_nothing(void **unused)
+{
+	struct compiler_client *client = test_begin();
+	struct filter_program *program;
+	struct error err;
+
+	assert_int_equal(compiler_ask(client, "tcp", 1, &program, &err), COMPILER_E_AGAIN);
+	assert_int_equal(test_ask(client, "tcp", &program, &err), 0);
+	filter_program_free(program);
+	assert_int_equal(compiler_ask(client, "tcp", 1, &program, &err), COMPILER_E_AGAIN);
+	test_end(client);
+}
+
+static void a_helper_serves_one_user(void **unused)
+{
+	struct compiler_client *client = test_begin(), *other = test_client(1001);
+	pid_t helper;
+
+	test_works(client);
+	helper = test_helper();
+	test_works(client);
+	assert_int_equal(test_helper(), helper);
+	test_works(other);
+	while (test_find(COMPILER_PROCESS_NAME, true, &helper) > 1)
+		(void)usleep(100);
+	compiler_client_free(other);
+	test_end(client);
+}
+
+static void users_take_turns(void **unused)
+{
+	enum { USERS = 5, EACH = 6 };
+	struct compiler_client *client = test_begin(), *hostile[USERS * EACH];
+	struct filter_program *program;
+	unsigned int n_answered = 0;
+	struct error err;
+	pid_t pid;
+
+	/* A user's slow expressions take a few helpers: one of them is left for others at once. */
+	for (size_t i = 0; i < EACH; i++) {
+		hostile[i] = test_client(2000);
+		assert_int_equal(
+			compiler_ask(hostile[i], "hang", 1, &program, &err), COMPILER_E_AGAIN);
+	}
+	while (test_find(COMPILER_PROCESS_NAME, true, &pid) < COMPILER_USER_MAX)
+		(void)usleep(100);
+	test_works(client);
+	for (size_t i = 0; i < EACH; i++)
+		assert_false(compiler_has_answered(hostile[i]));
+	assert_true(test_find(COMPILER_PROCESS_NAME, true, &pid) <= COMPILER_USER_MAX + 1);
+	/* Those of many users take all of them: others wait for one, not for all. */
+	for (size_t i = EACH; i < USERS * EACH; i++) {
+		hostile[i] = test_client(2000 + (uid_t)(i / EACH));
+		assert_int_equal(
+			compiler_ask(hostile[i], "hang", 1, &program, &err), COMPILER_E_AGAIN);
+	}
+	test_works(client);
+	for (size_t i = 0; i < USERS * EACH; i++)
+		n_answered += compiler_has_answered(hostile[i]);
+	assert_true(n_answered <= COMPILER_HELPERS_MAX);
+	for (size_t i = 0; i < USERS * EACH; i++)
+		compiler_client_free(hostile[i]);
+	test_end(client);
+}
+
+static void without_the_nursery_it_is_said(void **unused)
+{
+	struct compiler_client *client = test_begin();
+	struct filter_program *program;
+	struct error err;
+	pid_t nursery = 0;
+
+	test_works(client);
+	assert_true(compiler_works(test_compiler));
+	assert_int_equal(test_find(NURSERY_PROCESS_NAME, false, &nursery), 1);
+	test_kill(nursery);
+	assert_false(compiler_works(test_compiler));
+	test_await_no_helper(); /* it has gone, too */
+	assert_int_equal(test_ask(client, "tcp", &program, &err), -ENOTCONN);
+	assert_int_equal(err.code, TEST_CODE);
+	assert_non_null(strstr(err.text, NURSERY_PROCESS_NAME));
+	test_end(client);
 }
 
 static void *test_thread(void *argument)
 {
 	static const _Atomic bool never;
-	struct compiler *compiler = argument;
+	struct compiler_client *client = argument;
 
 	for (unsigned int i = 0; i < TEST_ROUNDS; i++) {
 		struct filter_program *program = NULL;
@@ -353,7 +521,7 @@ static void *test_thread(void *argument)
 		char text[32];
 
 		(void)snprintf(text, sizeof(text), "port %u", i + 1);
-		if (compiler_wait(compiler, text, 1, &never, &program, &err) != 0) {
+		if (compiler_wait(client, text, 1, &never, &program, &err) != 0) {
 			print_error("%s: %s\n", text, err.text);
 			return argument;
 		}
@@ -364,27 +532,23 @@ static void *test_thread(void *argument)
 
 static void many_threads_take_turns(void **unused)
 {
-	struct compiler *compiler = test_begin();
+	struct compiler_client *client = test_begin();
 	pthread_t threads[TEST_THREADS];
 	void *failed;
 
-	/* The allocators of sanitizers do not survive a fork() beside other threads. */
-	if (COMPILER_SANITIZED)
-		assert_null(test_thread(compiler));
-
 	for (unsigned int i = 0; i < TEST_THREADS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, test_thread, compiler), 0);
+		assert_int_equal(pthread_create(&threads[i], NULL, test_thread, client), 0);
 	for (unsigned int i = 0; i < TEST_ROUNDS; i++)
-		test_works(compiler);
+		test_works(client);
 	for (unsigned int i = 0; i < TEST_THREADS; i++) {
 		assert_int_equal(pthread_join(threads[i], &failed), 0);
 		assert_null(failed);
 	}
-	test_end(compiler);
+	test_end(client);
 }
 
 struct test_cancel {
-	struct compiler *compiler;
+	struct compiler_client *client;
 	_Atomic bool cancel;
 	struct error err;
 };
@@ -394,15 +558,14 @@ static void *test_cancelled(void *argument)
 	struct test_cancel *c = argument;
 	struct filter_program *program;
 
-	return compiler_wait(c->compiler, test_slow(), 1, &c->cancel, &program, &c->err) ==
-			-ECANCELED
+	return compiler_wait(c->client, test_slow(), 1, &c->cancel, &program, &c->err) == -ECANCELED
 		? NULL
 		: argument;
 }
 
 static void waiting_can_be_cancelled(void **unused)
 {
-	struct test_cancel c = { .compiler = test_begin() };
+	struct test_cancel c = { .client = test_begin() };
 	pthread_t thread;
 	uint64_t began_ns;
 	void *failed;
@@ -417,7 +580,7 @@ static void waiting_can_be_cancelled(void **unused)
 	assert_null(failed);
 	assert_int_equal(c.err.code, TEST_CODE);
 	assert_true(clock_monotonic_ns() - began_ns < 1000000000u);
-	test_end(c.compiler);
+	test_end(c.client);
 }
 
 static void lies_are_not_believed(void **unused)
@@ -440,48 +603,50 @@ static void lies_are_not_believed(void **unused)
 		{ "an unknown instruction", { 0, 16 }, 16,
 			{ { 0xff, 0, 0, 0 }, { 0x06, 0, 0, 1 } } },
 	};
-	struct compiler *compiler = test_begin();
-	struct test_lie lie;
+	struct compiler_client *client = test_begin();
 	struct error err;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct filter_program *program;
 
-		lie = (struct test_lie){ .head = cases[i].head, .n_bytes = cases[i].n_bytes };
-		memcpy(lie.body, cases[i].insns, sizeof(cases[i].insns));
-		test_lie = &lie;
-		if (test_ask(compiler, "tcp", &program, &err) != -EPIPE || err.code != TEST_CODE)
+		*test_lie = (struct test_lie){
+			.told = true, .head = cases[i].head, .n_bytes = cases[i].n_bytes
+		};
+		memcpy(test_lie->body, cases[i].insns, sizeof(cases[i].insns));
+		if (test_ask(client, "tcp", &program, &err) != -EPIPE || err.code != TEST_CODE)
 			fail_msg("%s: %s", cases[i].why, err.text);
 	}
-	test_lie = NULL;
-	test_works(compiler);
-	test_end(compiler);
+	test_lie->told = false;
+	test_works(client);
+	test_end(client);
 }
 
 static void what_is_said_unasked_ends_the_helper(void **unused)
 {
 	static const struct bpf_insn all = { 0x06, 0, 0, 1 };
-	struct test_lie lie = { .head = { 0, sizeof(all) }, .n_bytes = sizeof(all) + 8 };
-	struct compiler *compiler = test_begin();
+	struct compiler_client *client = test_begin();
 	struct filter_program *program;
 	struct error err;
 	pid_t liar;
 
-	memcpy(lie.body, &all, sizeof(all));
-	test_lie = &lie;
-	assert_int_equal(test_ask(compiler, "tcp", &program, &err), 0);
+	*test_lie = (struct test_lie){
+		.told = true, .head = { 0, sizeof(all) }, .n_bytes = sizeof(all) + 8
+	};
+	memcpy(test_lie->body, &all, sizeof(all));
+	assert_int_equal(test_ask(client, "tcp", &program, &err), 0);
 	filter_program_free(program);
-	test_lie = NULL;
-	test_works(compiler); /* with another, though the liar lives */
+	test_lie->told = false;
+	test_works(client); /* with another, though the liar lives */
 	liar = test_helper();
 	assert_int_not_equal(liar, 0);
 	/* Control characters do not reach a terminal. */
-	lie = (struct test_lie){ .head = { TEST_CODE, 4 }, .body = "a\033\nb", .n_bytes = 4 };
+	*test_lie = (struct test_lie){
+		.told = true, .head = { TEST_CODE, 4 }, .body = "a\033\nb", .n_bytes = 4
+	};
 	test_kill(liar);
-	test_lie = &lie;
-	assert_int_equal(test_ask(compiler, "tcp", &program, &err), -EINVAL);
+	assert_int_equal(test_ask(client, "tcp", &program, &err), -EINVAL);
 	assert_string_equal(err.text, "a??b");
-	test_end(compiler);
+	test_end(client);
 }
 
 int main(void)
@@ -495,11 +660,19 @@ int main(void)
 		cmocka_unit_test(long_expressions_pass_or_are_refused),
 		cmocka_unit_test(a_helper_that_dies_is_replaced),
 		cmocka_unit_test(the_helper_is_confined),
+		cmocka_unit_test(helpers_know_nothing_of_clients),
+		cmocka_unit_test(asking_waits_for_nothing),
+		cmocka_unit_test(a_helper_serves_one_user),
+		cmocka_unit_test(users_take_turns),
+		cmocka_unit_test(without_the_nursery_it_is_said),
 		cmocka_unit_test(many_threads_take_turns),
 		cmocka_unit_test(waiting_can_be_cancelled),
 		cmocka_unit_test(lies_are_not_believed),
 		cmocka_unit_test(what_is_said_unasked_ends_the_helper),
 	};
 
+	test_lie = mmap(
+		NULL, sizeof(*test_lie), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert(test_lie != MAP_FAILED);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,8 +34,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/build.h"
 #include "base/log.h"
-#include "compiler_private.h"
+#include "compiler.h"
 #include "parent.h"
 #include "wire/send_fds.h"
 
@@ -81,7 +82,7 @@ static void assert_killed(int (*f)(void))
 {
 	int status = test_confined(f);
 
-	if (COMPILER_SANITIZED) /* there the filter allows it, and the rights are missing */
+	if (BUILD_SANITIZED) /* there the filter allows it, and the rights are missing */
 		return;
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(WTERMSIG(status), SIGSYS);
@@ -387,22 +388,24 @@ static int try_descriptors(void)
 static int try_compile(void)
 {
 	struct compiler *compiler;
+	struct compiler_client *client;
 	struct filter_program *program;
 	struct error err = ERROR_INIT;
 	_Atomic bool cancel = false;
 	int r;
 
-	assert(compiler_new(&compiler) == 0);
+	assert(compiler_new(&compiler, -1) == 0 && compiler_client_new(&client, compiler, 0) == 0);
 	do
-		r = compiler_ask(compiler, "tcp port 80 and host localhost", 1, &program, &err);
+		r = compiler_ask(client, "tcp port 80 and host localhost", 1, &program, &err);
 	while (r == COMPILER_E_AGAIN && usleep(200) == 0);
 	if (r < 0)
 		(void)fprintf(stderr, "%s\n", err.text);
 	assert(r == 0);
 	filter_program_free(program);
-	r = compiler_wait(compiler, "ip6 and port ssh", 1, &cancel, &program, &err);
+	r = compiler_wait(client, "ip6 and port ssh", 1, &cancel, &program, &err);
 	assert(r == 0);
 	filter_program_free(program);
+	compiler_client_free(client);
 	compiler_free(compiler);
 	return 0;
 }

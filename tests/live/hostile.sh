@@ -106,8 +106,13 @@ if ! grep -q skipped hostile.fuse; then
 	"$HOSTILE" fuse 14 cable0 > hostile.fuse &
 	hostile=$!
 	await "a file that hangs" grep -q closing hostile.fuse
-	# The helper of somebody else's expressions has a copy of the file.
+	# Who compiles somebody else's expressions has no copy of the file, and does not stay.
 	timeout 10 "$CROWD" 1 1 cable0 "udp port 9" < /dev/null > crowd.out || fail "nobody gets a filter"
+	nursery=$(cat /proc/"$engine"/task/*/children)
+	equal "processes of the engine" "$(wc -w <<< "$nursery")" 1
+	for pid in $(cat /proc/$nursery/task/*/children); do
+		equal "descriptors of a helper" "$(ls "/proc/$pid/fd" | wc -l)" 1
+	done
 	kill -9 "$engine"
 	await "another engine" another_serves
 	kill -0 $hostile || fail "the file does not hang any more"

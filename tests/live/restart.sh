@@ -46,6 +46,11 @@ for ((n = kills + 1; n <= kills + 5; n++)); do
 	await "restart $n" told "$n" || break
 done
 
+echo "== the process that compilers come from"
+engine=$(engine_pid)
+kill -9 $(cat "/proc/$engine/task/$engine/children")
+await "restart $n" told "$n"
+
 echo "== afterwards"
 kill $load
 wait $load 2> /dev/null
@@ -53,7 +58,7 @@ exec 9>&-
 wait $survivor || fail "the program failed: $(cat survivor.err)"
 tail -1 survivor.out
 read -r _ _ restarts _ gap_ms _ _ _ packets _ failed _ < <(tail -1 survivor.out)
-equal "restarts" "$restarts" $((kills + 5))
+equal "restarts" "$restarts" $((kills + 6))
 equal "calls that failed" "$failed" 0
 [ "$packets" -gt 0 ] || fail "no packets were read"
 [ "$gap_ms" -gt 0 ] || fail "no gap is reported"
