@@ -174,8 +174,11 @@ static void fuzz_emit(
 
 	for (unsigned int i = 0; i < n; i++)
 		deliver[i] = input_byte(in) & 1;
-	if (options.hook == KERNEL_SOCKET && more & 1)
-		options.deliver = deliver;
+	if (options.hook == KERNEL_SOCKET) {
+		options.deliver = more & 1 ? deliver : NULL;
+		options.undelivered = more & 2;
+		options.skip_outgoing = chosen & 32;
+	}
 	options.has_frags = options.hook == KERNEL_XDP && more & 2;
 	fault_arm(0);
 	if (kernel_code_new(&code, &options, programs, n) < 0)

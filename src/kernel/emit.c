@@ -17,7 +17,8 @@
  * struct emit_job - while a code is made
  * @roots:   of each slot
  * @actions: of each slot
- * @is_out:  of each slot: too large
+ * @reasons: of each slot
+ * @n_deliver: the first slots deliver, and are not counted
  */
 struct emit_job {
 	const struct kernel_options *options;
@@ -28,6 +29,7 @@ struct emit_job {
 	uint8_t *actions;
 	uint8_t *reasons;
 	uint32_t n_slots;
+	uint32_t n_deliver;
 };
 
 const char *kernel_reason_text(enum kernel_reason reason)
@@ -65,6 +67,7 @@ static int emit_init(struct kernel_emit *e, struct emit_job *j)
 		return -ENOMEM;
 	}
 	e->slow = kernel_asm_label(&e->code);
+	e->delivered = kernel_asm_label(&e->code);
 	return 0;
 }
 
@@ -97,8 +100,9 @@ static void emit_survey(struct kernel_emit *e)
 static int emit_page(struct emit_job *j, struct kernel_frame_page *frame, uint32_t first,
 	uint32_t n, struct kernel_page *ret)
 {
+	uint32_t n_deliver = first < j->n_deliver ? MIN(n, j->n_deliver - first) : 0;
 	struct kernel_emit e;
-	uint32_t end, last;
+	uint32_t end, last, undelivered;
 	int r = emit_init(&e, j);
 
 	if (r < 0)
@@ -107,7 +111,14 @@ static int emit_page(struct emit_job *j, struct kernel_frame_page *frame, uint32
 	end = kernel_asm_label(&e.code);
 	last = kernel_asm_label(&e.code);
 	kernel_frame_begin(&e, frame, last);
-	kernel_trie(&e, &j->cofactor, j->roots + first, n, first, end);
+	if (n_deliver) {
+		undelivered = kernel_asm_label(&e.code);
+		kernel_trie(&e, &j->cofactor, j->roots + first, n_deliver, first, undelivered);
+		emit_place(&e, undelivered);
+	}
+	kernel_frame_counts(&e, frame);
+	first += n_deliver;
+	kernel_trie(&e, &j->cofactor, j->roots + first, n - n_deliver, first, end);
 	emit_place(&e, end);
 	kernel_frame_end(&e, frame, last);
 	if (e.code.failed || j->graph.failed)
@@ -133,6 +144,17 @@ static void emit_free_pages(struct kernel_code *code)
 	code->n_pages = 0;
 }
 
+/* The first page that has more than delivering slots. */
+static unsigned int emit_counts_from(
+	const struct emit_job *j, const struct emit_span spans[], unsigned int n_spans)
+{
+	unsigned int i = 0;
+
+	while (j->n_deliver && i < n_spans && spans[i].first + spans[i].n <= j->n_deliver)
+		i++;
+	return i;
+}
+
 /* All pages, now that it is known how many there are. */
 static int emit_spans(struct emit_job *j, const struct emit_span spans[], unsigned int n_spans)
 {
@@ -141,6 +163,7 @@ static int emit_spans(struct emit_job *j, const struct emit_span spans[], unsign
 	for (unsigned int i = 0; i < n_spans; i++) {
 		struct kernel_frame_page frame = { .index = i,
 			.n_pages = n_spans,
+			.counts_from = emit_counts_from(j, spans, n_spans),
 			.n_cpus = code->options.n_cpus,
 			.stride_bytes = code->stride_bytes };
 		int r = emit_page(j, &frame, spans[i].first, spans[i].n, &code->pages[i]);
@@ -221,6 +244,22 @@ static uint32_t emit_slot(struct emit_job *j, uint32_t *slot_of, uint32_t root)
 	return slot_of[root] - 1;
 }
 
+/* Slots for all programs that deliver, or that do not. */
+static void emit_slots(
+	struct emit_job *j, uint32_t *slot_of, const uint32_t roots[], bool is_delivering)
+{
+	struct kernel_code *code = j->code;
+
+	for (unsigned int i = 0; i < code->n_programs; i++) {
+		if (code->reasons[i] != KERNEL_LOWERED ||
+			is_delivering != (j->options->deliver && j->options->deliver[i]))
+			continue;
+		code->slots[i] = emit_slot(j, slot_of, roots[i]);
+		j->actions[code->slots[i]] |=
+			is_delivering ? ACTION_COUNT | ACTION_DELIVER : ACTION_COUNT;
+	}
+}
+
 static int emit_lift(
 	struct emit_job *j, const struct filter_program *const programs[], unsigned int n_programs)
 {
@@ -236,19 +275,15 @@ static int emit_lift(
 		if (r < 0)
 			return r;
 		code->reasons[i] = r == FILTER_LIFT_E_REFUSED ? KERNEL_REASON_LOOP : KERNEL_LOWERED;
+		code->slots[i] = UINT32_MAX;
 	}
 	slot_of = calloc(j->graph.nodes.n, sizeof(*slot_of));
 	if (!slot_of)
 		return -ENOMEM;
-	for (unsigned int i = 0; i < n_programs; i++) {
-		code->slots[i] = UINT32_MAX;
-		if (code->reasons[i] != KERNEL_LOWERED)
-			continue;
-		code->slots[i] = emit_slot(j, slot_of, roots[i]);
-		j->actions[code->slots[i]] |= ACTION_COUNT;
-		if (j->options->deliver && j->options->deliver[i])
-			j->actions[code->slots[i]] |= ACTION_DELIVER;
-	}
+	/* Those that deliver are first: where they are decided first, nobody counts in vain. */
+	emit_slots(j, slot_of, roots, true);
+	j->n_deliver = j->options->undelivered ? j->n_slots : 0;
+	emit_slots(j, slot_of, roots, false);
 	return 0;
 }
 
@@ -285,7 +320,8 @@ static int emit_all(struct emit_job *j, const struct filter_program *const progr
 static bool emit_are_options_right(const struct kernel_options *options)
 {
 	return (unsigned int)options->hook < _KERNEL_HOOK_N &&
-		(options->hook == KERNEL_SOCKET || !options->deliver) &&
+		(options->hook == KERNEL_SOCKET ||
+			(!options->deliver && !options->undelivered && !options->skip_outgoing)) &&
 		(options->hook == KERNEL_XDP || !options->has_frags);
 }
 

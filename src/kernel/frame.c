@@ -10,6 +10,8 @@
  */
 #include "kernel_private.h"
 
+#include <linux/if_packet.h>
+
 #define SKB_AT(member) ((int16_t)offsetof(struct __sk_buff, member))
 #define XDP_AT(member) ((int16_t)offsetof(struct xdp_md, member))
 
@@ -48,23 +50,27 @@ void kernel_frame_mark(struct kernel_emit *e, uint32_t slot)
 	emit_put(e, STORE(BPF_DW, reg, BPF_REG_1, at));
 }
 
-static void frame_count(struct kernel_emit *e, uint32_t slot)
+/* A counter of the slot += @more, a register or, if that is 0, one. */
+static void frame_add(struct kernel_emit *e, uint32_t slot, size_t member, uint8_t more)
 {
 	uint8_t reg;
-	int16_t at = frame_slot(e, slot, offsetof(struct kernel_slot, pkts), &reg);
+	int16_t at = frame_slot(e, slot, member, &reg);
 
 	emit_put(e, LOAD(BPF_DW, BPF_REG_1, reg, at));
+	emit_put(e, more ? ALU_REG(BPF_ADD, BPF_REG_1, more) : ALU_IMM(BPF_ADD, BPF_REG_1, 1));
+	emit_put(e, STORE(BPF_DW, reg, BPF_REG_1, at));
+}
+
+static void frame_count(struct kernel_emit *e, uint32_t slot)
+{
 	if (frame_is_xdp(e)) {
-		emit_put(e, ALU_IMM(BPF_ADD, BPF_REG_1, 1));
+		frame_add(e, slot, offsetof(struct kernel_slot, pkts), 0);
 	} else {
 		emit_put(e, LOAD(BPF_DW, BPF_REG_2, REG_AREA, AREA_AT(pkts)));
-		emit_put(e, ALU_REG(BPF_ADD, BPF_REG_1, BPF_REG_2));
+		frame_add(e, slot, offsetof(struct kernel_slot, pkts), BPF_REG_2);
+		frame_add(e, slot, offsetof(struct kernel_slot, units), 0);
 	}
-	emit_put(e, STORE(BPF_DW, reg, BPF_REG_1, at));
-	at = frame_slot(e, slot, offsetof(struct kernel_slot, bytes), &reg);
-	emit_put(e, LOAD(BPF_DW, BPF_REG_1, reg, at));
-	emit_put(e, ALU_REG(BPF_ADD, BPF_REG_1, REG_BYTES));
-	emit_put(e, STORE(BPF_DW, reg, BPF_REG_1, at));
+	frame_add(e, slot, offsetof(struct kernel_slot, bytes), REG_BYTES);
 }
 
 void kernel_frame_accept(struct kernel_emit *e, uint32_t slot, bool check)
@@ -80,10 +86,14 @@ void kernel_frame_accept(struct kernel_emit *e, uint32_t slot, bool check)
 		emit_put(e, LOAD(BPF_DW, BPF_REG_2, reg, at));
 		emit_jump(e, IF64_REG(BPF_JEQ, BPF_REG_1, BPF_REG_2), skip);
 	}
-	if (e->actions[slot] & ACTION_COUNT)
-		frame_count(e, slot);
-	if (e->actions[slot] & ACTION_DELIVER)
-		emit_put(e, STORE_IMM(BPF_W, REG_AREA, AREA_AT(deliver), 1));
+	if (e->options->undelivered && e->actions[slot] & ACTION_DELIVER) {
+		emit_goto(e, e->delivered);
+	} else {
+		if (e->actions[slot] & ACTION_COUNT)
+			frame_count(e, slot);
+		if (e->actions[slot] & ACTION_DELIVER)
+			emit_put(e, STORE_IMM(BPF_W, REG_AREA, AREA_AT(deliver), 1));
+	}
 	if (check)
 		emit_place(e, skip);
 }
@@ -322,10 +332,22 @@ static void frame_super(struct kernel_emit *e)
 	emit_place(e, done);
 }
 
-static void frame_window(struct kernel_emit *e)
+/* The window is in the area already, since the first page. */
+static bool frame_window_is_copied(
+	const struct kernel_emit *e, const struct kernel_frame_page *page)
+{
+	return e->options->hook == KERNEL_SOCKET && page->index > 0;
+}
+
+static void frame_window(struct kernel_emit *e, const struct kernel_frame_page *page)
 {
 	uint32_t copy = kernel_asm_label(&e->code), done = kernel_asm_label(&e->code);
 
+	if (frame_window_is_copied(e, page)) {
+		emit_put(e, MOV_REG(REG_WINDOW, REG_AREA));
+		emit_put(e, ALU_IMM(BPF_ADD, REG_WINDOW, AREA_AT(window)));
+		return;
+	}
 	if (e->options->hook != KERNEL_SOCKET) {
 		if (!frame_is_xdp(e)) {
 			emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_AREA, AREA_AT(shift)));
@@ -347,24 +369,48 @@ static void frame_step(struct kernel_emit *e)
 	emit_put(e, STORE(BPF_DW, REG_AREA, BPF_REG_1, AREA_AT(seq)));
 }
 
+/* Is delivering a flag that is looked at in the end? Else it ends at once. */
+static bool frame_has_flag(const struct kernel_emit *e)
+{
+	return e->options->deliver && !e->options->undelivered;
+}
+
+static void frame_deliver(struct kernel_emit *e)
+{
+	emit_put(e, ALU32_IMM(BPF_MOV, BPF_REG_0, e->options->snaplen_bytes));
+	emit_put(e, EXIT());
+}
+
 void kernel_frame_begin(struct kernel_emit *e, const struct kernel_frame_page *page, uint32_t end)
 {
+	if (page->index == 0 && e->options->skip_outgoing) {
+		emit_put(e, LOAD(BPF_W, BPF_REG_2, BPF_REG_1, SKB_AT(pkt_type)));
+		emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_2, PACKET_OUTGOING), end);
+	}
 	frame_area(e, page, end);
 	if (page->index == 0) {
 		frame_step(e);
-		if (e->options->deliver)
+		if (frame_has_flag(e))
 			emit_put(e, STORE_IMM(BPF_W, REG_AREA, AREA_AT(deliver), 0));
 		if (frame_is_xdp(e))
 			frame_length_xdp(e);
 		else
 			frame_length_skb(e);
+	} else if (page->index <= page->counts_from) {
+		emit_put(e, LOAD(BPF_W, REG_BYTES, REG_AREA, AREA_AT(len)));
 	} else {
 		emit_put(e, LOAD(BPF_DW, REG_BYTES, REG_AREA, AREA_AT(bytes)));
 	}
-	frame_window(e);
-	if (page->index == 0 && !frame_is_xdp(e))
+	frame_window(e, page);
+}
+
+void kernel_frame_counts(struct kernel_emit *e, const struct kernel_frame_page *page)
+{
+	if (page->index != page->counts_from)
+		return;
+	if (!frame_is_xdp(e))
 		frame_super(e);
-	if (page->index == 0 && page->n_pages > 1)
+	if (page->index + 1 < page->n_pages)
 		emit_put(e, STORE(BPF_DW, REG_AREA, REG_BYTES, AREA_AT(bytes)));
 }
 
@@ -418,15 +464,17 @@ void kernel_frame_end(struct kernel_emit *e, const struct kernel_frame_page *pag
 		emit_put(e, CALL(BPF_FUNC_tail_call));
 	}
 	frame_step(e);
-	if (e->options->deliver) {
+	if (frame_has_flag(e)) {
 		emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_AREA, AREA_AT(deliver)));
 		emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_1, 0), end);
-		emit_put(e, ALU32_IMM(BPF_MOV, BPF_REG_0, e->options->snaplen_bytes));
-		emit_put(e, EXIT());
+		frame_deliver(e);
 	}
 	emit_place(e, end);
 	emit_put(e, MOV_IMM(BPF_REG_0, frame_verdict(e)));
 	emit_put(e, EXIT());
+	emit_place(e, e->delivered);
+	frame_step(e);
+	frame_deliver(e);
 	if (e->uses_slow)
 		frame_slow(e);
 }

@@ -26,6 +26,12 @@ enum kernel_hook {
 	_KERNEL_HOOK_N
 };
 
+/*
+ * Of packets that are delivered, user space may do the counting, for all filters: then the kernel
+ * counts those that are not (@undelivered), and a count is the sum of both, whichever program a
+ * packet met.
+ */
+
 /**
  * struct kernel_options - what to make of a set of filters
  * @hook:          where it will run
@@ -33,6 +39,9 @@ enum kernel_hook {
  * @snaplen_bytes: SOCKET: how much of a packet that is delivered is copied
  * @deliver:       SOCKET: for each program, whether packets that it accepts are delivered. Borrowed
  *                 for the call. NULL: nothing is
+ * @undelivered:   SOCKET: a packet that is delivered is not counted, by any filter
+ * @skip_outgoing: SOCKET: packets on their way out are neither counted nor delivered: for loopback,
+ *                 where all of them come back
  * @has_frags:     XDP: packets may consist of several buffers (kernel 5.18)
  * @no_long_jumps: keep to instructions of kernels before 6.6; see kernel_has_long_jumps()
  * @page_max:      programs on one page at most, 0: as many as fit
@@ -43,6 +52,8 @@ struct kernel_options {
 	unsigned int n_cpus;
 	uint32_t snaplen_bytes;
 	const bool *deliver;
+	bool undelivered;
+	bool skip_outgoing;
 	bool has_frags;
 	bool no_long_jumps;
 	unsigned int page_max;
@@ -109,19 +120,52 @@ enum kernel_reason kernel_code_reason(const struct kernel_code *code, unsigned i
  */
 int kernel_code_check(const struct kernel_code *code, struct error *err);
 
-/* struct kernel_program - loaded code with its counters. */
-struct kernel_program;
+/**
+ * struct kernel_fds - what a process with the right to load has for one without
+ * @program: the first page
+ * @area:    the map of the counters
+ * @chain:   the further pages, -1 if there are none. An array of programs is emptied when its last
+ *           descriptor is closed: it stays open as long as the program is used
+ */
+struct kernel_fds {
+	int program;
+	int area;
+	int chain;
+};
+
+#define KERNEL_FDS_INIT ((struct kernel_fds){ .program = -1, .area = -1, .chain = -1 })
+
+void kernel_fds_close(struct kernel_fds *fds);
 
 /**
- * kernel_program_load() - load the pages of a code, and map its counters
- * @ret:  the program; the caller owns it. Keeps no reference to @code. Nothing is attached
- * @err:  what the verifier said, in its own words, or which right is missing
+ * kernel_code_load() - load the pages of a code, and make its counters
+ * @ret: the caller owns the descriptors. Nothing is attached
+ * @err: what the verifier said, in its own words, or which right is missing
  *
  * Thread safety: any thread.
  *
  * Return: 0, -ENOMEM, -EPERM or -EINVAL with @err filled, -E2BIG (too much for the verifier: try
- * with smaller pages) with @err filled.
+ * with smaller pages, kernel_options_smaller()) with @err filled.
  */
+int kernel_code_load(const struct kernel_code *code, struct kernel_fds *ret, struct error *err);
+
+/* struct kernel_program - loaded code with its counters. */
+struct kernel_program;
+
+/**
+ * kernel_program_new() - what is loaded, with its counters mapped for reading
+ * @ret:  the program; the caller owns it. Keeps no reference to @code
+ * @code: of which @fds were made, perhaps by another process
+ * @fds:  taken, also on failure
+ *
+ * Needs no rights. Thread safety: any thread.
+ *
+ * Return: 0, -ENOMEM, -EINVAL with @err filled.
+ */
+int kernel_program_new(struct kernel_program **ret, const struct kernel_code *code,
+	const struct kernel_fds *fds, struct error *err);
+
+/* kernel_code_load() and kernel_program_new() in one. */
 int kernel_program_load(
 	struct kernel_program **ret, const struct kernel_code *code, struct error *err);
 
@@ -135,6 +179,7 @@ int kernel_program_fd(const struct kernel_program *program);
 struct kernel_count {
 	uint64_t pkts; /* on the wire: a super-packet counts as its segments (P3) */
 	uint64_t bytes;
+	uint64_t units; /* as captured: a super-packet is one */
 };
 
 /**
@@ -144,12 +189,10 @@ struct kernel_count {
  * @n:       their number
  *
  * Of each CPU, the counts of all filters are from between the same two packets, where packets leave
- * the time to read them; else each count is of its own moment. No system call.
- * Thread safety: any thread, several at once.
- *
- * Return: 0, -ENOMEM.
+ * the time to read them; else each count is of its own moment. No allocation, lock or system call.
+ * Thread safety: one thread at a time for each program.
  */
-int kernel_program_read(
+void kernel_program_read(
 	const struct kernel_program *program, struct kernel_count ret[], unsigned int n);
 
 /**
@@ -208,7 +251,7 @@ int kernel_link_replace(int link_fd, const struct kernel_program *program, struc
 /**
  * kernel_has_long_jumps() - does this kernel (6.6) know jumps over more than 32,767 instructions?
  *
- * Asks by loading a program; without the right to, the answer is no.
+ * By its release: needs no rights. Thread safety: any thread.
  */
 bool kernel_has_long_jumps(void);
 

@@ -11,7 +11,7 @@
  * asm.c       instructions and labels -> a program
  * emit.c      the whole: pages, kernel_code_new()
  * check.c     looks at finished instructions
- * load.c      into the kernel, and reading counters;  attach.c: to work
+ * load.c      into the kernel;  program.c: reading counters;  attach.c: to work
  *
  * Nothing that the kernel's verifier keeps track of may live where paths join: it would follow each
  * path separately. So registers hold only what is the same on all paths (below), and everything
@@ -54,6 +54,7 @@
  * @pkts, @bytes: what the packet counts
  * @unparsed: super-packets so far whose headers were not found; see kernel_program_unparsed()
  * @transport: scratch of the search for headers: offset of the one that it has reached
+ * @reserved: so that a slot does not reach over two lines of the cache
  * @temp:     what a helper writes
  * @window:   the first bytes of the packet, tag included, where they are not read in place
  * @columns:  values of the packet that are kept for further use, each once it is computed
@@ -69,20 +70,25 @@ struct kernel_area {
 	uint64_t unparsed;
 	uint32_t transport;
 	uint32_t temp;
+	uint64_t reserved;
 	uint8_t window[WINDOW_BYTES];
 	uint32_t columns[COLUMNS_MAX];
 };
-_Static_assert(sizeof(struct kernel_area) == 56 + WINDOW_BYTES + 4 * COLUMNS_MAX, "no padding");
+_Static_assert(sizeof(struct kernel_area) == 64 + WINDOW_BYTES + 4 * COLUMNS_MAX, "no padding");
+_Static_assert(sizeof(struct kernel_area) % 64 == 0, "slots begin with a line of the cache");
 
 /*
  * struct kernel_slot - counters of one filter
- * @mark: the packet's number, once the filter is decided for it
+ * @units: not in XDP, where each is a packet
+ * @mark:  the packet's number, once the filter is decided for it
  */
 struct kernel_slot {
 	uint64_t pkts;
 	uint64_t bytes;
+	uint64_t units;
 	uint64_t mark;
 };
+_Static_assert(sizeof(struct kernel_slot) == 32, "within a line of the cache");
 
 #define AREA_AT(member) ((int16_t)((int)offsetof(struct kernel_area, member) - AREA_BIAS))
 
@@ -143,6 +149,7 @@ int kernel_asm_finish(struct kernel_asm *c, bool long_jumps);
  * @kept:         values that are in their columns here; the first @n_kept
  * @is_kept:      of each value, the same
  * @slow:         label of the function that loads anything, used if @uses_slow
+ * @delivered:    label of the end of a packet that is delivered and not counted
  * @too_large:    a limit was met: the page cannot be made
  */
 struct kernel_emit {
@@ -157,6 +164,7 @@ struct kernel_emit {
 	bool *is_kept;
 	uint32_t n_kept;
 	uint32_t slow;
+	uint32_t delivered;
 	bool uses_slow;
 	bool too_large;
 	const uint8_t *actions; /* of each slot */
@@ -200,13 +208,18 @@ void kernel_operand_test(struct kernel_emit *e, uint32_t test, uint32_t no);
 void kernel_operand_keep(struct kernel_emit *e, uint32_t value);
 void kernel_operand_forget(struct kernel_emit *e, uint32_t n_kept);
 
-/* frame.c */
+/*
+ * frame.c
+ * @counts_from: the first page that counts
+ */
 struct kernel_frame_page {
-	unsigned int index, n_pages;
+	unsigned int index, n_pages, counts_from;
 	unsigned int n_cpus;
 	uint32_t stride_bytes;
 };
 void kernel_frame_begin(struct kernel_emit *e, const struct kernel_frame_page *page, uint32_t end);
+/* From here on filters may be accepted that count. */
+void kernel_frame_counts(struct kernel_emit *e, const struct kernel_frame_page *page);
 void kernel_frame_end(struct kernel_emit *e, const struct kernel_frame_page *page, uint32_t end);
 /* @slot's filter has accepted. @check: unless it is marked. Keeps r0. */
 void kernel_frame_accept(struct kernel_emit *e, uint32_t slot, bool check);

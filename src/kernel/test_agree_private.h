@@ -51,7 +51,7 @@ void agree_filters_clear(struct agree_filters *f);
  * @n_refused: packets that the kernel does not run, by errno
  */
 struct agree_account {
-	unsigned long n_decisions, n_matches, n_different, n_packets, n_scattered;
+	unsigned long n_decisions, n_matches, n_different, n_packets, n_scattered, n_delivered;
 	unsigned int n_filters, n_lowered, n_pages;
 	unsigned int n_reasons[_KERNEL_REASON_N];
 	unsigned long n_refused[134];

@@ -119,6 +119,63 @@ static void mixed_filters_agree(void **state)
 	free(deliver);
 }
 
+/* Does the filter accept more than an eighth of the packets? */
+static bool accepts_many(const struct agree_filters *f, unsigned int i, const struct agree_trace *t)
+{
+	unsigned int n = 0;
+
+	for (unsigned int p = 0; p < t->n; p++)
+		n += reference_decide(&f->references[i], t->packets[p].data, t->packets[p].n_bytes,
+			     t->packets[p].n_bytes) == FILTER_INTERPRET_ACCEPT;
+	return n > t->n / 8;
+}
+
+/* What is delivered is not counted, by no filter and on no page; all else is, by all. */
+static void undelivered_packets_are_counted(void **state)
+{
+	unsigned int n = is_quick() ? 120 : 600;
+	bool *deliver = calloc(n + 2, sizeof(*deliver));
+	struct kernel_options options = {
+		.hook = KERNEL_SOCKET, .snaplen_bytes = 99, .deliver = deliver, .undelivered = true
+	};
+	struct random r = { .state = 77 };
+	struct agree_trace t = { 0 };
+	struct agree_filters f;
+
+	(void)state;
+	if (!agree_can_load()) {
+		free(deliver);
+		skip();
+	}
+	assert_non_null(deliver);
+	agree_trace_fill(&t, &r, &captures, 300);
+	agree_filters_random(&f, n, &r, true);
+	assert_true(agree_filters_add(&f, "udp") && agree_filters_add(&f, "udp"));
+	/* none; some, of which one is counted, too; all */
+	for (unsigned int which = 0; which < 3; which++) {
+		struct agree_account a = { 0 };
+
+		for (unsigned int i = 0; i < f.n; i++)
+			deliver[i] = which == 2 ||
+				(which == 1 && i % 6 == 5 && !accepts_many(&f, i, &t));
+		deliver[f.n - 1] = which > 0;
+		for (unsigned int pages = 1; pages < 30; pages *= 5) {
+			options.page_max = (f.n + pages - 1) / pages;
+			agree_all(&a, &options, &f, 0, f.n, &t);
+		}
+		options.is_separate = true;
+		agree_all(&a, &options, &f, 0, f.n, &t);
+		options.is_separate = false;
+		agree_account_close("undelivered packets", KERNEL_SOCKET, &a);
+		print_message("  %lu delivered\n", a.n_delivered);
+		assert_true(which == 0 ? a.n_delivered == 0 : a.n_delivered > a.n_packets / 20);
+		assert_true(which != 1 || a.n_delivered < a.n_packets * 19 / 20);
+	}
+	agree_filters_clear(&f);
+	agree_trace_clear(&t);
+	free(deliver);
+}
+
 /* The list of expressions that the filter engine is tested with. */
 static void listed_filters_agree(void **state)
 {
@@ -224,7 +281,14 @@ static uint32_t super_make(
 
 static void super_packets_count_as_segments(void **state)
 {
-	static const unsigned int hooks[] = { KERNEL_SOCKET, KERNEL_TC };
+	static const bool deliver_arp[] = { false, false, false, true };
+	/* The last one counts on pages behind the first. */
+	static const struct kernel_options options[] = { { .hook = KERNEL_SOCKET },
+		{ .hook = KERNEL_TC },
+		{ .hook = KERNEL_SOCKET,
+			.deliver = deliver_arp,
+			.undelivered = true,
+			.page_max = 1 } };
 	struct agree_filters f;
 
 	(void)state;
@@ -233,12 +297,11 @@ static void super_packets_count_as_segments(void **state)
 	agree_filters_init(&f, 8);
 	assert_true(agree_filters_add(&f, "") && agree_filters_add(&f, "tcp or udp") &&
 		agree_filters_add(&f, "vlan") && agree_filters_add(&f, "arp"));
-	for (size_t h = 0; h < ARRAY_SIZE(hooks); h++) {
-		struct kernel_options options = { .hook = hooks[h] };
+	for (size_t h = 0; h < ARRAY_SIZE(options); h++) {
 		struct agree_account a = { 0 };
 		struct agree_set s;
 
-		agree_set_init(&s, &a, &options, &f, 0, f.n);
+		agree_set_init(&s, &a, &options[h], &f, 0, f.n);
 		for (unsigned int kind = 0; kind < 16; kind++) {
 			uint8_t data[4000];
 			struct test_packet packet = { .data = data, .gso_size = 700 };
@@ -261,7 +324,7 @@ static void super_packets_count_as_segments(void **state)
 			assert_true(kernel_program_unparsed(s.program) == 1);
 		}
 		agree_set_deinit(&s);
-		agree_account_close("super-packets", hooks[h], &a);
+		agree_account_close("super-packets", options[h].hook, &a);
 	}
 	agree_filters_clear(&f);
 }
@@ -338,6 +401,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_filters_agree),
 		cmocka_unit_test(mixed_filters_agree),
+		cmocka_unit_test(undelivered_packets_are_counted),
 		cmocka_unit_test(listed_filters_agree),
 		cmocka_unit_test(tags_are_put_back),
 		cmocka_unit_test(super_packets_count_as_segments),
