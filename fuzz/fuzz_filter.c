@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codes.h"
 #include "filter/filter_private.h"
 #include "filter/test_reference.h"
 #include "input.h"
@@ -32,21 +33,6 @@ static const char *const fuzz_words[] = { "and", "or", "not", "(", ")", "ip", "i
 	"|", "^", "+", "-", "*", "/", "%", "<<", ">>", "=", "!=", "<", ">", "<=", ">=", "len",
 	"less", "greater", "multicast", "broadcast", "\\tcp", "\\icmp", "tcp-syn", "tcpflags",
 	"icmptype", "sctp", "igmp", "link", "12", "14", "46", "1500", "ff:ff:ff:ff:ff:ff" };
-
-static const uint16_t fuzz_codes[] = { BPF_LD | BPF_W | BPF_ABS, BPF_LD | BPF_H | BPF_ABS,
-	BPF_LD | BPF_B | BPF_ABS, BPF_LD | BPF_W | BPF_IND, BPF_LD | BPF_H | BPF_IND,
-	BPF_LD | BPF_B | BPF_IND, BPF_LD | BPF_W | BPF_LEN, BPF_LD | BPF_IMM, BPF_LD | BPF_MEM,
-	BPF_LDX | BPF_W | BPF_LEN, BPF_LDX | BPF_MSH | BPF_B, BPF_LDX | BPF_IMM, BPF_LDX | BPF_MEM,
-	BPF_ST, BPF_STX, BPF_ALU | BPF_NEG, BPF_MISC | BPF_TAX, BPF_MISC | BPF_TXA, BPF_RET | BPF_A,
-	BPF_RET | BPF_K, BPF_JMP | BPF_JA, BPF_JMP | BPF_JEQ, BPF_JMP | BPF_JGT, BPF_JMP | BPF_JGE,
-	BPF_JMP | BPF_JSET, BPF_JMP | BPF_JEQ | BPF_X, BPF_JMP | BPF_JGT | BPF_X,
-	BPF_JMP | BPF_JGE | BPF_X, BPF_JMP | BPF_JSET | BPF_X, BPF_ALU | BPF_ADD, BPF_ALU | BPF_SUB,
-	BPF_ALU | BPF_MUL, BPF_ALU | BPF_DIV, BPF_ALU | BPF_OR, BPF_ALU | BPF_AND,
-	BPF_ALU | BPF_LSH, BPF_ALU | BPF_RSH, BPF_ALU | BPF_MOD, BPF_ALU | BPF_XOR,
-	BPF_ALU | BPF_ADD | BPF_X, BPF_ALU | BPF_SUB | BPF_X, BPF_ALU | BPF_MUL | BPF_X,
-	BPF_ALU | BPF_DIV | BPF_X, BPF_ALU | BPF_OR | BPF_X, BPF_ALU | BPF_AND | BPF_X,
-	BPF_ALU | BPF_LSH | BPF_X, BPF_ALU | BPF_RSH | BPF_X, BPF_ALU | BPF_MOD | BPF_X,
-	BPF_ALU | BPF_XOR | BPF_X };
 
 static struct filter_program *fuzz_bases[ARRAY_SIZE(fuzz_texts)];
 static struct packet_batch fuzz_batch;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codes.h"
 #include "fault.h"
 #include "input.h"
 #include "kernel/kernel.h"
@@ -30,21 +31,6 @@ static const char *const fuzz_words[] = { "and", "or", "not", "(", ")", "ip", "i
 	"ether[0]", "ip[2:2]", "tcp[13]", "udp[4:2]", "ip[ip[0]:4]", "len", "0", "1", "40", "255",
 	"0x8100", "65535", "&", "|", "^", "+", "-", "*", "/", "%", "<<", ">>", "=", "!=", "<", ">",
 	"less 100", "greater 60", "multicast", "broadcast", "tcp port 80", "tcp port 22" };
-
-static const uint16_t fuzz_codes[] = { BPF_LD | BPF_W | BPF_ABS, BPF_LD | BPF_H | BPF_ABS,
-	BPF_LD | BPF_B | BPF_ABS, BPF_LD | BPF_W | BPF_IND, BPF_LD | BPF_H | BPF_IND,
-	BPF_LD | BPF_B | BPF_IND, BPF_LD | BPF_W | BPF_LEN, BPF_LD | BPF_IMM, BPF_LD | BPF_MEM,
-	BPF_LDX | BPF_W | BPF_LEN, BPF_LDX | BPF_MSH | BPF_B, BPF_LDX | BPF_IMM, BPF_LDX | BPF_MEM,
-	BPF_ST, BPF_STX, BPF_ALU | BPF_NEG, BPF_MISC | BPF_TAX, BPF_MISC | BPF_TXA, BPF_RET | BPF_A,
-	BPF_RET | BPF_K, BPF_JMP | BPF_JA, BPF_JMP | BPF_JEQ, BPF_JMP | BPF_JGT, BPF_JMP | BPF_JGE,
-	BPF_JMP | BPF_JSET, BPF_JMP | BPF_JEQ | BPF_X, BPF_JMP | BPF_JGT | BPF_X,
-	BPF_JMP | BPF_JGE | BPF_X, BPF_JMP | BPF_JSET | BPF_X, BPF_ALU | BPF_ADD, BPF_ALU | BPF_SUB,
-	BPF_ALU | BPF_MUL, BPF_ALU | BPF_DIV, BPF_ALU | BPF_OR, BPF_ALU | BPF_AND,
-	BPF_ALU | BPF_LSH, BPF_ALU | BPF_RSH, BPF_ALU | BPF_MOD, BPF_ALU | BPF_XOR,
-	BPF_ALU | BPF_ADD | BPF_X, BPF_ALU | BPF_SUB | BPF_X, BPF_ALU | BPF_MUL | BPF_X,
-	BPF_ALU | BPF_DIV | BPF_X, BPF_ALU | BPF_OR | BPF_X, BPF_ALU | BPF_AND | BPF_X,
-	BPF_ALU | BPF_LSH | BPF_X, BPF_ALU | BPF_RSH | BPF_X, BPF_ALU | BPF_MOD | BPF_X,
-	BPF_ALU | BPF_XOR | BPF_X };
 
 /* Small numbers, and those close to what instructions can hold, decide most. */
 static uint32_t input_constant(struct input *in)

@@ -499,17 +499,9 @@ int plan_run_direct(struct plan_run *run, const struct packet_batch *batch)
 
 int plan_run_early(struct plan_run *run, const struct packet_batch *batch)
 {
-	if (!run->link || run->link->linktype != batch->linktype) {
-		int r = run_adopt_link(run, batch->linktype);
+	int r = plan_run_direct(run, batch);
 
-		if (r < 0)
-			return r;
-	}
-	run_view(run, batch, false);
-	run_verdicts(run);
-	run_nodes(run, run->early, run->n_early);
-	run_count(run, false);
-	return run->plan->has_late ? run_keep(run, batch) : 0;
+	return r < 0 || !run->plan->has_late ? r : run_keep(run, batch);
 }
 
 void plan_run_abandon(struct plan_run *run)
