@@ -359,7 +359,7 @@ MAPI_API int mapi_read_error(int *err_no, char *errorstr);
  * @fd: of this process, also a finished one; or the number of a flow that another program of this
  *      user (of anybody, for an administrator) has at the system daemon
  *
- * devid is the number of a live device in mapi_get_device_info() (0: it is not listed), or the one
+ * devid is the number of a live device in mapi_get_device_info() (-1: it is not listed), or the one
  * at the end of the name that mapi_create_offline_device() returned.
  *
  * Return: 0, or -1: 7002 (@info is NULL), 6145 (no such flow), 9005 (the daemon of a flow of this
@@ -380,7 +380,7 @@ MAPI_API int mapi_get_next_flow_info(int fd, mapi_flow_info_t *info);
 
 /**
  * mapi_get_device_info() - describe a live device
- * @devid: a number that mapi_get_next_device_info() gave
+ * @devid: 0, 1, 2 ...; gaps are where devices have gone since the daemon began
  * @info:  filled; name is that of the driver, link_speed is in Mbit/s (0: unknown), alias and
  *         description are those of the configuration, or empty
  *
@@ -391,8 +391,9 @@ MAPI_API int mapi_get_next_flow_info(int fd, mapi_flow_info_t *info);
  */
 MAPI_API int mapi_get_device_info(int devid, mapi_device_info_t *info);
 
-/* The same for the device with the smallest number above @devid; begin with 0. Return: 0, or -1:
- * 7002 (@info is NULL), 6157 (there is none), 5124 (no daemon). */
+/* The same for the device with the smallest number above @devid; begin with -1. Programs of old
+ * begin with 0: unless device 0 is what this thread was told last, it is what follows 0. Return: 0,
+ * or -1: 7002 (@info is NULL), 6157 (there is none), 5124 (no daemon). */
 MAPI_API int mapi_get_next_device_info(int devid, mapi_device_info_t *info);
 
 /**

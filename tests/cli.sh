@@ -35,7 +35,7 @@ equal "choices of a letter" "$(completes mapi top -s b)" "bytes "
 equal "functions" "$(completes mapi functions PKT)" "PKTINFO PKT_COUNTER "
 touch capture.pcap
 equal "files" "$(completes mapi run -r cap)" "capture.pcap "
-equal "devices" "$(completes mapi top -i l)" "$("$MAPI" devices --csv | sed -n '2,$s/^\(l[^,]*\),.*/\1/p' | sort -u | tr '\n' ' ')"
+equal "devices" "$(completes mapi top -i l)" "$("$MAPI" devices --csv | sed -n '2,$s/^[0-9]*,\(l[^,]*\),.*/\1/p' | sort -u | tr '\n' ' ')"
 touch "with a blank" 'with $(touch owned)'
 equal "files with blanks" "$(completes mapi run -r with)" 'with $(touch owned) with a blank '
 # Interfaces have names that shells would act upon, e.g. made in a container.

@@ -11,7 +11,7 @@
 static const struct fake_listed *fake_find_listed(
 	uint64_t request_id, const struct fake_listed *list, int id, bool next, int code)
 {
-	for (; list && list->id; list++)
+	for (; list && list->device; list++)
 		if (next ? list->id > id : list->id == id)
 			return list;
 	fake_reply_error(request_id, code, "not in the list");

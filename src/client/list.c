@@ -34,6 +34,9 @@ const Wire__Reply *list_ask(Wire__Request *request, Wire__Reply__ResultCase resu
 
 /* ---- devices ---- */
 
+/* Device 0 is the last one that this thread was told of. */
+static __thread bool list_is_after_first __attribute__((tls_model("initial-exec")));
+
 static int list_device(int devid, bool next, mapi_device_info_t *ret)
 {
 	Wire__Request request = WIRE__REQUEST__INIT;
@@ -69,6 +72,7 @@ static int list_device(int devid, bool next, mapi_device_info_t *ret)
 			ret->description, sizeof(ret->description), "%s", listed->description);
 	}
 	client_unlock(&lock);
+	list_is_after_first = reply && ret->id == 0;
 	return reply ? 0 : -1;
 }
 
@@ -79,7 +83,8 @@ int mapi_get_device_info(int devid, mapi_device_info_t *info)
 
 int mapi_get_next_device_info(int devid, mapi_device_info_t *info)
 {
-	return list_device(devid, true, info);
+	/* Numbers begin with 0, and loops of old programs with "next of 0", too. */
+	return list_device(devid == 0 && !list_is_after_first ? -1 : devid, true, info);
 }
 
 /* ---- flows ---- */

@@ -138,6 +138,31 @@ static void test_flows_of_others(void **state)
 	assert_error(MCOM_INIT_SOCKET_ERROR);
 }
 
+/* Programs begin with -1 or, historically, with 0: device 0 is told once in either case. */
+static void test_loops_over_devices(void **state)
+{
+	static const struct fake_listed dense[] = { { 0, "lo", "", 0 }, { 1, "eth0", "", 0 },
+		{ 2, "eth1", "", 0 }, { 0, NULL, NULL, 0 } };
+	mapi_device_info_t device;
+
+	fake_devices = dense;
+	for (int begin = -1; begin <= 0; begin++)
+		for (int round = 0; round < 2; round++) {
+			int n = 0;
+
+			device.id = begin;
+			while (mapi_get_next_device_info(device.id, &device) == 0)
+				assert_int_equal(device.id, n++);
+			assert_error(MAPI_DEVICE_INFO_ERR);
+			assert_int_equal(n, 3);
+		}
+	assert_int_equal(mapi_get_device_info(0, &device), 0);
+	assert_string_equal(device.device, "lo");
+	assert_int_equal(mapi_get_next_device_info(0, &device), 0);
+	assert_int_equal(device.id, 1);
+	fake_devices = devices;
+}
+
 /* A user who may not use the first socket. Root may use everything, so root becomes another. */
 static void test_socket_for_those_who_look(void **state)
 {
@@ -181,6 +206,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_before_any_creation),
 		cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_loops_over_devices),
 		cmocka_unit_test(test_own_flows),
 		cmocka_unit_test(test_flows_of_others),
 		cmocka_unit_test(test_socket_for_those_who_look),

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "interfaces.h"
 #include "mapi/errors.h"
 #include "privileged.h"
 
@@ -45,6 +46,7 @@ struct registry_entry {
 
 /**
  * struct registry - all entries, and the thread that opens and closes devices
+ * @interfaces: of the control thread, as all above @lock
  * @first_job: GUARDED_BY(lock), as all that follows; entries that are CLOSING are in no other list
  * @started:   the thread runs: from the first job on
  * @working:   on a job
@@ -53,7 +55,7 @@ struct registry_entry {
 struct registry {
 	struct registry_args args;
 	struct registry_entry *entries;
-	char listed_name[IF_NAMESIZE];
+	struct interfaces interfaces;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t asked;
@@ -200,6 +202,7 @@ struct registry *registry_free(struct registry *registry)
 	}
 	(void)pthread_cond_destroy(&registry->asked);
 	(void)pthread_mutex_destroy(&registry->lock);
+	interfaces_deinit(&registry->interfaces);
 	free(registry);
 	return NULL;
 }
@@ -293,30 +296,22 @@ int registry_opened(struct registry *registry, const struct registry_entry *entr
 
 /* ---- lists ---- */
 
-/* Interfaces of the system; their numbers are the ids where the configuration names no devices. */
+/* Interfaces of the system, where the configuration names no devices. */
 static int registry_list_interfaces(
 	struct registry *registry, int id, bool next, struct registry_listed *ret)
 {
-	struct if_nameindex *all = if_nameindex();
-	const struct if_nameindex *found = NULL;
+	int r = interfaces_read(&registry->interfaces), number;
+	const char *name;
 
-	for (const struct if_nameindex *one = all; one && one->if_name; one++) {
-		bool fits = next ? (int)one->if_index > id : (int)one->if_index == id;
-
-		if (fits && (!found || one->if_index < found->if_index))
-			found = one;
-	}
-	if (found) {
-		(void)snprintf(
-			registry->listed_name, sizeof(registry->listed_name), "%s", found->if_name);
-		*ret = (struct registry_listed){ .id = (int)found->if_index,
-			.device = registry->listed_name,
-			.driver = "afpacket",
-			.alias = "",
-			.description = "" };
-	}
-	if_freenameindex(all);
-	return found ? 0 : -ENOENT;
+	if (r < 0)
+		return r;
+	name = interfaces_at(&registry->interfaces, id, next, &number);
+	if (!name)
+		return -ENOENT;
+	*ret = (struct registry_listed){
+		.id = number, .device = name, .driver = "afpacket", .alias = "", .description = ""
+	};
+	return 0;
 }
 
 int registry_list(struct registry *registry, int id, bool next, struct registry_listed *ret)
@@ -327,11 +322,11 @@ int registry_list(struct registry *registry, int id, bool next, struct registry_
 
 	if (!config || !config->n_devices)
 		return registry_list_interfaces(registry, id, next, ret);
-	i = next ? (unsigned int)MAX(id, 0) : (unsigned int)id - 1; /* ids begin at 1 */
+	i = next ? (unsigned int)MAX(id, -1) + 1u : (unsigned int)id;
 	if (i >= config->n_devices)
 		return -ENOENT;
 	section = &config->devices[i];
-	*ret = (struct registry_listed){ .id = (int)i + 1,
+	*ret = (struct registry_listed){ .id = (int)i,
 		.device = section->device,
 		.driver = section->driver_name ? section->driver_name : "afpacket",
 		.alias = section->alias ? section->alias : "",
@@ -345,20 +340,13 @@ int registry_list(struct registry *registry, int id, bool next, struct registry_
 int registry_id(struct registry *registry, const char *device)
 {
 	const struct config *config = registry->args.config;
-	struct if_nameindex *all;
-	int id = 0;
 
 	for (unsigned int i = 0; config && i < config->n_devices; i++)
 		if (strcmp(config->devices[i].device, device) == 0)
-			return (int)i + 1;
-	if (config && config->n_devices)
-		return 0;
-	all = if_nameindex();
-	for (const struct if_nameindex *one = all; one && one->if_name; one++)
-		if (strcmp(one->if_name, device) == 0)
-			id = (int)one->if_index;
-	if_freenameindex(all);
-	return id;
+			return (int)i;
+	if ((config && config->n_devices) || interfaces_read(&registry->interfaces) < 0)
+		return -1;
+	return interfaces_find(&registry->interfaces, device);
 }
 
 struct device *registry_look(struct registry *registry, const char *name)

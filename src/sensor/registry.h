@@ -66,11 +66,12 @@ struct registry_listed {
 	bool vlan;
 };
 
-/* The devices that may be used: the one with @id, or (@next) the first with a greater one.
- * Return: 0, -ENOENT. */
+/* The devices that may be used: the one with @id, or (@next) the first with a greater one. Ids
+ * begin with 0: those of the configuration in its order or, where it has none, interfaces
+ * (interfaces.h). Return: 0, -ENOENT, or negative errno if the kernel does not tell. */
 int registry_list(struct registry *registry, int id, bool next, struct registry_listed *ret);
 
-/* The id of a device in registry_list(), 0 if it is not listed. */
+/* The id of a device in registry_list(), -1 if it is not listed. */
 int registry_id(struct registry *registry, const char *device);
 
 /* The device of that name, or of that name in the configuration, which somebody uses. NULL: nobody

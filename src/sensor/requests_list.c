@@ -38,7 +38,7 @@ int request_list_device(struct session *session, uint64_t id, const Wire__ListDe
 
 int request_device_number(const struct session *session, const struct session_device *device)
 {
-	return device->entry ? registry_id(session->env.registry, device_name(device->device)) : 0;
+	return device->entry ? registry_id(session->env.registry, device_name(device->device)) : -1;
 }
 
 /* The wanted flow among those that this client may see, and whose it is. */

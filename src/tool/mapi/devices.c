@@ -36,9 +36,6 @@ static const struct verb_option devices_options[] = {
 /* The driver of mapid that takes network interfaces. */
 #define DEVICES_DRIVER "afpacket"
 
-/* More devices than that have no names from the daemon. */
-#define DEVICES_NAMED_MAX 256u
-
 /**
  * struct devices - what is known of all devices
  * @named: what the daemon, the system's or one of our own, says about @n_named of them
@@ -51,16 +48,30 @@ struct devices {
 	char advice[256];
 };
 
+/**
+ * struct devices_one - a device
+ * @interface: index 0: it is none
+ * @named:     NULL: the daemon does not serve it
+ */
+struct devices_one {
+	const char *name;
+	const struct host_interface *interface;
+	const mapi_device_info_t *named;
+};
+
 /* The daemon knows which driver takes a device, and what the configuration calls it. Without a
  * daemon there is still the list of interfaces. */
 static void devices_ask(struct devices *d)
 {
-	mapi_device_info_t info = { .id = 0 };
+	mapi_device_info_t info = { .id = -1 }, *named;
 
-	d->named = calloc(DEVICES_NAMED_MAX, sizeof(*d->named));
-	while (d->named && d->n_named < DEVICES_NAMED_MAX &&
-		mapi_get_next_device_info(info.id, &info) == 0)
+	while (mapi_get_next_device_info(info.id, &info) == 0) {
+		named = realloc(d->named, (d->n_named + 1u) * sizeof(*named));
+		if (!named)
+			break;
+		d->named = named;
 		d->named[d->n_named++] = info;
+	}
 	(void)mapi_read_error(&(int){ 0 }, NULL);
 }
 
@@ -74,11 +85,27 @@ static const mapi_device_info_t *devices_named(const struct devices *d, const ch
 	return NULL;
 }
 
-/* NULL if it has none. */
-static const char *devices_word(const char *word)
+static const char *devices_driver(const struct devices_one *one)
 {
-	return word && *word ? word : NULL;
+	return one->named && *one->named->name ? one->named->name : DEVICES_DRIVER;
 }
+
+static bool devices_is_default(const struct devices *d, const struct devices_one *one)
+{
+	return strcmp(one->name, d->default_name) == 0;
+}
+
+/* As many as are kept. */
+static unsigned int devices_n_addresses(const struct host_interface *interface)
+{
+	return interface->n_addresses < HOST_ADDRESSES_MAX ? interface->n_addresses
+							   : HOST_ADDRESSES_MAX;
+}
+
+/* ---- text ---- */
+
+#define DEVICES_COLUMN 7 /* of the names */
+#define DEVICES_NAME_COLUMNS 15
 
 static void devices_speed(char *out, size_t out_bytes, unsigned int mbps)
 {
@@ -90,65 +117,106 @@ static void devices_speed(char *out, size_t out_bytes, unsigned int mbps)
 		(void)snprintf(out, out_bytes, "%u Gb/s", mbps / 1000);
 }
 
-static void devices_print(const struct devices *d, const struct host_interface *interface)
+/* Addresses, if it has some: words between blanks. */
+static void devices_addresses(char *out, size_t out_bytes, const struct host_interface *interface)
 {
-	const mapi_device_info_t *named = devices_named(d, interface->name);
-	char speed[24];
-	unsigned int i;
+	unsigned int n = devices_n_addresses(interface), i;
+	size_t used = (size_t)snprintf(out, out_bytes, "%s", interface->link);
 
-	devices_speed(speed, sizeof(speed), interface->speed_mbps);
-	printf("%5u %c ", interface->index,
-		strcmp(interface->name, d->default_name) != 0 ? ' ' : '*');
-	text_safe(stdout, interface->name);
-	printf("%*s  %-10s  %-8s  %5u  %-9s  %-9s %s",
-		IF_NAMESIZE - 1 - (int)strlen(interface->name), "", interface->state,
-		interface->kind, interface->mtu, speed,
-		named && *named->name ? named->name : DEVICES_DRIVER, interface->link);
-	for (i = 0; i < interface->n_addresses && i < HOST_ADDRESSES_MAX; i++)
-		printf(" %s", interface->addresses[i]);
-	if (interface->n_addresses > HOST_ADDRESSES_MAX)
-		printf(" and %u more", interface->n_addresses - HOST_ADDRESSES_MAX);
-	if (interface->promiscuous)
-		fputs(" (promiscuous)", stdout);
-	if (named && (*named->alias || *named->description)) {
-		fputs(" (", stdout);
-		text_safe(stdout, *named->alias ? named->alias : "");
-		fputs(*named->alias && *named->description ? ": " : "", stdout);
-		text_safe(stdout, named->description);
-		fputc(')', stdout);
-	}
-	fputc('\n', stdout);
+	for (i = 0; i < n && used < out_bytes; i++)
+		used += (size_t)snprintf(out + used, out_bytes - used, "%s%s", used ? " " : "",
+			interface->addresses[i]);
+	if (interface->n_addresses > n && used < out_bytes)
+		used += (size_t)snprintf(
+			out + used, out_bytes - used, " and %u more", interface->n_addresses - n);
+	if (interface->promiscuous && used < out_bytes)
+		(void)snprintf(out + used, out_bytes - used, "%s(promiscuous)", used ? " " : "");
 }
 
-static void devices_print_json(const struct devices *d, const struct host_interface *interface)
+/* Whatever is long stands on lines of its own. */
+static void devices_print_more(const char *text)
 {
-	const mapi_device_info_t *named = devices_named(d, interface->name);
+	if (!*text)
+		return;
+	printf("%*s", DEVICES_COLUMN, "");
+	text_wrap(stdout, text, DEVICES_COLUMN);
+}
+
+static void devices_print(const struct devices *d, const struct devices_one *one)
+{
+	char more[HOST_ADDRESSES_MAX * (HOST_ADDRESS_BYTES + 1) + 64], speed[24], mtu[16] = "-";
+	const struct host_interface *interface = one->interface;
+	const mapi_device_info_t *named = one->named;
+	unsigned int columns = (unsigned int)strlen(one->name);
+
+	devices_speed(speed, sizeof(speed), interface->speed_mbps);
+	if (interface->mtu)
+		(void)snprintf(mtu, sizeof(mtu), "%u", interface->mtu);
+	if (named)
+		printf("%4d %c ", named->id, devices_is_default(d, one) ? '*' : ' ');
+	else
+		printf("%4s %c ", "-", devices_is_default(d, one) ? '*' : ' ');
+	if (columns > DEVICES_NAME_COLUMNS) {
+		text_wrap(stdout, one->name, DEVICES_COLUMN);
+		columns = 0;
+		printf("%*s", DEVICES_COLUMN, "");
+	} else {
+		text_safe(stdout, one->name);
+	}
+	printf("%*s  %-10s  %-8s  %5s  %-9s  %s\n", DEVICES_NAME_COLUMNS - (int)columns, "",
+		interface->state, interface->kind, mtu, speed, devices_driver(one));
+	devices_addresses(more, sizeof(more), interface);
+	devices_print_more(more);
+	if (named && *named->alias)
+		devices_print_more(named->alias);
+	if (named)
+		devices_print_more(named->description);
+}
+
+/* ---- JSON, CSV, names ---- */
+
+static void devices_number_json(struct json *j, const char *key, uint64_t value, bool is_known)
+{
+	if (is_known)
+		json_u64(j, key, value);
+	else
+		json_null(j, key);
+}
+
+/* NULL if it has none. */
+static const char *devices_word(const char *word)
+{
+	return word && *word ? word : NULL;
+}
+
+static void devices_print_json(const struct devices *d, const struct devices_one *one)
+{
+	const struct host_interface *interface = one->interface;
+	const mapi_device_info_t *named = one->named;
 	struct json j = JSON_TO(stdout);
 	unsigned int i;
 
 	json_object(&j, NULL);
-	json_string(&j, "device", interface->name);
-	json_u64(&j, "index", interface->index);
+	devices_number_json(&j, "id", named ? (uint64_t)named->id : 0, named);
+	json_string(&j, "device", one->name);
+	devices_number_json(&j, "index", interface->index, interface->index);
 	json_string(&j, "state", interface->state);
 	json_string(&j, "kind", interface->kind);
-	json_u64(&j, "mtu", interface->mtu);
-	if (interface->speed_mbps)
-		json_u64(&j, "speed_mbps", interface->speed_mbps);
-	else
-		json_null(&j, "speed_mbps");
-	json_string(&j, "link_address", *interface->link ? interface->link : NULL);
+	devices_number_json(&j, "mtu", interface->mtu, interface->mtu);
+	devices_number_json(&j, "speed_mbps", interface->speed_mbps, interface->speed_mbps);
+	json_string(&j, "link_address", devices_word(interface->link));
 	json_array(&j, "addresses");
-	for (i = 0; i < interface->n_addresses && i < HOST_ADDRESSES_MAX; i++)
+	for (i = 0; i < devices_n_addresses(interface); i++)
 		json_string(&j, NULL, interface->addresses[i]);
 	json_end_array(&j);
 	json_bool(&j, "promiscuous", interface->promiscuous);
-	json_bool(&j, "default", !strcmp(interface->name, d->default_name));
-	json_string(&j, "kernel_driver", *interface->driver ? interface->driver : NULL);
-	json_string(&j, "driver", named && *named->name ? named->name : DEVICES_DRIVER);
+	json_bool(&j, "default", devices_is_default(d, one));
+	json_string(&j, "kernel_driver", devices_word(interface->driver));
+	json_string(&j, "driver", devices_driver(one));
 	json_string(&j, "alias", devices_word(named ? named->alias : NULL));
 	json_string(&j, "description", devices_word(named ? named->description : NULL));
 	json_bool(&j, "may_capture", host_may_capture(&d->rights));
-	json_string(&j, "advice", *d->advice ? d->advice : NULL);
+	json_string(&j, "advice", devices_word(d->advice));
 	json_end_object(&j);
 	json_line(&j);
 }
@@ -156,7 +224,7 @@ static void devices_print_json(const struct devices *d, const struct host_interf
 static void devices_head_csv(void)
 {
 	struct csv c = CSV_TO(stdout);
-	static const char *const names[] = { "device", "index", "state", "kind", "mtu",
+	static const char *const names[] = { "id", "device", "index", "state", "kind", "mtu",
 		"speed_mbps", "link_address", "addresses", "promiscuous", "default",
 		"kernel_driver", "driver", "alias", "description", "may_capture", "advice" };
 
@@ -165,32 +233,39 @@ static void devices_head_csv(void)
 	csv_line(&c);
 }
 
-static void devices_print_csv(const struct devices *d, const struct host_interface *interface)
+static void devices_number_csv(struct csv *c, uint64_t value, bool is_known)
 {
-	const mapi_device_info_t *named = devices_named(d, interface->name);
+	if (is_known)
+		csv_u64(c, value);
+	else
+		csv_string(c, NULL);
+}
+
+static void devices_print_csv(const struct devices *d, const struct devices_one *one)
+{
 	char addresses[HOST_ADDRESSES_MAX * (HOST_ADDRESS_BYTES + 1)] = "";
+	const struct host_interface *interface = one->interface;
+	const mapi_device_info_t *named = one->named;
 	struct csv c = CSV_TO(stdout);
 	size_t used = 0;
 	unsigned int i;
 
-	for (i = 0; i < interface->n_addresses && i < HOST_ADDRESSES_MAX; i++)
+	for (i = 0; i < devices_n_addresses(interface); i++)
 		used += (size_t)snprintf(addresses + used, sizeof(addresses) - used, "%s%s",
 			i ? " " : "", interface->addresses[i]);
-	csv_string(&c, interface->name);
-	csv_u64(&c, interface->index);
+	devices_number_csv(&c, named ? (uint64_t)named->id : 0, named);
+	csv_string(&c, one->name);
+	devices_number_csv(&c, interface->index, interface->index);
 	csv_string(&c, interface->state);
 	csv_string(&c, interface->kind);
-	csv_u64(&c, interface->mtu);
-	if (interface->speed_mbps)
-		csv_u64(&c, interface->speed_mbps);
-	else
-		csv_string(&c, NULL);
+	devices_number_csv(&c, interface->mtu, interface->mtu);
+	devices_number_csv(&c, interface->speed_mbps, interface->speed_mbps);
 	csv_string(&c, interface->link);
 	csv_string(&c, addresses);
 	csv_bool(&c, interface->promiscuous);
-	csv_bool(&c, !strcmp(interface->name, d->default_name));
+	csv_bool(&c, devices_is_default(d, one));
 	csv_string(&c, interface->driver);
-	csv_string(&c, named && *named->name ? named->name : DEVICES_DRIVER);
+	csv_string(&c, devices_driver(one));
 	csv_string(&c, named ? named->alias : NULL);
 	csv_string(&c, named ? named->description : NULL);
 	csv_bool(&c, host_may_capture(&d->rights));
@@ -198,18 +273,19 @@ static void devices_print_csv(const struct devices *d, const struct host_interfa
 	csv_line(&c);
 }
 
-/* As it is, for programs: no name of an interface has a line's end in it. */
-static void devices_print_name(const struct devices *d, const struct host_interface *interface)
+/* As it is, for programs: no name of a device has a line's end in it. */
+static void devices_print_name(const struct devices *d, const struct devices_one *one)
 {
-	puts(interface->name);
+	puts(one->name);
 }
+
+/* ---- the list ---- */
 
 /* Behind the formats that users may choose. */
 #define DEVICES_FORMAT_NAMES (ARGUMENTS_CSV + 1)
 
 /* How a device is printed, by format. */
-static void (*const devices_printers[])(
-	const struct devices *d, const struct host_interface *interface) = {
+static void (*const devices_printers[])(const struct devices *d, const struct devices_one *one) = {
 	[ARGUMENTS_TEXT] = devices_print,
 	[ARGUMENTS_JSON] = devices_print_json,
 	[ARGUMENTS_CSV] = devices_print_csv,
@@ -220,19 +296,19 @@ static void (*const devices_printers[])(
 static void devices_print_others(const struct devices *d, const struct host_interface *interfaces,
 	unsigned int n_interfaces, unsigned int format)
 {
+	static const struct host_interface none = { .kind = "other", .state = "-" };
 	unsigned int i, j;
 
 	for (i = 0; i < d->n_named; i++) {
-		struct host_interface other = { .kind = "other", .state = "-" };
+		struct devices_one other = {
+			.name = d->named[i].device, .interface = &none, .named = &d->named[i]
+		};
 
 		for (j = 0; j < n_interfaces; j++)
-			if (!strcmp(interfaces[j].name, d->named[i].device))
+			if (!strcmp(interfaces[j].name, other.name))
 				break;
-		if (j < n_interfaces || strlen(d->named[i].device) >= sizeof(other.name))
-			continue;
-		(void)snprintf(other.name, sizeof(other.name), "%.*s", (int)sizeof(other.name) - 1,
-			d->named[i].device);
-		devices_printers[format](d, &other);
+		if (j == n_interfaces)
+			devices_printers[format](d, &other);
 	}
 }
 
@@ -254,10 +330,13 @@ static int devices_list(unsigned int format)
 	if (format == ARGUMENTS_CSV)
 		devices_head_csv();
 	if (format == ARGUMENTS_TEXT)
-		printf("%5s   %-15s  %-10s  %-8s  %5s  %-9s  %-9s %s\n", "INDEX", "DEVICE", "STATE",
-			"KIND", "MTU", "SPEED", "DRIVER", "ADDRESSES");
+		printf("%4s   %-15s  %-10s  %-8s  %5s  %-9s  %s\n", "ID", "DEVICE", "STATE", "KIND",
+			"MTU", "SPEED", "DRIVER");
 	for (i = 0; i < n; i++)
-		devices_printers[format](&d, &interfaces[i]);
+		devices_printers[format](&d,
+			&(struct devices_one){ .name = interfaces[i].name,
+				.interface = &interfaces[i],
+				.named = devices_named(&d, interfaces[i].name) });
 	devices_print_others(&d, interfaces, n, format);
 	free(interfaces);
 	free(d.named);

@@ -97,7 +97,10 @@ static void flows_print_json(const mapi_flow_info_t *flow)
 	json_string(&j, "user", user);
 	json_string(&j, "device", flow->device);
 	json_string(&j, "status", flows_status(flow->status));
-	json_i64(&j, "device_id", flow->devid);
+	if (flow->devid >= 0)
+		json_i64(&j, "device_id", flow->devid);
+	else
+		json_null(&j, "device_id");
 	flows_time_json(&j, "start", flow->start);
 	flows_time_json(&j, "end", flow->end);
 	json_array(&j, "functions");
@@ -130,7 +133,10 @@ static void flows_print_csv(const mapi_flow_info_t *flow)
 		csv_u64(&c, flow->uid);
 		csv_string(&c, user);
 		csv_string(&c, flow->device);
-		csv_i64(&c, flow->devid);
+		if (flow->devid >= 0)
+			csv_i64(&c, flow->devid);
+		else
+			csv_string(&c, NULL);
 		csv_string(&c, flows_status(flow->status));
 		csv_string(&c, start);
 		csv_i64(&c, function.fid);

@@ -82,27 +82,6 @@ static const char *functions_field_type(const struct mapi_field *field)
 	return "?";
 }
 
-#define FUNCTIONS_COLUMNS 79
-
-/* Words from column @column on; the first line has begun there. */
-static void functions_wrap(const char *text, int column)
-{
-	int at = column;
-
-	while (*text) {
-		size_t len = strcspn(text, " ");
-
-		if (at > column && at + 1 + (int)len > FUNCTIONS_COLUMNS)
-			at = printf("\n%*s", column, "") - 1;
-		else if (at > column)
-			at += printf(" ");
-		at += printf("%.*s", (int)len, text);
-		text += len;
-		text += strspn(text, " ");
-	}
-	fputc('\n', stdout);
-}
-
 static void functions_signature(const struct mapi_function_desc *desc)
 {
 	char text[512];
@@ -123,7 +102,7 @@ static void functions_signature(const struct mapi_function_desc *desc)
 	}
 	if (n < sizeof(text))
 		(void)snprintf(text + n, sizeof(text) - n, ")  [%s]", desc->library);
-	functions_wrap(text, 0);
+	text_wrap(stdout, text, 0);
 }
 
 static void functions_describe_arg(const struct mapi_arg *arg)
@@ -146,7 +125,7 @@ static void functions_describe_arg(const struct mapi_arg *arg)
 			text + n, sizeof(text) - n, " Default: %s.", arg->default_text);
 	if (arg->error_code && n < sizeof(text))
 		(void)snprintf(text + n, sizeof(text) - n, " Else error %d.", arg->error_code);
-	functions_wrap(text, 25);
+	text_wrap(stdout, text, 25);
 }
 
 static void functions_describe_result(const struct mapi_function_desc *desc)
@@ -163,7 +142,7 @@ static void functions_describe_result(const struct mapi_function_desc *desc)
 			printf("    in each record of a list:\n");
 		printf("    %-16s %-5s %-9s ", field->name, functions_field_type(field),
 			field->unit ? field->unit : "");
-		functions_wrap(field->help ? field->help : "", 37);
+		text_wrap(stdout, field->help ? field->help : "", 37);
 	}
 }
 
@@ -182,7 +161,7 @@ static void functions_describe(const struct mapi_function_desc *desc)
 
 	functions_signature(desc);
 	printf("  ");
-	functions_wrap(desc->help, 2);
+	text_wrap(stdout, desc->help, 2);
 	for (i = 0; i < sizeof(notes) / sizeof(notes[0]); i++)
 		if (desc->flags & notes[i].flag)
 			printf("  %s\n", notes[i].text);

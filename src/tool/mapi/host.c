@@ -156,16 +156,15 @@ static void host_ask(struct host_interface *interface, int fd)
 		(void)snprintf(interface->driver, sizeof(interface->driver), "%.31s", info.driver);
 }
 
-static void host_describe(struct host_interface *interface, unsigned int flags, int fd)
+static void host_describe(
+	struct host_interface *interface, unsigned int type, unsigned int flags, int fd)
 {
 	char path[128];
 	long number;
 
 	host_ask(interface, fd);
 	(void)snprintf(path, sizeof(path), "/sys/class/net/%s/phy80211", interface->name);
-	number = host_number(interface->name, "type");
-	interface->kind =
-		host_kind(number < 0 ? ~0u : (unsigned int)number, access(path, F_OK) == 0);
+	interface->kind = host_kind(type, access(path, F_OK) == 0);
 	if (flags & IFF_LOOPBACK)
 		interface->kind = "loopback";
 	if (!(flags & IFF_UP))
@@ -214,6 +213,7 @@ static int host_compare(const void *a, const void *b)
 int host_interfaces(struct host_interface **ret, unsigned int *ret_n)
 {
 	struct host_interface *interfaces = NULL, *interface;
+	const struct sockaddr_ll *link;
 	struct ifaddrs *list, *at;
 	unsigned int n = 0, n_links = 0;
 	int fd;
@@ -230,8 +230,9 @@ int host_interfaces(struct host_interface **ret, unsigned int *ret_n)
 		interface = &interfaces[n++];
 		(void)snprintf(interface->name, sizeof(interface->name), "%s", at->ifa_name);
 		interface->index = if_nametoindex(at->ifa_name);
-		host_link_text(interface, (const struct sockaddr_ll *)(void *)at->ifa_addr);
-		host_describe(interface, at->ifa_flags, fd);
+		link = (const struct sockaddr_ll *)(void *)at->ifa_addr;
+		host_link_text(interface, link);
+		host_describe(interface, link->sll_hatype, at->ifa_flags, fd);
 	}
 	for (at = list; at && interfaces; at = at->ifa_next) {
 		interface = host_find(interfaces, n, at->ifa_name);

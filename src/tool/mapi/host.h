@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define HOST_ADDRESSES_MAX 4
+#define HOST_ADDRESSES_MAX 32
 #define HOST_ADDRESS_BYTES 64
 
 /**

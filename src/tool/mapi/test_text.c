@@ -133,6 +133,31 @@ static void test_unsafe_text_is_shown_harmless(void **state)
 	memory_expect(&m, "a\\x1b[31m\\xc2\\x9bb\\x0a\\xff\xc3\xa4");
 }
 
+static void test_words_are_wrapped(void **state)
+{
+	char text[300], wanted[400];
+	struct memory m = memory_open();
+
+	text_wrap(memory_stream(&m), "", 7);
+	memory_expect(&m, "\n");
+	text_wrap(memory_stream(&m), "  a  b ", 7);
+	memory_expect(&m, "a b\n");
+	/* 36 and 36 columns with the blank fill a line from column 6; from column 7 on they do not.
+	 */
+	(void)snprintf(text, sizeof(text), "%036d %036d", 0, 1);
+	text_wrap(memory_stream(&m), text, 6);
+	(void)snprintf(wanted, sizeof(wanted), "%s\n", text);
+	memory_expect(&m, wanted);
+	text_wrap(memory_stream(&m), text, 7);
+	(void)snprintf(wanted, sizeof(wanted), "%036d\n       %036d\n", 0, 1);
+	memory_expect(&m, wanted);
+	/* Longer than a line, and unsafe: 4 columns for each byte that is none of a character. */
+	(void)snprintf(text, sizeof(text), "%0149d\xff\xc3\xa4", 0);
+	text_wrap(memory_stream(&m), text, 5);
+	(void)snprintf(wanted, sizeof(wanted), "%074d\n     %074d\n     0\\xff\xc3\xa4\n", 0, 0);
+	memory_expect(&m, wanted);
+}
+
 static void test_times_and_sizes(void **state)
 {
 	char text[TEXT_TIME_BYTES];
@@ -372,6 +397,7 @@ int main(void)
 		cmocka_unit_test(test_json_numbers_and_nesting),
 		cmocka_unit_test(test_suggestions),
 		cmocka_unit_test(test_unsafe_text_is_shown_harmless),
+		cmocka_unit_test(test_words_are_wrapped),
 		cmocka_unit_test(test_times_and_sizes),
 		cmocka_unit_test(test_colour_obeys_the_environment),
 		cmocka_unit_test(test_results_follow_the_schema),

@@ -144,21 +144,56 @@ size_t text_utf8(const unsigned char *s)
 	return 0;
 }
 
+/* Write the character at @s, or a byte that is none. Return: how long it is. */
+static size_t text_safe_one(FILE *out, const char *s)
+{
+	size_t n = text_utf8((const unsigned char *)s);
+
+	if (n && !text_is_control((unsigned char)*s))
+		return fwrite(s, 1, n, out), n;
+	fprintf(out, "\\x%02x", (unsigned char)*s);
+	return 1;
+}
+
+/* Columns that the character at @s takes, and how long it is. */
+static unsigned int text_safe_columns(const char *s, size_t *ret_n)
+{
+	size_t n = text_utf8((const unsigned char *)s);
+
+	*ret_n = n ? n : 1;
+	return n && !text_is_control((unsigned char)*s) ? 1 : 4;
+}
+
 void text_safe(FILE *out, const char *s)
 {
-	const unsigned char *p = (const unsigned char *)s;
+	while (*s)
+		s += text_safe_one(out, s);
+}
 
-	while (*p) {
-		size_t n = text_utf8(p);
+void text_wrap(FILE *out, const char *s, unsigned int column)
+{
+	unsigned int at = column;
 
-		if (!n || text_is_control(*p)) {
-			fprintf(out, "\\x%02x", *p);
-			n = 1;
-		} else {
-			fwrite(p, 1, n, out);
+	while (*(s += strspn(s, " "))) {
+		const char *end = s + strcspn(s, " ");
+		unsigned int columns = at > column; /* the blank before the word */
+		size_t n;
+
+		for (const char *c = s; c < end; c += n)
+			columns += text_safe_columns(c, &n);
+		if (at > column && at + columns > TEXT_COLUMNS)
+			at = (unsigned int)fprintf(out, "\n%*s", (int)column, "") - 1;
+		else if (at > column)
+			at += (unsigned int)fprintf(out, " ");
+		while (s < end) {
+			columns = text_safe_columns(s, &n);
+			if (at + columns > TEXT_COLUMNS)
+				at = (unsigned int)fprintf(out, "\n%*s", (int)column, "") - 1;
+			s += text_safe_one(out, s);
+			at += columns;
 		}
-		p += n;
 	}
+	fputc('\n', out);
 }
 
 void text_f64(char *out, size_t out_bytes, double value)

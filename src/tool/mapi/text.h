@@ -55,6 +55,13 @@ void text_caret(FILE *out, const char *prefix, const char *source, size_t at, si
 /* Write @s with control characters (C0, DEL, C1 and invalid UTF-8 bytes) as \xHH. */
 void text_safe(FILE *out, const char *s);
 
+/* What fits into every terminal. */
+#define TEXT_COLUMNS 79
+
+/* Write the words of @s, safely as above, from column @column on, where the first line has begun
+ * already, and end the last line. A word that is longer than a line is broken. */
+void text_wrap(FILE *out, const char *s, unsigned int column);
+
 /* Length of the valid UTF-8 sequence (RFC 3629) at @s, which is NUL-terminated; 0 if there is none,
  * or a C1 control. */
 size_t text_utf8(const unsigned char *s);

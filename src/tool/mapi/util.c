@@ -312,7 +312,7 @@ static void util_summary(const struct util *u)
 /* The speed of a live device in bit/s, as the configuration or the kernel knows it; 0: unknown. */
 static double util_device_speed(const char *device)
 {
-	mapi_device_info_t info = { .id = 0 };
+	mapi_device_info_t info = { .id = -1 };
 	struct host_interface *interfaces;
 	unsigned int n, i;
 	double mbps = 0;

@@ -1,0 +1,79 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Lists of devices while interfaces come, go and are renamed: numbers without gaps at first, kept as
+# long as the interface is there. Whatever a device is called, the table fits into 80 columns.
+. "$(dirname "$0")/lib.sh"
+
+numbers() { # "0 lo, 1 cable1, " in the order of the numbers
+	"$MAPI" devices --json | python3 -c '
+import json, sys
+devices = [json.loads(line) for line in sys.stdin]
+for one in sorted((one for one in devices if one["id"] is not None), key=lambda one: one["id"]):
+    print(one["id"], one["device"], end=", ")'
+}
+
+fits() { # WHAT: the table has no long line, and every name
+	"$MAPI" devices > table.txt 2> err.txt || fail "$1: $(cat err.txt)"
+	equal "$1: lines of more than 80 columns" "$(python3 -c '
+import sys
+print(*(line for line in open("table.txt", encoding="utf-8") if len(line.rstrip("\n")) > 80))')" ""
+	"$MAPI" devices --names | while read -r name; do
+		tr -d ' \n' < table.txt | grep -qF -- "$(tr -d ' ' <<< "$name")" || echo "$name"
+	done > missing.txt
+	equal "$1: missing names" "$(cat missing.txt)" ""
+}
+
+pair() { # NAME NAME: of two interfaces, numbered by the kernel in this order
+	ip link add "$2" type veth peer name "$1"
+}
+
+# The kernel's numbers have gaps.
+pair gone0 gone1 && ip link delete gone0
+pair zz8 zz9
+equal "a private daemon's numbers" "$(numbers)" "0 lo, 1 cable1, 2 cable0, 3 zz8, 4 zz9, "
+
+daemon_start
+equal "numbers" "$(numbers)" "0 lo, 1 cable1, 2 cable0, 3 zz8, 4 zz9, "
+ip link delete cable0 # and cable1 with it
+equal "two have gone" "$(numbers)" "0 lo, 3 zz8, 4 zz9, "
+ip link set zz9 name aa9
+pair new1 new2
+equal "two have come, another is renamed" "$(numbers)" "0 lo, 1 new1, 2 new2, 3 zz8, 4 aa9, "
+pair new5 new6
+equal "more have come" "$(numbers)" "0 lo, 1 new1, 2 new2, 3 zz8, 4 aa9, 5 new5, 6 new6, "
+"$MAPI" run -i aa9 > run.txt 2>&1 &
+runs=$!
+await "a flow" flows_running 1
+equal "the device of a flow" "$("$MAPI" flows --json | sed 's/.*"device_id":\([^,]*\),.*/\1/')" 4
+kill "$runs"
+wait "$runs"
+
+# Long names and many long addresses.
+echo 0 > /proc/sys/net/ipv6/conf/aa9/disable_ipv6
+ip link set aa9 name a-name-of-15-xx
+for i in 1 2 3 4 5 6; do
+	ip -6 address add 2001:db8:aaaa:bbbb:cccc:dddd:eeee:fff$i/64 dev a-name-of-15-xx nodad
+done
+fits "long addresses"
+equal "all addresses are shown" "$(tr ' ' '\n' < table.txt | grep -c '^2001:db8:aaaa:bbbb:cccc:dddd:eeee:fff')" 6
+daemon_stop
+
+# What the configuration says of devices, and devices that are no interfaces.
+mkdir -p "traces/$(printf 'x%.0s' {1..100})"
+long=$(printf 'word%.0s' {1..50})
+daemon_config group=root "[driver]" device=new2 "alias=$(printf 'alias%.0s' {1..30})" \
+	"description=$long und so weiter, mit Umlauten: äöü äöü äöü äöü äöü äöü äöü äöü äöü äöü äöü äöü äöü" \
+	"[driver]" "device=$PWD/traces/$(printf 'x%.0s' {1..100})" driver=mapivindrv.so \
+	"trace_dir=$PWD/traces/$(printf 'x%.0s' {1..100})" "[driver]" device=lo description=ours
+daemon_start
+fits "long descriptions"
+equal "configured numbers" "$(numbers)" "0 new2, 1 $PWD/traces/$(printf 'x%.0s' {1..100}), 2 lo, "
+equal "devices that are not served" "$("$MAPI" devices --csv | sed -n 's/^,\([^,]*\),.*/\1/p' | sort | tr '\n' ' ')" \
+	"a-name-of-15-xx new1 new5 new6 zz8 "
+equal "kinds" "$("$MAPI" devices --csv | tr -d '\r' | awk -F, 'NR > 1 { print $5 }' | sort | uniq -c | xargs)" \
+	"6 ethernet 1 loopback 1 other"
+tr -d ' \n' < table.txt | grep -q "$long" || fail "the description is not whole: $(cat table.txt)"
+daemon_stop
+cat table.txt
+finish
