@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""The manual says what the program knows: each function of each library has its entry, with its
-arguments, their defaults and its place in the synopsis; each call of the headers is described in
-mapi(3), and each entry is one of a function or call that there is.
+"""The manual says what the program knows: each verb has its page, with its options; each function of
+each library has its entry, with its arguments, their defaults and its place in the synopsis; each call
+of the headers is described in mapi(3), and each entry is one of a function or call that there is.
 
 usage: test-manual.py MAPI MAN-FOLDER INCLUDE-FOLDER
 """
@@ -15,11 +15,11 @@ mapi, man, include = sys.argv[1:]
 faults = []
 
 
-def page(name):
+def page(name, section=3):
     try:
-        return open(f"{man}/{name}.3.scd", encoding="utf-8").read()
+        return open(f"{man}/{name}.{section}.scd", encoding="utf-8").read()
     except OSError:
-        faults.append(f"there is no page {name}.3.scd")
+        faults.append(f"there is no page {name}.{section}.scd")
         return ""
 
 
@@ -73,6 +73,27 @@ for library in {function["library"] for function in functions}:
         if name not in mine:
             faults.append(f"mapi_{library}.3.scd: there is no {name}")
 
+# The verbs of the command line: a page each, with every option of the verb's help.
+def output(arguments):
+    return subprocess.run([mapi, *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+overview = plain(page("mapi", 1))
+verbs = re.findall(r"^  ([a-z]+) +\S", output(["help"]).split("verbs:")[1].split("\n\n")[0], re.M)
+for verb in verbs:
+    if verb == "help":
+        continue
+    if f"*mapi-{verb}*(1)" not in part(overview, "# DESCRIPTION"):
+        faults.append(f"mapi.1.scd: the description does not name mapi-{verb}(1)")
+    if f"*mapi-{verb}*(1)" not in part(overview, "# SEE ALSO"):
+        faults.append(f"mapi.1.scd: does not name mapi-{verb}(1) at its end")
+    text = plain(page(f"mapi-{verb}", 1))
+    if text and f"*mapi {verb}*" not in part(text, "# SYNOPSIS"):
+        faults.append(f"mapi-{verb}.1.scd: the synopsis is not that of the verb")
+    for option in re.findall(r"^  (-[a-zA-Z#]|--[a-z-]+)(?: |$)", output(["help", verb]), re.M):
+        if not re.search(rf"\*{re.escape(option)}\*", text):
+            faults.append(f"mapi-{verb}.1.scd: there is no {option}")
+
 calls = set()
 for header in "mapi.h", "mapi/schema.h", "mapi/explain.h":
     source = re.sub(r"/\*.*?\*/", "", open(f"{include}/{header}", encoding="utf-8").read(), flags=re.S)
@@ -91,5 +112,5 @@ for name in sorted(calls & synopsis):
         faults.append(f"mapi.3.scd: {name}() is not described")
 
 print(*faults, sep="\n")
-print(f"{len(functions)} functions, {len(calls)} calls, {len(faults)} faults")
-sys.exit(len(faults) > 0 or len(functions) == 0 or len(calls) < 20)
+print(f"{len(functions)} functions, {len(calls)} calls, {len(verbs)} verbs, {len(faults)} faults")
+sys.exit(len(faults) > 0 or len(functions) == 0 or len(calls) < 20 or len(verbs) < 10)
