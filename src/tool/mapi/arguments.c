@@ -3,8 +3,9 @@
 #include "arguments.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,7 +25,8 @@
 
 #define ARGUMENTS_MAGIC_US 0xa1b2c3d4u /* of pcap files with microseconds */
 
-char *arguments_join(char *const *words, int n_words)
+/* The words with spaces between; the caller frees. NULL: out of memory. */
+static char *arguments_join(char *const *words, int n_words)
 {
 	char *text = NULL;
 	size_t text_bytes;
@@ -42,7 +44,9 @@ char *arguments_join(char *const *words, int n_words)
 	return text;
 }
 
-char *arguments_read_filter(const char *path)
+/* The content of a filter file without its comments ("#" to the end of the line); the caller frees.
+ * NULL: printed. */
+static char *arguments_read_filter(const char *path)
 {
 	bool standard_input = !strcmp(path, "-"), comment = false;
 	FILE *in = standard_input ? stdin : fopen(path, "re");
@@ -102,21 +106,7 @@ int arguments_seconds(const char *name, const char *text, uint64_t *ret_ms)
 	return 0;
 }
 
-int arguments_only_format(
-	const struct verb *verb, int argc, char **argv, bool words, enum arguments_format *ret)
-{
-	int option;
-
-	*ret = ARGUMENTS_TEXT;
-	while ((option = verb_getopt(verb, argc, argv)) != -1 && option != '?')
-		*ret = option == ARGUMENTS_OPTION_CSV ? ARGUMENTS_CSV : ARGUMENTS_JSON;
-	if (option == -1 && (words || optind == argc))
-		return 0;
-	fprintf(stderr, "mapi: \"mapi help %s\" shows how it is used\n", verb->name);
-	return -EINVAL;
-}
-
-int arguments_precision(const char *text, enum arguments_precision *ret)
+static int arguments_take_precision(const char *text, enum arguments_precision *ret)
 {
 	if (!strcmp(text, "micro")) {
 		*ret = ARGUMENTS_PRECISION_MICRO;
@@ -127,6 +117,91 @@ int arguments_precision(const char *text, enum arguments_precision *ret)
 		return -EINVAL;
 	}
 	return 0;
+}
+
+int arguments_take(struct arguments *a, const struct verb *verb, int option, const char *value)
+{
+	unsigned long long number;
+	int r = 0;
+
+	switch (option) {
+	case 'r':
+	case 'i':
+		if (a->input)
+			return verb_usage(verb, "one capture file (-r) or device (-i) at a time");
+		a->input = value;
+		a->live = option == 'i';
+		break;
+	case 'F':
+		a->filter_file = value;
+		break;
+	case ARGUMENTS_ID_JSON:
+		a->format = ARGUMENTS_JSON;
+		break;
+	case ARGUMENTS_ID_CSV:
+		a->format = ARGUMENTS_CSV;
+		break;
+	case ARGUMENTS_ID_COLOUR:
+		if (text_colour_parse(value, &a->colour) < 0)
+			return verb_usage(verb, "--color is auto, always or never");
+		break;
+	case ARGUMENTS_ID_DURATION:
+		r = arguments_seconds("--duration", value, &a->duration_ms);
+		break;
+	case ARGUMENTS_ID_PRECISION:
+		r = arguments_take_precision(value, &a->precision);
+		break;
+	case ARGUMENTS_ID_WORKERS:
+		a->workers = value;
+		r = arguments_number("--workers", value, 64, &number);
+		break;
+	case ARGUMENTS_ID_SEED:
+		a->seed = value;
+		r = arguments_number("--seed", value, ULLONG_MAX, &number);
+		break;
+	default:
+		return verb_usage(verb, "see above");
+	}
+	return r < 0 ? EXIT_USAGE : EXIT_OK;
+}
+
+int arguments_need_input(const struct arguments *a, const struct verb *verb)
+{
+	if (!a->input)
+		return verb_usage(
+			verb, "a capture file (-r FILE) or a device (-i DEVICE) is needed");
+	return arguments_check_duration(a, verb);
+}
+
+int arguments_check_duration(const struct arguments *a, const struct verb *verb)
+{
+	if (a->duration_ms && a->input && !a->live)
+		return verb_usage(verb, "--duration is for live devices (-i)");
+	return EXIT_OK;
+}
+
+int arguments_filter(const struct arguments *a, const struct verb *verb, char *const *words,
+	int n_words, char **ret)
+{
+	*ret = NULL;
+	if (n_words == 0 && !a->filter_file)
+		return EXIT_OK;
+	if (n_words > 0 && a->filter_file)
+		return verb_usage(verb, "a filter is given twice: -F and words");
+	*ret = a->filter_file ? arguments_read_filter(a->filter_file)
+			      : arguments_join(words, n_words);
+	return *ret ? EXIT_OK : EXIT_DEVICE;
+}
+
+int arguments_only_format(
+	const struct verb *verb, int argc, char **argv, enum arguments_format *ret)
+{
+	int option;
+
+	*ret = ARGUMENTS_TEXT;
+	while ((option = verb_getopt(verb, argc, argv)) != -1 && option != '?')
+		*ret = option == ARGUMENTS_ID_CSV ? ARGUMENTS_CSV : ARGUMENTS_JSON;
+	return option == -1 && optind == argc ? EXIT_OK : verb_usage(verb, NULL);
 }
 
 /* Opening without O_NONBLOCK would wait for the writer of a FIFO, and take bytes out of it. */

@@ -198,12 +198,8 @@ static int completion_run(int argc, char **argv)
 		completion_bash();
 	else if (option == -1 && optind + 1 == argc && !strcmp(argv[optind], "zsh"))
 		completion_zsh();
-	else {
-		fputs("mapi: completion is for bash or zsh\n"
-		      "\"mapi help completion\" shows how it is used\n",
-			stderr);
-		return EXIT_USAGE;
-	}
+	else
+		return verb_usage(&verb_completion, "completion is for bash or zsh");
 	return EXIT_OK;
 }
 

@@ -351,13 +351,11 @@ static int devices_run(int argc, char **argv)
 	int option;
 
 	while ((option = verb_getopt(&verb_devices, argc, argv)) != -1 && option != '?')
-		format = option == DEVICES_NAMES         ? DEVICES_FORMAT_NAMES
-			: option == ARGUMENTS_OPTION_CSV ? ARGUMENTS_CSV
-							 : ARGUMENTS_JSON;
-	if (option != -1 || optind < argc) {
-		fputs("mapi: \"mapi help devices\" shows how it is used\n", stderr);
-		return EXIT_USAGE;
-	}
+		format = option == DEVICES_NAMES     ? DEVICES_FORMAT_NAMES
+			: option == ARGUMENTS_ID_CSV ? ARGUMENTS_CSV
+						     : ARGUMENTS_JSON;
+	if (option != -1 || optind < argc)
+		return verb_usage(&verb_devices, NULL);
 	return devices_list(format);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arguments.h"
 #include "base/build.h"
 #include "base/cleanup.h"
 #include "json.h"
@@ -28,13 +29,11 @@ static const char doctor_intro[] =
 	"  mapi doctor --json\n"
 	"\n";
 
-enum doctor_option { DOCTOR_JSON = VERB_LONG, DOCTOR_COLOUR };
-
 static const struct verb_option doctor_options[] = {
 	{ 'i', "interface", "DEVICE", VERB_DEVICE,
 		"look at this one (default: that of the default route)" },
-	{ DOCTOR_JSON, "json", NULL, VERB_NOTHING, "one object per line and finding" },
-	VERB_OPTION_COLOUR(DOCTOR_COLOUR),
+	ARGUMENTS_OPTION_JSON("one object per line and finding"),
+	ARGUMENTS_OPTION_COLOUR,
 	VERB_OPTION_END,
 };
 
@@ -172,15 +171,13 @@ static int doctor_run(int argc, char **argv)
 	while ((option = verb_getopt(&verb_doctor, argc, argv)) != -1) {
 		if (option == 'i')
 			d.device = optarg;
-		else if (option == DOCTOR_JSON)
+		else if (option == ARGUMENTS_ID_JSON)
 			json = true;
-		else if (option != DOCTOR_COLOUR || text_colour_parse(optarg, &colour) < 0)
+		else if (option != ARGUMENTS_ID_COLOUR || text_colour_parse(optarg, &colour) < 0)
 			wrong = true;
 	}
-	if (wrong || optind < argc) {
-		fputs("mapi: \"mapi help doctor\" shows how it is used\n", stderr);
-		return EXIT_USAGE;
-	}
+	if (wrong || optind < argc)
+		return verb_usage(&verb_doctor, NULL);
 	if (!d.device && host_default_device(d.default_name) == 0)
 		d.device = d.default_name;
 	d.capabilities = host_capabilities();

@@ -27,23 +27,15 @@
 
 /* What the command line says. */
 struct dump_options {
-	const char *input;
-	bool live;
+	struct arguments arguments;
 	const char *output;
-	const char *filter_file;
 	const char *snaplen;
-	const char *workers;
-	const char *seed;
 	const char *linktype;
 	const char *max_text;
 	unsigned long long max_pkts; /* ULLONG_MAX: all */
-	uint64_t duration_ms;
-	enum arguments_precision precision;
-	enum text_colour_mode colour;
 	struct print_options print;
 	unsigned int hex, hex_ascii, times;
 	bool count;
-	bool json;
 	bool line_buffered;
 };
 
@@ -76,21 +68,13 @@ static const char dump_intro[] =
 	"  mapi dump -r f.pcap.zst -w web.pcapng tcp port 443\n"
 	"\n";
 
-enum dump_option {
-	DUMP_COUNT = VERB_LONG,
-	DUMP_JSON,
-	DUMP_PRECISION,
-	DUMP_WORKERS,
-	DUMP_SEED,
-	DUMP_COLOUR,
-	DUMP_DURATION
-};
+enum dump_option { DUMP_COUNT = VERB_LONG };
 
 static const struct verb_option dump_options[] = {
-	VERB_OPTION_READ,
-	VERB_OPTION_INTERFACE,
-	{ DUMP_DURATION, "duration", "SEC", VERB_ANYTHING, "with -i: end after so long" },
-	VERB_OPTION_FILTER_FILE,
+	ARGUMENTS_OPTION_READ,
+	ARGUMENTS_OPTION_INTERFACE,
+	ARGUMENTS_OPTION_DURATION("with -i: end after so long"),
+	ARGUMENTS_OPTION_FILTER_FILE,
 	{ 'c', NULL, "N", VERB_ANYTHING, "stop after N packets" },
 	{ 's', "snapshot-length", "N", VERB_ANYTHING, "keep the first N bytes of each packet" },
 	{ 't', NULL, NULL, VERB_NOTHING,
@@ -104,16 +88,15 @@ static const struct verb_option dump_options[] = {
 	{ '#', "number", NULL, VERB_NOTHING, "numbers of packets" },
 	{ 'l', NULL, NULL, VERB_NOTHING, "flush each line" },
 	{ DUMP_COUNT, "count", NULL, VERB_NOTHING, "print only how many packets match" },
-	{ DUMP_JSON, "json", NULL, VERB_NOTHING, "one object per packet" },
+	ARGUMENTS_OPTION_JSON("one object per packet"),
 	{ 'w', "write", "FILE", VERB_FILE,
 		"write instead: pcapng if it ends in .pcapng, else pcap; - too" },
-	{ DUMP_PRECISION, "time-precision", "micro|nano", VERB_NOTHING,
-		"of printed times, and of a pcap file that is written" },
+	ARGUMENTS_OPTION_PRECISION("of printed times, and of a pcap file that is written"),
 	{ 'y', "linktype", "TYPE", VERB_ANYTHING,
 		"of this link type (EN10MB ...), whatever the file says" },
-	{ DUMP_WORKERS, "workers", "N", VERB_ANYTHING, "threads (default: one per processor)" },
-	{ DUMP_SEED, "seed", "N", VERB_ANYTHING, "of everything random" },
-	VERB_OPTION_COLOUR(DUMP_COLOUR),
+	ARGUMENTS_OPTION_WORKERS,
+	ARGUMENTS_OPTION_SEED,
+	ARGUMENTS_OPTION_COLOUR,
 	{ 'S', "absolute-tcp-sequence-numbers", NULL, VERB_NOTHING, NULL },
 	{ 'U', NULL, NULL, VERB_NOTHING, NULL },
 	{ 'n', NULL, NULL, VERB_NOTHING, NULL },
@@ -121,12 +104,6 @@ static const struct verb_option dump_options[] = {
 	{ 'K', NULL, NULL, VERB_NOTHING, NULL },
 	VERB_OPTION_END,
 };
-
-static int dump_usage(const char *message)
-{
-	fprintf(stderr, "mapi: %s\n\"mapi help dump\" shows how it is used\n", message);
-	return EXIT_USAGE;
-}
 
 /* Options of the line. Return: false if it is none of them. */
 static bool dump_take_print_option(struct dump_options *o, int option)
@@ -168,9 +145,6 @@ static bool dump_take_print_option(struct dump_options *o, int option)
 	case DUMP_COUNT:
 		o->count = true;
 		return true;
-	case DUMP_JSON:
-		o->json = true;
-		return true;
 	default:
 		return false;
 	}
@@ -184,18 +158,8 @@ static int dump_take_option(struct dump_options *o, int option, const char *valu
 	if (dump_take_print_option(o, option))
 		return EXIT_OK;
 	switch (option) {
-	case 'r':
-	case 'i':
-		if (o->input)
-			return dump_usage("one capture file (-r) or device (-i) at a time");
-		o->input = value;
-		o->live = option == 'i';
-		break;
 	case 'w':
 		o->output = value;
-		break;
-	case 'F':
-		o->filter_file = value;
 		break;
 	case 'c':
 		o->max_text = value;
@@ -209,26 +173,8 @@ static int dump_take_option(struct dump_options *o, int option, const char *valu
 	case 'y':
 		o->linktype = value;
 		break;
-	case DUMP_PRECISION:
-		r = arguments_precision(value, &o->precision);
-		break;
-	case DUMP_WORKERS:
-		o->workers = value;
-		r = arguments_number("--workers", value, 64, &number);
-		break;
-	case DUMP_SEED:
-		o->seed = value;
-		r = arguments_number("--seed", value, ULLONG_MAX, &number);
-		break;
-	case DUMP_COLOUR:
-		if (text_colour_parse(value, &o->colour) < 0)
-			return dump_usage("--color is auto, always or never");
-		break;
-	case DUMP_DURATION:
-		r = arguments_seconds("--duration", value, &o->duration_ms);
-		break;
 	default:
-		return dump_usage("see above");
+		return arguments_take(&o->arguments, &verb_dump, option, value);
 	}
 	return r < 0 ? EXIT_USAGE : EXIT_OK;
 }
@@ -242,17 +188,16 @@ static int dump_parse_options(struct dump_options *o, int argc, char **argv)
 		code = dump_take_option(o, option, optarg);
 	if (code != EXIT_OK)
 		return code;
-	if (!o->input)
-		return dump_usage("a capture file (-r FILE) or a device (-i DEVICE) is needed");
-	if (o->duration_ms && !o->live)
-		return dump_usage("--duration is for live devices (-i)");
-	if (o->output && (o->json || o->count))
-		return dump_usage("-w writes packets; --json and --count print: one or the other");
+	if (arguments_need_input(&o->arguments, &verb_dump) != EXIT_OK)
+		return EXIT_USAGE;
+	if (o->output && (o->arguments.format == ARGUMENTS_JSON || o->count))
+		return verb_usage(&verb_dump,
+			"-w writes packets; --json and --count print: one or the other");
 	if (o->times >= _PRINT_TIME_N)
-		return dump_usage("-t at most five times");
+		return verb_usage(&verb_dump, "-t at most five times");
 	o->print.time = (enum print_time)o->times;
-	o->print.digits = o->precision == ARGUMENTS_PRECISION_NANO ? 9 : 6;
-	o->print.colour = text_colour_wanted(o->colour, STDOUT_FILENO);
+	o->print.digits = o->arguments.precision == ARGUMENTS_PRECISION_NANO ? 9 : 6;
+	o->print.colour = text_colour_wanted(o->arguments.colour, STDOUT_FILENO);
 	if (o->hex_ascii)
 		o->print.bytes = PRINT_BYTES_HEX_ASCII;
 	else if (o->hex)
@@ -293,8 +238,8 @@ static int dump_build_pipeline(struct dump *d, const char *filter)
 	if (code == EXIT_OK && (o->count || o->output))
 		code = dump_add(d, "PKT_COUNTER", NULL, 0, NULL);
 	if (code == EXIT_OK && o->output) {
-		if (arguments_output(o->output, o->live ? "" : o->input, o->precision, &file[1],
-			    &file[0]) < 0)
+		if (arguments_output(o->output, o->arguments.live ? "" : o->arguments.input,
+			    o->arguments.precision, &file[1], &file[0]) < 0)
 			return EXIT_USAGE;
 		code = dump_add(d, "TO_FILE", file, o->max_text ? 3 : 2, NULL);
 	} else if (code == EXIT_OK && !o->count) {
@@ -345,7 +290,7 @@ static void dump_print(struct dump *d, const struct mapipkt *pkt)
 		.wire_bytes = pkt->wlen,
 		.data = &pkt->pkt };
 
-	if (d->options->json)
+	if (d->options->arguments.format == ARGUMENTS_JSON)
 		print_packet_json(stdout, &packet);
 	else
 		print_packet(stdout, &d->options->print, &d->state, &packet);
@@ -406,9 +351,9 @@ static int dump_print_packets(struct dump *d)
 	bool readable = false, interrupted = false, ended = false;
 	const struct mapipkt *pkt;
 
-	if (o->duration_ms)
-		end.at_ms = session_now_ms() + o->duration_ms;
-	while (d->n_pkts < o->max_pkts && (o->live || !interrupted)) {
+	if (o->arguments.duration_ms)
+		end.at_ms = session_now_ms() + o->arguments.duration_ms;
+	while (d->n_pkts < o->max_pkts && (o->arguments.live || !interrupted)) {
 		pkt = mapi_get_next_pkt(step->fd, step->fid);
 		if (pkt && ended && text_ns_from_ts(pkt->ts) > end.last_ns)
 			break;
@@ -423,9 +368,9 @@ static int dump_print_packets(struct dump *d)
 		} else {
 			readable = dump_wait(d, step, &interrupted);
 		}
-		ended = o->live && dump_ends(d, &end, interrupted);
+		ended = o->arguments.live && dump_ends(d, &end, interrupted);
 	}
-	return interrupted && !o->live ? EXIT_INTERRUPTED : EXIT_OK;
+	return interrupted && !o->arguments.live ? EXIT_INTERRUPTED : EXIT_OK;
 }
 
 /* ---- counting and writing ---- */
@@ -466,12 +411,12 @@ static int dump_wait_for_end(struct dump *d)
 	int code;
 
 	d->session.data = d;
-	d->session.duration_ms = d->options->duration_ms;
+	d->session.duration_ms = d->options->arguments.duration_ms;
 	if (d->options->output && d->options->max_text)
 		d->session.enough = dump_has_enough;
-	else if (d->options->live && d->options->max_text)
+	else if (d->options->arguments.live && d->options->max_text)
 		d->session.enough = dump_has_counted;
-	progress_begin(&progress, d->options->print.quick || d->options->live);
+	progress_begin(&progress, d->options->print.quick || d->options->arguments.live);
 	code = session_wait(&d->session, &progress);
 	progress_end(&progress);
 	result = mapi_read_results(counter->fd, counter->fid);
@@ -495,13 +440,13 @@ static void dump_summary(const struct dump *d)
 	bool finished = session_finished(dump_last_step(d), &status);
 
 	result_loss_text(lost, sizeof(lost), status.lost_pkts);
-	if (d->options->count && !d->options->live && !*lost)
+	if (d->options->count && !d->options->arguments.live && !*lost)
 		return; /* it has been said */
 	fprintf(stderr, "%llu packet%s %s\n", d->n_pkts, d->n_pkts == 1 ? "" : "s",
 		d->options->output          ? status.error ? "to be written" : "written"
 			: d->options->count ? "counted"
 					    : "printed");
-	if (d->options->live)
+	if (d->options->arguments.live)
 		fprintf(stderr, "%llu packet%s captured\n", status.pkts,
 			status.pkts == 1 ? "" : "s");
 	else if (finished) /* else the number is that of a moment ago, and nobody's concern */
@@ -527,12 +472,14 @@ static void dump_end_if_pipe_closed(const struct dump *d)
 
 static int dump_session(struct dump *d)
 {
-	int code = session_start(&d->session, d->options->input, d->options->live), error, stopped;
+	int code = session_start(
+		    &d->session, d->options->arguments.input, d->options->arguments.live),
+	    error, stopped;
 
 	if (code != EXIT_OK)
 		return code;
-	if (d->options->live)
-		session_tell_listening(d->options->input);
+	if (d->options->arguments.live)
+		session_tell_listening(d->options->arguments.input);
 	code = d->options->output || d->options->count ? dump_wait_for_end(d)
 						       : dump_print_packets(d);
 	errno = 0;
@@ -560,19 +507,16 @@ static int dump_run(int argc, char **argv)
 
 	if (code != EXIT_OK)
 		return code;
-	if (session_environment(o.workers, o.seed) < 0)
+	if (session_environment(o.arguments.workers, o.arguments.seed) < 0)
 		return EXIT_DEVICE;
 	if (o.linktype && linktype_parse(o.linktype, &d.linktype) < 0)
-		return dump_usage("-y wants a link type: EN10MB, RAW, LINUX_SLL ... or a number");
+		return verb_usage(
+			&verb_dump, "-y wants a link type: EN10MB, RAW, LINUX_SLL ... or a number");
 	if (!mapi_describe_next_function(NULL))
 		code = session_fail(NULL);
-	if (code == EXIT_OK && optind < argc && o.filter_file)
-		code = dump_usage("a filter is given twice: -F and words");
-	if (code == EXIT_OK && (optind < argc || o.filter_file)) {
-		filter = o.filter_file ? arguments_read_filter(o.filter_file)
-				       : arguments_join(argv + optind, argc - optind);
-		code = filter ? EXIT_OK : EXIT_DEVICE;
-	}
+	if (code == EXIT_OK)
+		code = arguments_filter(
+			&o.arguments, &verb_dump, argv + optind, argc - optind, &filter);
 	if (code == EXIT_OK)
 		code = dump_build_pipeline(&d, filter);
 	if (code == EXIT_OK)

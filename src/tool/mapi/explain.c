@@ -33,11 +33,11 @@ static const char explain_intro[] =
 	"\n";
 
 static const struct verb_option explain_options[] = {
-	VERB_OPTION_READ,
+	ARGUMENTS_OPTION_READ,
 	{ 'i', "interface", "DEVICE", VERB_DEVICE, "as on this live device" },
 	{ 'e', "expr", "PIPELINE", VERB_FUNCTION,
 		"a pipeline; may be given several times, ';' separates several" },
-	VERB_OPTION_FILTER_FILE,
+	ARGUMENTS_OPTION_FILTER_FILE,
 	ARGUMENTS_FORMAT_OPTIONS("function"),
 	VERB_OPTION_END,
 };
@@ -253,30 +253,24 @@ static int explain_nothing(char *out, size_t out_bytes)
 	return fd;
 }
 
-static int explain_session(
-	struct session *session, const char *input, bool live, enum arguments_format format)
+static int explain_session(struct session *session, const struct arguments *arguments)
 {
+	const char *input = arguments->input;
 	char nothing[40];
 	int fd = input ? -1 : explain_nothing(nothing, sizeof(nothing)), code;
 	unsigned int i;
 
 	if (!input && fd < 0)
 		return EXIT_DEVICE;
-	code = session_connect(session, input ? input : nothing, live);
-	if (code == EXIT_OK && format == ARGUMENTS_CSV)
+	code = session_connect(session, input ? input : nothing, arguments->live);
+	if (code == EXIT_OK && arguments->format == ARGUMENTS_CSV)
 		printf("flow,fid,function,label,step,steps,tier,reason,work,order,late,group,"
 		       "domain,new_domain,together,shared,instructions,ns_per_packet\r\n");
 	for (i = 0; i < session->set.n_pipelines && code == EXIT_OK; i++)
-		code = explain_pipeline(&session->set.pipelines[i], i + 1, format);
+		code = explain_pipeline(&session->set.pipelines[i], i + 1, arguments->format);
 	if (fd >= 0)
 		(void)close(fd);
 	return code;
-}
-
-static int explain_usage(const char *message)
-{
-	fprintf(stderr, "mapi: %s\n\"mapi help explain\" shows how it is used\n", message);
-	return EXIT_USAGE;
 }
 
 /* To look at what comes through a pipe is to wait for it, and to take it out. */
@@ -292,32 +286,26 @@ static bool explain_is_pipe(const char *path)
 static int explain_run(int argc, char **argv)
 {
 	char **pipelines = calloc((size_t)argc, sizeof(char *));
-	struct expressions words = { .pipelines = pipelines, .verb = "explain" };
-	enum arguments_format format = ARGUMENTS_TEXT;
+	struct arguments arguments = { .input = NULL };
+	struct expressions words = {
+		.pipelines = pipelines, .arguments = &arguments, .verb = &verb_explain
+	};
 	struct session session = SESSION_INIT;
-	const char *input = NULL;
-	bool live = false;
 	int option, code = EXIT_OK;
 
 	if (!pipelines)
 		return EXIT_DEVICE;
 	while (code == EXIT_OK && (option = verb_getopt(&verb_explain, argc, argv)) != -1) {
-		if ((option == 'r' || option == 'i') && input)
-			code = explain_usage("one capture file (-r) or device (-i) at a time");
-		else if (option == 'r' || option == 'i')
-			input = optarg, live = option == 'i';
-		else if (option == 'e')
+		if (option == 'e')
 			pipelines[words.n_pipelines++] = optarg;
-		else if (option == 'F')
-			words.filter_file = optarg;
-		else if (option == ARGUMENTS_OPTION_JSON || option == ARGUMENTS_OPTION_CSV)
-			format = option == ARGUMENTS_OPTION_JSON ? ARGUMENTS_JSON : ARGUMENTS_CSV;
 		else
-			code = explain_usage("see above");
+			code = arguments_take(&arguments, &verb_explain, option, optarg);
 	}
-	if (code == EXIT_OK && input && !live && explain_is_pipe(input))
-		code = explain_usage("explain reads nothing, so -r names a file, no pipe; without "
-				     "-r, Ethernet is supposed");
+	if (code == EXIT_OK && arguments.input && !arguments.live &&
+		explain_is_pipe(arguments.input))
+		code = verb_usage(&verb_explain,
+			"explain reads nothing, so -r names a file, no pipe; without "
+			"-r, Ethernet is supposed");
 	words.words = argv + optind;
 	words.n_words = argc - optind;
 	if (code == EXIT_OK && !mapi_describe_next_function(NULL))
@@ -329,7 +317,7 @@ static int explain_run(int argc, char **argv)
 	if (code == EXIT_OK)
 		code = explain_keep_files(&session.set);
 	if (code == EXIT_OK)
-		code = explain_session(&session, input, live, format);
+		code = explain_session(&session, &arguments);
 	session_deinit(&session);
 	free(pipelines);
 	return code;

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "arguments.h"
 #include "session.h"
 
 int expressions_failed(const struct pipeline_error *error, int r)
@@ -26,33 +25,18 @@ static int expressions_parse(
 {
 	struct pipeline_error error = { .text = "" };
 	unsigned int i;
-	int r = 0, j;
+	int r = 0, n_words = e->n_words, j;
 
 	for (i = 0; i < e->n_pipelines && r >= 0; i++)
 		r = pipeline_parse(set, e->pipelines[i], mapi_describe_next_function, &error);
 	if (e->n_words && r >= 0 && pipeline_recognise(e->words[0], mapi_describe_next_function)) {
 		for (j = 0; j < e->n_words && r >= 0; j++)
 			r = pipeline_parse(set, e->words[j], mapi_describe_next_function, &error);
-	} else if (e->n_words) {
-		*ret_filter = arguments_join(e->words, e->n_words);
-		if (!*ret_filter)
-			r = -ENOMEM;
+		n_words = 0;
 	}
 	if (r < 0)
 		return expressions_failed(&error, r);
-	if (e->filter_file && *ret_filter) {
-		fprintf(stderr,
-			"mapi: a filter is given twice: -F and words\n"
-			"\"mapi help %s\" shows how it is used\n",
-			e->verb);
-		return EXIT_USAGE;
-	}
-	if (e->filter_file) {
-		*ret_filter = arguments_read_filter(e->filter_file);
-		if (!*ret_filter)
-			return EXIT_DEVICE;
-	}
-	return EXIT_OK;
+	return arguments_filter(e->arguments, e->verb, e->words, n_words, ret_filter);
 }
 
 static int expressions_add_implied(const char *filter, struct pipeline_set *set)

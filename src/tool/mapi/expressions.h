@@ -3,6 +3,7 @@
 #ifndef MAPI_TOOL_EXPRESSIONS_H
 #define MAPI_TOOL_EXPRESSIONS_H
 
+#include "arguments.h"
 #include "pipeline.h"
 
 /**
@@ -10,7 +11,7 @@
  * @pipelines:   @n_pipelines expressions (-e)
  * @words:       @n_words after the options: pipelines if the first one looks like one, else words
  *               of a filter
- * @filter_file: (-F) or NULL
+ * @arguments:   with the filter's file, if it has one
  * @verb:        for hints
  */
 struct expressions {
@@ -18,8 +19,8 @@ struct expressions {
 	unsigned int n_pipelines;
 	char *const *words;
 	int n_words;
-	const char *filter_file;
-	const char *verb;
+	const struct arguments *arguments;
+	const struct verb *verb;
 };
 
 /* Fill the set. Without a pipeline, packets and bytes are counted; a filter stands in front of

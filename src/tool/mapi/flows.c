@@ -181,7 +181,7 @@ static int flows_run(int argc, char **argv)
 {
 	enum arguments_format format;
 
-	if (arguments_only_format(&verb_flows, argc, argv, false, &format) < 0)
+	if (arguments_only_format(&verb_flows, argc, argv, &format) != EXIT_OK)
 		return EXIT_USAGE;
 	return flows_list(format);
 }

@@ -341,7 +341,7 @@ static int functions_run(int argc, char **argv)
 		if (option == FUNCTIONS_NAMES)
 			names = true;
 		else
-			format = option == ARGUMENTS_OPTION_CSV ? ARGUMENTS_CSV : ARGUMENTS_JSON;
+			format = option == ARGUMENTS_ID_CSV ? ARGUMENTS_CSV : ARGUMENTS_JSON;
 	}
 	if (!mapi_describe_next_function(NULL))
 		return session_fail(NULL);

@@ -22,20 +22,12 @@
 
 /* What the command line says. */
 struct run_options {
-	const char *input;
-	bool live;
+	struct arguments arguments;
 	const char *output;
-	const char *filter_file;
 	const char *max_pkts;
-	const char *workers;
-	const char *seed;
-	uint64_t duration_ms;
 	uint64_t interval_ms;
 	char **expressions;
 	unsigned int n_expressions;
-	enum arguments_precision precision;
-	enum text_colour_mode colour;
-	enum arguments_format format;
 	bool quiet;
 	bool verbose;
 };
@@ -60,64 +52,40 @@ static const char run_intro[] =
 	"  mapi run -i eth0 --duration 10 -e 'PKTINFO(size) @s | STATS(s)' ip6\n"
 	"\n";
 
-enum run_option {
-	RUN_WORKERS = VERB_LONG,
-	RUN_SEED,
-	RUN_COLOUR,
-	RUN_PRECISION,
-	RUN_DURATION,
-	RUN_INTERVAL
-};
+enum run_option { RUN_INTERVAL = VERB_LONG };
 
 static const struct verb_option run_options[] = {
-	VERB_OPTION_READ,
-	VERB_OPTION_INTERFACE,
-	{ RUN_DURATION, "duration", "SEC", VERB_ANYTHING, "with -i: end after so long" },
+	ARGUMENTS_OPTION_READ,
+	ARGUMENTS_OPTION_INTERFACE,
+	ARGUMENTS_OPTION_DURATION("with -i: end after so long"),
 	{ RUN_INTERVAL, "interval", "SEC", VERB_ANYTHING,
 		"with -i: print the results so far every so often" },
 	{ 'e', "expr", "PIPELINE", VERB_FUNCTION,
 		"a pipeline; may be given several times, ';' separates several" },
-	VERB_OPTION_FILTER_FILE,
+	ARGUMENTS_OPTION_FILTER_FILE,
 	{ 'w', "write", "FILE", VERB_FILE, "also write the packets that pass (.pcapng or pcap)" },
 	{ 'c', NULL, "N", VERB_ANYTHING, "with -w: write at most N packets" },
 	ARGUMENTS_FORMAT_OPTIONS("result"),
-	{ RUN_WORKERS, "workers", "N", VERB_ANYTHING, "threads (default: one per processor)" },
-	{ RUN_SEED, "seed", "N", VERB_ANYTHING, "of everything random" },
-	{ RUN_PRECISION, "time-precision", "micro|nano", VERB_NOTHING,
-		"of times in a pcap file that is written" },
-	VERB_OPTION_COLOUR(RUN_COLOUR),
+	ARGUMENTS_OPTION_WORKERS,
+	ARGUMENTS_OPTION_SEED,
+	ARGUMENTS_OPTION_PRECISION("of times in a pcap file that is written"),
+	ARGUMENTS_OPTION_COLOUR,
 	{ 'q', "quiet", NULL, VERB_NOTHING, "no progress bar" },
 	{ 'v', "verbose", NULL, VERB_NOTHING, "more about the run" },
 	{ 'n', NULL, NULL, VERB_NOTHING, NULL },
 	VERB_OPTION_END,
 };
 
-static int run_usage(const char *message)
-{
-	fprintf(stderr, "mapi: %s\n\"mapi help run\" shows how it is used\n", message);
-	return EXIT_USAGE;
-}
-
 static int run_take_option(struct run_options *o, int option, const char *value)
 {
 	unsigned long long number;
 
 	switch (option) {
-	case 'r':
-	case 'i':
-		if (o->input)
-			return run_usage("one capture file (-r) or device (-i) at a time");
-		o->input = value;
-		o->live = option == 'i';
-		return EXIT_OK;
 	case 'e':
 		o->expressions[o->n_expressions++] = (char *)value;
 		return EXIT_OK;
 	case 'w':
 		o->output = value;
-		return EXIT_OK;
-	case 'F':
-		o->filter_file = value;
 		return EXIT_OK;
 	case 'c':
 		o->max_pkts = value;
@@ -131,33 +99,11 @@ static int run_take_option(struct run_options *o, int option, const char *value)
 	case 'v':
 		o->verbose = true;
 		return EXIT_OK;
-	case ARGUMENTS_OPTION_JSON:
-		o->format = ARGUMENTS_JSON;
-		return EXIT_OK;
-	case ARGUMENTS_OPTION_CSV:
-		o->format = ARGUMENTS_CSV;
-		return EXIT_OK;
-	case RUN_WORKERS:
-		o->workers = value;
-		return arguments_number("--workers", value, 64, &number) < 0 ? EXIT_USAGE : EXIT_OK;
-	case RUN_SEED:
-		o->seed = value;
-		return arguments_number("--seed", value, ULLONG_MAX, &number) < 0 ? EXIT_USAGE
-										  : EXIT_OK;
-	case RUN_COLOUR:
-		if (text_colour_parse(value, &o->colour) < 0)
-			return run_usage("--color is auto, always or never");
-		return EXIT_OK;
-	case RUN_DURATION:
-		return arguments_seconds("--duration", value, &o->duration_ms) < 0 ? EXIT_USAGE
-										   : EXIT_OK;
 	case RUN_INTERVAL:
 		return arguments_seconds("--interval", value, &o->interval_ms) < 0 ? EXIT_USAGE
 										   : EXIT_OK;
-	case RUN_PRECISION:
-		return arguments_precision(value, &o->precision) < 0 ? EXIT_USAGE : EXIT_OK;
 	default:
-		return run_usage("see above");
+		return arguments_take(&o->arguments, &verb_run, option, value);
 	}
 }
 
@@ -169,14 +115,16 @@ static int run_parse_options(struct run_options *o, int argc, char **argv)
 		code = run_take_option(o, option, optarg);
 	if (code != EXIT_OK)
 		return code;
-	if (!o->input)
-		return run_usage("a capture file (-r FILE) or a device (-i DEVICE) is needed");
-	if (!o->live && (o->duration_ms || o->interval_ms))
-		return run_usage("--duration and --interval are for live devices (-i)");
+	if (arguments_need_input(&o->arguments, &verb_run) != EXIT_OK)
+		return EXIT_USAGE;
+	if (!o->arguments.live && o->interval_ms)
+		return verb_usage(&verb_run, "--interval is for live devices (-i)");
 	if (o->max_pkts && !o->output)
-		return run_usage("-c limits what -w writes; without -w it means nothing");
+		return verb_usage(
+			&verb_run, "-c limits what -w writes; without -w it means nothing");
 	if (o->output && !strcmp(o->output, "-"))
-		return run_usage("standard output is for results; use \"mapi dump -w -\"");
+		return verb_usage(
+			&verb_run, "standard output is for results; use \"mapi dump -w -\"");
 	return EXIT_OK;
 }
 
@@ -190,9 +138,10 @@ static int run_add_output(const struct run_options *o, struct pipeline_set *set)
 	if (!o->output)
 		return EXIT_OK;
 	if (set->n_pipelines > 1)
-		return run_usage("-w writes the packets of one pipeline; use TO_FILE in each");
-	if (arguments_output(o->output, o->live ? "" : o->input, o->precision, &file[1], &file[0]) <
-		0)
+		return verb_usage(
+			&verb_run, "-w writes the packets of one pipeline; use TO_FILE in each");
+	if (arguments_output(o->output, o->arguments.live ? "" : o->arguments.input,
+		    o->arguments.precision, &file[1], &file[0]) < 0)
 		return EXIT_USAGE;
 	r = pipeline_add_step(set, 0, false, "TO_FILE", file, o->max_pkts ? 3 : 2, NULL,
 		mapi_describe_next_function, &error);
@@ -307,11 +256,11 @@ static void run_print_result(
 	if (result->size < 0 || !result_is_whole(step->desc, (size_t)result->size))
 		return;
 	(void)mapi_result_status(step->fd, step->fid, 0, &status);
-	if (printer->options->format == ARGUMENTS_JSON) {
+	if (printer->options->arguments.format == ARGUMENTS_JSON) {
 		run_print_json(printer, step, result, &status);
 		return;
 	}
-	if (printer->options->format == ARGUMENTS_CSV) {
+	if (printer->options->arguments.format == ARGUMENTS_CSV) {
 		run_print_csv(printer, step, result, &status);
 		return;
 	}
@@ -333,9 +282,9 @@ static void run_on_record(
 
 	printer->read_ns = run_now_ns();
 	run_print_result(printer, step, record);
-	if (printer->options->format == ARGUMENTS_TEXT) {
+	if (printer->options->arguments.format == ARGUMENTS_TEXT) {
 		result_table_print(&printer->table, stdout,
-			text_colour_wanted(printer->options->colour, STDOUT_FILENO));
+			text_colour_wanted(printer->options->arguments.colour, STDOUT_FILENO));
 		result_table_deinit(&printer->table);
 	}
 }
@@ -362,7 +311,7 @@ static void run_print_results(struct run_printer *printer)
 				printer->code = session_fail(step);
 		}
 	result_table_print(&printer->table, stdout,
-		text_colour_wanted(printer->options->colour, STDOUT_FILENO));
+		text_colour_wanted(printer->options->arguments.colour, STDOUT_FILENO));
 	result_table_deinit(&printer->table);
 }
 
@@ -372,7 +321,7 @@ static void run_on_interval(void *data)
 	struct run_printer *printer = data;
 	char time[TEXT_TIME_BYTES];
 
-	if (printer->options->format == ARGUMENTS_TEXT) {
+	if (printer->options->arguments.format == ARGUMENTS_TEXT) {
 		text_rfc3339(time, run_now_ns());
 		printf("%.19sZ\n", time);
 	}
@@ -411,22 +360,22 @@ static int run_session(const struct run_options *o, struct session *session)
 {
 	struct run_printer printer = { .options = o, .session = session };
 	struct progress progress;
-	int code = session_start(session, o->input, o->live), error, stopped;
+	int code = session_start(session, o->arguments.input, o->arguments.live), error, stopped;
 
 	if (code != EXIT_OK)
 		return code;
-	if (o->format == ARGUMENTS_CSV)
+	if (o->arguments.format == ARGUMENTS_CSV)
 		printf("device,time,flow,function,label,fid,ts,record,field,value,unit,lost_"
 		       "packets,"
 		       "error\r\n");
 	session->on_record = run_on_record;
 	session->on_interval = run_on_interval;
-	session->duration_ms = o->duration_ms;
+	session->duration_ms = o->arguments.duration_ms;
 	session->interval_ms = o->interval_ms;
 	session->data = &printer;
-	if (o->live && !o->quiet)
-		session_tell_listening(o->input);
-	progress_begin(&progress, o->quiet || o->live);
+	if (o->arguments.live && !o->quiet)
+		session_tell_listening(o->arguments.input);
+	progress_begin(&progress, o->quiet || o->arguments.live);
 	code = session_wait(session, &progress);
 	progress_end(&progress);
 	run_print_results(&printer);
@@ -461,9 +410,9 @@ static int run_run(int argc, char **argv)
 		.n_pipelines = o.n_expressions,
 		.words = argv + optind,
 		.n_words = argc - optind,
-		.filter_file = o.filter_file,
-		.verb = "run" };
-	if (code == EXIT_OK && session_environment(o.workers, o.seed) < 0)
+		.arguments = &o.arguments,
+		.verb = &verb_run };
+	if (code == EXIT_OK && session_environment(o.arguments.workers, o.arguments.seed) < 0)
 		code = EXIT_DEVICE;
 	if (code == EXIT_OK && !mapi_describe_next_function(NULL))
 		code = session_fail(NULL);

@@ -16,18 +16,7 @@
 
 #include "pipeline.h"
 #include "progress.h"
-
-/* Documented in mapi(1). */
-enum exit_code {
-	EXIT_OK = 0,
-	EXIT_NO_MATCH = 1, /* grep-like tools only */
-	EXIT_USAGE = 2,
-	EXIT_PERMISSION = 3,
-	EXIT_DEVICE = 4,
-	EXIT_DAEMON = 5,
-	EXIT_PARTIAL = 6,
-	EXIT_INTERRUPTED = 130
-};
+#include "verbs.h"
 
 /**
  * struct session - flows on a capture file or a live device

@@ -40,28 +40,22 @@ static const char top_intro[] =
 	"  mapi top -r f.pcap -n 20\n"
 	"\n";
 
-enum top_option { TOP_INTERVAL = VERB_LONG, TOP_DURATION, TOP_COLOUR, TOP_PLAIN };
+enum top_option { TOP_INTERVAL = VERB_LONG, TOP_PLAIN };
 
 static const struct verb_option top_table[] = {
-	VERB_OPTION_INTERFACE,
-	VERB_OPTION_READ,
-	VERB_OPTION_FILTER_FILE,
+	ARGUMENTS_OPTION_INTERFACE,
+	ARGUMENTS_OPTION_READ,
+	ARGUMENTS_OPTION_FILTER_FILE,
 	{ 'n', NULL, "N", VERB_ANYTHING,
 		"at most N hosts and ports (default: 10; a screen shows more)" },
 	{ 's', "sort", "bytes|packets", VERB_NOTHING, "what to sort by; the key s changes it" },
 	{ TOP_INTERVAL, "interval", "SEC", VERB_ANYTHING, "how often (default: 2; a screen: 1)" },
-	{ TOP_DURATION, "duration", "SEC", VERB_ANYTHING, "end after so long" },
+	ARGUMENTS_OPTION_DURATION("end after so long"),
 	ARGUMENTS_FORMAT_OPTIONS("interval"),
 	{ TOP_PLAIN, "plain", NULL, VERB_NOTHING, "lines, also on a terminal" },
-	VERB_OPTION_COLOUR(TOP_COLOUR),
+	ARGUMENTS_OPTION_COLOUR,
 	VERB_OPTION_END,
 };
-
-static int top_usage(const char *message)
-{
-	fprintf(stderr, "mapi: %s\n\"mapi help top\" shows how it is used\n", message);
-	return EXIT_USAGE;
-}
 
 static int top_take_option(struct top_options *o, int option, const char *value)
 {
@@ -69,16 +63,6 @@ static int top_take_option(struct top_options *o, int option, const char *value)
 	int r = 0;
 
 	switch (option) {
-	case 'r':
-	case 'i':
-		if (o->input)
-			return top_usage("one capture file (-r) or device (-i) at a time");
-		o->input = value;
-		o->live = option == 'i';
-		break;
-	case 'F':
-		o->filter_file = value;
-		break;
 	case 'n':
 		r = arguments_number("-n", value, 1000, &number);
 		if (r == 0)
@@ -86,12 +70,8 @@ static int top_take_option(struct top_options *o, int option, const char *value)
 		break;
 	case 's':
 		if (strcmp(value, "bytes") != 0 && strcmp(value, "packets") != 0)
-			return top_usage("-s is bytes or packets");
+			return verb_usage(&verb_top, "-s is bytes or packets");
 		o->sort = *value == 'b' ? TOP_SORT_BYTES : TOP_SORT_PKTS;
-		break;
-	case ARGUMENTS_OPTION_JSON:
-	case ARGUMENTS_OPTION_CSV:
-		o->format = option == ARGUMENTS_OPTION_JSON ? ARGUMENTS_JSON : ARGUMENTS_CSV;
 		break;
 	case TOP_PLAIN:
 		o->plain = true;
@@ -99,15 +79,8 @@ static int top_take_option(struct top_options *o, int option, const char *value)
 	case TOP_INTERVAL:
 		r = arguments_seconds("--interval", value, &o->interval_ms);
 		break;
-	case TOP_DURATION:
-		r = arguments_seconds("--duration", value, &o->duration_ms);
-		break;
-	case TOP_COLOUR:
-		if (text_colour_parse(value, &o->colour) < 0)
-			return top_usage("--color is auto, always or never");
-		break;
 	default:
-		return top_usage("see above");
+		return arguments_take(&o->arguments, &verb_top, option, value);
 	}
 	return r < 0 ? EXIT_USAGE : EXIT_OK;
 }
@@ -121,17 +94,18 @@ static int top_parse_options(struct top_options *o, int argc, char **argv)
 		code = top_take_option(o, option, optarg);
 	if (code != EXIT_OK)
 		return code;
-	if (o->input && !o->live && o->duration_ms)
-		return top_usage("--duration is for live devices (-i)");
-	if (!o->input) {
+	if (arguments_check_duration(&o->arguments, &verb_top) != EXIT_OK)
+		return EXIT_USAGE;
+	if (!o->arguments.input) {
 		if (host_default_device(o->default_name) < 0)
-			return top_usage("there is no default route; which device (-i)? \"mapi "
-					 "devices\" lists them");
-		o->input = o->default_name;
-		o->live = true;
+			return verb_usage(&verb_top,
+				"there is no default route; which device (-i)? \"mapi "
+				"devices\" lists them");
+		o->arguments.input = o->default_name;
+		o->arguments.live = true;
 	}
-	o->screen = o->format == ARGUMENTS_TEXT && !o->plain && terminal_usable() &&
-		strcmp(o->input, "-") != 0;
+	o->screen = o->arguments.format == ARGUMENTS_TEXT && !o->plain && terminal_usable() &&
+		strcmp(o->arguments.input, "-") != 0;
 	if (!o->interval_ms)
 		o->interval_ms = o->screen ? TOP_INTERVAL_SCREEN_MS : TOP_INTERVAL_MS;
 	return EXIT_OK;
@@ -146,7 +120,7 @@ int top_take_sample(struct top *t)
 
 	if (r < 0)
 		return r;
-	if (t->has_sample && t->options->live)
+	if (t->has_sample && t->options->arguments.live)
 		top_rates(&sample, &t->sample);
 	top_sample_deinit(&t->sample);
 	t->sample = sample;
@@ -192,10 +166,10 @@ int top_signal(struct top *t)
 static void top_print(struct top *t)
 {
 	t->screen.filter = t->filter;
-	if (t->options->format == ARGUMENTS_CSV)
+	if (t->options->arguments.format == ARGUMENTS_CSV)
 		top_show_csv(
 			stdout, &t->screen, &t->sample, t->options->max_rows, t->n_shown++ == 0);
-	else if (t->options->format == ARGUMENTS_JSON)
+	else if (t->options->arguments.format == ARGUMENTS_JSON)
 		top_show_json(stdout, &t->screen, &t->sample, t->options->max_rows);
 	else
 		top_show_lines(stdout, &t->screen, &t->sample, t->options->max_rows);
@@ -206,7 +180,7 @@ static void top_print(struct top *t)
 static int top_sleep_ms(const struct top *t, uint64_t next_ms, uint64_t end_ms)
 {
 	uint64_t now_ms = session_now_ms(), until_ms = MIN(next_ms, end_ms);
-	uint64_t max_ms = t->options->live ? TOP_POLL_LIVE_MS : TOP_POLL_FILE_MS;
+	uint64_t max_ms = t->options->arguments.live ? TOP_POLL_LIVE_MS : TOP_POLL_FILE_MS;
 
 	return (int)MIN(max_ms, until_ms > now_ms ? until_ms - now_ms : 0);
 }
@@ -214,19 +188,21 @@ static int top_sleep_ms(const struct top *t, uint64_t next_ms, uint64_t end_ms)
 static int top_run_lines(struct top *t)
 {
 	uint64_t begin_ms = session_now_ms(), next_ms = begin_ms + t->options->interval_ms;
-	uint64_t end_ms = t->options->duration_ms ? begin_ms + t->options->duration_ms : UINT64_MAX;
+	uint64_t end_ms = t->options->arguments.duration_ms
+		? begin_ms + t->options->arguments.duration_ms
+		: UINT64_MAX;
 	struct pollfd fd = { .fd = t->signal_fd, .events = POLLIN };
 
-	if (!t->options->live)
+	if (!t->options->arguments.live)
 		next_ms = UINT64_MAX;
 	else if (top_take_sample(t) < 0) /* from which the first rates are */
 		return session_fail(NULL);
 	else
-		session_tell_listening(t->options->input);
+		session_tell_listening(t->options->arguments.input);
 	while (session_now_ms() < end_ms && !top_flows_finished(t->flows)) {
 		if (poll(&fd, 1, top_sleep_ms(t, next_ms, end_ms)) > 0 && top_signal(t)) {
 			(void)sigprocmask(SIG_UNBLOCK, &t->signals, NULL);
-			return t->options->live ? EXIT_OK : EXIT_INTERRUPTED;
+			return t->options->arguments.live ? EXIT_OK : EXIT_INTERRUPTED;
 		}
 		if (session_now_ms() < next_ms)
 			continue;
@@ -253,7 +229,7 @@ static int top_finish(struct top *t, int code)
 			sample->tables[i].rows[j].pps = sample->tables[i].rows[j].bps = -1;
 	top_sort(sample, t->screen.sort);
 	top_print(t);
-	if (sample->status.error && t->options->format == ARGUMENTS_TEXT)
+	if (sample->status.error && t->options->arguments.format == ARGUMENTS_TEXT)
 		fprintf(stderr, "mapi: %s (error %d)\n", sample->status.error_text,
 			sample->status.error);
 	if (code == EXIT_OK && sample->status.error)
@@ -268,7 +244,8 @@ static int top_session(struct top *t)
 	struct top_error error;
 	int code;
 
-	if (top_flows_open(&t->flows, t->options->input, t->options->live, t->filter, &error) < 0)
+	if (top_flows_open(&t->flows, t->options->arguments.input, t->options->arguments.live,
+		    t->filter, &error) < 0)
 		return top_fail(&error, t->filter);
 	top_block_signals(t);
 	if (top_flows_start(t->flows) < 0)
@@ -288,18 +265,13 @@ static int top_run(int argc, char **argv)
 
 	if (code != EXIT_OK)
 		return code;
-	if (optind < argc && o.filter_file)
-		return top_usage("a filter is given twice: -F and words");
-	if (optind < argc || o.filter_file) {
-		t.filter = o.filter_file ? arguments_read_filter(o.filter_file)
-					 : arguments_join(argv + optind, argc - optind);
-		if (!t.filter)
-			return EXIT_DEVICE;
-	}
-	t.screen = (struct top_screen){ .device = o.input,
-		.live = o.live,
+	code = arguments_filter(&o.arguments, &verb_top, argv + optind, argc - optind, &t.filter);
+	if (code != EXIT_OK)
+		return code;
+	t.screen = (struct top_screen){ .device = o.arguments.input,
+		.live = o.arguments.live,
 		.sort = o.sort,
-		.colour = text_colour_wanted(o.colour, STDOUT_FILENO) };
+		.colour = text_colour_wanted(o.arguments.colour, STDOUT_FILENO) };
 	code = top_session(&t);
 	top_flows_close(t.flows);
 	top_sample_deinit(&t.sample);

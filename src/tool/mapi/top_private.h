@@ -13,16 +13,11 @@
 
 /* What the command line says. */
 struct top_options {
-	const char *input;
-	bool live;
+	struct arguments arguments;
 	char default_name[IF_NAMESIZE];
-	const char *filter_file;
 	unsigned int max_rows;
 	enum top_sort sort;
-	enum text_colour_mode colour;
 	uint64_t interval_ms;
-	uint64_t duration_ms;
-	enum arguments_format format;
 	bool plain;
 	bool screen; /* there is a terminal, and nobody wants lines */
 };

@@ -64,7 +64,8 @@ static void top_ui_filter(struct top_ui *ui)
 	char *filter = strdup(ui->edit);
 
 	t->screen.edit = NULL;
-	if (!filter || top_flows_open(&flows, t->options->input, true, filter, &error) < 0) {
+	if (!filter ||
+		top_flows_open(&flows, t->options->arguments.input, true, filter, &error) < 0) {
 		top_ui_say(ui, filter ? error.text : "out of memory");
 		free(filter);
 		return;
@@ -99,7 +100,7 @@ static void top_ui_edit(struct top_ui *ui, int key)
 
 static void top_ui_begin_edit(struct top_ui *ui)
 {
-	if (!ui->top->options->live) {
+	if (!ui->top->options->arguments.live) {
 		top_ui_say(ui, "a file is read once: give the filter on the command line");
 		return;
 	}
@@ -254,8 +255,8 @@ int top_run_screen(struct top *t)
 		fprintf(stderr, "mapi: terminal: %s\n", strerror(-r));
 		return EXIT_DEVICE;
 	}
-	if (t->options->duration_ms)
-		ui.end_ms = session_now_ms() + t->options->duration_ms;
+	if (t->options->arguments.duration_ms)
+		ui.end_ms = session_now_ms() + t->options->arguments.duration_ms;
 	r = top_ui_loop(&ui);
 	terminal_close();
 	/* From here on a signal kills, as everywhere after the first. */
@@ -263,5 +264,5 @@ int top_run_screen(struct top *t)
 	t->screen.edit = t->screen.message = NULL;
 	if (r < 0)
 		return session_fail(NULL);
-	return !t->options->live && ui.interrupted ? EXIT_INTERRUPTED : EXIT_OK;
+	return !t->options->arguments.live && ui.interrupted ? EXIT_INTERRUPTED : EXIT_OK;
 }

@@ -41,16 +41,16 @@ static const char util_intro[] =
 	"  mapi util -r f.pcap --link-speed 1G port 443\n"
 	"\n";
 
-enum util_option { UTIL_INTERVAL = VERB_LONG, UTIL_DURATION, UTIL_SPEED, UTIL_OVERHEAD };
+enum util_option { UTIL_INTERVAL = VERB_LONG, UTIL_SPEED, UTIL_OVERHEAD };
 
 static const struct verb_option util_options[] = {
-	VERB_OPTION_INTERFACE,
-	VERB_OPTION_READ,
-	VERB_OPTION_FILTER_FILE,
+	ARGUMENTS_OPTION_INTERFACE,
+	ARGUMENTS_OPTION_READ,
+	ARGUMENTS_OPTION_FILTER_FILE,
 	{ UTIL_SPEED, "link-speed", "SPEED", VERB_ANYTHING,
 		"10G, 2.5G, 100M ... (default: that of the device)" },
 	{ UTIL_INTERVAL, "interval", "SEC", VERB_ANYTHING, "how long each is (default: 1)" },
-	{ UTIL_DURATION, "duration", "SEC", VERB_ANYTHING, "with -i: end after so long" },
+	ARGUMENTS_OPTION_DURATION("with -i: end after so long"),
 	{ UTIL_OVERHEAD, "overhead", "N", VERB_ANYTHING,
 		"bytes that each packet takes besides (default: 24 on Ethernet)" },
 	ARGUMENTS_FORMAT_OPTIONS("interval"),
@@ -67,12 +67,8 @@ enum util_counter { UTIL_BYTES, UTIL_PKTS, _UTIL_COUNTER_N };
  * @total_ns, @total_bytes, @total_pkts, @max_used_bps: of what was shown
  */
 struct util {
-	const char *input;
-	const char *filter_file;
-	bool live;
-	enum arguments_format format;
+	struct arguments arguments;
 	uint64_t interval_ms;
-	uint64_t duration_ms;
 	double speed_bps;
 	bool has_overhead;
 	unsigned long long overhead_bytes;
@@ -160,7 +156,7 @@ static void util_print_json(const struct util *u, const struct util_row *row)
 
 	text_rfc3339(time, row->begin_ns);
 	json_object(&j, NULL);
-	json_string(&j, "device", u->input);
+	json_string(&j, "device", u->arguments.input);
 	json_string(&j, "time", time);
 	json_f64(&j, "seconds", (double)row->ns / 1e9);
 	json_u64(&j, "bytes", row->bytes);
@@ -191,7 +187,7 @@ static void util_print_csv(const struct util *u, const struct util_row *row)
 		printf("device,time,seconds,bytes,packets,bits_per_s,packets_per_s,used_bits_per_s,"
 		       "link_bits_per_s,used_percent,free_bits_per_s\r\n");
 	text_rfc3339(time, row->begin_ns);
-	csv_string(&c, u->input);
+	csv_string(&c, u->arguments.input);
 	csv_string(&c, time);
 	csv_f64(&c, (double)row->ns / 1e9);
 	csv_u64(&c, row->bytes);
@@ -223,7 +219,7 @@ static void util_show(struct util *u, uint64_t begin_ns, uint64_t ns, uint64_t b
 	};
 
 	u->n_rows++;
-	printers[u->format](u, &row);
+	printers[u->arguments.format](u, &row);
 	(void)fflush(stdout); /* a failure stays in the stream and is found at the end */
 	u->total_ns += ns;
 	u->total_bytes += bytes;
@@ -298,7 +294,7 @@ static void util_summary(const struct util *u)
 		(double)u->total_bytes + (double)u->total_pkts * (double)u->overhead_bytes;
 	char mean[24], percent[24], max[24];
 
-	if (u->format != ARGUMENTS_TEXT || !u->total_ns)
+	if (u->arguments.format != ARGUMENTS_TEXT || !u->total_ns)
 		return;
 	util_bits(mean, sizeof(mean), (double)u->total_bytes * 8e9 / (double)u->total_ns);
 	util_percent(percent, sizeof(percent), u, used_bytes * 8e9 / (double)u->total_ns);
@@ -330,12 +326,6 @@ static double util_device_speed(const char *device)
 	return mbps * 1e6;
 }
 
-static int util_usage(const char *message)
-{
-	fprintf(stderr, "mapi: %s\n\"mapi help util\" shows how it is used\n", message);
-	return EXIT_USAGE;
-}
-
 /* "10G", "2.5G", "100M"; without a letter Mbit/s, as in mapi.conf. */
 static int util_speed(const char *text, double *ret_bps)
 {
@@ -350,7 +340,8 @@ static int util_speed(const char *text, double *ret_bps)
 		end++;
 	}
 	if (!strchr("0123456789", *text) || *end || !(value > 0) || value * factor > 1e15)
-		return util_usage("--link-speed is a number with k, M, G or T, e.g. 2.5G");
+		return verb_usage(
+			&verb_util, "--link-speed is a number with k, M, G or T, e.g. 2.5G");
 	*ret_bps = value * factor;
 	return EXIT_OK;
 }
@@ -360,23 +351,10 @@ static int util_take_option(struct util *u, int option, const char *value)
 	int r = 0;
 
 	switch (option) {
-	case 'r':
-	case 'i':
-		if (u->input)
-			return util_usage("one capture file (-r) or device (-i) at a time");
-		u->input = value;
-		u->live = option == 'i';
-		break;
-	case 'F':
-		u->filter_file = value;
-		break;
 	case UTIL_SPEED:
 		return util_speed(value, &u->speed_bps);
 	case UTIL_INTERVAL:
 		r = arguments_seconds("--interval", value, &u->interval_ms);
-		break;
-	case UTIL_DURATION:
-		r = arguments_seconds("--duration", value, &u->duration_ms);
 		break;
 	case UTIL_OVERHEAD:
 		u->has_overhead = true;
@@ -384,12 +362,8 @@ static int util_take_option(struct util *u, int option, const char *value)
 			? arguments_number("--overhead", value, 1000, &u->overhead_bytes)
 			: 0;
 		break;
-	case ARGUMENTS_OPTION_JSON:
-	case ARGUMENTS_OPTION_CSV:
-		u->format = option == ARGUMENTS_OPTION_JSON ? ARGUMENTS_JSON : ARGUMENTS_CSV;
-		break;
 	default:
-		return util_usage("see above");
+		return arguments_take(&u->arguments, &verb_util, option, value);
 	}
 	return r < 0 ? EXIT_USAGE : EXIT_OK;
 }
@@ -402,8 +376,8 @@ static int util_build(struct util *u, char *const *words, int n_words)
 		.n_pipelines = 1,
 		.words = words,
 		.n_words = n_words,
-		.filter_file = u->filter_file,
-		.verb = "util" };
+		.arguments = &u->arguments,
+		.verb = &verb_util };
 	const struct pipeline *built;
 	int code;
 
@@ -411,10 +385,11 @@ static int util_build(struct util *u, char *const *words, int n_words)
 		"BYTE_COUNTER @bytes | PKT_COUNTER @packets | BUCKET(bytes, \"%llums\") | "
 		"BUCKET(packets, \"%llums\")%s",
 		(unsigned long long)u->interval_ms, (unsigned long long)u->interval_ms,
-		u->live ? "" : " | PKTINFO(ts) @time | STATS(time)");
+		u->arguments.live ? "" : " | PKTINFO(ts) @time | STATS(time)");
 	code = expressions_build(&expressions, &u->session.set);
 	if (code == EXIT_OK && u->session.set.n_pipelines > 1)
-		return util_usage("words after the options are a filter, not pipelines");
+		return verb_usage(
+			&verb_util, "words after the options are a filter, not pipelines");
 	if (code == EXIT_OK)
 		code = expressions_resolve(&u->session.set);
 	if (code != EXIT_OK)
@@ -424,7 +399,7 @@ static int util_build(struct util *u, char *const *words, int n_words)
 		u->counters[i] = built->steps[built->n_front + i];
 		u->buckets[i] = built->steps[built->n_front + _UTIL_COUNTER_N + i];
 	}
-	if (!u->live)
+	if (!u->arguments.live)
 		u->times = built->steps[built->n_steps - 1];
 	return EXIT_OK;
 }
@@ -433,7 +408,7 @@ static int util_session(struct util *u)
 {
 	struct mapi_result_status status = { .sz = sizeof(status) };
 	struct progress progress;
-	int code = session_start(&u->session, u->input, u->live), error;
+	int code = session_start(&u->session, u->arguments.input, u->arguments.live), error;
 	char lost[256];
 
 	if (code != EXIT_OK)
@@ -443,20 +418,20 @@ static int util_session(struct util *u)
 	(void)mapi_read_error(&(int){ 0 }, NULL);
 	if (!(u->speed_bps > 0))
 		fputs("mapi: the speed of the link is not known; --link-speed says it\n", stderr);
-	if (u->live)
-		session_tell_listening(u->input);
+	if (u->arguments.live)
+		session_tell_listening(u->arguments.input);
 	u->session.on_record = util_on_record;
-	u->session.duration_ms = u->duration_ms;
+	u->session.duration_ms = u->arguments.duration_ms;
 	u->session.data = u;
 	progress_begin(&progress, true);
 	code = session_wait(&u->session, &progress);
 	progress_end(&progress);
-	if (!u->live && code == EXIT_OK)
+	if (!u->arguments.live && code == EXIT_OK)
 		util_show_rest(u);
 	util_summary(u);
 	(void)session_finished(u->counters[UTIL_PKTS], &status);
 	result_loss_text(lost, sizeof(lost), status.lost_pkts);
-	if (u->live || *lost)
+	if (u->arguments.live || *lost)
 		fprintf(stderr, "mapi: %llu packets captured, %s\n", status.pkts,
 			*lost ? lost : "0 lost");
 	if (u->n_missing)
@@ -479,16 +454,14 @@ static int util_run(int argc, char **argv)
 	u->interval_ms = UTIL_INTERVAL_MS;
 	while (code == EXIT_OK && (option = verb_getopt(&verb_util, argc, argv)) != -1)
 		code = util_take_option(u, option, optarg);
-	if (code == EXIT_OK && !u->input)
-		code = util_usage("a device (-i DEVICE) or a capture file (-r FILE) is needed");
-	if (code == EXIT_OK && u->duration_ms && !u->live)
-		code = util_usage("--duration is for live devices (-i)");
+	if (code == EXIT_OK)
+		code = arguments_need_input(&u->arguments, &verb_util);
 	if (code == EXIT_OK && !mapi_describe_next_function(NULL))
 		code = session_fail(NULL);
 	if (code == EXIT_OK)
 		code = util_build(u, argv + optind, argc - optind);
-	if (code == EXIT_OK && !(u->speed_bps > 0) && u->live)
-		u->speed_bps = util_device_speed(u->input);
+	if (code == EXIT_OK && !(u->speed_bps > 0) && u->arguments.live)
+		u->speed_bps = util_device_speed(u->arguments.input);
 	if (code == EXIT_OK)
 		code = util_session(u);
 	session_deinit(&u->session);

@@ -54,3 +54,10 @@ int verb_getopt(const struct verb *verb, int argc, char **argv)
 	*letter = '\0';
 	return getopt_long(argc, argv, letters, options, NULL);
 }
+
+int verb_usage(const struct verb *verb, const char *message)
+{
+	fprintf(stderr, "mapi: %s%s\"mapi help %s\" shows how it is used\n", message ? message : "",
+		message ? "\n" : "", verb->name);
+	return EXIT_USAGE;
+}

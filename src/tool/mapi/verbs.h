@@ -8,6 +8,18 @@
 
 #include <stdio.h>
 
+/* Documented in mapi(1). */
+enum exit_code {
+	EXIT_OK = 0,
+	EXIT_NO_MATCH = 1, /* grep-like tools only */
+	EXIT_USAGE = 2,
+	EXIT_PERMISSION = 3,
+	EXIT_DEVICE = 4,
+	EXIT_DAEMON = 5,
+	EXIT_PARTIAL = 6,
+	EXIT_INTERRUPTED = 130
+};
+
 /* What may stand in a place, for shells that complete it. */
 enum verb_word {
 	VERB_NOTHING = 0,
@@ -45,7 +57,7 @@ struct verb_option {
  * @options: up to one without @id
  * @outro:   after the options; may be empty
  * @word:    what the words after the options may be
- * @run:     argv[0] is "mapi NAME"; returns enum exit_code (session.h)
+ * @run:     argv[0] is "mapi NAME"; returns enum exit_code
  */
 struct verb {
 	const char *name;
@@ -57,25 +69,6 @@ struct verb {
 	int (*run)(int argc, char **argv);
 };
 
-/* The options that many verbs have. */
-#define VERB_OPTION_READ                                                            \
-	{                                                                           \
-		'r', "read", "FILE", VERB_FILE,                                     \
-			"pcap, pcapng or ERF, also compressed; - is standard input" \
-	}
-#define VERB_OPTION_INTERFACE                                        \
-	{                                                            \
-		'i', "interface", "DEVICE", VERB_DEVICE,             \
-			"capture live (\"mapi devices\" lists them)" \
-	}
-#define VERB_OPTION_FILTER_FILE                                             \
-	{                                                                   \
-		'F', NULL, "FILE", VERB_FILE, "read the filter from a file" \
-	}
-#define VERB_OPTION_COLOUR(id)                                                  \
-	{                                                                       \
-		id, "color", "auto|always|never", VERB_NOTHING, "default: auto" \
-	}
 #define VERB_OPTION_END                           \
 	{                                         \
 		0, NULL, NULL, VERB_NOTHING, NULL \
@@ -86,6 +79,10 @@ void verb_help(const struct verb *verb, FILE *out);
 
 /* As getopt_long(), by the table. Return: the id of the next option, '?' (printed), -1: no more. */
 int verb_getopt(const struct verb *verb, int argc, char **argv);
+
+/* Print what is wrong with a command line, or if that is NULL how to find out. Return: EXIT_USAGE.
+ */
+int verb_usage(const struct verb *verb, const char *message);
 
 /* All verbs, up to NULL (main.c). */
 const struct verb *verb_at(unsigned int i);
