@@ -73,9 +73,23 @@ class Session:
 
     def frame(self):
         """The latest whole screen as text, without colour."""
-        frames = self.seen.split(b"\033[H")
-        text = frames[-1].decode()
-        return re.sub(r"\033\[[0-9;?]*[A-Za-z]", "", text)
+        return self.text(self.seen.split(b"\033[H")[-1])
+
+    @staticmethod
+    def text(screen):
+        return re.sub(r"\033\[[0-9;?]*[A-Za-z]", "", screen.decode())
+
+    def wait_size(self, what):
+        """Until a screen is shown that is as small as the terminal is now."""
+        end = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < end and self.read(0.2):
+            # What follows the last beginning of a screen may be half of it.
+            for text in self.seen.split(b"\033[H")[1:-1]:
+                rows = self.text(text).replace("\r", "").split("\n")
+                if rows[0] and len(rows) <= self.lines and max(map(len, rows)) <= self.columns:
+                    check(f"{what}: fits {self.columns}x{self.lines}", True)
+                    return
+        check(f"{what}: fits {self.columns}x{self.lines}", False, self.seen)
 
     def wait(self, what, pattern):
         end = time.monotonic() + TIMEOUT_S
@@ -143,8 +157,7 @@ s.press(b"")
 s.wait("132x50", r"HOST +PACKETS")
 s.resize(7, 2)
 s.press(b"")
-time.sleep(0.3)
-s.read(0.3)
+s.wait_size("7x2")
 s.resize(80, 24)
 s.press(b"q")
 s.end("q", 0)

@@ -172,7 +172,8 @@ static unsigned int test_measure(const char *text, unsigned int *ret_lines)
 static void test_screen_fits(void **state)
 {
 	static const unsigned int sizes[][2] = { { 80, 24 }, { 40, 10 }, { 20, 5 }, { 1000, 100 },
-		{ 64, 24 }, { 63, 24 }, { 80, 1 } };
+		{ 64, 24 }, { 63, 24 }, { 80, 1 }, { 7, 2 }, { 1, 1 } };
+	static const unsigned int n_sizes = sizeof(sizes) / sizeof(sizes[0]);
 	struct top_sample s = test_sample(1, ~0ull, "2001:db8:1111:2222:3333:4444:5555:6666");
 	struct top_screen screen = { .device = "eth0\033[2J\xff\n",
 		.filter = "tcp port 80 or (vlan and tcp port 80) or udp port 53",
@@ -182,17 +183,17 @@ static void test_screen_fits(void **state)
 	size_t n;
 	FILE *out;
 
-	for (i = 0; i < 7 * 2 * 4; i++) {
-		screen.view = i / 7 % 2 ? TOP_VIEW_HOSTS : TOP_VIEW_PROTOCOLS;
-		screen.help = i / 14 == 1;
-		screen.edit = i / 14 == 2 ? screen.filter : NULL;
-		screen.message = i / 14 == 3 ? screen.filter : NULL;
+	for (i = 0; i < n_sizes * 2 * 4; i++) {
+		screen.view = i / n_sizes % 2 ? TOP_VIEW_HOSTS : TOP_VIEW_PROTOCOLS;
+		screen.help = i / n_sizes / 2 == 1;
+		screen.edit = i / n_sizes / 2 == 2 ? screen.filter : NULL;
+		screen.message = i / n_sizes / 2 == 3 ? screen.filter : NULL;
 		screen.scroll = i;
 		out = open_memstream(&text, &n);
-		top_show_screen(out, &screen, &s, sizes[i % 7][0], sizes[i % 7][1]);
+		top_show_screen(out, &screen, &s, sizes[i % n_sizes][0], sizes[i % n_sizes][1]);
 		fclose(out);
-		assert_true(test_measure(text, &lines) <= sizes[i % 7][0]);
-		assert_int_equal(lines, sizes[i % 7][1]);
+		assert_true(test_measure(text, &lines) <= sizes[i % n_sizes][0]);
+		assert_int_equal(lines, sizes[i % n_sizes][1]);
 		free(text);
 	}
 	top_sample_deinit(&s);

@@ -89,11 +89,13 @@ static bool top_has_lost(const struct mapi_result_status *status)
 
 /* ---- screen ---- */
 
-/* A screen being drawn: every line is cut at the width; bytes that are not printable ASCII are
- * shown as question marks, so that columns agree on every terminal. */
+/* A screen being drawn: it is laid out for @width columns, TOP_WIDTH_MIN at least, and every line
+ * is cut at @columns, those of the terminal; bytes that are not printable ASCII are shown as
+ * question marks, so that columns agree on every terminal. */
 struct top_canvas {
 	FILE *out;
 	unsigned int width;
+	unsigned int columns;
 	unsigned int lines_left;
 	bool begun;
 	bool colour;
@@ -115,8 +117,8 @@ static __attribute__((format(printf, 3, 4))) void top_line(
 	for (i = 0; i < n; i++)
 		if (line[i] < ' ' || line[i] > '~')
 			line[i] = '?';
-	if (n > c->width)
-		line[c->width] = '\0';
+	if (n > c->columns)
+		line[c->columns] = '\0';
 	if (c->begun)
 		fputs("\n", c->out);
 	c->begun = true;
@@ -230,7 +232,8 @@ void top_show_screen(FILE *out, const struct top_screen *screen, const struct to
 	const struct top_table *table = &sample->tables[screen->view];
 	unsigned int i;
 
-	c.width = MIN(MAX(width, TOP_WIDTH_MIN), TOP_WIDTH_MAX);
+	c.columns = MIN(width, TOP_WIDTH_MAX);
+	c.width = MAX(c.columns, TOP_WIDTH_MIN);
 	c.lines_left = height;
 	top_show_head(&c, screen, sample);
 	if (screen->help) {
