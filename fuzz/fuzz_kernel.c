@@ -6,7 +6,7 @@
  *
  * A filter is a program of instructions, six bytes each; an expression, one word per byte; or one
  * of a few patterns with numbers, of which many make a set whose values are searched. Then with
- * allocations that fail.
+ * allocations that fail; and as bytes for another process, some of which the input changes.
  */
 #include <errno.h>
 #include <pcap/pcap.h>
@@ -24,6 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes);
 #define FUZZ_FILTERS_MAX 40u
 #define FUZZ_INSNS_MAX 48u
 #define FUZZ_FAULTS 4u
+#define FUZZ_CHANGES 16u
 
 static const char *const fuzz_words[] = { "and", "or", "not", "(", ")", "ip", "ip6", "tcp", "udp",
 	"icmp", "arp", "vlan", "mpls", "src", "dst", "host 10.0.0.1", "net 10.0.0.0/8", "port 80",
@@ -142,6 +143,50 @@ static void fuzz_without_memory(const struct kernel_options *options,
 	}
 }
 
+/* What a process without rights has written; memory may run out at the allocation of that number. */
+static void fuzz_foreign(const uint8_t *bytes, size_t n_bytes, unsigned int fault)
+{
+	struct error err = ERROR_INIT;
+	struct kernel_code *code;
+	int r;
+
+	fault_arm(fault);
+	r = kernel_code_unflatten(&code, bytes, n_bytes);
+	if (r == 0) {
+		(void)kernel_code_check(code, &err);
+		kernel_code_free(code);
+	}
+	if (fault_disarm(NULL) ? r == -EBADMSG : r == -ENOMEM)
+		abort();
+}
+
+/* Changes are of single bytes: of the head, or of an instruction in front or behind. */
+static void fuzz_flat(struct input *in, const struct kernel_code *code)
+{
+	size_t n_bytes = kernel_code_flatten(code, NULL, 0);
+	uint8_t *bytes = malloc(n_bytes), *again = malloc(n_bytes);
+	struct error err = ERROR_INIT;
+	struct kernel_code *same;
+
+	if (!bytes || !again || kernel_code_flatten(code, bytes, n_bytes) != n_bytes ||
+		kernel_code_unflatten(&same, bytes, n_bytes) < 0)
+		abort();
+	if (kernel_code_check(same, &err) < 0 || kernel_code_hook(same) != kernel_code_hook(code) ||
+		kernel_code_flatten(same, again, n_bytes) != n_bytes ||
+		memcmp(bytes, again, n_bytes) != 0)
+		abort();
+	kernel_code_free(same);
+	free(again);
+	for (unsigned int n = 0; n < FUZZ_CHANGES && in->left; n++) {
+		size_t at = input_byte(in) | (size_t)input_byte(in) << 8;
+
+		bytes[at & 1 ? n_bytes - 1 - at % n_bytes : at / 2 % n_bytes] ^= input_byte(in);
+		fuzz_foreign(bytes, n_bytes, input_byte(in) % 8);
+	}
+	fuzz_foreign(bytes, n_bytes - 1, 0);
+	free(bytes);
+}
+
 static void fuzz_emit(
 	struct input *in, const struct filter_program *const programs[], unsigned int n)
 {
@@ -177,8 +222,9 @@ static void fuzz_emit(
 		stats.n_lowered -= kernel_code_reason(code, i) == KERNEL_LOWERED;
 	if (stats.n_lowered != 0 || stats.n_slots > n)
 		abort();
-	kernel_code_free(code);
 	fuzz_without_memory(&options, programs, n, n_allocations, input_byte(in));
+	fuzz_flat(in, code);
+	kernel_code_free(code);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
@@ -187,6 +233,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
 	struct filter_program *programs[FUZZ_FILTERS_MAX];
 	unsigned int n = 0;
 
+	fuzz_foreign(data, n_bytes, 0);
 	for (unsigned int left = input_byte(&in) % (FUZZ_FILTERS_MAX + 1); left > 0; left--) {
 		unsigned int kind = input_byte(&in) % 8;
 		int r = kind == 0   ? input_program(&in, &programs[n])

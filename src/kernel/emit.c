@@ -39,6 +39,7 @@ const char *kernel_reason_text(enum kernel_reason reason)
 		[KERNEL_REASON_LOOP] = "the filter loops (protochain), or its paths multiply",
 		[KERNEL_REASON_SIZE] = "the filter has more instructions than a program may have",
 		[KERNEL_REASON_PAGES] = "the filters before it fill all programs of a chain",
+		[KERNEL_REASON_COUNTERS] = "the filters before it fill the memory for counters",
 	};
 
 	return reason < _KERNEL_REASON_N ? texts[reason] : "unknown";
@@ -203,8 +204,7 @@ static unsigned int emit_first_spans(const struct emit_job *j, struct emit_span 
 	uint32_t page_max = j->options->page_max ? j->options->page_max : UINT32_MAX;
 	unsigned int n = 0;
 
-	if (j->n_slots / page_max >= KERNEL_PAGES_MAX)
-		page_max = j->n_slots / KERNEL_PAGES_MAX + 1;
+	page_max = MAX(page_max, kernel_pages(j->n_slots, KERNEL_PAGES_MAX));
 	do {
 		uint32_t first = n ? spans[n - 1].first + spans[n - 1].n : 0;
 
@@ -300,6 +300,19 @@ static void emit_finish(struct emit_job *j)
 	}
 }
 
+/* Leaves out the slots for which there is no memory. */
+static void emit_limit(struct emit_job *j)
+{
+	uint32_t stride_bytes = KERNEL_AREA_BYTES_MAX / j->code->options.n_cpus & ~63u;
+	uint32_t max = (uint32_t)((stride_bytes - sizeof(struct kernel_area)) /
+		sizeof(struct kernel_slot));
+
+	for (uint32_t i = max; i < j->n_slots; i++)
+		j->reasons[i] = KERNEL_REASON_COUNTERS;
+	j->n_slots = MIN(j->n_slots, max);
+	j->n_deliver = MIN(j->n_deliver, max);
+}
+
 static int emit_all(struct emit_job *j, const struct filter_program *const programs[])
 {
 	struct kernel_code *code = j->code;
@@ -307,10 +320,9 @@ static int emit_all(struct emit_job *j, const struct filter_program *const progr
 
 	if (r < 0)
 		return r;
+	emit_limit(j);
 	code->n_slots = j->n_slots;
-	code->stride_bytes = (uint32_t)(sizeof(struct kernel_area) +
-				     j->n_slots * sizeof(struct kernel_slot) + 63) &
-		~63u;
+	code->stride_bytes = kernel_stride_bytes(j->n_slots);
 	r = emit_pages(j);
 	if (r == 0)
 		emit_finish(j);
@@ -341,6 +353,9 @@ int kernel_code_new(struct kernel_code **ret, const struct kernel_options *optio
 	code->options.deliver = NULL;
 	if (code->options.n_cpus == 0)
 		code->options.n_cpus = (unsigned int)libbpf_num_possible_cpus();
+	if (code->options.n_cpus < 1 ||
+		code->options.n_cpus > KERNEL_AREA_BYTES_MAX / kernel_stride_bytes(0))
+		return -EINVAL;
 	code->n_programs = n_programs;
 	code->slots = calloc(n_programs + 1, sizeof(*code->slots));
 	code->reasons = calloc(n_programs + 1, sizeof(*code->reasons));
@@ -374,6 +389,11 @@ struct kernel_code *kernel_code_free(struct kernel_code *code)
 	free(code->reasons);
 	free(code);
 	return NULL;
+}
+
+enum kernel_hook kernel_code_hook(const struct kernel_code *code)
+{
+	return code->options.hook;
 }
 
 struct kernel_stats kernel_code_stats(const struct kernel_code *code)

@@ -66,6 +66,7 @@ enum kernel_reason {
 	KERNEL_REASON_LOOP, /* its program jumps backwards, or its paths multiply */
 	KERNEL_REASON_SIZE, /* more instructions or columns than a program may have */
 	KERNEL_REASON_PAGES, /* the pages before it are all that a chain may have */
+	KERNEL_REASON_COUNTERS, /* the counters before its own fill the memory for them */
 	_KERNEL_REASON_N
 };
 
@@ -103,6 +104,7 @@ int kernel_code_new(struct kernel_code **ret, const struct kernel_options *optio
 struct kernel_code *kernel_code_free(struct kernel_code *code);
 DEFINE_CLEANUP(struct kernel_code *, kernel_code_free);
 
+enum kernel_hook kernel_code_hook(const struct kernel_code *code);
 struct kernel_stats kernel_code_stats(const struct kernel_code *code);
 
 /* Is program @i of kernel_code_new() in it, and if not, why? */
@@ -111,10 +113,11 @@ enum kernel_reason kernel_code_reason(const struct kernel_code *code, unsigned i
 /**
  * kernel_code_check() - look at finished instructions without a kernel
  *
- * All instructions are known, jumps go forward and to instructions, registers are written before
- * they are read, every path ends, and the area is accessed within its bounds. Much less than the
- * kernel's verifier asks, which has the last word; for tests, and before code from a process
- * without rights is loaded.
+ * All instructions are such as are made here, jumps go forward and to instructions, registers are
+ * written before they are read, every path ends, the area is accessed within its bounds; only the
+ * helpers of the hook, the area and the next page are used, whatever numbers stand for maps. It is
+ * for tests, and before code from a process without rights is loaded; what memory may be accessed,
+ * the kernel's verifier has to say.
  *
  * Return: 0, or -EINVAL with @err filled.
  */
@@ -145,9 +148,28 @@ void kernel_fds_close(struct kernel_fds *fds);
  * Thread safety: any thread.
  *
  * Return: 0, -ENOMEM, -EPERM or -EINVAL with @err filled, -E2BIG (too much for the verifier: try
- * with smaller pages, kernel_options_smaller()) with @err filled.
+ * with smaller pages, as kernel_program_make() does) with @err filled.
  */
 int kernel_code_load(const struct kernel_code *code, struct kernel_fds *ret, struct error *err);
+
+/**
+ * kernel_code_flatten() - a code as bytes, for another process on this machine
+ * @bytes:      what loading needs is written here; nothing if there is not enough room
+ * @room_bytes: its size
+ *
+ * Return: how many bytes it takes.
+ */
+size_t kernel_code_flatten(const struct kernel_code *code, void *bytes, size_t room_bytes);
+
+/**
+ * kernel_code_unflatten() - a code from bytes that anybody may have written
+ * @ret:     the code; the caller owns it. It knows nothing of programs: it is for
+ * kernel_code_check() and kernel_code_load()
+ * @bytes:   copied; nobody may write to them meanwhile
+ *
+ * Return: 0, -ENOMEM, -EBADMSG.
+ */
+int kernel_code_unflatten(struct kernel_code **ret, const void *bytes, size_t n_bytes);
 
 /* struct kernel_program - loaded code with its counters. */
 struct kernel_program;
@@ -168,6 +190,26 @@ int kernel_program_new(struct kernel_program **ret, const struct kernel_code *co
 /* kernel_code_load() and kernel_program_new() in one. */
 int kernel_program_load(
 	struct kernel_program **ret, const struct kernel_code *code, struct error *err);
+
+/* As kernel_code_load(), perhaps by another process. */
+typedef int kernel_load_fn(
+	void *argument, const struct kernel_code *code, struct kernel_fds *ret, struct error *err);
+
+/**
+ * kernel_program_make() - from filters to a loaded program
+ * @ret:      the program; the caller owns it
+ * @ret_code: its code; the caller owns it. NULL: not wanted
+ * @options:  of kernel_code_new(), as are @programs. Where the verifier finds pages too large, a
+ *            smaller @page_max is taken
+ * @load:     called with @argument, once or several times. NULL: kernel_code_load()
+ *
+ * Thread safety: any thread.
+ *
+ * Return: 0, -ENOMEM, or of kernel_code_new(), @load and kernel_program_new(), with @err filled.
+ */
+int kernel_program_make(struct kernel_program **ret, struct kernel_code **ret_code,
+	const struct kernel_options *options, const struct filter_program *const programs[],
+	unsigned int n_programs, kernel_load_fn *load, void *argument, struct error *err);
 
 /* Unloads what is not attached any more; the descriptor is closed. */
 struct kernel_program *kernel_program_free(struct kernel_program *program);

@@ -9,8 +9,8 @@
  * operand.c   values and tests -> registers
  * frame.c     what stands around that: finding the packet, counting, ends
  * asm.c       instructions and labels -> a program
- * emit.c      the whole: pages, kernel_code_new()
- * check.c     looks at finished instructions
+ * emit.c      the whole: pages, kernel_code_new();  make.c: again, if they are too large
+ * check.c     looks at finished instructions;  flat.c: as bytes for another process
  * load.c      into the kernel;  program.c: reading counters;  attach.c: to work
  *
  * Nothing that the kernel's verifier keeps track of may live where paths join: it would follow each
@@ -319,5 +319,19 @@ struct kernel_code {
 };
 
 #define KERNEL_PAGES_MAX 32u /* the kernel allows 33 tail calls */
+#define KERNEL_AREA_BYTES_MAX (64u << 20) /* of all CPUs */
+
+/* A CPU's share of the area. */
+static inline uint32_t kernel_stride_bytes(uint32_t n_slots)
+{
+	return (uint32_t)(sizeof(struct kernel_area) + n_slots * sizeof(struct kernel_slot) + 63) &
+		~63u;
+}
+
+/* How many of @size hold @n? */
+static inline uint32_t kernel_pages(uint32_t n, uint32_t size)
+{
+	return (n + size - 1) / size;
+}
 
 #endif

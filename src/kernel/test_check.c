@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Code from a process that may have been conquered: what is not such as we make is refused before a
+ * kernel sees it; options that leave filters out. Needs no rights.
+ */
+#undef NDEBUG
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel_private.h"
+
+#define N_FILTERS 12u
+
+static struct filter_program *filters[N_FILTERS];
+
+static int setup(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < N_FILTERS; i++) {
+		struct error err = ERROR_INIT;
+		char text[64];
+
+		(void)snprintf(text, sizeof(text), "tcp port %u and ip[%u] = 7", 80 + i, 200 + i);
+		if (filter_compile(&filters[i], text, 1, &err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < N_FILTERS; i++)
+		filter_program_free(filters[i]);
+	return 0;
+}
+
+static struct kernel_code *make(const struct kernel_options *options)
+{
+	struct kernel_code *code;
+
+	assert_int_equal(kernel_code_new(&code, options,
+				 (const struct filter_program *const *)filters, N_FILTERS),
+		0);
+	return code;
+}
+
+/* Three pages of a socket filter for two CPUs. */
+static const struct kernel_options usual = { .hook = KERNEL_SOCKET, .n_cpus = 2, .page_max = 4 };
+
+static uint8_t *flatten(const struct kernel_options *options, size_t *ret_n_bytes)
+{
+	struct kernel_code *code = make(options);
+	size_t n_bytes = kernel_code_flatten(code, NULL, 0);
+	uint8_t *bytes = malloc(n_bytes);
+
+	assert_non_null(bytes);
+	bytes[0] = 77;
+	assert_int_equal(kernel_code_flatten(code, bytes, n_bytes - 1), n_bytes);
+	assert_int_equal(bytes[0], 77); /* not enough room: nothing is written */
+	assert_int_equal(kernel_code_flatten(code, bytes, n_bytes), n_bytes);
+	kernel_code_free(code);
+	*ret_n_bytes = n_bytes;
+	return bytes;
+}
+
+static void bytes_are_the_code(void **state)
+{
+	struct kernel_code *code = make(&usual), *same;
+	struct error err = ERROR_INIT;
+	size_t n_bytes;
+	uint8_t *bytes = flatten(&usual, &n_bytes);
+
+	(void)state;
+	assert_int_equal(kernel_code_unflatten(&same, bytes, n_bytes), 0);
+	assert_int_equal(kernel_code_hook(same), KERNEL_SOCKET);
+	assert_int_equal(same->n_pages, 3);
+	assert_int_equal(kernel_code_check(same, &err), 0);
+	for (unsigned int i = 0; i < 3; i++) {
+		assert_int_equal(same->pages[i].n_insns, code->pages[i].n_insns);
+		assert_memory_equal(same->pages[i].insns, code->pages[i].insns,
+			code->pages[i].n_insns * sizeof(struct bpf_insn));
+	}
+	kernel_code_free(same);
+	kernel_code_free(code);
+	free(bytes);
+}
+
+/* Each number of the head made another one; fewer bytes; more. */
+static void other_bytes_are_refused(void **state)
+{
+	static const uint32_t numbers[] = { 0, 1, 2, 3, 4, 31, 32, 33, 12, 64, 4352, 400000, 400001,
+		64u << 20, 0x7fffffff, 0x80000000, 0xffffffc0, 0xffffffff };
+	struct kernel_code *code = NULL;
+	size_t n_bytes, n_good = 0;
+	uint8_t *bytes = flatten(&usual, &n_bytes), *copy = malloc(n_bytes + 8);
+
+	(void)state;
+	assert_non_null(copy);
+	memset(copy + n_bytes, 0, 8);
+	for (size_t at = 0; at < 38; at++) {
+		for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+			uint32_t old;
+
+			memcpy(copy, bytes, n_bytes);
+			memcpy(&old, copy + 4 * at, sizeof(old));
+			memcpy(copy + 4 * at, &numbers[i], sizeof(numbers[i]));
+			if (kernel_code_unflatten(&code, copy, n_bytes) < 0)
+				continue;
+			/* another hook; more or fewer CPUs; slots of an equal stride */
+			assert_true(numbers[i] == old || at == 0 || at == 2);
+			kernel_code_free(code);
+			n_good++;
+		}
+	}
+	assert_in_range(n_good, 30, 60);
+	memcpy(copy, bytes, n_bytes);
+	for (size_t n = 0; n < n_bytes; n = n < 300 ? n + 1 : n + 97)
+		assert_int_equal(kernel_code_unflatten(&code, copy, n), -EBADMSG);
+	assert_int_equal(kernel_code_unflatten(&code, copy, n_bytes + 8), -EBADMSG);
+	free(bytes);
+	free(copy);
+}
+
+/* The first instruction of that code at or behind @from. */
+static uint32_t find(const struct kernel_page *page, uint32_t from, uint8_t code, int32_t imm)
+{
+	while (from < page->n_insns &&
+		(page->insns[from].code != code || page->insns[from].imm != imm))
+		from++;
+	assert_true(from < page->n_insns);
+	return from;
+}
+
+static void expect_refused(struct kernel_code *code, uint32_t at, struct bpf_insn insn)
+{
+	struct bpf_insn *place = &code->pages[0].insns[at], old = *place;
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(kernel_code_check(code, &err), 0);
+	*place = insn;
+	assert_int_equal(kernel_code_check(code, &err), -EINVAL);
+	assert_true(err.text[0]);
+	*place = old;
+}
+
+/* One instruction of a good program becomes one that we never make. */
+static void other_instructions_are_refused(void **state)
+{
+	struct kernel_code *code = make(&usual);
+	const struct kernel_page *page = &code->pages[0];
+	uint32_t cpu = find(page, 0, BPF_JMP | BPF_CALL, BPF_FUNC_get_smp_processor_id);
+	uint32_t area = find(page, 0, BPF_LD | BPF_IMM | BPF_DW, 0);
+	uint32_t chain = find(page, area + 2, BPF_LD | BPF_IMM | BPF_DW, 0);
+	uint32_t step = area + 4;
+	const struct bpf_insn step_load = page->insns[step], step_store = page->insns[step + 2];
+
+	(void)state;
+	assert_int_equal(step_load.code, BPF_LDX | BPF_MEM | BPF_DW);
+	assert_int_equal(step_store.code, BPF_STX | BPF_MEM | BPF_DW);
+	/* helpers that read and write anywhere, other functions of the kernel, other hooks' */
+	expect_refused(code, cpu, CALL(BPF_FUNC_probe_read_kernel));
+	expect_refused(code, cpu, CALL(BPF_FUNC_map_update_elem));
+	expect_refused(code, cpu, CALL(BPF_FUNC_tail_call));
+	expect_refused(code, cpu, CALL(BPF_FUNC_xdp_load_bytes));
+	expect_refused(code, cpu, CALL(BPF_FUNC_xdp_get_buff_len));
+	expect_refused(code, cpu, CALL(0));
+	expect_refused(code, cpu, INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, 0, 8));
+	expect_refused(code, cpu, INSN(BPF_JMP | BPF_CALL, 0, 0, 1, 8));
+	expect_refused(code, cpu, INSN(BPF_JMP32 | BPF_CALL, 0, 0, 0, 8));
+	/* other kinds of maps, other places in them */
+	for (uint8_t kind = 0; kind < 8; kind++) {
+		if (kind != BPF_PSEUDO_MAP_VALUE)
+			expect_refused(
+				code, area, INSN(BPF_LD | BPF_IMM | BPF_DW, REG_AREA, kind, 0, 0));
+		if (kind != BPF_PSEUDO_MAP_FD)
+			expect_refused(code, chain,
+				INSN(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_2, kind, 0, 0));
+	}
+	expect_refused(
+		code, area, INSN(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_1, BPF_PSEUDO_MAP_VALUE, 0, 0));
+	expect_refused(code, area + 1, INSN(0, 0, 0, 0, 64));
+	expect_refused(code, chain + 1, INSN(0, 0, 0, 0, 64));
+	/* not to the next page */
+	expect_refused(code, chain + 2, MOV_IMM(BPF_REG_3, 0));
+	expect_refused(code, chain + 2, MOV_IMM(BPF_REG_3, 2));
+	expect_refused(code, chain + 2, MOV_REG(BPF_REG_3, BPF_REG_2));
+	expect_refused(code, chain + 3, CALL(BPF_FUNC_get_smp_processor_id));
+	/* loads and stores of other kinds and places */
+	expect_refused(code, step, INSN(BPF_LDX | 0x80 | BPF_DW, 1, REG_AREA, step_load.off, 0));
+	expect_refused(code, step, INSN(BPF_LD | BPF_ABS | BPF_W, 0, 0, 0, 0));
+	expect_refused(code, step, LOAD(BPF_DW, BPF_REG_1, BPF_REG_10, -8));
+	expect_refused(code, step, LOAD(BPF_DW, BPF_REG_10, REG_AREA, step_load.off));
+	expect_refused(code, step, LOAD(BPF_DW, BPF_REG_1, REG_AREA, INT16_MAX));
+	expect_refused(code, step + 2,
+		INSN(BPF_STX | 0xc0 | BPF_DW, REG_AREA, 1, step_store.off, BPF_ADD));
+	expect_refused(code, step + 2, STORE(BPF_DW, REG_CTX, BPF_REG_1, 48));
+	expect_refused(code, step + 2, STORE(BPF_DW, BPF_REG_10, BPF_REG_1, -8));
+	/* operations and jumps */
+	expect_refused(code, step + 1, INSN(BPF_ALU64 | BPF_DIV | BPF_K, 1, 0, 1, 3));
+	expect_refused(code, step + 1, INSN(BPF_ALU64 | BPF_DIV | BPF_K, 1, 0, 0, 0));
+	expect_refused(code, step + 1, INSN(BPF_ALU64 | BPF_NEG, 1, 0, 0, 0));
+	expect_refused(code, step + 1, INSN(BPF_ALU64 | BPF_END, 1, 0, 0, 16));
+	expect_refused(code, step + 1, ALU_REG(BPF_ADD, BPF_REG_1, BPF_REG_4));
+	expect_refused(code, step + 1, INSN(BPF_JMP | BPF_JSGT | BPF_K, 1, 0, 1, 0));
+	expect_refused(code, step + 1, INSN(BPF_JMP | BPF_JSET | BPF_K, 1, 0, 1, 0));
+	expect_refused(code, step + 1, INSN(BPF_JMP | 0xe0, 0, 0, 1, 0));
+	expect_refused(code, step + 1, INSN(BPF_JMP | BPF_JA, 0, 0, -2, 0));
+	expect_refused(code, step + 1, INSN(BPF_JMP | BPF_JA, 0, 0, INT16_MAX, 0));
+	expect_refused(code, step + 1, INSN(BPF_JMP | BPF_JA, 0, 0, 1, 0));
+	expect_refused(code, step + 1, INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
+	expect_refused(code, page->n_insns - 1, MOV_IMM(BPF_REG_0, 0));
+	/* into the middle of an instruction; into the call of the next page */
+	expect_refused(code, step + 1,
+		INSN(BPF_JMP | BPF_JEQ | BPF_K, 1, 0, (int16_t)(chain + 1 - step - 2), 0));
+	expect_refused(code, step + 1,
+		INSN(BPF_JMP | BPF_JEQ | BPF_K, 1, 0, (int16_t)(chain + 2 - step - 2), 0));
+	kernel_code_free(code);
+}
+
+/* Functions that call functions would multiply time. */
+static void one_function_is_enough(void **state)
+{
+	struct kernel_code *code = make(&usual);
+	const struct kernel_page *page = &code->pages[0];
+	uint32_t call = 0, function, load;
+
+	(void)state;
+	while (page->insns[call].code != (BPF_JMP | BPF_CALL) ||
+		page->insns[call].src_reg != BPF_PSEUDO_CALL)
+		call++;
+	function = call + 1 + (uint32_t)page->insns[call].imm;
+	load = find(page, function, BPF_JMP | BPF_CALL, BPF_FUNC_skb_load_bytes);
+	expect_refused(code, load, INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 0));
+	expect_refused(code, call,
+		INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, page->insns[call].imm + 1));
+	kernel_code_free(code);
+}
+
+/* The last page does not go on. */
+static void the_last_page_calls_none(void **state)
+{
+	struct kernel_code *code = make(&usual);
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	free(code->pages[--code->n_pages].insns);
+	assert_int_equal(kernel_code_check(code, &err), -EINVAL);
+	kernel_code_free(code);
+}
+
+/* The memory for counters has an end, also with many CPUs. */
+static void counters_are_limited(void **state)
+{
+	struct kernel_options options = { .hook = KERNEL_TC, .n_cpus = 15000 };
+	struct kernel_code *code = make(&options);
+	unsigned int n_out = 0;
+
+	(void)state;
+	for (unsigned int i = 0; i < N_FILTERS; i++)
+		n_out += kernel_code_reason(code, i) == KERNEL_REASON_COUNTERS;
+	assert_int_equal(n_out + kernel_code_stats(code).n_slots, N_FILTERS);
+	assert_in_range(n_out, 1, N_FILTERS - 1);
+	assert_int_equal(n_out + kernel_code_stats(code).n_lowered, N_FILTERS);
+	assert_true((uint64_t)code->stride_bytes * options.n_cpus <= KERNEL_AREA_BYTES_MAX);
+	kernel_code_free(code);
+	options.n_cpus = 16000;
+	assert_int_equal(kernel_code_new(&code, &options, NULL, 0), -EINVAL);
+}
+
+/* A loader that takes pages of so many slots. */
+struct loader {
+	unsigned int page_max;
+	unsigned int n_tries;
+	unsigned int n_pages;
+};
+
+static int loader_try(
+	void *argument, const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
+{
+	struct loader *loader = argument;
+
+	(void)ret;
+	loader->n_tries++;
+	loader->n_pages = kernel_code_stats(code).n_pages;
+	(void)error_set(err, 1, "%u pages", loader->n_pages);
+	return kernel_pages(code->n_slots, loader->n_pages) > loader->page_max ? -E2BIG : -EPERM;
+}
+
+static void pages_become_smaller(void **state)
+{
+	(void)state;
+	for (unsigned int page_max = 0; page_max <= N_FILTERS; page_max++) {
+		struct kernel_options options = { .hook = KERNEL_SOCKET, .n_cpus = 1 };
+		struct loader loader = { .page_max = page_max };
+		struct kernel_program *program;
+		struct error err = ERROR_INIT;
+		char text[32];
+		int r = kernel_program_make(&program, NULL, &options,
+			(const struct filter_program *const *)filters, N_FILTERS, loader_try,
+			&loader, &err);
+
+		assert_int_equal(r, page_max ? -EPERM : -E2BIG);
+		assert_true(loader.n_tries <= 5);
+		assert_true(page_max == N_FILTERS ? loader.n_tries == 1 : loader.n_tries > 1);
+		assert_true(page_max || loader.n_pages == N_FILTERS);
+		(void)snprintf(text, sizeof(text), "%u pages", loader.n_pages);
+		assert_string_equal(err.text, text); /* of the last try */
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bytes_are_the_code),
+		cmocka_unit_test(other_bytes_are_refused),
+		cmocka_unit_test(other_instructions_are_refused),
+		cmocka_unit_test(one_function_is_enough),
+		cmocka_unit_test(the_last_page_calls_none),
+		cmocka_unit_test(counters_are_limited),
+		cmocka_unit_test(pages_become_smaller),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
