@@ -5,10 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "base/thread.h"
 
 /* More than a message can bring: 253, SCM_MAX_FD of the kernel. */
 #define CLOSER_PLACES 300u
@@ -97,15 +98,10 @@ static void *closer_main(void *argument)
 	return NULL;
 }
 
-/* With the lock held. Signals are others' business. */
+/* With the lock held. */
 static bool closer_start(struct closer *closer)
 {
-	sigset_t all, old;
-
-	(void)sigfillset(&all); /* these cannot fail for valid numbers */
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	closer->started = pthread_create(&closer->thread, NULL, closer_main, closer) == 0;
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	closer->started = thread_start(&closer->thread, closer_main, closer) == 0;
 	closer->refs += closer->started;
 	return closer->started;
 }

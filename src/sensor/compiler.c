@@ -10,12 +10,12 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "base/thread.h"
 #include "compiler_private.h"
 
 #define COMPILER_CANCEL_NS 10000000
@@ -190,7 +190,6 @@ static int compiler_add_thread(struct compiler *compiler)
 {
 	struct compiler_thread *thread = &compiler->threads[compiler->n_threads];
 	const struct compiler_job *left = compiler->queue;
-	sigset_t all, old;
 	int r;
 
 	for (unsigned int i = 0; i < compiler->n_threads && left; i++)
@@ -199,13 +198,10 @@ static int compiler_add_thread(struct compiler *compiler)
 	if (!left || compiler->n_threads == COMPILER_HELPERS_MAX || !compiler_next(compiler))
 		return 0;
 	*thread = (struct compiler_thread){ .compiler = compiler };
-	(void)sigfillset(&all); /* these cannot fail for valid numbers */
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are others' business */
-	r = pthread_create(&thread->thread, NULL, compiler_main, thread);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	r = thread_start(&thread->thread, compiler_main, thread);
 	if (r == 0)
 		compiler->n_threads++;
-	return compiler->n_threads ? 0 : -r;
+	return compiler->n_threads ? 0 : r;
 }
 
 /* Queue a question. Return: 0, negative errno. */

@@ -3,11 +3,11 @@
 #include "device.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 
 #include "base/build.h"
 #include "base/clock.h"
+#include "base/thread.h"
 #include "device_private.h"
 #include "mapi.h"
 #include "mapi/errors.h"
@@ -245,7 +245,6 @@ static void device_pin(const struct device *device, unsigned int w)
 
 int device_start(struct device *device)
 {
-	sigset_t all, old;
 	int r;
 
 	if (device->n_threads)
@@ -253,21 +252,12 @@ int device_start(struct device *device)
 	r = device_replan(device, NULL, NULL);
 	if (r < 0)
 		return r;
-	/* Signals are the control thread's business; faults are the thread's that causes them, and
-	 * SIGBUS is how a mapped file tells that it has become shorter. */
-	(void)sigfillset(&all);
-	(void)sigdelset(&all, SIGBUS);
-	(void)sigdelset(&all, SIGSEGV);
-	(void)sigdelset(&all, SIGFPE);
-	(void)sigdelset(&all, SIGILL);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	/* Nobody leaves before it is known how many there are. */
 	(void)pthread_mutex_lock(&device->commit_lock);
 	for (unsigned int w = 0; w < device->n_workers && r == 0; w++) {
 		device->workers[w].device = device;
 		device->workers[w].idle = true; /* until it runs */
-		r = -pthread_create(
-			&device->workers[w].thread, NULL, worker_main, &device->workers[w]);
+		r = thread_start(&device->workers[w].thread, worker_main, &device->workers[w]);
 		if (r == 0)
 			device_pin(device, w);
 		device->n_threads += r == 0;
@@ -275,7 +265,6 @@ int device_start(struct device *device)
 	}
 	device->n_active = device->n_threads;
 	(void)pthread_mutex_unlock(&device->commit_lock);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	/* Fewer workers than planned do the same work. */
 	return device->n_threads ? 0 : r;
 }

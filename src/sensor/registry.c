@@ -5,13 +5,13 @@
 #include <errno.h>
 #include <net/if.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "interfaces.h"
 #include "mapi/errors.h"
 #include "privileged.h"
@@ -146,22 +146,14 @@ static void *registry_main(void *argument)
 	return NULL;
 }
 
-/* Faults are the thread's that causes them, other signals not its business. Return: 0, negative
- * errno. */
+/* Return: 0, negative errno. */
 static int registry_start(struct registry *registry)
 {
-	static const int faults[] = { SIGBUS, SIGSEGV, SIGFPE, SIGILL };
-	sigset_t all, old;
 	int r;
 
 	if (registry->started)
 		return 0;
-	(void)sigfillset(&all); /* these cannot fail for valid numbers */
-	for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
-		(void)sigdelset(&all, faults[i]);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = -pthread_create(&registry->thread, NULL, registry_main, registry);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	r = thread_start(&registry->thread, registry_main, registry);
 	registry->started = r == 0;
 	return r;
 }

@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +22,7 @@
 #include <sys/mman.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "mapi/errors.h"
 
 #define STD_QUEUE_ALIGN 8u
@@ -289,22 +289,6 @@ static int std_queue_map(void **ret, size_t n_bytes)
 	return 0;
 }
 
-/* Signals are others' business, but for those of its own faults. */
-static int std_queue_start(struct std_queue *queue)
-{
-	static const int faults[] = { SIGBUS, SIGSEGV, SIGFPE, SIGILL };
-	sigset_t all, old;
-	int r;
-
-	(void)sigfillset(&all); /* these cannot fail for valid numbers */
-	for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
-		(void)sigdelset(&all, faults[i]);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = -pthread_create(&queue->thread, NULL, std_queue_main, queue);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r;
-}
-
 static int std_queue_make(struct std_queue *queue, const char *path, size_t n_bytes)
 {
 	int r;
@@ -340,7 +324,7 @@ int std_queue_new(struct std_queue **ret, const struct std_queue_ops *ops, void 
 	if (r == 0) {
 		queue->sink = sink;
 		atomic_store(&queue->refs, 2);
-		r = std_queue_start(queue);
+		r = thread_start(&queue->thread, std_queue_main, queue);
 		if (r < 0)
 			atomic_store(&queue->refs, 1); /* the sink is still the caller's */
 	}
