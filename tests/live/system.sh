@@ -91,11 +91,13 @@ crowd_seen() {
 	equal "flows that another user sees" \
 		"$(setpriv --reuid 65533 --regid 65533 --clear-groups "$MAPI" flows --json | grep -c active)" 0
 	"$MAPI" flows --json > flows.json
-	python3 - "$(ip -o link show cable0 | cut -d : -f 1)" << 'END' || fail "flows: $(< flows.json)"
-import json, sys
+	"$MAPI" devices --json > devices.json
+	python3 - << 'END' || fail "flows: $(< flows.json)"
+import json
 flow, = map(json.loads, open("flows.json"))
+number, = [d["id"] for d in map(json.loads, open("devices.json")) if d["device"] == "cable0"]
 filtered, counted = [f for f in flow["functions"] if f["function"] in ("BPF_FILTER", "PKT_COUNTER")]
-assert flow["device"] == "cable0" and flow["device_id"] == int(sys.argv[1])
+assert flow["device"] == "cable0" and flow["device_id"] == number
 assert filtered["packets"] >= filtered["passed_packets"] == counted["packets"] == counted["passed_packets"]
 END
 }
