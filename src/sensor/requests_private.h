@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the answers to requests have in common: requests.c, requests_apply.c (FlowApply),
- * requests_charge.c and requests_list.c (what there is, and how it runs). */
+/* What the answers to requests have in common: requests.c, requests_device.c, requests_flow.c,
+ * requests_apply.c (FlowApply), requests_charge.c and requests_list.c (what there is, and how it
+ * runs). */
 #ifndef MAPI_SENSOR_REQUESTS_PRIVATE_H
 #define MAPI_SENSOR_REQUESTS_PRIVATE_H
 
@@ -19,8 +20,25 @@ struct session_device *request_device(const struct session *session, uint64_t id
 struct session_flow *request_flow(const struct session *session, uint32_t id);
 struct plan_instance *request_instance(const struct session_flow *flow, uint32_t fid);
 
+/* There is none: an error reply. */
+int request_no_device(struct session *session, uint64_t request_id);
+int request_no_flow(struct session *session, uint64_t request_id, uint32_t id);
+
 /* What a read of its result gives; a record, if it is read one by one. */
 uint32_t request_result_bytes_of(const struct plan_instance *instance);
+
+int request_device_open(struct session *session, uint64_t id, const Wire__DeviceOpen *open);
+int request_device_start(struct session *session, uint64_t id, const Wire__DeviceStart *start);
+int request_device_close(struct session *session, uint64_t id, const Wire__DeviceClose *close);
+int request_flow_create(struct session *session, uint64_t id, const Wire__FlowCreate *create);
+int request_flow_connect(struct session *session, uint64_t id, const Wire__FlowConnect *connect);
+int request_flow_close(struct session *session, uint64_t id, const Wire__FlowClose *close);
+int request_flow_flush(struct session *session, uint64_t id, const Wire__FlowFlush *flush);
+int request_flow_error(struct session *session, uint64_t id, const Wire__FlowError *request);
+int request_flow_events(struct session *session, uint64_t id, const Wire__FlowEvents *request);
+int request_flow_interface(
+	struct session *session, uint64_t id, const Wire__FlowInterface *request);
+int request_result_cell(struct session *session, uint64_t id, const Wire__ResultCell *request);
 
 /* What the list of devices calls it; 0: nothing. */
 int request_device_number(const struct session *session, const struct session_device *device);
