@@ -143,7 +143,8 @@ static void fuzz_without_memory(const struct kernel_options *options,
 	}
 }
 
-/* What a process without rights has written; memory may run out at the allocation of that number. */
+/* What a process without rights has written; memory may run out at the allocation of that number.
+ */
 static void fuzz_foreign(const uint8_t *bytes, size_t n_bytes, unsigned int fault)
 {
 	struct error err = ERROR_INIT;

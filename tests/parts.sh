@@ -12,7 +12,7 @@ without() { # OPTION
 	grep -q "^without $1: .*-D$1=enabled" version
 }
 
-for option in vectorscan pcre2 zlib zstd lzma lz4 pcap-live; do
+for option in vectorscan pcre2 zlib zstd lzma lz4 kernel pcap-live; do
 	grep -q "option('$option', type: 'feature', value: 'auto'" "$MAPI_SOURCE/meson_options.txt" ||
 		fail "$option is no option"
 	if without $option; then

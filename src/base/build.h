@@ -51,6 +51,7 @@ static inline const struct build_part *build_part_at(size_t index)
 		{ "zstd", MAPI_WITH_ZSTD, NULL, "captures compressed by zstd are refused" },
 		{ "lzma", MAPI_WITH_LZMA, NULL, "captures compressed by xz are refused" },
 		{ "lz4", MAPI_WITH_LZ4, NULL, "captures compressed by lz4 are refused" },
+		{ "kernel", MAPI_WITH_KERNEL, NULL, "every packet is looked at in user space" },
 		{ "pcap-live", MAPI_WITH_PCAP_LIVE, NULL,
 			"of live devices only network interfaces are opened" },
 	};

@@ -15,9 +15,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/build_config.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "filter/filter.h"
+
+/* Without libbpf nothing can be made or loaded: calls fail with -ENOTSUP, and @err filled. */
+static inline bool kernel_is_built(void)
+{
+	return MAPI_WITH_KERNEL;
+}
 
 enum kernel_hook {
 	KERNEL_SOCKET, /* a filter of packet sockets: SO_ATTACH_BPF */
