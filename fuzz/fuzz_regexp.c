@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * REGEXP: hostile patterns on hostile packets. Input: length of the pattern (one byte), the
- * pattern, then packets, each behind its length (one byte; above 250 it is repeated to beyond the
- * length at which packets are searched in spans). Checked: a refused pattern has a code and a text;
- * a batch gives the same as its packets one by one; what is not given up is what PCRE2's
- * interpreter says of the whole packet.
+ * pattern, then packets, each behind its length (one byte; above 250 it is repeated to a long
+ * packet). Checked: a refused pattern has a code and a text; a batch gives the same as its packets
+ * one by one; what is not given up is what PCRE2's interpreter says of the packet.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>

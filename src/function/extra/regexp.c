@@ -6,50 +6,52 @@
  * Backtracking takes time that can grow exponentially with the packet, and both pattern and packet
  * may be hostile. So three things are bounded:
  *   - the pattern, by its length and depth; PCRE2 refuses what compiles to more than 64 KiB;
- *   - the steps: PCRE2's match limit counts from each position anew at which a match may begin, so
- *     it is chosen by the number of positions. Long packets are searched in spans, of which a few
- *     may have more;
- *   - on live devices, the time: of one packet, because the steps do not count what a repetition of
- *     single characters passes over, which makes them too few for long packets ("a++b" looks at a
- *     packet of "a" once from each of its bytes on); and per packet on average: who uses more is in
- *     debt, and its packets are not looked at until it has paid.
- * A packet that is given up does not pass, and is counted as lost.
+ *   - the work for a packet. PCRE2's match limit does not bound it: it counts from each position
+ *     anew at which a match may begin, and not what a repetition of single characters passes over
+ *     ("a++b" looks at a packet of "a" once from each of its bytes on). So PCRE2 calls back before
+ *     each item of the pattern (PCRE2_AUTO_CALLOUT), and both the items and the bytes passed over
+ *     between them are counted; extra_regexp_unseen() counts the little that is not seen so;
+ *   - on live devices, the work per packet on average: who uses more is in debt, and its packets
+ * are not looked at until it has paid. All is counted in work, not in time, so the same packets
+ * give the same results everywhere. A packet that is given up does not pass, and is counted as
+ * lost.
  *
  * PCRE2's JIT code is not used: it does not count all steps, so that no limit holds it, and memory
  * would have to be executable. Nothing is allocated while packets flow: what PCRE2 asks for lies on
  * the worker's stack.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
+#include <ctype.h>
 #include <errno.h>
 #include <pcre2.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "extra.h"
 #include "mapi.h"
 #include "mapi/errors.h"
 
 #define EXTRA_REGEXP_PATTERN_BYTES_MAX 1024
 #define EXTRA_REGEXP_NEST_MAX 64
-#define EXTRA_REGEXP_SPAN_BYTES 2048u
-#define EXTRA_REGEXP_STEPS_MAX 4000000u /* shared by the places where a match may begin */
-#define EXTRA_REGEXP_AGAIN_MAX                                            \
-	2 /* parts of a long packet that get as many steps for themselves \
-	   */
-#define EXTRA_REGEXP_STEPS_PER_POSITION_MAX 100000u
 #define EXTRA_REGEXP_HEAP_BYTES (256u << 10)
-#define EXTRA_REGEXP_LIVE_NS_PER_PKT 16000
-#define EXTRA_REGEXP_LIVE_NS_MAX 10000000 /* of one packet; looked at after each span */
-/* Places where a match may begin times bytes behind them, in a span: about 10 ms at worst. */
-#define EXTRA_REGEXP_LIVE_SPAN_WORK (16u << 20)
-#define EXTRA_REGEXP_LIVE_SPAN_BYTES_MIN 64u
+/* Work: bytes that were looked at, about a nanosecond each, and items, which take some 16. */
+#define EXTRA_REGEXP_ITEM_WORK 16u
+#define EXTRA_REGEXP_WORK_MAX (16 << 20) /* for one packet */
+#define EXTRA_REGEXP_LIVE_WORK_PER_PKT 16000
 
+/**
+ * struct extra_regexp_instance - a pattern
+ * @most_repeats: the largest number that follows a "{" in it
+ * @debt:         work beyond what the live device's packets so far have allowed
+ */
 struct extra_regexp_instance {
 	pcre2_code *code;
+	char *pattern;
+	uint32_t most_repeats;
 	bool is_live;
-	_Atomic int64_t debt_ns;
+	_Atomic int64_t debt;
 };
 
 struct extra_regexp_state {
@@ -113,96 +115,109 @@ static bool extra_regexp_prepare(struct extra_regexp_scratch *ret)
 	return ret->context && ret->match;
 }
 
-/* ---- matching ---- */
+/* ---- work ---- */
 
-/* Where a match may begin, and in how many steps from each such place it must be decided. */
-struct extra_regexp_span {
-	uint32_t start;
-	uint32_t end;
-	uint32_t steps;
+/**
+ * struct extra_regexp_work - what a packet costs
+ * @left: work that may still be done
+ * @at:   offset in the packet at which the last item began
+ */
+struct extra_regexp_work {
+	const struct extra_regexp_instance *self;
+	int64_t left;
+	PCRE2_SIZE at;
 };
 
-static void extra_regexp_limit(pcre2_match_context *context, const struct extra_regexp_span *span)
+static bool extra_regexp_refers(const char *item, size_t n_bytes)
 {
-	(void)pcre2_set_match_limit(context, MIN(span->steps, EXTRA_REGEXP_STEPS_PER_POSITION_MAX));
-	(void)pcre2_set_offset_limit(context, span->end);
+	return n_bytes >= 2 &&
+		((item[0] == '\\' &&
+			 (isdigit((unsigned char)item[1]) || item[1] == 'g' || item[1] == 'k')) ||
+			(n_bytes >= 4 && memcmp(item, "(?P=", 4) == 0));
 }
 
-/* Return: as pcre2_match(). */
-static int extra_regexp_match_span(const struct extra_regexp_instance *self, const uint8_t *data,
-	uint32_t n_bytes, const struct extra_regexp_span *span)
+static uint64_t extra_regexp_longest_group(const pcre2_callout_block *callout)
+{
+	PCRE2_SIZE longest = 0;
+
+	for (uint32_t i = 1; i < callout->capture_top; i++) {
+		PCRE2_SIZE begin = callout->offset_vector[2 * i];
+		PCRE2_SIZE end = callout->offset_vector[2 * i + 1];
+
+		if (begin != PCRE2_UNSET && end > begin)
+			longest = MAX(longest, end - begin);
+	}
+	return longest;
+}
+
+/* What the item to come may look at without going on: repetitions with a least number, and what
+ * groups have found, which is compared. No more than that, and no more than there is. */
+static uint64_t extra_regexp_unseen(
+	const struct extra_regexp_instance *self, const pcre2_callout_block *callout)
+{
+	const char *item = self->pattern + callout->pattern_position;
+	size_t n_bytes = callout->next_item_length;
+	uint64_t rest_bytes = callout->subject_length - callout->current_position;
+	uint64_t repeats = memchr(item, '{', n_bytes) ? self->most_repeats : 0;
+
+	if (extra_regexp_refers(item, n_bytes)) /* also, repeatedly, to nothing */
+		return repeats +
+			MIN(rest_bytes,
+				extra_regexp_longest_group(callout) * MAX(repeats, UINT64_C(1)));
+	return MIN(rest_bytes, repeats);
+}
+
+/* PCRE2's callback before each item. Return: 0 to go on. */
+static int extra_regexp_count(pcre2_callout_block *callout, void *data)
+{
+	struct extra_regexp_work *work = data;
+
+	if (callout->current_position > work->at)
+		work->left -= (int64_t)(callout->current_position - work->at);
+	work->at = callout->current_position;
+	work->left -= EXTRA_REGEXP_ITEM_WORK + (int64_t)extra_regexp_unseen(work->self, callout);
+	return work->left < 0 ? PCRE2_ERROR_MATCHLIMIT : 0;
+}
+
+/* ---- matching ---- */
+
+/* @ret_work: what was done. Return: as pcre2_match(). */
+static int extra_regexp_match(const struct extra_regexp_instance *self, const uint8_t *data,
+	uint32_t n_bytes, int64_t *ret_work)
 {
 	_Alignas(16) unsigned char frames[2][EXTRA_REGEXP_HEAP_BYTES];
+	struct extra_regexp_work work = { .self = self, .left = EXTRA_REGEXP_WORK_MAX };
 	struct extra_regexp_scratch s;
+	int r;
 
 	s.memory.used_bytes = 0;
 	for (unsigned int k = 0; k < ARRAY_SIZE(s.memory.large); k++) {
 		s.memory.large[k] = frames[k];
 		s.memory.large_used[k] = false;
 	}
+	*ret_work = 0;
 	if (!extra_regexp_prepare(&s))
 		return PCRE2_ERROR_NOMEMORY;
-	extra_regexp_limit(s.context, span);
+	(void)pcre2_set_callout(s.context, extra_regexp_count, &work);
 	(void)pcre2_set_heap_limit(s.context, EXTRA_REGEXP_HEAP_BYTES >> 10);
-	return pcre2_match(
-		self->code, data, n_bytes, span->start, PCRE2_NO_JIT, s.match, s.context);
-}
-
-/* @span_bytes: how many places are searched at once, at most EXTRA_REGEXP_SPAN_BYTES. @until_ns: no
- * longer than that (CLOCK_MONOTONIC); 0: as long as the steps suffice. Return: 1 found, 0 not
- * found, negative: given up. */
-static int extra_regexp_match(const struct extra_regexp_instance *self, const uint8_t *data,
-	uint32_t n_bytes, uint32_t span_bytes, uint64_t until_ns)
-{
-	const uint32_t fair_steps = EXTRA_REGEXP_STEPS_MAX / (n_bytes + 1);
-	const uint32_t most_steps = EXTRA_REGEXP_STEPS_MAX / EXTRA_REGEXP_SPAN_BYTES;
-	unsigned int n_again = 0;
-
-	for (uint32_t start = 0; start <= n_bytes; start += span_bytes) {
-		struct extra_regexp_span span = { .start = start,
-			.end = MIN(start + span_bytes - 1, n_bytes),
-			.steps = fair_steps };
-		int r = extra_regexp_match_span(self, data, n_bytes, &span);
-
-		/* A long packet has too little for each place, but a few parts may have more. */
-		if (r == PCRE2_ERROR_MATCHLIMIT && fair_steps < most_steps &&
-			n_again++ < EXTRA_REGEXP_AGAIN_MAX) {
-			span.steps = most_steps;
-			r = extra_regexp_match_span(self, data, n_bytes, &span);
-		}
-		if (r >= 0)
-			return 1;
-		if (r != PCRE2_ERROR_NOMATCH)
-			return r;
-		if (until_ns && n_bytes - start >= span_bytes && clock_monotonic_ns() > until_ns)
-			return PCRE2_ERROR_MATCHLIMIT;
-	}
-	return 0;
+	r = pcre2_match(self->code, data, n_bytes, 0, PCRE2_NO_JIT, s.match, s.context);
+	*ret_work = EXTRA_REGEXP_WORK_MAX - work.left;
+	return r;
 }
 
 /* As extra_regexp_match(), within the means of a live device. */
 static int extra_regexp_match_live(
 	struct extra_regexp_instance *self, const uint8_t *data, uint32_t n_bytes)
 {
-	int64_t debt_ns = atomic_load_explicit(&self->debt_ns, memory_order_relaxed);
-	uint32_t span_bytes = EXTRA_REGEXP_LIVE_SPAN_WORK / (n_bytes + 1);
-	uint64_t begin_ns;
-	int r;
+	int64_t debt = atomic_load_explicit(&self->debt, memory_order_relaxed), work = 0;
+	int r = PCRE2_ERROR_MATCHLIMIT;
 
-	if (debt_ns > 0) {
-		atomic_store_explicit(&self->debt_ns, debt_ns - EXTRA_REGEXP_LIVE_NS_PER_PKT,
-			memory_order_relaxed);
-		return PCRE2_ERROR_MATCHLIMIT;
-	}
-	begin_ns = clock_monotonic_ns();
-	span_bytes =
-		MIN(MAX(span_bytes, EXTRA_REGEXP_LIVE_SPAN_BYTES_MIN), EXTRA_REGEXP_SPAN_BYTES);
-	r = extra_regexp_match(
-		self, data, n_bytes, span_bytes, begin_ns + EXTRA_REGEXP_LIVE_NS_MAX);
+	if (debt <= 0)
+		r = extra_regexp_match(self, data, n_bytes, &work);
 	/* Nothing is saved for later: credit is limited to a batch's. */
-	debt_ns += (int64_t)(clock_monotonic_ns() - begin_ns) - EXTRA_REGEXP_LIVE_NS_PER_PKT;
-	atomic_store_explicit(&self->debt_ns,
-		MAX(debt_ns, -(int64_t)PACKET_BATCH_MAX * EXTRA_REGEXP_LIVE_NS_PER_PKT),
+	debt += work - EXTRA_REGEXP_LIVE_WORK_PER_PKT;
+	atomic_store_explicit(&self->debt,
+		MAX(debt, -(int64_t)PACKET_BATCH_MAX * EXTRA_REGEXP_LIVE_WORK_PER_PKT),
 		memory_order_relaxed);
 	return r;
 }
@@ -217,16 +232,16 @@ static void extra_regexp_process(const struct function_call *call, void *instanc
 	for (unsigned int i = call->first; i < call->first + call->n; i++) {
 		uint32_t n_bytes = call->batch->cap_bytes[i];
 		const uint8_t *data = n_bytes ? call->batch->data[i] : nothing;
+		int64_t work;
 		int r;
 
 		if (!packet_mask_test(selection, i))
 			continue;
-		r = self->is_live
-			? extra_regexp_match_live(self, data, n_bytes)
-			: extra_regexp_match(self, data, n_bytes, EXTRA_REGEXP_SPAN_BYTES, 0);
-		if (r <= 0)
+		r = self->is_live ? extra_regexp_match_live(self, data, n_bytes)
+				  : extra_regexp_match(self, data, n_bytes, &work);
+		if (r < 0)
 			packet_mask_clear(selection, i);
-		s->given_up_pkts += r < 0;
+		s->given_up_pkts += r < 0 && r != PCRE2_ERROR_NOMATCH;
 	}
 }
 
@@ -247,19 +262,13 @@ static void extra_regexp_lost(const void *instance, const void *state, uint64_t 
 
 /* ---- opening ---- */
 
-/* "Where the search began" has no meaning when it begins anew at every span. */
-static bool extra_regexp_has_start(const char *pattern)
+static uint32_t extra_regexp_most_repeats(const char *pattern)
 {
-	for (; *pattern; pattern++) {
-		if (*pattern != '\\')
-			continue;
-		pattern++;
-		if (*pattern == 'G')
-			return true;
-		if (!*pattern)
-			return false;
-	}
-	return false;
+	unsigned long most = 0;
+
+	for (; (pattern = strchr(pattern, '{')); pattern++)
+		most = MAX(most, strtoul(pattern + 1, NULL, 10));
+	return (uint32_t)MIN(most, (unsigned long)UINT16_MAX); /* PCRE2 has no larger ones */
 }
 
 static int extra_regexp_compile(
@@ -279,8 +288,7 @@ static int extra_regexp_compile(
 	(void)pcre2_set_parens_nest_limit(context, EXTRA_REGEXP_NEST_MAX);
 	/* Packets are bytes, not text: in UTF mode each would have to be checked first. */
 	instance->code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED,
-		PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | PCRE2_USE_OFFSET_LIMIT, &code, &offset,
-		context);
+		PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | PCRE2_AUTO_CALLOUT, &code, &offset, context);
 	pcre2_compile_context_free(context);
 	if (instance->code)
 		return 0;
@@ -302,12 +310,15 @@ static int extra_regexp_open(const struct function_open *open, struct error *err
 		return error_set(err, MFUNCT_INVALID_ARGUMENT,
 			"REGEXP: a pattern may have %d characters, not %zu",
 			EXTRA_REGEXP_PATTERN_BYTES_MAX, strlen(pattern));
-	if (extra_regexp_has_start(pattern))
-		return error_set(err, MFUNCT_INVALID_ARGUMENT,
-			"REGEXP: \\G has no meaning here; ^ is the first byte of the packet");
 	r = extra_regexp_compile(instance, pattern, err);
 	if (r < 0)
 		return r;
+	instance->pattern = strdup(pattern);
+	if (!instance->pattern) {
+		pcre2_code_free(instance->code);
+		return -ENOMEM;
+	}
+	instance->most_repeats = extra_regexp_most_repeats(pattern);
 	instance->is_live = !open->lossless;
 	return 0;
 }
@@ -317,6 +328,7 @@ static void extra_regexp_close(void *instance)
 	struct extra_regexp_instance *self = instance;
 
 	pcre2_code_free(self->code);
+	free(self->pattern);
 }
 
 static const struct mapi_arg extra_regexp_args[] = {
