@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The inside of a plan, shared by plan.c (what it is made of), searches.c, order.c (in which
- * order), explain.c and, through run_private.h, by those that run it. */
+/* The inside of a plan, shared by plan.c (what it is made of), flow.c, link.c, searches.c, order.c
+ * (in which order), explain.c and, through run_private.h, by those that run it. */
 #ifndef MAPI_PLAN_PLAN_PRIVATE_H
 #define MAPI_PLAN_PLAN_PRIVATE_H
 
@@ -110,7 +110,7 @@ struct plan {
 	struct plan_domain *domains;
 	unsigned int n_domains;
 	bool has_late;
-	struct plan_link *links; /* guarded by plan.c's compile lock; links are only added */
+	struct plan_link *links; /* guarded by link.c's compile lock; links are only added */
 };
 
 /* searches.c: give a domain its search set. @previous: the domain of a plan to take it from, NULL:
@@ -150,7 +150,14 @@ static inline bool plan_instance_is_bound(
 		(instance->function->tick && source->is_reset);
 }
 
-/* plan.c: the filter sets for a link type, made at its first packet. NULL: out of memory. */
+/* link.c: the filter sets for a link type, made at its first packet. NULL: out of memory. */
 const struct plan_link *plan_link_get(struct plan *plan, uint32_t linktype);
+void plan_link_free(const struct plan *plan, struct plan_link *link);
+
+/* Compile an instance's expression for a link type, or find it compiled. A program that is
+ * not valid for @linktype, or could not be had, is remembered as NULL: it matches nothing there. */
+int plan_program_get(struct plan_instance *instance, uint32_t linktype, bool may_wait,
+	const struct filter_program **ret, struct error *err);
+struct plan_program *plan_program_free(struct plan_program *programs); /* takes NULL; all of them */
 
 #endif
