@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Patterns and sets of them: every error, every limit, and a naive matcher as oracle. */
+/* Sets of patterns: where they are found and where not; a naive matcher as oracle. */
 #include "search/search.h"
 
 #undef NDEBUG
@@ -14,6 +14,7 @@
 
 #include "mapi/errors.h"
 #include "search_private.h"
+#include "test_private.h"
 
 /* A packet in memory of exactly its size, so that the sanitizer sees what reads too far. */
 static void batch_add(struct packet_batch *batch, const void *bytes, uint32_t n_bytes)
@@ -31,19 +32,6 @@ static void batch_clear(struct packet_batch *batch)
 	for (unsigned int i = 0; i < batch->n; i++)
 		free((void *)(uintptr_t)batch->data[i]);
 	batch->n = 0;
-}
-
-static struct search_pattern *pattern_ok(const char *text, uint32_t offset, uint32_t depth)
-{
-	struct search_pattern *pattern = NULL;
-	struct error err = ERROR_INIT;
-	int r = search_pattern_new(&pattern, text, offset, depth, &err);
-
-	if (r)
-		print_error("'%s': %s\n", text, err.text);
-	assert_int_equal(r, 0);
-	assert_non_null(pattern);
-	return pattern;
 }
 
 static void run(const struct search_pattern *const patterns[], unsigned int n,
@@ -81,100 +69,6 @@ static bool found(
 }
 
 #define FOUND(text, offset, depth, packet) found(text, offset, depth, packet, sizeof(packet) - 1)
-
-static void test_errors_name_place_and_remedy(void **state)
-{
-	static const struct {
-		const char *text;
-		uint32_t depth;
-		int code;
-		const char *says;
-	} cases[] = {
-		{ NULL, 0, MFUNCT_INVALID_ARGUMENT_1, "empty" },
-		{ "", 0, MFUNCT_INVALID_ARGUMENT_1, "empty" },
-		{ "ab|", 0, MDLIB_STRSEARCH_UNTERMINATED_PIPE, "column 3" },
-		{ "ab|41", 0, MDLIB_STRSEARCH_UNTERMINATED_PIPE, "column 3" },
-		{ "|41||42", 0, MDLIB_STRSEARCH_UNTERMINATED_PIPE, "column 5" },
-		{ "|41 ", 0, MDLIB_STRSEARCH_UNTERMINATED_PIPE, "column 1" },
-		{ "|4g|", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 2" },
-		{ "|g4|", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "Column 2" },
-		{ "x|41 4|", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 6" },
-		{ "|4 1|", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 2" },
-		{ "|4", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 2" },
-		{ "a|  |", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 2" },
-		{ "||", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 1" },
-		{ "||a", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 1" },
-		{ "a||", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 4" },
-		{ "a||||b", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 4" },
-		{ "abc\\", 0, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING, "column 4" },
-		{ "abc", 2, MDLIB_STRSEARCH_DEPTH_ERR, "depth is 2" },
-		{ "a||bcd||e", 2, MDLIB_STRSEARCH_DEPTH_ERR, "column 4 has 3" },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct search_pattern *pattern = (void *)0x1;
-		struct error err = ERROR_INIT;
-
-		assert_int_equal(
-			search_pattern_new(&pattern, cases[i].text, 0, cases[i].depth, &err),
-			-EINVAL);
-		if (err.code != cases[i].code || !strstr(err.text, cases[i].says))
-			print_error("'%s': %d %s\n", cases[i].text, err.code, err.text);
-		assert_int_equal(err.code, cases[i].code);
-		assert_non_null(strstr(err.text, cases[i].says));
-		assert_ptr_equal(pattern, (void *)0x1);
-	}
-}
-
-static void test_too_long_a_text_is_refused(void **state)
-{
-	struct search_pattern *pattern = NULL;
-	struct error err = ERROR_INIT;
-	char *text = malloc(SEARCH_TEXT_BYTES_MAX + 2);
-
-	assert_non_null(text);
-	memset(text, 'a', SEARCH_TEXT_BYTES_MAX + 1);
-	text[SEARCH_TEXT_BYTES_MAX + 1] = '\0';
-	assert_int_equal(search_pattern_new(&pattern, text, 0, 0, &err), -EINVAL);
-	assert_int_equal(err.code, MDLIB_STRSEARCH_NOT_VALID_SEARCH_STRING);
-	text[SEARCH_TEXT_BYTES_MAX] = '\0';
-	assert_int_equal(search_pattern_new(&pattern, text, 0, 0, NULL), 0);
-	search_pattern_free(pattern);
-	free(text);
-}
-
-static void check_literals(const char *text, unsigned int n, ...)
-{
-	struct search_pattern *pattern = pattern_ok(text, 0, 0);
-	va_list list;
-
-	va_start(list, n);
-	assert_int_equal(pattern->n_literals, n);
-	for (unsigned int i = 0; i < n; i++) {
-		const char *want = va_arg(list, const char *);
-
-		assert_int_equal(pattern->literals[i].n_bytes, strlen(want));
-		assert_memory_equal(pattern->literals[i].bytes, want, strlen(want));
-	}
-	va_end(list);
-	search_pattern_free(pattern);
-}
-
-static void test_grammar(void **state)
-{
-	check_literals("abc", 1, "abc");
-	check_literals("a||b", 2, "a", "b");
-	check_literals("|41||42|", 1, "AB");
-	check_literals("|41||||42|", 2, "A", "B");
-	check_literals("a|||42|", 2, "a", "B");
-	check_literals("|41|||b", 2, "A", "b");
-	check_literals("| 41  4243 |c", 1, "ABCc");
-	check_literals("|4a4B|", 1, "JK");
-	check_literals("\\||41|\\|", 1, "|A|");
-	check_literals("\\|\\|", 1, "||");
-	check_literals("\\\\\\\"\\:\\;", 1, "\\\":;");
-	check_literals("\\a b", 1, "a b");
-}
 
 static void test_places(void **state)
 {
@@ -603,9 +497,6 @@ static void test_known_capture(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_errors_name_place_and_remedy),
-		cmocka_unit_test(test_too_long_a_text_is_refused),
-		cmocka_unit_test(test_grammar),
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_long_literals_share_a_prefix),
 		cmocka_unit_test(test_parts_overlap),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Record rings: order, no loss, waiting, waking, spilling, cancelling, hostile memory. */
+/* Record rings: order, no loss, waiting, waking, spilling, cancelling. */
 #undef NDEBUG
 #include "ring.h"
 
@@ -18,66 +18,7 @@
 #include <sys/syscall.h>
 
 #include "mapi/errors.h"
-#include "ring_private.h"
-
-/* A ring and its reader, as if in two processes. */
-struct both {
-	struct ring *ring;
-	struct ring_reader *reader;
-	struct ring_shared *shared; /* a third mapping, for mischief */
-};
-
-static struct both both_new(size_t data_bytes, bool lossless, struct ring_group *group)
-{
-	struct both b;
-	int fds[RING_N_FDS], copies[RING_N_FDS];
-
-	assert_int_equal(ring_new(&b.ring, data_bytes, lossless), 0);
-	if (group)
-		assert_int_equal(ring_join(b.ring, group), 0);
-	ring_fds(b.ring, fds);
-	for (unsigned int i = 0; i < RING_N_FDS; i++) {
-		copies[i] = dup(fds[i]);
-		assert_true(copies[i] >= 0);
-	}
-	assert_int_equal(ring_reader_new(&b.reader, copies), 0);
-	b.shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
-	assert_true(b.shared != MAP_FAILED);
-	return b;
-}
-
-static void both_free(struct both *b)
-{
-	ring_reader_free(b->reader);
-	ring_free(b->ring);
-	munmap(b->shared, 4096);
-}
-
-static uint32_t random_next(uint64_t *state)
-{
-	*state = *state * 6364136223846793005u + 1442695040888963407u;
-	return (uint32_t)(*state >> 33);
-}
-
-/* Record number @n has a size and bytes of its own. */
-static size_t record_make(uint64_t n, uint8_t *bytes, size_t bytes_max)
-{
-	uint64_t state = n * 2654435761u + 1;
-	size_t n_bytes = sizeof(n) + random_next(&state) % (bytes_max - sizeof(n));
-
-	memset(bytes, (int)random_next(&state), n_bytes);
-	memcpy(bytes, &n, sizeof(n));
-	return n_bytes;
-}
-
-static void record_check(uint64_t n, const void *record, size_t n_bytes, size_t bytes_max)
-{
-	uint8_t wanted[4096];
-
-	assert_int_equal((uintptr_t)record % 8, 0);
-	assert_int_equal(n_bytes, record_make(n, wanted, bytes_max));
-	assert_memory_equal(record, wanted, n_bytes);
-}
+#include "test_ring_private.h"
 
 static void test_order_across_the_wrap(void **state)
 {
@@ -467,126 +408,6 @@ static void test_a_second_thread_may_sleep(void **state)
 	ring_group_free(group);
 }
 
-/* ---- hostile memory ---- */
-
-static void test_hostile_reader(void **state)
-{
-	const uint64_t tails[] = { 1, 17, UINT64_MAX, 1ull << 63, 4096 * 100, UINT64_MAX - 4096 };
-	uint8_t bytes[600];
-
-	for (size_t i = 0; i < ARRAY_SIZE(tails); i++) {
-		struct both b = both_new(4096, false, NULL);
-		struct error err = ERROR_INIT;
-		int r = 0;
-
-		atomic_store(&b.shared->tail, tails[i]);
-		atomic_store(&b.shared->head, tails[i] * 3); /* not used by the writer */
-		b.shared->data_bytes = UINT64_MAX;
-		atomic_store(&b.shared->reader_sleeps, 77);
-		for (uint64_t n = 0; n < 100 && r == 0; n++)
-			r = ring_write(
-				b.ring, bytes, record_make(n, bytes, sizeof(bytes)), NULL, 0, &err);
-		/* An index that an honest reader could have is believed. */
-		assert_int_equal(r, tails[i] < 100 ? RING_E_DROPPED : -EINVAL);
-		assert_int_equal(err.code, tails[i] < 100 ? 0 : SHM_ERR);
-		both_free(&b);
-	}
-}
-
-static void *scribble(void *data)
-{
-	struct stress *s = data;
-	uint64_t rnd = 5;
-
-	while (atomic_load(&s->n_written) < s->n_records) {
-		atomic_store(&s->both.shared->tail,
-			random_next(&rnd) % 2 ? random_next(&rnd)
-					      : atomic_load(&s->n_written) * 16);
-		atomic_store(&s->both.shared->reader_sleeps, random_next(&rnd));
-		atomic_store(&s->both.shared->writer_wake_at, random_next(&rnd));
-	}
-	return NULL;
-}
-
-static void test_scribbling_reader(void **state)
-{
-	struct stress s = { .n_records = 50000 };
-	uint64_t zero = 0;
-	pthread_t thread;
-
-	s.both = both_new(4096, false, NULL);
-	assert_int_equal(pthread_create(&thread, NULL, scribble, &s), 0);
-	for (uint64_t n = 0; n < s.n_records; n++) {
-		struct error err = ERROR_INIT;
-		int r = ring_write(s.both.ring, &zero, 8, NULL, 0, &err);
-
-		assert_true(r == 0 || r == RING_E_DROPPED || err.code == SHM_ERR);
-		atomic_store(&s.n_written, n + 1);
-	}
-	pthread_join(thread, NULL);
-	both_free(&s.both);
-}
-
-static void test_hostile_writer(void **state)
-{
-	const struct {
-		uint64_t head;
-		uint32_t n_bytes;
-	} cases[] = { { 4, 0 }, { 16, 9 }, { 16, UINT32_MAX }, { 4096 + 8, 8 }, { UINT64_MAX, 8 },
-		{ 4096, RING_RECORD_BYTES_MAX }, { 8, 1 }, { 4096, 4096 } };
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct both b = both_new(4096, true, NULL);
-		const void *record = NULL;
-		size_t n_bytes = 7;
-		int fds[RING_N_FDS];
-		uint8_t *all;
-
-		ring_fds(b.ring, fds);
-		all = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
-		assert_true(all != MAP_FAILED);
-		memcpy(all + 4096, &cases[i].n_bytes, sizeof(uint32_t));
-		atomic_store(&b.shared->head, cases[i].head);
-		assert_int_equal(ring_reader_next(b.reader, &record, &n_bytes), -EBADMSG);
-		assert_null(record);
-		assert_int_equal(n_bytes, 7);
-		munmap(all, 8192);
-		both_free(&b);
-	}
-}
-
-static void test_reader_refuses_what_is_no_ring(void **state)
-{
-	struct ring_reader *reader = NULL;
-	int fds[RING_N_FDS] = { -1, -1, -1 }, real[RING_N_FDS];
-	struct ring *ring;
-
-	assert_int_equal(ring_reader_new(&reader, fds), -EBADF);
-	fds[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
-	assert_int_equal(ring_reader_new(&reader, fds), -EBADMSG);
-	close(fds[0]);
-	fds[0] = memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	assert_int_equal(ftruncate(fds[0], 8192), 0);
-	assert_int_equal(ring_reader_new(&reader, fds), -EBADMSG); /* not sealed */
-	assert_int_equal(fcntl(fds[0], F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
-	assert_int_equal(ring_reader_new(&reader, fds), -EBADMSG); /* no magic */
-	close(fds[0]);
-	for (off_t size = 0; size <= 4096 * 4; size += 4096) {
-		fds[0] = memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-		assert_int_equal(ftruncate(fds[0], size), 0);
-		assert_int_equal(fcntl(fds[0], F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
-		assert_int_equal(ring_reader_new(&reader, fds), -EBADMSG);
-		close(fds[0]);
-	}
-	assert_null(reader);
-	assert_int_equal(ring_new(&ring, 5000, false), 0);
-	ring_fds(ring, real);
-	assert_true(ftruncate(real[0], 0) < 0); /* sealed */
-	assert_int_equal(lseek(real[0], 0, SEEK_END), 4096 + 8192);
-	ring_free(ring);
-	assert_int_equal(ring_new(&ring, SIZE_MAX, false), -ENOMEM);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -601,10 +422,6 @@ int main(void)
 		cmocka_unit_test(test_spilling_breaks_the_deadlock),
 		cmocka_unit_test(test_spilling_has_a_limit),
 		cmocka_unit_test(test_a_second_thread_may_sleep),
-		cmocka_unit_test(test_hostile_reader),
-		cmocka_unit_test(test_scribbling_reader),
-		cmocka_unit_test(test_hostile_writer),
-		cmocka_unit_test(test_reader_refuses_what_is_no_ring),
 	};
 
 	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);
