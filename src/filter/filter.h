@@ -55,6 +55,20 @@ int filter_program_new(
 	struct filter_program **ret, const struct bpf_insn *insns, unsigned int n_insns);
 
 /**
+ * filter_program_join() - one program that accepts what all programs accept
+ * @ret:      the program; the caller owns it. Keeps no reference to @programs
+ * @programs: @n programs of one link type
+ * @n:        0: all packets are accepted, whole
+ *
+ * What it returns is what the last one returns, where they all accept. Thread safety: any thread.
+ *
+ * Return: 0, -ENOMEM, -E2BIG (more than FILTER_INSNS_MAX), -ENOTSUP: one returns what it has
+ * computed (libpcap's never do).
+ */
+int filter_program_join(
+	struct filter_program **ret, const struct filter_program *const programs[], unsigned int n);
+
+/**
  * filter_program_insns() - the classic BPF of a program
  * @ret: the instructions; they live as long as the program
  *
