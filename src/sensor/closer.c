@@ -5,11 +5,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/thread.h"
+
+/* What closing may take; then a signal comes, over and over. By default nobody notices it. */
+#define CLOSER_PATIENCE_NS 5000000
+#define CLOSER_SIGNAL SIGURG
 
 /* More than a message can bring: 253, SCM_MAX_FD of the kernel. */
 #define CLOSER_PLACES 300u
@@ -38,12 +44,26 @@ struct closer {
 	pthread_t thread;
 };
 
+static void closer_on_signal(int signo)
+{
+}
+
+/* Waiting ends for a signal that somebody handles. */
+static void closer_handle_signal(void)
+{
+	const struct sigaction action = { .sa_handler = closer_on_signal };
+
+	(void)sigaction(CLOSER_SIGNAL, &action, NULL); /* cannot fail */
+}
+
 int closer_new(struct closer **ret)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct closer *closer = calloc(1, sizeof(*closer));
 
 	if (!closer)
 		return -ENOMEM;
+	(void)pthread_once(&once, closer_handle_signal);
 	(void)pthread_mutex_init(&closer->lock, NULL); /* these cannot fail on Linux */
 	(void)pthread_cond_init(&closer->noted, NULL);
 	closer->last = &closer->first;
@@ -72,10 +92,40 @@ static void closer_unref(struct closer *closer)
 	free(closer);
 }
 
+/* Of this thread. Return: whether there is one; without, what lingers does. */
+static bool closer_make_timer(timer_t *ret)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = CLOSER_SIGNAL };
+
+	event._sigev_un._tid = gettid(); /* the manual's name for it is not everywhere */
+	return timer_create(CLOCK_MONOTONIC, &event, ret) == 0;
+}
+
+static void closer_let_signal_in(void)
+{
+	sigset_t one;
+
+	(void)sigemptyset(&one); /* these cannot fail for valid numbers */
+	(void)sigaddset(&one, CLOSER_SIGNAL);
+	(void)pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+}
+
+static void closer_set_timer(timer_t timer, long ns)
+{
+	const struct itimerspec times = { .it_value = { .tv_nsec = ns },
+		.it_interval = { .tv_nsec = ns } };
+
+	(void)timer_settime(timer, 0, &times, NULL); /* cannot fail */
+}
+
 static void *closer_main(void *argument)
 {
 	struct closer *closer = argument;
 	struct closer_note *note;
+	timer_t timer;
+	bool has_timer = closer_make_timer(&timer);
+
+	closer_let_signal_in();
 
 	(void)pthread_mutex_lock(&closer->lock);
 	for (;;) {
@@ -88,12 +138,18 @@ static void *closer_main(void *argument)
 		if (!note->next)
 			closer->last = &closer->first;
 		(void)pthread_mutex_unlock(&closer->lock);
+		if (has_timer)
+			closer_set_timer(timer, CLOSER_PATIENCE_NS);
 		(void)close(note->fd); /* what its sender loses is his */
+		if (has_timer)
+			closer_set_timer(timer, 0);
 		free(note);
 		(void)pthread_mutex_lock(&closer->lock);
 		closer->n_pending--;
 	}
 	(void)pthread_mutex_unlock(&closer->lock);
+	if (has_timer)
+		(void)timer_delete(timer);
 	closer_unref(closer);
 	return NULL;
 }
@@ -153,6 +209,20 @@ unsigned int closer_n_pending(struct closer *closer)
 	n_pending = closer->n_pending;
 	(void)pthread_mutex_unlock(&closer->lock);
 	return n_pending;
+}
+
+bool closer_is_done(struct closer *closer)
+{
+	bool is_done;
+
+	if (!closer)
+		return true;
+	(void)pthread_mutex_lock(&closer->lock);
+	is_done = closer->n_pending == 0;
+	if (!is_done && !closer->started && closer_start(closer))
+		(void)pthread_cond_signal(&closer->noted);
+	(void)pthread_mutex_unlock(&closer->lock);
+	return is_done;
 }
 
 bool closer_has_places(int fd)

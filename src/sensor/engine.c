@@ -10,12 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "bin.h"
 #include "compiler.h"
 #include "privileged.h"
 #include "registry.h"
@@ -61,6 +63,7 @@ struct engine {
 	struct compiler *compiler;
 	struct registry *registry;
 	struct users *users;
+	struct bin *bin; /* NULL: private */
 	struct engine_client *clients;
 	struct session *sessions;
 	unsigned int n_clients;
@@ -244,6 +247,7 @@ static void engine_deinit(struct engine *engine)
 	registry_free(engine->registry);
 	users_free(engine->users);
 	compiler_free(engine->compiler);
+	bin_free(engine->bin);
 	for (size_t i = 0; i < ARRAY_SIZE(engine->others); i++)
 		if (engine->others[i])
 			event_free(engine->others[i]);
@@ -268,7 +272,10 @@ static int engine_init(struct engine *engine, const struct parent_engine *system
 	if (engine->notify_fd < 0)
 		return -errno;
 	args.notify_fd = engine->notify_fd;
-	r = compiler_new(&engine->compiler, engine->notify_fd); /* first: it forks */
+	/* First what forks. */
+	r = compiler_new(&engine->compiler, engine->notify_fd);
+	if (r == 0 && system)
+		r = bin_new(&engine->bin);
 	if (r == 0)
 		r = registry_new(&engine->registry, &args);
 	if (r == 0)
@@ -327,7 +334,22 @@ static void engine_pause_accepting(struct engine *engine)
 		(void)event_del(engine->others[ENGINE_LISTENS_READ_ONLY]);
 }
 
-/* Who is refused, also for want of memory, hears an end. */
+/* It hears an end. From then on nothing can come; where nothing has, closing is as harmless as it
+ * looks. */
+static void engine_refuse(struct engine *engine, int fd, uid_t uid)
+{
+	int n_bytes = 1;
+
+	(void)shutdown(fd, SHUT_RDWR);
+	if (ioctl(fd, FIONREAD, &n_bytes) == 0 && n_bytes == 0) {
+		(void)close(fd);
+	} else if (bin_throw(engine->bin, fd) < 0) {
+		users_refuse(engine->users, uid, fd);
+		engine_pause_accepting(engine);
+	}
+}
+
+/* Who cannot be served, also for want of memory, is refused. */
 static void engine_serve(struct engine *engine, int fd, bool read_only)
 {
 	struct user *user = NULL;
@@ -340,7 +362,7 @@ static void engine_serve(struct engine *engine, int fd, bool read_only)
 		engine_add_client(engine, fd, user, read_only) == 0)
 		return;
 	user_leave(user);
-	users_refuse(engine->users, peer.uid, fd);
+	engine_refuse(engine, fd, peer.uid);
 }
 
 static void engine_accept(struct engine *engine, int listening_fd, bool read_only)

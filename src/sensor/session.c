@@ -34,6 +34,13 @@ static void session_close_received(void *context, int fd)
 	session_close_fd(context, fd);
 }
 
+static bool session_has_places(void *context)
+{
+	const struct session *session = context;
+
+	return closer_has_places(wire_conn_fd(session->conn));
+}
+
 int session_new(struct session **ret, int fd, const struct session_env *env)
 {
 	_cleanup_(session_freep) struct session *session = calloc(1, sizeof(*session));
@@ -52,8 +59,10 @@ int session_new(struct session **ret, int fd, const struct session_env *env)
 	if (r < 0)
 		return r;
 	wire_conn_set_close(session->conn, session_close_received, session);
-	if (env->is_system)
+	if (env->is_system) {
 		wire_conn_allow_fds(session->conn, env->read_only ? WIRE_FDS_NONE : WIRE_FDS_FILES);
+		wire_conn_set_places(session->conn, session_has_places, session);
+	}
 	session->next_session = *env->sessions;
 	*env->sessions = session;
 	*ret = TAKE(session);
@@ -203,7 +212,8 @@ int session_write(struct session *session)
 
 bool session_wants_read(const struct session *session)
 {
-	return session->pending.kind == SESSION_PENDING_NONE && !session->unread;
+	return session->pending.kind == SESSION_PENDING_NONE && !session->unread &&
+		!session->starved;
 }
 
 /* Bytes that one frame may unpack into. Grows to the largest frame of this client. */
@@ -238,7 +248,7 @@ static bool session_may_go_on(const struct session *session)
 
 int session_read(struct session *session)
 {
-	session->unread = false;
+	session->unread = session->starved = false;
 	for (unsigned int n = 0; session->pending.kind == SESSION_PENDING_NONE; n++) {
 		struct wire_arena arena;
 		const uint8_t *frame;
@@ -253,7 +263,8 @@ int session_read(struct session *session)
 			break;
 		}
 		r = wire_conn_next(session->conn, &frame, &frame_bytes);
-		if (r == WIRE_E_AGAIN)
+		session->starved = r == WIRE_E_NO_PLACES;
+		if (r == WIRE_E_AGAIN || r == WIRE_E_NO_PLACES)
 			break;
 		if (r != 0)
 			return r < 0 ? r : -ESHUTDOWN;
@@ -507,7 +518,7 @@ int session_poll(struct session *session)
 	}
 	if (!session_wants_read(session) && session_client_gone(session))
 		return -ESHUTDOWN;
-	if (session->unread && session_may_go_on(session)) {
+	if ((session->unread || session->starved) && session_may_go_on(session)) {
 		int r = session_read(session); /* what came meanwhile */
 
 		if (r < 0)
@@ -542,7 +553,8 @@ uint32_t session_poll_ms(const struct session *session)
 	for (unsigned int i = 0; i < session->n_flows; i++)
 		if (session->flows[i]->hanging)
 			return SESSION_HANGING_POLL_MS;
-	return compiles || (session->unread && !user_may_send(session->env.user))
+	return compiles || session->starved ||
+			(session->unread && !user_may_send(session->env.user))
 		? SESSION_HANGING_POLL_MS
 		: 0;
 }

@@ -111,6 +111,7 @@ struct session {
 	bool left; /* the client has gone */
 	bool unread; /* requests that have come are still to be answered */
 	struct compiler_client *compiler;
+	bool starved; /* the next one has descriptors for which there are no places */
 	bool greeted;
 	unsigned int n_workers; /* of its own devices */
 	unsigned int live_workers; /* of live devices; 0: as configured */

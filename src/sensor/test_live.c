@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -24,6 +25,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "base/clock.h"
 #include "engine.h"
 #include "mapi/errors.h"
 #include "plan/plan.h"
@@ -37,6 +39,7 @@
 #define LIVE_FUNCTIONS_MAX 16384 /* of a user; users.c */
 #define LIVE_RINGS_MAX 768 /* of a user; users.c */
 #define LIVE_CROWD 30
+#define LIVE_LINGER_S 8
 
 /* ---- a device without packets ---- */
 
@@ -531,6 +534,65 @@ static void all_memory_of_functions_is_charged(void **state)
 	(void)close(fd);
 }
 
+/* Full of what nobody reads: the kernel takes long to close it. */
+static int live_lingering(int *ret_peer)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	const struct linger linger = { .l_onoff = 1, .l_linger = LIVE_LINGER_S };
+	socklen_t n_bytes = sizeof(address);
+	static char bytes[65536];
+	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(listening, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(listening, 1), 0);
+	assert_int_equal(getsockname(listening, (struct sockaddr *)&address, &n_bytes), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	*ret_peer = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+	while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+		;
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	(void)close(listening);
+	return fd;
+}
+
+/* What finds no place is closed by the kernel, in the thread that reads the message. */
+static void nobody_waits_for_descriptors_without_a_place(void **state)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__Describe describe = WIRE__DESCRIBE__INIT;
+	struct test_client hostile, other;
+	struct rlimit limit, none;
+	uint64_t begin_ns;
+	int peer, fd;
+
+	live_connect(&hostile);
+	live_connect(&other);
+	fd = live_lingering(&peer);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 3;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	describe.name = (char[]){ "PKT_COUNTER" };
+	request.id = ++hostile.id;
+	request.call_case = WIRE__REQUEST__CALL_DESCRIBE;
+	request.describe = &describe;
+	assert_int_equal(wire_conn_put(hostile.conn, &request.base, &fd, 1), 0);
+	(void)close(fd);
+	begin_ns = clock_monotonic_ns();
+	for (unsigned int i = 0; i < 100; i++)
+		live_call(&other);
+	assert_true(clock_monotonic_ns() - begin_ns < LIVE_LINGER_S * UINT64_C(500000000));
+	/* With places it is read, and who sends sockets is not served any longer. */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_null(test_reply(&hostile));
+	live_call(&other);
+	test_end(&hostile);
+	test_end(&other);
+	(void)close(peer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -541,6 +603,7 @@ int main(void)
 		cmocka_unit_test(functions_of_a_user_are_limited),
 		cmocka_unit_test(rings_of_a_user_are_limited),
 		cmocka_unit_test(all_memory_of_functions_is_charged),
+		cmocka_unit_test(nobody_waits_for_descriptors_without_a_place),
 	};
 
 	(void)alarm(100); /* what is waited for comes at once, or never */

@@ -3,8 +3,6 @@
 #include "users.h"
 
 #include <errno.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include "session.h"
 
@@ -121,14 +119,11 @@ int users_enter(struct users *users, uid_t uid, struct user **ret)
 void users_refuse(struct users *users, uid_t uid, int fd)
 {
 	struct user *user = users_find(users, uid);
-	int n_bytes = 1;
 
-	/* From now on nothing can come; where nothing has, closing is as harmless as it looks. */
-	(void)shutdown(fd, SHUT_RDWR);
-	if (!user || !user->closer || (ioctl(fd, FIONREAD, &n_bytes) == 0 && n_bytes == 0))
-		(void)close(fd);
-	else
+	if (user && user->closer)
 		closer_close(user->closer, fd);
+	else
+		(void)close(fd);
 }
 
 bool user_may_send(const struct user *user)
@@ -147,7 +142,7 @@ void users_expire(struct users *users)
 	for (struct user **at = &users->users; *at;) {
 		struct user *user = *at;
 
-		if (user->n_sessions > 0 || closer_n_pending(user->closer) > 0) {
+		if (user->n_sessions > 0 || !closer_is_done(user->closer)) {
 			at = &user->next;
 			continue;
 		}

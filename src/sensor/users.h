@@ -50,7 +50,8 @@ DEFINE_CLEANUP(struct users *, users_free);
  * has sent hangs; -ENOMEM. */
 int users_enter(struct users *users, uid_t uid, struct user **ret);
 
-/* Close a connection of @uid that cannot be served; without waiting, whatever was sent with it. */
+/* Close a connection of @uid that cannot be served, if nobody else does (bin.h); without waiting,
+ * whatever was sent with it. */
 void users_refuse(struct users *users, uid_t uid, int fd);
 
 /* It has ended. Takes NULL. */

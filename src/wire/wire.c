@@ -53,6 +53,8 @@ struct wire_conn {
 	size_t n_out_fds;
 	size_t out_fds_capacity;
 	enum wire_fds allowed_fds;
+	bool (*has_places)(void *context); /* NULL: it has */
+	void *places_context;
 	void (*close_fd)(void *context, int fd); /* NULL: close() */
 	void *close_context;
 };
@@ -224,7 +226,23 @@ static int wire_keep_fds(struct wire_conn *conn, struct msghdr *msg)
 	return r;
 }
 
-/* One read. Return: 0, WIRE_E_AGAIN, negative errno. */
+/* Look how many bytes can be read that have no descriptors beside them; at most as many as
+ * @iov says. Return: 0, WIRE_E_NO_PLACES. */
+static int wire_find_plain(const struct wire_conn *conn, struct iovec *iov)
+{
+	/* Looking takes no descriptor out of the socket, and without room for them installs none:
+	 * the kernel only says MSG_CTRUNC. */
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 1 };
+	ssize_t n = recvmsg(conn->fd, &msg, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n > 0 && msg.msg_flags & MSG_CTRUNC)
+		return WIRE_E_NO_PLACES;
+	if (n > 0)
+		iov->iov_len = (size_t)n;
+	return 0; /* an end or an error is found by reading */
+}
+
+/* One read. Return: 0, WIRE_E_AGAIN, WIRE_E_NO_PLACES, negative errno. */
 static int wire_receive(struct wire_conn *conn)
 {
 	struct wire_buffer *in = &conn->in;
@@ -239,6 +257,9 @@ static int wire_receive(struct wire_conn *conn)
 	ssize_t n;
 
 	wire_free_spare_fds(conn);
+	if (conn->has_places && !conn->has_places(conn->places_context) &&
+		wire_find_plain(conn, &iov) != 0)
+		return WIRE_E_NO_PLACES;
 	do
 		n = recvmsg(conn->fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
@@ -431,6 +452,12 @@ bool wire_conn_is_clogged(const struct wire_conn *conn)
 void wire_conn_allow_fds(struct wire_conn *conn, enum wire_fds allowed)
 {
 	conn->allowed_fds = allowed;
+}
+
+void wire_conn_set_places(struct wire_conn *conn, bool (*has_places)(void *context), void *context)
+{
+	conn->has_places = has_places;
+	conn->places_context = context;
 }
 
 void wire_conn_set_close(

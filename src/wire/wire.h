@@ -27,6 +27,7 @@ struct wire_conn;
 enum wire_outcome {
 	WIRE_E_AGAIN = 1, /* nothing (more) now */
 	WIRE_E_CLOSED, /* the peer has closed in good order, at a frame boundary */
+	WIRE_E_NO_PLACES, /* for descriptors that have come: see wire_conn_set_places() */
 	_WIRE_E_N
 };
 
@@ -50,8 +51,8 @@ int wire_conn_fd(const struct wire_conn *conn);
  * Reads from the socket only when no complete frame is buffered. Allocates only for frames longer
  * than any before.
  *
- * Return: 0, WIRE_E_AGAIN, WIRE_E_CLOSED, -EBADMSG (frame too long, or end within a frame, or too
- * many descriptors), or a negative errno of recvmsg.
+ * Return: 0, WIRE_E_AGAIN, WIRE_E_CLOSED, WIRE_E_NO_PLACES, -EBADMSG (frame too long, or end within
+ * a frame, or too many descriptors), or a negative errno of recvmsg.
  */
 int wire_conn_next(struct wire_conn *conn, const uint8_t **ret_frame, size_t *ret_bytes);
 
@@ -102,6 +103,17 @@ void wire_conn_allow_fds(struct wire_conn *conn, enum wire_fds allowed);
  */
 void wire_conn_set_close(
 	struct wire_conn *conn, void (*close_fd)(void *context, int fd), void *context);
+
+/**
+ * wire_conn_set_places() - who knows whether there are places for descriptors
+ * @has_places: whether the process has places for all that a message can bring. Where it has not,
+ *              the kernel closes what finds none, and waits as close() does
+ * @context:    of has_places(); outlives the connection
+ *
+ * Without places wire_conn_next() leaves messages with descriptors where they are, and says
+ * WIRE_E_NO_PLACES; others go on.
+ */
+void wire_conn_set_places(struct wire_conn *conn, bool (*has_places)(void *context), void *context);
 
 /**
  * struct wire_arena - memory for one unpacked message, without malloc

@@ -12,6 +12,7 @@
  *       stopped  a program with a packet ring that stops (SIGSTOP) instead of reading
  *       killed   programs that are killed (-9) at random moments of their calls
  *       linger   sockets among its messages, which take long to close
+ *       refused  such sockets in thousands of connections beyond what it may have
  *       fuse     files, as root: of a file system of its own that never answers; is user 65533 then
  *       untaken  packet rings by the thousand, which it never takes
  *       resize   its shared memory, cut, grown, and with holes
@@ -246,6 +247,7 @@ int main(int argc, char *argv[])
 		{ "blocking", hostile_blocking },
 		{ "killed", hostile_killed },
 		{ "linger", hostile_linger },
+		{ "refused", hostile_refused },
 		{ "fuse", hostile_fuse },
 		{ "untaken", hostile_untaken },
 		{ "resize", hostile_resize },

@@ -13,6 +13,7 @@ void hostile_rest(void); /* until it is over */
 
 /* See hostile.c. */
 void hostile_linger(void);
+void hostile_refused(void);
 void hostile_fuse(void);
 void hostile_untaken(void);
 void hostile_resize(void);

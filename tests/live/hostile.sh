@@ -50,7 +50,10 @@ beside() { # KIND [WHO...]: the attack, and traffic meanwhile
 		sent=$((sent + packets))
 		[ $sent -lt $((20 * packets)) ] || break
 	done
-	[ $kind != untaken ] || bounded $kind
+	[ $kind != refused ] || await "refused connections" grep -q refused hostile.refused
+	case $kind in
+	untaken | refused) bounded $kind ;;
+	esac
 	kill -CONT $pid 2> /dev/null
 	wait $pid || fail "$kind: $(cat hostile.$kind)"
 	cat hostile.$kind
@@ -75,7 +78,7 @@ bounded() { # WHAT: memory and descriptors of the engine
 
 begin 20000
 echo "== strangers"
-for kind in connect half garbage flood untaken linger; do
+for kind in connect half garbage flood untaken linger refused; do
 	beside $kind "${user[@]}"
 done
 bounded strangers

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 
 #define FDS_LINGER_S 8
 #define FDS_CONNECTIONS 300 /* more than a user may have */
+#define FDS_REFUSED 3000
 #define FDS_USER 65533
 
 /* ---- a connection ---- */
@@ -154,11 +156,14 @@ static int fds_lingering(void)
 	struct sockaddr_in address = { .sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	const struct linger linger = { .l_onoff = 1, .l_linger = FDS_LINGER_S };
+	const int least_bytes = 1;
 	socklen_t n_bytes = sizeof(address);
 	static char bytes[65536];
 	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+	setsockopt(listening, SOL_SOCKET, SO_RCVBUF, &least_bytes, sizeof(least_bytes));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &least_bytes, sizeof(least_bytes));
 	if (bind(listening, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 		listen(listening, 1) < 0 ||
 		getsockname(listening, (struct sockaddr *)&address, &n_bytes) < 0 ||
@@ -174,17 +179,20 @@ static int fds_lingering(void)
 
 static const unsigned char fds_hello[] = { 0, 0, 0, 6, 0x08, 0x01, 0x12, 0x02, 0x08, 0x02 };
 
-/* The daemon gets the last descriptor: ours is closed while the message is under way. */
-static void fds_pass_lingering(int socket_fd, unsigned int n)
+/* The daemon gets the last descriptor: ours is closed while the message is under way. Return:
+ * whether it is. */
+static bool fds_pass_lingering(int socket_fd, unsigned int n)
 {
 	const struct linger at_once = { .l_onoff = 0 };
 	int fd = fds_lingering();
+	bool sent = fd >= 0 &&
+		test_send_copies(socket_fd, fds_hello, sizeof(fds_hello), fd, n);
 
-	if (fd < 0)
-		return;
-	if (!test_send_copies(socket_fd, fds_hello, sizeof(fds_hello), fd, n))
+	if (fd >= 0 && !sent)
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-	close(fd);
+	if (fd >= 0)
+		close(fd);
+	return sent;
 }
 
 void hostile_linger(void)
@@ -196,27 +204,48 @@ void hostile_linger(void)
 	for (unsigned int i = 0; i < 4; i++) {
 		int fd = hostile_connect(0);
 
-		fds_pass_lingering(fd, n[i]);
-		passed++;
+		passed += fds_pass_lingering(fd, n[i]);
 	}
 	/* Some of these are refused before anything is read. */
 	for (unsigned int i = 0; i < FDS_CONNECTIONS; i++) {
 		held[i] = hostile_connect(SOCK_NONBLOCK);
-		if (i % 20 == 0 || i > 290) {
-			fds_pass_lingering(held[i], 1);
-			passed++;
-		}
+		if (i % 20 == 0 || i > 290)
+			passed += fds_pass_lingering(held[i], 1);
 	}
 	/* And this one is never read, because it ends before. */
 	for (unsigned int i = 0; i < 20; i++) {
 		int fd = hostile_connect(0);
 
 		(void)!send(fd, "\0\0\0\1x", 5, MSG_NOSIGNAL);
-		fds_pass_lingering(fd, 1);
+		passed += fds_pass_lingering(fd, 1);
 		close(fd);
-		passed++;
 	}
 	printf("%u sockets that linger\n", passed);
+	hostile_rest();
+}
+
+/* Connections beyond what a user may have, with such a socket among their messages. */
+void hostile_refused(void)
+{
+	struct rlimit limit = { 0 };
+	unsigned int n = 0;
+
+	/* The kernel counts what is under way, too. */
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	for (unsigned int i = 0; i < FDS_CONNECTIONS; i++)
+		(void)hostile_connect(SOCK_NONBLOCK);
+	while (n < FDS_REFUSED) {
+		int fd = hostile_connect(0);
+
+		/* Whether that was faster than the refusal: else nobody has the socket. */
+		n += fds_pass_lingering(fd, 1);
+		close(fd);
+	}
+	printf("%u refused connections\n", n);
+	fflush(stdout);
+	hostile_end = process_seconds() + 1;
 	hostile_rest();
 }
 
