@@ -34,10 +34,10 @@
 #define PARENT_PAUSE_MAX_NS (5 * PARENT_S_NS)
 #define PARENT_STOP_NS (5 * PARENT_S_NS) /* an engine that is told to end has that long */
 #define PARENT_LOST_NS PARENT_S_NS /* and one that has closed its socket that long */
+#define PARENT_SILENT_NS (30 * PARENT_S_NS) /* without a watchdog: an engine that hangs */
 #define PARENT_LATE_NS (2 * PARENT_S_NS) /* an engine this silent may be dead already */
-#define PARENT_LEAVE_NS                                                           \
-	(2 * PARENT_S_NS) /* and one that is dead is reaped within that, or never \
-			   */
+#define PARENT_LEAVE_NS (2 * PARENT_S_NS) /* and one that is dead is reaped within that, or left \
+					   */
 #define PARENT_TRIES_MAX 6 /* before the first engine has served */
 
 /**
@@ -53,7 +53,7 @@
  * @condemned:     it was killed by us
  * @killed_ns:     when it died, as far as we know; 0: it has not
  * @lost_ns:       when it closed its end of the socketpair: it is ending, or should; 0: it has not
- * @alive_ns:      when it last said so; 0: never, so nothing is expected
+ * @alive_ns:      when it last said that it serves or is alive; 0: never
  * @fed_ns:        when the service manager last heard of us
  * @stop_ns:       when an engine that was told to end is killed; 0: not ending
  */
@@ -207,19 +207,29 @@ static bool parent_log_end(const struct parent *parent, int status)
 		(WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
 }
 
-static void parent_reap(struct parent *parent)
+static void parent_engine_ended(struct parent *parent, int status)
 {
-	bool quick;
-	int status;
+	bool quick = clock_monotonic_ns() - parent->started_ns < PARENT_QUICK_NS;
 
-	if (!parent->engine || waitpid(parent->engine, &status, WNOHANG) != parent->engine)
-		return;
-	quick = clock_monotonic_ns() - parent->started_ns < PARENT_QUICK_NS;
 	if (parent_log_end(parent, status))
 		quick = false;
 	parent->engine = 0;
 	parent_hang_up(parent);
 	parent_schedule(parent, quick);
+}
+
+/* Also engines that were left behind. */
+static void parent_reap(struct parent *parent)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (pid == parent->engine)
+			parent_engine_ended(parent, status);
+		else
+			log_event(LOG_NOTICE, "process %d, which was left behind, has ended",
+				(int)pid);
 }
 
 static void parent_stop(struct parent *parent, int signo)
@@ -265,6 +275,7 @@ static void parent_on_ready(struct parent *parent)
 		notify_send(&parent->notify, "READY=1\nSTATUS=Serving");
 	}
 	parent->ready = parent->ever_ready = true;
+	parent->alive_ns = clock_monotonic_ns();
 }
 
 /* The service manager hears of us only while the engine works, and not more often than it needs,
@@ -307,14 +318,14 @@ static uint64_t parent_silent_ns(const struct parent *parent)
 		return UINT64_MAX;
 	if (parent->lost_ns)
 		return parent->lost_ns + PARENT_LOST_NS;
-	if (!parent->alive_ns || !parent->notify.watchdog_ns)
+	if (!parent->alive_ns)
 		return UINT64_MAX;
-	return parent->alive_ns + parent->notify.watchdog_ns / 2;
+	return parent->alive_ns +
+		(parent->notify.watchdog_ns ? parent->notify.watchdog_ns / 2 : PARENT_SILENT_NS);
 }
 
-/* Whether all that is left of the engine waits for one of its threads, which hangs in the kernel:
- * on a file of a file system that does not answer, perhaps. Then it cannot be reaped. */
-static bool parent_engine_is_dead(const struct parent *parent)
+/* The letter of proc(5); 0: none. */
+static char parent_engine_state(const struct parent *parent)
 {
 	char path[32], text[64] = "";
 	const char *at;
@@ -323,22 +334,38 @@ static bool parent_engine_is_dead(const struct parent *parent)
 	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)parent->engine);
 	file = fopen(path, "re");
 	if (!file)
-		return false;
+		return 0;
 	at = fgets(text, sizeof(text), file) ? strrchr(text, ')') : NULL;
 	(void)fclose(file);
-	return at && at[1] == ' ' && at[2] == 'Z';
+	return at && at[1] == ' ' ? at[2] : (char)0;
+}
+
+/* Whether all that is left of the engine waits for one of its threads, which hangs in the kernel:
+ * on a file of a file system that does not answer, perhaps. Then it cannot be reaped. */
+static bool parent_engine_is_dead(const struct parent *parent)
+{
+	return parent_engine_state(parent) == 'Z';
+}
+
+/* Somebody has stopped it, or looks at it with a debugger. */
+static bool parent_engine_is_stopped(const struct parent *parent)
+{
+	char state = parent_engine_state(parent);
+
+	return state == 'T' || state == 't';
 }
 
 /* Others are not to wait for it, too. Return: when to look again. */
 static uint64_t parent_look_for_dead(struct parent *parent)
 {
 	uint64_t now_ns = clock_monotonic_ns();
+	uint64_t heard_ns = MAX(parent->started_ns, parent->alive_ns);
 
-	if (!parent->engine || (!parent->killed_ns && !parent->alive_ns))
+	if (!parent->engine)
 		return UINT64_MAX;
 	if (!parent->killed_ns) {
-		if (now_ns - parent->alive_ns < PARENT_LATE_NS)
-			return parent->alive_ns + PARENT_LATE_NS;
+		if (now_ns - heard_ns < PARENT_LATE_NS)
+			return heard_ns + PARENT_LATE_NS;
 		if (!parent_engine_is_dead(parent))
 			return now_ns + PARENT_LATE_NS;
 		parent->killed_ns = now_ns;
@@ -348,6 +375,7 @@ static uint64_t parent_look_for_dead(struct parent *parent)
 	log_event(LOG_ERR,
 		"the engine (process %d) was killed and hangs in the kernel: it is left behind",
 		(int)parent->engine);
+	(void)kill(parent->engine, SIGKILL); /* whoever has ended its first thread */
 	parent->engine = 0;
 	parent_hang_up(parent);
 	parent_schedule(parent, false);
@@ -374,6 +402,9 @@ static uint64_t parent_on_time(struct parent *parent)
 		parent_start(parent);
 		return parent->engine ? parent_silent_ns(parent) : parent->start_ns;
 	}
+	if (now_ns >= parent_silent_ns(parent) && !parent->notify.watchdog_ns &&
+		parent_engine_is_stopped(parent))
+		parent->alive_ns = now_ns;
 	if (now_ns >= parent_silent_ns(parent)) {
 		log_event(LOG_ERR, "the engine (process %d) is silent, and is ended",
 			(int)parent->engine);

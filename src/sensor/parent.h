@@ -24,12 +24,14 @@ struct parent_engine {
  * @serve:  runs in the engine's process, confined: no capability, the user of the configuration,
  *          a seccomp filter; signals are as by default, but INT, QUIT, HUP, PIPE and XFSZ are
  *          ignored. TERM tells it to end, and it is killed 5 seconds later. It should tell
- *          PRIVILEGED_READY once, and PRIVILEGED_ALIVE every second or so: with a watchdog (of
- *          the service manager), who has told so and falls silent is ended. Returns an exit status
+ *          PRIVILEGED_READY once, and from then on PRIVILEGED_ALIVE every second or so: who falls
+ *          silent for 30 seconds, or for half the time of the service manager's watchdog, is
+ *          ended, unless it was stopped (SIGSTOP). Returns an exit status
  *
  * The first thread of the process calls it, before there are others. An engine that ends is started
  * again: at once if it has served for a second, or was killed from outside while it served; else
- * with growing pauses, up to 5 seconds.
+ * with growing pauses, up to 5 seconds. One that has been killed and does not end, because a thread
+ * of it hangs in the kernel, is left behind after some seconds, and reaped when it ends.
  *
  * Returns when SIGTERM or SIGINT came and the engine has ended: 0; negative errno (a message was
  * logged) if it could not begin: -EADDRINUSE: the socket is in use by another daemon; -ECHILD: no

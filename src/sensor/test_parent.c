@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -33,6 +34,32 @@
 #define TEST_FLOOD 10000
 
 static int test_kind;
+
+/* ---- time ---- */
+
+static int test_speed = 1; /* of the clock */
+
+int __real_clock_gettime(clockid_t id, struct timespec *ret);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret);
+int __real_poll(struct pollfd *fds, nfds_t n_fds, int timeout_ms);
+int __wrap_poll(struct pollfd *fds, nfds_t n_fds, int timeout_ms);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret)
+{
+	int r = __real_clock_gettime(id, ret);
+	uint64_t ns = ((uint64_t)ret->tv_sec * 1000000000u + (uint64_t)ret->tv_nsec) *
+		(uint64_t)test_speed;
+
+	*ret = (struct timespec){ .tv_sec = (time_t)(ns / 1000000000u),
+		.tv_nsec = (long)(ns % 1000000000u) };
+	return r;
+}
+
+int __wrap_poll(struct pollfd *fds, nfds_t n_fds, int timeout_ms)
+{
+	return __real_poll(fds, n_fds,
+		timeout_ms > 0 ? (timeout_ms + test_speed - 1) / test_speed : timeout_ms);
+}
 
 /* ---- engines ---- */
 
@@ -164,6 +191,40 @@ static int test_serve_flood(const struct parent_engine *engine)
 		assert(strstr(err.text, "'no such device'"));
 	}
 	return test_serve(engine);
+}
+
+static int test_serve_silent(const struct parent_engine *engine)
+{
+	test_tell_ready(engine);
+	if (engine->restarts == 0)
+		return test_pause();
+	for (;;) {
+		privileged_tell(engine->privileged_fd, PRIVILEGED_ALIVE);
+		(void)poll(NULL, 0, 1000);
+	}
+}
+
+static void *test_hang(void *unused)
+{
+	(void)test_pause();
+	return NULL;
+}
+
+/* All but a thread of it ends, as when that hangs in the kernel: then it cannot be reaped. */
+static int test_serve_hanging(const struct parent_engine *engine)
+{
+	pthread_t thread;
+
+	if (engine->restarts > 0)
+		return test_serve_silent(engine);
+	assert(pthread_create(&thread, NULL, test_hang, NULL) == 0);
+	if (test_kind)
+		test_tell_ready(engine);
+	else
+		assert(write(test_daemon.pipe[1], &(struct test_note){ .pid = getpid() },
+			       sizeof(struct test_note)) == sizeof(struct test_note));
+	(void)syscall(SYS_exit, 0);
+	return 1;
 }
 
 /* ---- the daemon ---- */
@@ -359,6 +420,45 @@ static void test_lost_engine(void **state)
 	test_stop(daemon);
 }
 
+/* Before it has said that it serves, and after. */
+static void test_hanging_engine(void **state)
+{
+	for (test_kind = 0; test_kind < 2; test_kind++) {
+		pid_t daemon;
+		pid_t first;
+
+		test_speed = 20;
+		daemon = test_start(test_serve_hanging);
+		test_speed = 1;
+		first = test_next().pid;
+		assert_int_equal(test_next().restarts, 1);
+		/* The thread ends at last: nothing of it stays. */
+		while (kill(first, 0) == 0)
+			(void)poll(NULL, 0, 1);
+		test_stop(daemon);
+	}
+}
+
+static void test_silent_engine(void **state)
+{
+	pid_t daemon;
+	struct test_note note;
+
+	test_speed = 100;
+	daemon = test_start(test_serve_silent);
+	test_speed = 1;
+	assert_int_equal(test_next().restarts, 0);
+	note = test_next();
+	assert_int_equal(note.restarts, 1);
+	/* Who is stopped is not silent. */
+	assert_int_equal(kill(note.pid, SIGSTOP), 0);
+	(void)poll(NULL, 0, 1000);
+	assert_int_equal(kill(note.pid, SIGCONT), 0);
+	test_stop(daemon);
+	assert_int_equal(
+		poll(&(struct pollfd){ .fd = test_daemon.pipe[0], .events = POLLIN }, 1, 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -372,6 +472,8 @@ int main(void)
 		cmocka_unit_test(test_nonsense),
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_lost_engine),
+		cmocka_unit_test(test_hanging_engine),
+		cmocka_unit_test(test_silent_engine),
 	};
 
 	return cmocka_run_group_tests(tests, test_daemon_setup, test_daemon_teardown);
