@@ -504,8 +504,8 @@ MAPI_API int mapi_wait(int fd, int timeout_ms);
  *
  * Of a function with packets or records: readable while mapi_get_next_pkt() or mapi_read_results()
  * has some, or the end, to give. Of any other: readable when there are results newer than the last
- * that were read of this flow, and when the flow has finished. On a live device also when the
- * system daemon has ended: the next call about the flow has it built again, or says 9005. It
+ * that were read of this flow, and when the flow has finished. Of both also when the daemon has
+ * ended: the next call about a flow on a live device has it built again, or says 9005. It
  * belongs to the library and stays the same until mapi_close_flow(); do not read or close it.
  *
  * Return: the descriptor, or -1: 6145 (no such flow), 6147 (no such function), 6143 (not

@@ -18,6 +18,7 @@
 #define MAPI_CLIENT_CLIENT_H
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -67,6 +68,7 @@ void client_take_error(struct error *ret);
 struct engine {
 	struct wire_conn *conn;
 	int fd; /* of conn; for waiters to notice the end */
+	int life_fd; /* hangs up when the daemon has died, whatever the kernel does; -1: none */
 	bool is_system; /* serves others, too; its flow numbers are its own */
 	int fd_base;
 	int fd_last;
@@ -121,6 +123,10 @@ int client_reconnect(void);
 
 /* Whether the daemon is gone; asks the kernel. Any thread. */
 bool engine_is_lost(struct engine *engine);
+
+/* What tells of its end to who polls: until the engine is freed. Any thread. */
+#define ENGINE_N_ENDS 2
+void engine_ends(const struct engine *engine, struct pollfd ret[ENGINE_N_ENDS]);
 
 /* One request and its reply. Under the lock.
  * @fds: borrowed.

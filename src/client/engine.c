@@ -141,23 +141,37 @@ int client_enter_freely(void)
 
 /* ---- one engine ---- */
 
+static void engine_hang_up(struct engine *engine)
+{
+	engine->conn = wire_conn_free(engine->conn);
+	cleanup_closep(&engine->life_fd);
+	engine->fd = engine->life_fd = -1;
+}
+
 static struct engine *engine_free(struct engine *engine)
 {
 	if (!engine)
 		return NULL;
 	if (engine->results)
 		(void)munmap((void *)(uintptr_t)engine->results, engine->results_bytes);
-	wire_conn_free(engine->conn);
+	engine_hang_up(engine);
 	free(engine);
 	return NULL;
 }
 DEFINE_CLEANUP(struct engine *, engine_free);
 
+void engine_ends(const struct engine *engine, struct pollfd ret[ENGINE_N_ENDS])
+{
+	ret[0] = (struct pollfd){ .fd = engine->fd, .events = POLLRDHUP };
+	ret[1] = (struct pollfd){ .fd = engine->life_fd }; /* POLLHUP needs not be asked for */
+}
+
 bool engine_is_lost(struct engine *engine)
 {
-	struct pollfd pollfd = { .fd = engine->fd, .events = POLLRDHUP };
+	struct pollfd ends[ENGINE_N_ENDS];
 
-	if (!atomic_load(&engine->is_lost) && poll(&pollfd, 1, 0) == 1)
+	engine_ends(engine, ends);
+	if (!atomic_load(&engine->is_lost) && poll(ends, ENGINE_N_ENDS, 0) > 0)
 		atomic_store(&engine->is_lost, true);
 	return atomic_load(&engine->is_lost);
 }
@@ -169,18 +183,20 @@ static const Wire__Reply *engine_fail_lost(struct engine *engine)
 	return NULL;
 }
 
-/* Wait until the socket is readable (or writable). Signals are blocked: no EINTR but by ptrace. */
+/* Wait until the socket is readable (or writable), which it is at its end, too. Signals are
+ * blocked: no EINTR but by ptrace. Return: false: the daemon has died, or time is over. */
 static bool engine_wait(struct engine *engine, short events, int timeout_ms)
 {
-	struct pollfd pollfd = { .fd = engine->fd, .events = events };
+	struct pollfd pollfds[] = { { .fd = engine->fd, .events = events },
+		{ .fd = engine->life_fd } };
 	int n;
 
 	if (spin_poll(engine->fd, events, CLIENT_SPIN_US))
 		return true;
 	do
-		n = poll(&pollfd, 1, timeout_ms);
+		n = poll(pollfds, 2, timeout_ms);
 	while (n < 0 && errno == EINTR);
-	return n == 1;
+	return n > 0 && pollfds[0].revents;
 }
 
 static int engine_send(
@@ -189,7 +205,8 @@ static int engine_send(
 	int r = wire_conn_put(engine->conn, &request->base, fds, n_fds);
 
 	while (r == WIRE_E_AGAIN) {
-		(void)engine_wait(engine, POLLOUT, -1);
+		if (!engine_wait(engine, POLLOUT, -1))
+			return -EPIPE;
 		r = wire_conn_flush(engine->conn);
 	}
 	return r;
@@ -316,7 +333,7 @@ static int engine_hello(struct engine *engine)
 	Wire__Hello hello = WIRE__HELLO__INIT;
 	const Wire__Reply *reply;
 	uint64_t workers = 0, batch_pkts = 0;
-	bool is_set = false, has_seed = false;
+	bool is_set = false, has_seed = false, has_lifeline;
 	struct stat st;
 	int r;
 
@@ -328,6 +345,7 @@ static int engine_hello(struct engine *engine)
 	hello.workers = (uint32_t)workers;
 	hello.batch_pkts = (uint32_t)batch_pkts;
 	hello.has_seed = has_seed;
+	hello.lifeline = true;
 	if (stat("/proc/self/ns/net", &st) == 0)
 		hello.netns_inode = st.st_ino;
 	request.call_case = WIRE__REQUEST__CALL_HELLO;
@@ -345,10 +363,13 @@ static int engine_hello(struct engine *engine)
 			"the daemon is of another version than the library");
 	if (reply->hello->flow_base > INT32_MAX / 2)
 		return client_fail(MCOM_INIT_SOCKET_ERROR, "the daemon sent an invalid flow range");
+	has_lifeline = reply->hello->lifeline;
 	r = engine_map_results(engine, reply->hello->results_bytes);
 	if (r < 0)
 		return client_fail(
 			MAPI_SHM_ERR, "cannot map the results of the daemon: %s", strerror(-r));
+	if (has_lifeline && engine_take_fds(engine, &engine->life_fd, 1) < 0)
+		return client_fail(MCOM_INIT_SOCKET_ERROR, "the daemon sent no lifeline");
 	return 0;
 }
 
@@ -362,6 +383,7 @@ static int engine_new(struct engine **ret, int fd, bool is_system)
 		(void)close(fd);
 		return client_fail(MAPI_OUT_OF_MEMORY, "out of memory");
 	}
+	engine->life_fd = -1;
 	r = wire_conn_new(&engine->conn, fd);
 	if (r < 0) {
 		(void)close(fd);
@@ -404,8 +426,7 @@ static void client_forget(void)
 		if (!engine->is_system)
 			client.last_fd = MAX(client.last_fd, engine->fd_last);
 		atomic_store(&engine->is_lost, true);
-		engine->conn = wire_conn_free(engine->conn);
-		engine->fd = -1;
+		engine_hang_up(engine);
 	}
 	atomic_store(&client.fork_grandparent, 0);
 	atomic_store(&client.fork_parent, 0);
@@ -417,8 +438,7 @@ static void client_reap(void)
 		struct engine *engine = *at;
 
 		if (engine->n_users == 0 && engine->n_readers > 0) {
-			engine->conn = wire_conn_free(engine->conn);
-			engine->fd = -1;
+			engine_hang_up(engine);
 		}
 		if (engine->n_users > 0 || engine->n_readers > 0) {
 			at = &engine->next;

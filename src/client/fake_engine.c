@@ -94,10 +94,13 @@ static bool fake_answer(Wire__Request *request)
 		if (fault <= FAKE_WRONG_REPLY)
 			return fake_misbehave(request, fault);
 		if (fault == FAKE_STALLS) {
-			struct pollfd pollfd = { .fd = fake_stall_fd, .events = POLLIN };
+			struct pollfd pollfds[] = { { .fd = fake_stall_fd, .events = POLLIN },
+				{ .fd = fake.kill_fd, .events = POLLIN } };
 
 			atomic_fetch_add(&fake_n_stalled, 1);
-			(void)poll(&pollfd, 1, -1);
+			(void)poll(pollfds, 2, -1);
+			if (pollfds[1].revents)
+				return false;
 		}
 	}
 	switch (request->call_case) {
@@ -179,8 +182,9 @@ static bool fake_serve(void)
 			goes_on = false;
 		}
 	}
-	(void)shutdown(wire_conn_fd(fake.conn), SHUT_RDWR);
-	return !is_killed;
+	if (!fake.hangs)
+		(void)shutdown(wire_conn_fd(fake.conn), SHUT_RDWR);
+	return !is_killed && !fake.hangs;
 }
 
 static void *fake_run(void *data)
@@ -203,6 +207,8 @@ static void *fake_run(void *data)
 	return data;
 }
 
+static int fake_hanging_fd = -1; /* the socket of one that hangs */
+
 void fake_engine_kill(void)
 {
 	uint64_t one = 1;
@@ -216,16 +222,30 @@ void fake_engine_kill(void)
 	fake.is_running = false;
 	for (unsigned int i = 0; i < fake.n_rings; i++)
 		ring_free(fake.rings[i]);
+	if (fake.hangs) {
+		if (fake_hanging_fd >= 0)
+			close(fake_hanging_fd);
+		fake_hanging_fd = fcntl(wire_conn_fd(fake.conn), F_DUPFD_CLOEXEC, 500);
+	}
 	wire_conn_free(fake.conn);
 	munmap(fake.area, FAKE_AREA_BYTES);
 	close(fake.area_fd);
 	close(fake.kill_fd);
 	close(fake.kill_fd + 1);
-	if (fake.listening_fd >= 0)
+	if (fake.listening_fd >= 0) {
+		close(fake.life_fds[1]);
+		close(fake.life_fds[0]);
 		close(fake.listening_fd);
+	}
 	if (fake.event_fd > 0)
 		close(fake.event_fd);
 	fake = (struct fake){ .fault_call = fake.fault_call, .fault = fake.fault };
+}
+
+void fake_engine_hang(void)
+{
+	fake.hangs = true;
+	fake_engine_kill();
 }
 
 void fake_engine_forget(void)
@@ -282,6 +302,7 @@ void fake_system_start(const char *path)
 	(void)unlink(path);
 	assert(bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0);
 	assert(listen(fd, 8) == 0);
+	assert(pipe2(fake.life_fds, O_CLOEXEC) == 0);
 	fake_start(NULL, fd);
 }
 

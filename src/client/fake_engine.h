@@ -76,6 +76,10 @@ extern const struct fake_listed *fake_devices, *fake_flows; /* to an id of 0; NU
 /* End the current engine as a crash would, and wait for its thread. */
 void fake_engine_kill(void);
 
+/* As fake_engine_kill(), but its sockets stay open: the kernel has not let it go. Whoever knows
+ * that it is dead says so by its lifeline. */
+void fake_engine_hang(void);
+
 /* In a child of fork(), where its thread does not exist. */
 void fake_engine_forget(void);
 

@@ -15,6 +15,8 @@ struct fake {
 	bool is_running;
 	int kill_fd;
 	int listening_fd; /* -1: private */
+	int life_fds[2]; /* of the system daemon: for clients, its own */
+	_Atomic bool hangs; /* its end is told by these only */
 	unsigned char *area;
 	int area_fd;
 	size_t area_used;

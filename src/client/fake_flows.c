@@ -29,6 +29,7 @@ void fake_hello(const Wire__Request *request, enum fake_fault fault)
 {
 	Wire__Reply reply = WIRE__REPLY__INIT;
 	Wire__HelloReply body = WIRE__HELLO_REPLY__INIT;
+	const int fds[] = { fake.area_fd, fake.life_fds[0] };
 
 	fake_hello_seed = request->hello->has_seed ? request->hello->seed : 0;
 	fake_hello_workers = request->hello->workers;
@@ -38,7 +39,8 @@ void fake_hello(const Wire__Request *request, enum fake_fault fault)
 	reply.hello = &body;
 	body.version = fault == FAKE_WRONG_VERSION ? 999 : WIRE_VERSION;
 	body.results_bytes = fault == FAKE_BAD_OFFSET ? 2 * FAKE_AREA_BYTES : FAKE_AREA_BYTES;
-	fake_reply(&reply, &fake.area_fd, fault == FAKE_NO_FDS ? 0 : 1);
+	body.lifeline = request->hello->lifeline && fake.listening_fd >= 0;
+	fake_reply(&reply, fds, fault == FAKE_NO_FDS ? 0 : body.lifeline ? 2 : 1);
 }
 
 void fake_device_open(const Wire__Request *request)

@@ -138,6 +138,18 @@ static int restart_poll_add(int poll_fd, int fd, uint32_t events)
 	return epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
+/* Return: 0, -1: out of kernel memory; then it tells less. */
+static int restart_poll_enter(int poll_fd, const struct engine *engine, int news_fd)
+{
+	int r = restart_poll_add(poll_fd, news_fd, EPOLLIN);
+
+	if (r == 0)
+		r = restart_poll_add(poll_fd, engine->fd, EPOLLRDHUP);
+	if (r == 0 && engine->life_fd >= 0)
+		r = restart_poll_add(poll_fd, engine->life_fd, 0); /* EPOLLHUP comes unasked */
+	return r;
+}
+
 int restart_poll_fd(int *poll_fd, const struct engine *engine, int news_fd)
 {
 	int fd;
@@ -145,8 +157,7 @@ int restart_poll_fd(int *poll_fd, const struct engine *engine, int news_fd)
 	if (*poll_fd >= 0)
 		return *poll_fd;
 	fd = epoll_create1(EPOLL_CLOEXEC);
-	if (fd >= 0 && restart_poll_add(fd, news_fd, EPOLLIN) == 0 &&
-		restart_poll_add(fd, engine->fd, EPOLLRDHUP) == 0) {
+	if (fd >= 0 && restart_poll_enter(fd, engine, news_fd) == 0) {
 		*poll_fd = fd;
 		return fd;
 	}
@@ -156,17 +167,12 @@ int restart_poll_fd(int *poll_fd, const struct engine *engine, int news_fd)
 	return -1;
 }
 
-/* The descriptor tells of another daemon now. Out of kernel memory it tells less. */
+/* The descriptor tells of another daemon now. */
 static void restart_poll_leave(int poll_fd, const struct engine *engine, int news_fd)
 {
 	(void)epoll_ctl(poll_fd, EPOLL_CTL_DEL, news_fd, NULL);
 	(void)epoll_ctl(poll_fd, EPOLL_CTL_DEL, engine->fd, NULL);
-}
-
-static void restart_poll_enter(int poll_fd, const struct engine *engine, int news_fd)
-{
-	(void)restart_poll_add(poll_fd, news_fd, EPOLLIN);
-	(void)restart_poll_add(poll_fd, engine->fd, EPOLLRDHUP);
+	(void)epoll_ctl(poll_fd, EPOLL_CTL_DEL, engine->life_fd, NULL);
 }
 
 /* ---- building again ---- */
@@ -320,7 +326,7 @@ static void restart_publish_events(struct restart *restart, struct engine *engin
 	(void)close(restart->event_fd);
 	restart->event_fd = -1;
 	if (flow->poll_fd >= 0)
-		restart_poll_enter(flow->poll_fd, engine, event_fd);
+		(void)restart_poll_enter(flow->poll_fd, engine, event_fd);
 	wake_signal_now(event_fd);
 }
 
@@ -332,7 +338,8 @@ static void restart_publish_function(
 
 	if (function->poll_fd >= 0 && old->ring && (*applied)->ring) {
 		restart_poll_leave(function->poll_fd, flow->engine, ring_reader_fileno(old->ring));
-		restart_poll_enter(function->poll_fd, engine, ring_reader_fileno((*applied)->ring));
+		(void)restart_poll_enter(
+			function->poll_fd, engine, ring_reader_fileno((*applied)->ring));
 	}
 	*applied = atomic_exchange(&flow->functions[i], *applied);
 }

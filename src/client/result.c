@@ -167,11 +167,13 @@ static bool result_is_orphaned(struct engine *engine)
 /* Until there is a record, the end, or a cause to look. Return: 0, RESULT_E_MOVED, or -1. */
 static int result_wait(struct flow *flow, struct applied *applied)
 {
+	struct pollfd ends[ENGINE_N_ENDS];
 	int r;
 
 	/* Until this thread lets the ring go, its memory and the engine's socket stay. */
+	engine_ends(applied->engine, ends);
 	flow_park(flow);
-	r = ring_reader_wait_peer(applied->ring, applied->engine->fd, -1);
+	r = ring_reader_wait_peer(applied->ring, ends, ENGINE_N_ENDS, -1);
 	flow_unpark(flow);
 	if (atomic_load(&flow->is_closed))
 		return client_fail(MAPI_INVALID_FLOW, "the flow was closed");

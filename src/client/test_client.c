@@ -315,6 +315,24 @@ static void count_pkt(const struct mapipkt *pkt)
 		assert_int_equal(mapi_close_flow(fd_to_close), 0);
 }
 
+/* Who waits for it outside of the library. */
+static void test_descriptors_tell_of_the_end_of_the_daemon(void **state)
+{
+	int fid, fd = flow_with("TO_BUFFER", &fid);
+	struct pollfd p = { .events = POLLIN };
+
+	assert_int_equal(mapi_connect(fd), 0);
+	p.fd = mapi_fileno(fd, fid);
+	assert_true(p.fd >= 0);
+	assert_int_equal(p.fd, mapi_fileno(fd, fid));
+	assert_int_equal(poll(&p, 1, 0), 0);
+	fake_engine_kill();
+	assert_int_equal(poll(&p, 1, 0), 1);
+	assert_null(mapi_get_next_pkt(fd, fid));
+	assert_error(MAPI_DAEMON_LOST);
+	assert_int_equal(mapi_close_flow(fd), 0);
+}
+
 static void test_packets(void **state)
 {
 	const struct mapipkt *pkt;
@@ -498,6 +516,7 @@ int main(void)
 		cmocka_unit_test(test_results),
 		cmocka_unit_test(test_merging_of_slots),
 		cmocka_unit_test(test_flow_info_and_status),
+		cmocka_unit_test(test_descriptors_tell_of_the_end_of_the_daemon),
 		cmocka_unit_test(test_packets),
 		cmocka_unit_test(test_nowait),
 		cmocka_unit_test(test_closing_in_the_callback),

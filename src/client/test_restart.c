@@ -71,6 +71,65 @@ static void test_counter(void **state)
 	fake_engine_kill();
 }
 
+static void restart_hanging_daemon(void)
+{
+	fake_engine_hang();
+	fake_system_start(test_socket_path);
+}
+
+static void *restart_hang_within_a_call(void *unused)
+{
+	while (fake_n_stalled == 0)
+		(void)poll(NULL, 0, 1);
+	restart_hanging_daemon();
+	return NULL;
+}
+
+/* It is dead, but its sockets stay open. */
+static void test_a_daemon_that_hangs(void **state)
+{
+	struct restart_waiter w = { .n_wanted = 1 };
+	unsigned long long value = 7;
+	struct pollfd pollfd = { .events = POLLIN };
+	pthread_t thread;
+	int fid, fd;
+
+	fake_system_start(test_socket_path);
+	fd = restart_flow("PKT_COUNTER", &fid);
+	/* Each call may be the one that notices. */
+	restart_hanging_daemon();
+	assert_int_equal(mapi_flush(fd), 0);
+	restart_hanging_daemon();
+	assert_int_equal(mapi_wait(fd, 50), 0);
+	fake_write_slot(0, 1, &value, sizeof(value));
+	assert_int_equal(restart_value(fd, fid), value);
+	restart_hanging_daemon();
+	while (restart_value(fd, fid) == value)
+		;
+	/* Also who waits already: by poll(), for a record, for an answer. */
+	pollfd.fd = mapi_fileno(fd, fid);
+	assert_int_equal(mapi_wait(fd, 0), 0);
+	assert_int_equal(poll(&pollfd, 1, 0), 0);
+	restart_hanging_daemon();
+	assert_int_equal(poll(&pollfd, 1, -1), 1);
+	restart_await(fd, fid, 4);
+	w.fd = restart_flow("TO_BUFFER", &w.fid);
+	assert_int_equal(pthread_create(&thread, NULL, restart_wait_for_pkts, &w), 0);
+	restart_hanging_daemon();
+	restart_await(w.fd, w.fid, 1);
+	restart_put_pkt(1);
+	pthread_join(thread, NULL);
+	assert_int_equal(w.code, 0);
+	fake_engine_fault(WIRE__REQUEST__CALL_FLOW_FLUSH, FAKE_STALLS);
+	assert_int_equal(pthread_create(&thread, NULL, restart_hang_within_a_call, NULL), 0);
+	assert_int_equal(mapi_flush(fd), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(restart_status(fd, fid).restarts, 6);
+	assert_int_equal(mapi_close_flow(w.fd), 0);
+	assert_int_equal(mapi_close_flow(fd), 0);
+	fake_engine_kill();
+}
+
 static void test_before_connect(void **state)
 {
 	int fid, fd;
@@ -272,6 +331,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_counter),
+		cmocka_unit_test(test_a_daemon_that_hangs),
 		cmocka_unit_test(test_before_connect),
 		cmocka_unit_test(test_references),
 		cmocka_unit_test(test_files),

@@ -82,8 +82,6 @@ static int wait_fileno(struct flow *flow, struct applied *applied, int event_fd)
 		return client_fail(MAPI_INVALID_FLOW, "the flow was closed");
 	if (applied->ring)
 		event_fd = ring_reader_fileno(applied->ring);
-	if (!engine->is_system)
-		return event_fd;
 	return restart_poll_fd(
 		applied->ring ? &applied->function->poll_fd : &flow->poll_fd, engine, event_fd);
 }
@@ -128,7 +126,7 @@ static int wait_left_ms(uint64_t deadline_ns)
 /* Until there is news, the end of the daemon, or of the time. Return: as poll(). */
 static int wait_poll(struct flow *flow, int event_fd, int left_ms, bool *ret_hangup)
 {
-	struct pollfd fds[2] = { { .fd = event_fd, .events = POLLIN }, { .events = POLLRDHUP } };
+	struct pollfd fds[1 + ENGINE_N_ENDS] = { { .fd = event_fd, .events = POLLIN } };
 	struct engine *engine;
 	struct client_lock lock;
 	int r, saved_errno;
@@ -138,15 +136,15 @@ static int wait_poll(struct flow *flow, int event_fd, int left_ms, bool *ret_han
 	engine = flow->engine;
 	engine->n_users++;
 	client_unlock(&lock);
-	fds[1].fd = engine->fd;
+	engine_ends(engine, fds + 1);
 	flow_park(flow);
-	r = poll(fds, 2, left_ms);
+	r = poll(fds, ARRAY_SIZE(fds), left_ms);
 	saved_errno = errno;
 	flow_unpark(flow);
 	client_lock(&lock);
 	engine->n_users--;
 	client_unlock(&lock);
-	*ret_hangup = r > 0 && (fds[1].revents & (POLLRDHUP | POLLHUP | POLLERR));
+	*ret_hangup = r > 0 && (fds[1].revents || fds[2].revents);
 	errno = saved_errno;
 	return r;
 }

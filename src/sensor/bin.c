@@ -19,6 +19,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "wire/send_fds.h"
+
 #define BIN_NAME "mapid-bin"
 #define BIN_FD 0 /* of keeper and collectors, which have little else */
 #define BIN_FULL 4096u /* descriptors in one collector */
@@ -213,20 +215,10 @@ struct bin *bin_free(struct bin *bin)
 
 int bin_throw(struct bin *bin, int fd)
 {
-	union bin_control control = { .bytes = { 0 } };
-	struct iovec iov = { .iov_base = (char[]){ 0 }, .iov_len = 1 };
-	struct msghdr msg = { .msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	ssize_t n = wire_send_fds(bin->fd, "", 1, &fd, 1, MSG_DONTWAIT);
 
-	*c = (struct cmsghdr){
-		.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(fd))
-	};
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	if (sendmsg(bin->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 1)
-		return -errno;
+	if (n < 0)
+		return (int)n;
 	(void)close(fd); /* not the last one, and a socket minds only that */
 	return 0;
 }

@@ -212,7 +212,8 @@ static int engine_add_client(struct engine *engine, int fd, struct user *user, b
 		.is_system = engine->system != NULL,
 		.flow_ids = &engine->flow_ids,
 		.user = user,
-		.read_only = read_only };
+		.read_only = read_only,
+		.life_fd = engine->system ? engine->system->life_fd : -1 };
 	_cleanup_(engine_client_freep) struct engine_client *client = calloc(1, sizeof(*client));
 	int r;
 

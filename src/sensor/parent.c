@@ -10,6 +10,7 @@
 #include "parent.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -36,14 +37,16 @@
 #define PARENT_LOST_NS PARENT_S_NS /* and one that has closed its socket that long */
 #define PARENT_SILENT_NS (30 * PARENT_S_NS) /* without a watchdog: an engine that hangs */
 #define PARENT_LATE_NS (2 * PARENT_S_NS) /* an engine this silent may be dead already */
-#define PARENT_LEAVE_NS (2 * PARENT_S_NS) /* and one that is dead is reaped within that, or left \
-					   */
+#define PARENT_LEAVE_NS                                                          \
+	(2 * PARENT_S_NS) /* and one that is dead is reaped within that, or left \
+			   */
 #define PARENT_TRIES_MAX 6 /* before the first engine has served */
 
 /**
  * struct parent - the daemon
  * @engine:        its process; 0: there is none
  * @engine_fd:     our end of the socketpair; -1: none
+ * @life_fd:       of a pipe that hangs up at clients of the engine when it has died; -1: none
  * @started_ns:    when the engine was
  * @n_starts:      of engines, ever
  * @n_quick:       engines in a row that died quickly
@@ -66,6 +69,7 @@ struct parent {
 	int signal_fd;
 	pid_t engine;
 	int engine_fd;
+	int life_fd;
 	uint64_t started_ns;
 	unsigned int n_starts;
 	unsigned int n_quick;
@@ -95,16 +99,19 @@ static void parent_engine_signals(const struct parent *parent)
 	(void)sigprocmask(SIG_SETMASK, &parent->old_mask, NULL);
 }
 
-/* In the child. @fd: its end of the socketpair. */
-static _Noreturn void parent_engine_main(struct parent *parent, int fd, pid_t parent_pid)
+/* In the child. @fd: its end of the socketpair. @life_fd: of the pipe. */
+static _Noreturn void parent_engine_main(
+	struct parent *parent, int fd, int life_fd, pid_t parent_pid)
 {
 	struct parent_engine engine = { .config = parent->config,
 		.socket_fd = parent->sockets.control.fd,
 		.read_only_fd = parent->sockets.read_only.fd,
 		.privileged_fd = fd,
+		.life_fd = life_fd,
 		.restarts = parent->n_starts };
 
 	(void)close(parent->engine_fd);
+	(void)close(parent->life_fd);
 	(void)close(parent->signal_fd);
 	(void)close(parent->sockets.lock_fd); /* the lock is not inherited */
 	notify_close(&parent->notify);
@@ -131,25 +138,42 @@ static void parent_schedule(struct parent *parent, bool quick)
 			(unsigned int)(MIN(pause_ns, PARENT_PAUSE_MAX_NS) / PARENT_MS_NS));
 }
 
+static void parent_hang_up(struct parent *parent)
+{
+	cleanup_closep(&parent->engine_fd);
+	parent->engine_fd = -1;
+}
+
+/* There is no engine, as far as anybody is concerned. */
+static void parent_forget(struct parent *parent)
+{
+	parent->engine = 0;
+	parent_hang_up(parent);
+	cleanup_closep(&parent->life_fd);
+	parent->life_fd = -1;
+}
+
 static int parent_fork(struct parent *parent)
 {
 	pid_t parent_pid = getpid();
-	int fds[2], r;
+	int fds[2], life[2], r;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		return -errno;
-	(void)fflush(NULL); /* or both would write what is buffered */
 	parent->engine_fd = fds[0];
-	parent->engine = fork();
-	if (parent->engine == 0)
-		parent_engine_main(parent, fds[1], parent_pid);
-	r = parent->engine < 0 ? -errno : 0;
-	(void)close(fds[1]);
-	if (r < 0) {
-		(void)close(fds[0]);
-		parent->engine_fd = -1;
-		parent->engine = 0;
+	r = pipe2(life, O_CLOEXEC) < 0 ? -errno : 0;
+	if (r == 0) {
+		parent->life_fd = life[1];
+		(void)fflush(NULL); /* or both would write what is buffered */
+		parent->engine = fork();
+		if (parent->engine == 0)
+			parent_engine_main(parent, fds[1], life[0], parent_pid);
+		r = parent->engine < 0 ? -errno : 0;
+		(void)close(life[0]);
 	}
+	(void)close(fds[1]);
+	if (r < 0)
+		parent_forget(parent);
 	return r;
 }
 
@@ -172,12 +196,6 @@ static void parent_start(struct parent *parent)
 		notify_send(&parent->notify, "STATUS=Serving; the engine was started %u times",
 			parent->n_starts);
 	}
-}
-
-static void parent_hang_up(struct parent *parent)
-{
-	cleanup_closep(&parent->engine_fd);
-	parent->engine_fd = -1;
 }
 
 /* End an engine that cannot be trusted or does not answer. It is reaped when the signal comes. */
@@ -213,8 +231,7 @@ static void parent_engine_ended(struct parent *parent, int status)
 
 	if (parent_log_end(parent, status))
 		quick = false;
-	parent->engine = 0;
-	parent_hang_up(parent);
+	parent_forget(parent);
 	parent_schedule(parent, quick);
 }
 
@@ -376,8 +393,7 @@ static uint64_t parent_look_for_dead(struct parent *parent)
 		"the engine (process %d) was killed and hangs in the kernel: it is left behind",
 		(int)parent->engine);
 	(void)kill(parent->engine, SIGKILL); /* whoever has ended its first thread */
-	parent->engine = 0;
-	parent_hang_up(parent);
+	parent_forget(parent);
 	parent_schedule(parent, false);
 	return now_ns;
 }
@@ -481,7 +497,7 @@ static void parent_deinit(struct parent *parent)
 int parent_run(const struct config *config, int (*serve)(const struct parent_engine *engine))
 {
 	struct parent parent = {
-		.config = config, .serve = serve, .signal_fd = -1, .engine_fd = -1
+		.config = config, .serve = serve, .signal_fd = -1, .engine_fd = -1, .life_fd = -1
 	};
 	int r = parent_init(&parent); /* first, so that no signal leaves sockets behind */
 

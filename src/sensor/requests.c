@@ -120,7 +120,7 @@ static int request_hello(struct session *session, uint64_t id, const Wire__Hello
 	Wire__Reply reply = WIRE__REPLY__INIT;
 	Wire__HelloReply body = WIRE__HELLO_REPLY__INIT;
 	long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	int fd = area_fd(session->area);
+	const int fds[] = { area_fd(session->area), session->env.life_fd };
 
 	if (hello->version != WIRE_VERSION) {
 		struct error err = ERROR_INIT;
@@ -149,9 +149,10 @@ static int request_hello(struct session *session, uint64_t id, const Wire__Hello
 	body.version = WIRE_VERSION;
 	body.results_bytes = area_bytes(session->area);
 	body.workers = session->n_workers;
+	body.lifeline = hello->lifeline && session->env.life_fd >= 0;
 	reply.result_case = WIRE__REPLY__RESULT_HELLO;
 	reply.hello = &body;
-	return request_reply(session, id, &reply, &fd, 1);
+	return request_reply(session, id, &reply, fds, body.lifeline ? 2 : 1);
 }
 
 static int request_describe(struct session *session, uint64_t id, const Wire__Describe *describe)

@@ -46,6 +46,7 @@ struct session_ids {
  * @flow_ids:     the engine's; borrowed
  * @user:         the client's; borrowed
  * @read_only:    the client may only look
+ * @life_fd:      for the client, if it wants that; -1: none; borrowed
  */
 struct session_env {
 	int notify_fd;
@@ -56,6 +57,7 @@ struct session_env {
 	struct session_ids *flow_ids;
 	struct user *user;
 	bool read_only;
+	int life_fd;
 };
 
 /**

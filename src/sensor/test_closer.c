@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "bin.h"
 #include "closer.h"
+#include "wire/test_send.h"
 
 #define CLOSER_LINGER_S 30
 #define CLOSER_WAIT_MS 10000
@@ -64,34 +65,14 @@ static int closer_lingering(int *ret_peer)
 	return fd;
 }
 
-static void closer_send(int socket_fd, int fd)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { .bytes = { 0 } };
-	struct iovec iov = { .iov_base = (char[]){ 0 }, .iov_len = 1 };
-	struct msghdr msg = { .msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	*c = (struct cmsghdr){
-		.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(fd))
-	};
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	assert_int_equal(sendmsg(socket_fd, &msg, MSG_NOSIGNAL), 1);
-	(void)close(fd);
-}
-
 /* A connection with @fd in what has come; the other end has gone. */
 static int closer_connection(int fd)
 {
 	int fds[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	closer_send(fds[0], fd);
+	assert_true(test_send_copies(fds[0], "", 1, fd, 1));
+	(void)close(fd);
 	(void)close(fds[0]);
 	return fds[1];
 }

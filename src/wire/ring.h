@@ -13,6 +13,7 @@
 #ifndef MAPI_WIRE_RING_H
 #define MAPI_WIRE_RING_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -137,8 +138,11 @@ int ring_reader_next(struct ring_reader *reader, const void **ret_record, size_t
  */
 int ring_reader_wait(struct ring_reader *reader, int timeout_ms);
 
-/* The same, and ends with RING_READ_E_HANGUP when the peer of socket @peer_fd (-1: none) closes. */
-int ring_reader_wait_peer(struct ring_reader *reader, int peer_fd, int timeout_ms);
+/* The same, and ends with RING_READ_E_HANGUP when one of @ends comes, as poll() says; at most
+ * RING_ENDS_MAX. */
+#define RING_ENDS_MAX 2
+int ring_reader_wait_peer(struct ring_reader *reader, const struct pollfd ends[],
+	unsigned int n_ends, int timeout_ms);
 
 /* Any thread and signal handlers: make ring_reader_wait() return RING_READ_E_WOKEN, now and ever
  * after. */

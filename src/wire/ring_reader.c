@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -179,16 +178,18 @@ int ring_reader_next(struct ring_reader *reader, const void **ret_record, size_t
 
 int ring_reader_wait(struct ring_reader *reader, int timeout_ms)
 {
-	return ring_reader_wait_peer(reader, -1, timeout_ms);
+	return ring_reader_wait_peer(reader, NULL, 0, timeout_ms);
 }
 
-int ring_reader_wait_peer(struct ring_reader *reader, int peer_fd, int timeout_ms)
+int ring_reader_wait_peer(
+	struct ring_reader *reader, const struct pollfd ends[], unsigned int n_ends, int timeout_ms)
 {
-	struct pollfd pollfds[] = {
-		{ .fd = reader->fds[1], .events = POLLIN },
-		{ .fd = peer_fd, .events = POLLRDHUP },
-	};
+	struct pollfd pollfds[1 + RING_ENDS_MAX] = { { .fd = reader->fds[1], .events = POLLIN } };
 	int n;
+
+	n_ends = MIN(n_ends, (unsigned int)RING_ENDS_MAX);
+	if (n_ends)
+		memcpy(pollfds + 1, ends, n_ends * sizeof(ends[0]));
 
 	if (atomic_load(&reader->is_woken))
 		return RING_READ_E_WOKEN;
@@ -196,7 +197,7 @@ int ring_reader_wait_peer(struct ring_reader *reader, int peer_fd, int timeout_m
 		return 0;
 	if (!ring_reader_arm(reader, RING_SLEEPS))
 		return atomic_load(&reader->is_woken) ? RING_READ_E_WOKEN : 0;
-	n = poll(pollfds, 2, timeout_ms);
+	n = poll(pollfds, 1 + n_ends, timeout_ms);
 	if (n <= 0)
 		atomic_store(&reader->shared->reader_sleeps,
 			atomic_load(&reader->is_polled) ? RING_POLLS : RING_AWAKE);

@@ -64,6 +64,10 @@ another_serves() {
 	"$MAPI" flows && [ "$(engine_pid)" != "$engine" ]
 }
 
+engine_reaped() {
+	[ ! -e "/proc/$engine" ]
+}
+
 process_state() { # PID
 	sed 's/.*) \(.\).*/\1/' "/proc/$1/stat" 2> /dev/null
 }
@@ -106,20 +110,30 @@ if ! grep -q skipped hostile.fuse; then
 	equal "fuse: what closing says, and the quota" "$(tail -1 hostile.fuse)" "closing gives 9003, another file 9004"
 	echo "== an engine that hangs in the kernel when it is killed"
 	rm hostile.fuse
-	"$HOSTILE" fuse 14 cable0 > hostile.fuse &
+	"$HOSTILE" fuse 20 cable0 > hostile.fuse &
 	hostile=$!
 	await "a file that hangs" grep -q closing hostile.fuse
 	# Who compiles somebody else's expressions has no copy of the file, and does not stay.
 	timeout 10 "$CROWD" 1 1 cable0 "udp port 9" < /dev/null > crowd.out || fail "nobody gets a filter"
-	nursery=$(cat /proc/"$engine"/task/*/children)
-	equal "processes of the engine" "$(wc -w <<< "$nursery")" 1
-	for pid in $(cat /proc/$nursery/task/*/children); do
-		equal "descriptors of a helper" "$(ls "/proc/$pid/fd" | wc -l)" 1
+	processes=$(cat /proc/"$engine"/task/*/children)
+	equal "processes of the engine" "$(cd /proc && for pid in $processes; do cat $pid/comm; done | sort | tr '
+' ' ')" \
+		"mapid-bin mapid-nursery "
+	for pid in $(for parent in $processes; do cat "/proc/$parent/task/$parent/children"; done); do
+		n=$(ls "/proc/$pid/fd" | wc -l)
+		[ "$n" -le 2 ] || fail "$(cat "/proc/$pid/comm") has $n descriptors"
 	done
+	survivor_begin
 	kill -9 "$engine"
 	await "another engine" another_serves
+	await "programs of the old one are told" grep -q "restarts 1" survivor.out
 	kill -0 $hostile || fail "the file does not hang any more"
+	exec 9>&-
+	wait $survivor || fail "the other program failed: $(cat survivor.err)"
+	read -r _ _ restarts _ _ _ _ _ _ _ failed _ < <(tail -1 survivor.out)
+	equal "a killed engine that hangs: restarts, failed" "$restarts $failed" "1 0"
 	wait $hostile
+	await "nothing is left of it" engine_reaped
 fi
 daemon_stop
 
