@@ -62,19 +62,21 @@ static bool bin_take(void)
 	return n > 0;
 }
 
-static _Noreturn void bin_collect(int said_fd)
+/* @said: a pipe to the keeper */
+static _Noreturn void bin_collect(const int said[2])
 {
 	struct rlimit limit = { .rlim_cur = BIN_FULL };
 	unsigned int full;
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		_exit(EXIT_FAILURE);
+	(void)close(said[0]);
 	(void)getrlimit(RLIMIT_NOFILE, &limit); /* cannot fail */
 	full = (unsigned int)MIN((rlim_t)BIN_FULL, limit.rlim_cur / 2);
 	for (unsigned int n = 1; bin_take(); n++) {
 		const char says = n == full ? BIN_SAYS_FULL : BIN_SAYS_SOME;
 
-		if ((n == 1 || n == full) && write(said_fd, &says, 1) < 1)
+		if ((n == 1 || n == full) && write(said[1], &says, 1) < 1)
 			break;
 		while (n == full)
 			(void)pause(); /* for the end */
@@ -153,7 +155,7 @@ static _Noreturn void bin_keep(void)
 		}
 		collector = fork();
 		if (collector == 0)
-			bin_collect(said[1]);
+			bin_collect(said);
 		(void)close(said[1]);
 		if (collector > 0)
 			bin_keep_one(collector, said[0], &n_hanging);

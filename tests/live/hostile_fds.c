@@ -185,8 +185,7 @@ static bool fds_pass_lingering(int socket_fd, unsigned int n)
 {
 	const struct linger at_once = { .l_onoff = 0 };
 	int fd = fds_lingering();
-	bool sent = fd >= 0 &&
-		test_send_copies(socket_fd, fds_hello, sizeof(fds_hello), fd, n);
+	bool sent = fd >= 0 && test_send_copies(socket_fd, fds_hello, sizeof(fds_hello), fd, n);
 
 	if (fd >= 0 && !sent)
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
