@@ -321,8 +321,8 @@ struct flow_device {
 	int number;
 	const char *devtype; /* static */
 };
-int flow_open_device(struct engine *engine, const char *name, int format, int fd,
-	struct flow_device *ret_device);
+int flow_open_device(
+	struct engine *engine, const char *name, int fd, struct flow_device *ret_device);
 int flow_ask_new(struct engine *engine, uint64_t device, bool start, uint32_t *ret_id,
 	const struct results_flow **ret_shared);
 int flow_close_at_engine(struct engine *engine, uint32_t id);

@@ -91,7 +91,7 @@ static int device_request(struct engine *engine, Wire__Request__CallCase call, u
 }
 
 /* Ask for the device and remember it. Under the lock. @ret_name: for the program. */
-static int device_make(const char *path, int format, int fd, char **ret_name)
+static int device_make(const char *path, int fd, char **ret_name)
 {
 	Wire__Request request = WIRE__REQUEST__INIT;
 	Wire__DeviceOpen open_request = WIRE__DEVICE_OPEN__INIT;
@@ -108,7 +108,6 @@ static int device_make(const char *path, int format, int fd, char **ret_name)
 	if (!device || !name)
 		return client_fail(MAPI_OUT_OF_MEMORY, "out of memory");
 	open_request.name = (char *)(uintptr_t)path;
-	open_request.format = format;
 	request.call_case = WIRE__REQUEST__CALL_DEVICE_OPEN;
 	request.device_open = &open_request;
 	reply = engine_call(engine, &request, &fd, 1);
@@ -135,6 +134,7 @@ char *mapi_create_offline_device(const char *path, int format)
 	struct client_lock lock;
 	char *name = NULL;
 
+	(void)format; /* the content decides */
 	if (!path) {
 		client_fail(MAPI_DEVICE_INFO_ERR, "the path of the capture file is NULL");
 		return NULL;
@@ -144,7 +144,7 @@ char *mapi_create_offline_device(const char *path, int format)
 	if (fd < 0)
 		return NULL;
 	client_lock(&lock);
-	(void)device_make(path, format, fd, &name); /* NULL says it */
+	(void)device_make(path, fd, &name); /* NULL says it */
 	client_unlock(&lock);
 	return name;
 }

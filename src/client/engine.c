@@ -361,8 +361,6 @@ static int engine_hello(struct engine *engine)
 		reply->hello->version != WIRE_VERSION)
 		return client_fail(MCOM_INIT_SOCKET_ERROR,
 			"the daemon is of another version than the library");
-	if (reply->hello->flow_base > INT32_MAX / 2)
-		return client_fail(MCOM_INIT_SOCKET_ERROR, "the daemon sent an invalid flow range");
 	has_lifeline = reply->hello->lifeline;
 	r = engine_map_results(engine, reply->hello->results_bytes);
 	if (r < 0)

@@ -125,14 +125,13 @@ static int flow_create(
 
 /* Ask the engine for a device. @fd: of a capture file, -1: none. Under the lock. */
 int flow_open_device(
-	struct engine *engine, const char *name, int format, int fd, struct flow_device *ret_device)
+	struct engine *engine, const char *name, int fd, struct flow_device *ret_device)
 {
 	Wire__Request request = WIRE__REQUEST__INIT;
 	Wire__DeviceOpen open_request = WIRE__DEVICE_OPEN__INIT;
 	const Wire__Reply *reply;
 
 	open_request.name = (char *)(uintptr_t)name;
-	open_request.format = format;
 	request.call_case = WIRE__REQUEST__CALL_DEVICE_OPEN;
 	request.device_open = &open_request;
 	reply = engine_call(engine, &request, &fd, fd >= 0 ? 1 : 0);
@@ -148,12 +147,12 @@ int flow_open_device(
 }
 
 /* Under the lock: a flow on a device of its own. @engine: NULL with this thread's error. */
-static int flow_create_on_new_device(struct engine *engine, const char *name, int format, int fd)
+static int flow_create_on_new_device(struct engine *engine, const char *name, int fd)
 {
 	struct flow_device device;
 	int flow_fd;
 
-	if (!engine || flow_open_device(engine, name, format, fd, &device) < 0)
+	if (!engine || flow_open_device(engine, name, fd, &device) < 0)
 		return -1;
 	flow_fd = flow_create(engine, &device, true, name);
 	if (flow_fd < 0)
@@ -180,7 +179,7 @@ int mapi_create_flow(const char *dev)
 		fd = client_fail(MAPID_NO_DRIVER,
 			"'%s': remote flows are not supported by this version", dev);
 	else
-		fd = flow_create_on_new_device(client_live_engine(), dev, 0, -1);
+		fd = flow_create_on_new_device(client_live_engine(), dev, -1);
 	client_unlock(&lock);
 	return fd;
 }
@@ -191,13 +190,14 @@ int mapi_create_offline_flow(const char *path, int format)
 	struct client_lock lock;
 	int fd;
 
+	(void)format; /* the content decides */
 	if (!path)
 		return client_fail(MAPI_DEVICE_INFO_ERR, "the path of the capture file is NULL");
 	file_fd = device_open_file(path);
 	if (file_fd < 0)
 		return -1;
 	client_lock(&lock);
-	fd = flow_create_on_new_device(client_engine(), path, format, file_fd);
+	fd = flow_create_on_new_device(client_engine(), path, file_fd);
 	client_unlock(&lock);
 	return fd;
 }

@@ -242,7 +242,7 @@ static int restart_create(struct restart *restart, struct engine *engine)
 		return restart_fail(restart, engine);
 	}
 	restart->past->n_functions = n_functions;
-	if (flow_open_device(engine, flow->device_name, 0, -1, &restart->device) < 0 ||
+	if (flow_open_device(engine, flow->device_name, -1, &restart->device) < 0 ||
 		flow_ask_new(engine, restart->device.id, flow->owns_device, &restart->id,
 			&restart->shared) < 0)
 		return restart_fail(restart, engine);
