@@ -85,6 +85,8 @@ struct function_ref {
  * struct function_call - one call of process()
  * @batch:    the packets of the domain
  * @first, @n: the range [first, first + n) to be processed
+ * @begin_no: number within the device of the first packet of the function's flow, as
+ *            @batch->first_no; of functions that need order
  * @decode:   columns of @batch; NULL unless wants_decode
  * @column:   NULL, or the value must be written for every packet i of the range, selected or not:
  *            column[i] = the value after packet i
@@ -96,6 +98,7 @@ struct function_call {
 	const struct packet_batch *batch;
 	unsigned int first;
 	unsigned int n;
+	uint64_t begin_no;
 	const struct decode_columns *decode;
 	uint64_t *column;
 	const struct function_ref *refs;

@@ -171,7 +171,7 @@ int plan_flow_apply(struct plan_flow *flow, const struct function *function,
 		.instance = instance->memory,
 		.device = device->name,
 		.lossless = device->lossless,
-		.seed = device->seed ^ ((uint64_t)flow->id << 32 | instance->fid),
+		.seed = device->seed ^ instance->fid,
 		.refs = functions,
 		.n_refs = instance->n_refs };
 	r = function->open ? function->open(&open, err) : 0;

@@ -125,6 +125,8 @@ struct plan_instance {
  * @id:     orders the flows (semantics O2)
  * @failed: a function cannot go on: the flow gets no more packets
  * @pkts:   committed packets that have entered it
+ * @begun, @begin_no: whether it has had packets, none of its gates being closed, and which was the
+ *          first of them on the device; in turn
  */
 struct plan_flow {
 	unsigned int id;
@@ -132,6 +134,8 @@ struct plan_flow {
 	struct plan_instance **instances;
 	_Atomic bool failed;
 	uint64_t pkts;
+	bool begun;
+	uint64_t begin_no;
 };
 
 int plan_flow_new(struct plan_flow **ret, unsigned int id);
@@ -160,7 +164,7 @@ void plan_flow_count(struct plan_flow *flow);
 void plan_flow_retire(struct plan_flow *flow);
 void plan_flow_close_retired(struct plan_flow *flow, struct error *err);
 
-/* What plan_flow_apply() needs to know about the device. */
+/* What plan_flow_apply() needs to know about the device. @seed: of the flow. */
 struct plan_device {
 	const char *name;
 	bool lossless;

@@ -71,6 +71,7 @@ int request_flow_create(struct session *session, uint64_t id, const Wire__FlowCr
 		return request_fail(session, id, r, &err);
 	}
 	flow->device = device;
+	flow->ordinal = ++session->n_flows_made;
 	flow->start = create->start;
 	flow->device_flow.shared = area_at(session->area, flow->shared_offset);
 	flow->index = session->n_flows;

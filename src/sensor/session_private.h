@@ -34,6 +34,7 @@ struct session_device {
 
 /**
  * struct session_flow - a flow that the client has made
+ * @ordinal: the how-many-th flow of the client it is, from 1
  * @start:   its device starts when it is connected
  * @closed:  the client is done with it
  * @retiring: closed, but others refer to it: what does not serve them is on its way out
@@ -43,6 +44,7 @@ struct session_device {
  */
 struct session_flow {
 	uint32_t id;
+	uint32_t ordinal;
 	unsigned int index; /* in session->flows */
 	struct session_device *device;
 	struct device_flow device_flow;
@@ -127,6 +129,7 @@ struct session {
 	struct session_device *released; /* to be freed when no answer waits for it */
 	struct session_flow **flows;
 	unsigned int n_flows;
+	uint32_t n_flows_made; /* ever */
 	struct session_cell *cells;
 	unsigned int n_cells;
 	struct session_pending pending;

@@ -308,6 +308,68 @@ static void change_elsewhere(unsigned int n_workers)
 	test_stop(&client);
 }
 
+enum change_beginning { CHANGE_AT_ONCE, CHANGE_LATER, CHANGE_WAITING };
+
+/* What a flow chooses by chance of 200 packets, the same each time, though not the device's first
+ * ones. Return: their bytes. */
+static uint64_t change_sample(unsigned int n_workers, enum change_beginning beginning)
+{
+	struct change_flow all, sample, last;
+	struct test_client client;
+	struct change_pipe feed;
+	uint64_t device, bytes;
+
+	test_start(&client);
+	test_greet(&client, n_workers);
+	device = change_open(&client, &feed);
+	all = change_flow_new(&client, device);
+	last = change_flow_new(&client, device);
+	sample.id = test_flow(&client, device, false, &sample.shared);
+	if (beginning == CHANGE_WAITING) {
+		char list[32];
+
+		(void)snprintf(list, sizeof(list), "%u,%u", sample.id, last.id);
+		assert_null(
+			test_apply(&client, sample.id, "SYNC", (const char *[]){ list }, 1)->error);
+	} else { /* has the same number */
+		assert_null(test_apply(&client, sample.id, "PKT_COUNTER", NULL, 0)->error);
+	}
+	assert_null(
+		test_apply(&client, sample.id, "SAMPLE", (const char *[]){ "30", "3" }, 2)->error);
+	sample.pkts = test_slot(&client, test_apply(&client, sample.id, "PKT_COUNTER", NULL, 0));
+	sample.bytes = test_slot(&client, test_apply(&client, sample.id, "BYTE_COUNTER", NULL, 0));
+	test_connect(&client, all.id);
+	test_start_device(&client, device);
+	if (beginning == CHANGE_WAITING)
+		test_connect(&client, sample.id);
+	if (beginning != CHANGE_AT_ONCE) {
+		change_feed(&feed, 100);
+		change_reach(&client, &all, 100);
+	}
+	if (beginning != CHANGE_WAITING)
+		test_connect(&client, sample.id);
+	test_connect(&client, last.id);
+	atomic_store(&feed.fed, 100);
+	change_feed(&feed, 200);
+	close(feed.fd);
+	test_finish(&client, sample.id, sample.shared);
+	assert_in_range(test_u64(sample.pkts), 30, 90);
+	bytes = test_u64(sample.bytes);
+	test_stop(&client);
+	return bytes;
+}
+
+static void chance_begins_with_the_flow(void **unused)
+{
+	uint64_t bytes = change_sample(1, CHANGE_AT_ONCE);
+
+	for (unsigned int n_workers = 1; n_workers <= 3; n_workers += 2) {
+		assert_int_equal(change_sample(n_workers, CHANGE_AT_ONCE), bytes);
+		assert_int_equal(change_sample(n_workers, CHANGE_LATER), bytes);
+		assert_int_equal(change_sample(n_workers, CHANGE_WAITING), bytes);
+	}
+}
+
 static void flows_that_wait_for_each_other_begin_together(void **unused)
 {
 	change_together(1);
@@ -353,6 +415,7 @@ int main(void)
 		cmocka_unit_test(a_flow_counts_what_comes_after_its_connection),
 		cmocka_unit_test(flows_that_come_in_the_stream_lose_and_repeat_nothing),
 		cmocka_unit_test(flows_that_wait_for_each_other_begin_together),
+		cmocka_unit_test(chance_begins_with_the_flow),
 		cmocka_unit_test(a_flow_waits_for_flows_that_there_are),
 	};
 

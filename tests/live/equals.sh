@@ -23,6 +23,7 @@ pipelines=(
 	'BPF_FILTER("ip[6:2] & 0x3fff != 0") | PKT_COUNTER'
 	'BPF_FILTER("udp or (vlan and udp)") | BYTE_COUNTER'
 	'SAMPLE(7, PERIODIC) | PKT_COUNTER'
+	'SAMPLE(30, PROBABILISTIC) | BYTE_COUNTER'
 	'STR_SEARCH("www||HTTP") | PKT_COUNTER'
 	'CUT(60) | STR_SEARCH("page") | PKT_COUNTER'
 	'REGEXP("HTTP/1\.[01] [0-9]+") | PKT_COUNTER'
@@ -50,8 +51,7 @@ pipelines=(
 	'PKT_COUNTER @p | BYTE_COUNTER @q | RES2FILE("1,1", "p,q", "packets bytes", "rows.txt", "2s", 1)'
 )
 # BPF_FILTER to TOP as "mapi functions" has them, without those that have tests of their own: TO_BUFFER
-# hands out packets (live-cli, live-loss). Not SAMPLE by chance: a shared device has a seed and numbers
-# of its own.
+# hands out packets (live-cli, live-loss).
 others='TO_BUFFER|TO_FILE'
 for function in $("$MAPI" functions | cut -d ' ' -f 1 | grep -vxE "$others"); do
 	[[ "${pipelines[*]}" == *"$function"* ]] || fail "$function has no pipeline here"
@@ -89,13 +89,18 @@ compare() {
 	await "a silent cable" is_still cable_counters
 	rm -rf live file dump.pcap
 	mkdir live file
+	# Flows do not begin with the device.
+	"$MAPI" run -q -i cable0 --workers "$1" PKT_COUNTER > before 2>&1 &
+	local before=$!
+	await "a program before" flows_running 1
+	say
 	tcpdump -i cable0 -U -s 0 -w dump.pcap 2> tcpdump.err &
 	local dump=$! run n
 	await "tcpdump" grep -q listening tcpdump.err
 	(cd live && exec "$MAPI" run -q -i cable0 --workers "$1" --seed 1 --json "${arguments[@]}" \
 		-e 'TO_FILE(MFF_PCAPNG, "live.pcapng")' > results.json 2> errors) &
 	run=$!
-	await "a capture" flows_running $((${#arguments[@]} / 2 + 1))
+	await "a capture" flows_running $((${#arguments[@]} / 2 + 2))
 	equal "$1 workers: rings, and that of tcpdump" "$(packet_sockets)" $(($1 + 1))
 	say
 	first=$EPOCHREALTIME
@@ -107,6 +112,8 @@ compare() {
 	say
 	kill -TERM $run # a shell gives its background processes no SIGINT
 	wait $run || fail "mapi run: $(cat live/errors)"
+	kill -TERM $before
+	wait $before || fail "the program before: $(cat before)"
 	(cd file && exec "$MAPI" run -q -r ../live/live.pcapng --workers "$1" --seed 1 --json \
 		"${arguments[@]}" > results.json)
 	for side in live file; do

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * SAMPLE: passes every N-th packet, or each with a probability. The phase is the instance's own
- * (semantics O3). Chance comes from a hash of the seed and the packet's number within its device,
- * so that two runs over the same packets choose the same ones (T3), whatever other filters do.
+ * (semantics O3). Chance comes from a hash of the seed and the packet's number within its flow, so
+ * that two runs over the same packets choose the same ones (T3), whatever other filters do.
  */
 #include "base/cleanup.h"
 #include "mapi/errors.h"
@@ -67,7 +67,7 @@ static void std_sample_process(const struct function_call *call, void *instance,
 
 	packet_mask_for_each (i, &mine) {
 		bool pass = self->probabilistic
-			? std_sample_by_chance(self, call->batch->first_no + i)
+			? std_sample_by_chance(self, call->batch->first_no - call->begin_no + i)
 			: std_sample_by_period(self, state);
 
 		if (!pass)
