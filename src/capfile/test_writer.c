@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -390,10 +391,18 @@ static void test_a_closed_pipe_is_reported(void **state)
 	assert_non_null(strstr(err.text, "Broken pipe"));
 }
 
-static void *cancel_soon(void *writer)
+struct canceller {
+	struct capfile_writer *writer;
+	int fd; /* the pipe that it writes to */
+};
+
+static void *cancel_when_full(void *argument)
 {
-	(void)usleep(20000);
-	capfile_writer_cancel(writer);
+	const struct canceller *c = argument;
+
+	while (poll(&(struct pollfd){ .fd = c->fd, .events = POLLOUT }, 1, 0) != 0)
+		(void)poll(NULL, 0, 1);
+	capfile_writer_cancel(c->writer);
 	return NULL;
 }
 
@@ -403,12 +412,14 @@ static void test_a_cancelled_writer_waits_for_no_reader(void **state)
 	struct capfile_writer *writer;
 	struct error err = ERROR_INIT;
 	struct capfile_packet packet = packet_of(1000);
+	struct canceller canceller;
 	pthread_t thread;
 	int fds[2], r = 0;
 
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 	writer = writer_on(fds[1], CAPFILE_PCAPNG, 0);
-	assert_int_equal(pthread_create(&thread, NULL, cancel_soon, writer), 0);
+	canceller = (struct canceller){ .writer = writer, .fd = fds[1] };
+	assert_int_equal(pthread_create(&thread, NULL, cancel_when_full, &canceller), 0);
 	for (unsigned int i = 0; i < 1000000 && r == 0; i++)
 		r = capfile_write(writer, &packet, &err);
 	assert_int_equal(r, -EINVAL);

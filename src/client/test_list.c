@@ -42,6 +42,7 @@ static void test_devices(void **state)
 {
 	mapi_device_info_t device;
 
+	fake_devices = devices;
 	memset(&device, 0xff, sizeof(device));
 	assert_int_equal(mapi_get_next_device_info(-1, &device), 0);
 	assert_int_equal(device.id, 2);
@@ -160,7 +161,6 @@ static void test_loops_over_devices(void **state)
 	assert_string_equal(device.device, "lo");
 	assert_int_equal(mapi_get_next_device_info(0, &device), 0);
 	assert_int_equal(device.id, 1);
-	fake_devices = devices;
 }
 
 /* A user who may not use the first socket. Root may use everything, so root becomes another. */
@@ -172,7 +172,7 @@ static void test_socket_for_those_who_look(void **state)
 	bool is_root = getuid() == 0;
 	int refuses;
 
-	(void)unlink(test_socket_path);
+	setenv("MAPI_SOCKET", test_socket_path, 1);
 	refuses = open(test_socket_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0);
 	assert_true(refuses >= 0);
 	close(refuses);
@@ -182,6 +182,7 @@ static void test_socket_for_those_who_look(void **state)
 		assert_int_equal(chmod(test_read_only_path, 0777), 0);
 		assert_int_equal(seteuid(65534), 0);
 	}
+	fake_devices = devices;
 	fake_flows = flows;
 	assert_int_equal(mapi_create_flow("fake0"), -1);
 	assert_error(MAPI_NO_PERMISSION);
@@ -211,11 +212,6 @@ int main(void)
 		cmocka_unit_test(test_flows_of_others),
 		cmocka_unit_test(test_socket_for_those_who_look),
 	};
-	int n_failed;
 
-	test_folder_make();
-	n_failed = cmocka_run_group_tests(tests, NULL, NULL);
-	fake_engine_kill();
-	test_folder_remove();
-	return n_failed;
+	return test_run_each(tests, sizeof(tests) / sizeof(tests[0]));
 }

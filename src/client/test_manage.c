@@ -13,7 +13,6 @@
 #include "mapi/explain.h"
 #include "test_run.h"
 
-/* First of all tests: nothing was created yet. */
 static void test_without_a_daemon(void **state)
 {
 	mapi_lib_info_t library;
@@ -193,11 +192,6 @@ int main(void)
 		cmocka_unit_test(test_statistics),
 		cmocka_unit_test(test_of_others),
 	};
-	int n_failed;
 
-	test_folder_make();
-	n_failed = cmocka_run_group_tests(tests, NULL, NULL);
-	fake_engine_kill();
-	test_folder_remove();
-	return n_failed;
+	return test_run_each(tests, sizeof(tests) / sizeof(tests[0]));
 }

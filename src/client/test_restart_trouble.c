@@ -7,8 +7,11 @@
 #include <dirent.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "base/clock.h"
 
@@ -21,14 +24,56 @@ static void *read_status(void *data)
 	return NULL;
 }
 
+struct closer {
+	int fd;
+	_Atomic pid_t tid; /* 0 until it runs */
+};
+
 static void *close_flow(void *data)
 {
-	return mapi_close_flow(*(int *)data) == 0 ? data : NULL;
+	struct closer *c = data;
+
+	atomic_store(&c->tid, gettid());
+	return mapi_close_flow(c->fd) == 0 ? data : NULL;
+}
+
+/* It waits for something in the kernel. */
+static bool is_asleep(pid_t tid)
+{
+	char path[64], text[512] = "";
+	const char *state;
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	assert_non_null(fgets(text, sizeof(text), file));
+	(void)fclose(file);
+	state = strrchr(text, ')'); /* behind its name */
+	return state && state[1] && state[2] == 'S';
+}
+
+/* Somebody looks for a daemon where there is none: it is one that ends at once. */
+static void await_attempt(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), fd;
+
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", test_socket_path);
+	(void)unlink(test_socket_path);
+	assert_int_equal(bind(listening, (const struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(listening, 1), 0);
+	fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(fd >= 0);
+	(void)unlink(test_socket_path);
+	close(listening);
+	close(fd);
 }
 
 static void test_closed_while_it_is_built(void **state)
 {
 	struct restart_waiter status = { .n_wanted = 1 }, pkts = { .n_wanted = 1 };
+	struct closer closer = { .tid = 0 };
 	pthread_t threads[3];
 	void *closed;
 
@@ -43,8 +88,10 @@ static void test_closed_while_it_is_built(void **state)
 	assert_int_equal(pthread_create(&threads[1], NULL, restart_wait_for_pkts, &pkts), 0);
 	while (atomic_load(&fake_n_stalled) == 0)
 		(void)poll(NULL, 0, 1);
-	assert_int_equal(pthread_create(&threads[2], NULL, close_flow, &pkts.fd), 0);
-	(void)poll(NULL, 0, 5); /* better it comes too early now and then */
+	closer.fd = pkts.fd;
+	assert_int_equal(pthread_create(&threads[2], NULL, close_flow, &closer), 0);
+	while (atomic_load(&closer.tid) == 0 || !is_asleep(atomic_load(&closer.tid)))
+		(void)poll(NULL, 0, 1);
 	assert_int_equal(eventfd_write(fake_stall_fd, 1), 0);
 	pthread_join(threads[2], &closed);
 	assert_non_null(closed);
@@ -65,7 +112,7 @@ static void test_closed_while_the_daemon_is_away(void **state)
 	w.fd = restart_flow("TO_BUFFER", &w.fid);
 	assert_int_equal(pthread_create(&thread, NULL, restart_wait_for_pkts, &w), 0);
 	fake_engine_kill();
-	(void)poll(NULL, 0, 20);
+	await_attempt();
 	begin_ns = clock_monotonic_ns();
 	assert_int_equal(mapi_close_flow(w.fd), 0);
 	pthread_join(thread, NULL);

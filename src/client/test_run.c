@@ -8,10 +8,12 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "fake_engine.h"
 #include "mapi.h"
 
 char test_folder[64], test_socket_path[80], test_read_only_path[80];
@@ -47,4 +49,32 @@ void test_folder_remove(void)
 	(void)unlink(test_socket_path);
 	(void)unlink(test_read_only_path);
 	(void)rmdir(test_folder);
+}
+
+static int test_run_one(const struct CMUnitTest *test)
+{
+	const struct CMUnitTest alone[] = { *test };
+	int n_failed;
+
+	test_folder_make();
+	n_failed = cmocka_run_group_tests(alone, NULL, NULL);
+	fake_engine_kill();
+	test_folder_remove();
+	return n_failed;
+}
+
+int test_run_each(const struct CMUnitTest *tests, size_t n)
+{
+	int n_failed = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		int status = -1;
+		pid_t pid = fork();
+
+		if (pid == 0)
+			exit(test_run_one(&tests[i]) != 0);
+		if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+			n_failed++;
+	}
+	return n_failed;
 }

@@ -3,6 +3,14 @@
 #ifndef MAPI_CLIENT_TEST_RUN_H
 #define MAPI_CLIENT_TEST_RUN_H
 
+#include <stddef.h>
+
+struct CMUnitTest;
+
+/* Each test in a process of its own, in which the library was never used, with the folder below.
+ * Return: how many have failed. */
+int test_run_each(const struct CMUnitTest *tests, size_t n);
+
 /* This thread's last error is @code, it has a text if it is one, and reading it has reset it. */
 void assert_error(int code);
 
