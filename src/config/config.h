@@ -24,6 +24,13 @@
 #define CONFIG_GROUP "mapi"
 #define CONFIG_USER "mapi"
 
+/* Where the filters and counters of a device run. */
+enum config_engine {
+	CONFIG_ENGINE_AUTO, /* in the kernel, where that can be */
+	CONFIG_ENGINE_KERNEL, /* the same, and where it cannot be is a warning */
+	CONFIG_ENGINE_USER, /* in the daemon */
+};
+
 /**
  * struct config_device - a [driver] section: a device that programs may ask for
  * @device:     as programs name it (an interface, a libpcap device ...); never empty
@@ -49,6 +56,7 @@ struct config_device {
 	bool mpls;
 	bool vlan;
 	bool no_promisc;
+	enum config_engine engine;
 	unsigned int cpus[CONFIG_CPUS_MAX];
 	unsigned int n_cpus;
 	uint64_t ring_bytes;

@@ -130,6 +130,25 @@ static int config_set_promisc(
 	return r;
 }
 
+static int config_set_engine(
+	struct config_parser *parser, const struct config_key *key, const char *value, void *member)
+{
+	static const char *const names[] = {
+		[CONFIG_ENGINE_AUTO] = "auto",
+		[CONFIG_ENGINE_KERNEL] = "kernel",
+		[CONFIG_ENGINE_USER] = "user",
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(value, names[i]) != 0)
+			continue;
+		*(enum config_engine *)member = (enum config_engine)i;
+		return 0;
+	}
+	return config_error(parser, parser->line,
+		"%s=%" CONFIG_SHOWN ": possible are auto, kernel and user", key->name, value);
+}
+
 static int config_set_any_interface(
 	struct config_parser *parser, const struct config_key *key, const char *value, void *member)
 {
@@ -355,6 +374,7 @@ const struct config_key config_keys[] = {
 	{ .name = "mpls", .set = config_set_bool, CONFIG_IN_DEVICE(mpls) },
 	{ .name = "vlan", .set = config_set_bool, CONFIG_IN_DEVICE(vlan) },
 	{ .name = "promisc", .set = config_set_promisc, CONFIG_IN_DEVICE(no_promisc) },
+	{ .name = "engine", .set = config_set_engine, CONFIG_IN_DEVICE(engine) },
 	{ .name = "cpus", .set = config_set_cpus, CONFIG_IN_DEVICE(cpus) },
 	{ .name = "ring_mb",
 		.set = config_set_mib,

@@ -72,6 +72,7 @@ struct driver_source {
 	_Atomic bool woken;
 	uint64_t next_seq;
 	struct afpacket_frames frames;
+	struct afpacket_filter filter; /* of the last ring */
 	uint32_t snaplen_bytes; /* as asked for; 0: whole packets */
 };
 
@@ -265,6 +266,7 @@ static int afpacket_start(struct driver_source *source, const struct driver_open
 	}
 	if (r < 0)
 		return r;
+	source->filter = filter;
 	r = afpacket_watch_start(watch);
 	return r < 0 ? afpacket_refuse(args->name, r, err) : 0;
 }
@@ -387,6 +389,37 @@ static void afpacket_release(struct driver_source *source, struct driver_chunk *
 	afpacket_ring_release(mine->ring, mine);
 }
 
+static int afpacket_selects(
+	const struct driver_source *source, struct driver_select *ret, struct error *err)
+{
+	const char *why = NULL;
+
+	if (source->filter.linktype != AFPACKET_LINKTYPE_ETHERNET)
+		why = "its packets have no Ethernet header";
+	else if (source->n_rings > 1)
+		why = "several workers share it";
+	else if (source->snaplen_bytes > 0)
+		why = "packets are cut (snaplen=), and filters go by what is kept";
+	if (why) {
+		(void)error_set(err, MFUNCT_NOT_SUPPORTED, "%s", why);
+		return -ENOTSUP;
+	}
+	*ret = (struct driver_select){ .snaplen_bytes = source->filter.snaplen_bytes,
+		.skip_outgoing = source->filter.skip_outgoing };
+	return 0;
+}
+
+static int afpacket_select(struct driver_source *source, int program_fd, struct error *err)
+{
+	int r = program_fd < 0 ? afpacket_ring_filter(&source->rings[0], &source->filter)
+			       : afpacket_ring_select(&source->rings[0], program_fd);
+
+	return r == 0
+		? 0
+		: error_set(err, MFUNCT_NOT_SUPPORTED,
+			  "the kernel refuses a program for the capture ring: %s", strerror(-r));
+}
+
 static void afpacket_wake(struct driver_source *source)
 {
 	const uint64_t one = 1;
@@ -424,6 +457,8 @@ const struct driver driver_afpacket = {
 	.rewind = afpacket_rewind,
 	.verify = afpacket_verify,
 	.release = afpacket_release,
+	.select = afpacket_select,
+	.selects = afpacket_selects,
 	.wake = afpacket_wake,
 	.stats = afpacket_stats,
 	.interface = afpacket_interface,

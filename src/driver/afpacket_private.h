@@ -137,6 +137,11 @@ int afpacket_ring_init(struct afpacket_ring *ring, int fd, const struct afpacket
 	uint64_t ring_bytes, const char *name, struct error *err);
 void afpacket_ring_deinit(struct afpacket_ring *ring);
 
+/* Which packets come into the ring: the driver's own program decides, or (SO_ATTACH_BPF) one of the
+ * kernel tier, each packet by one of the two. Return: 0, -errno. */
+int afpacket_ring_filter(const struct afpacket_ring *ring, const struct afpacket_filter *filter);
+int afpacket_ring_select(const struct afpacket_ring *ring, int program_fd);
+
 /* Whether a block can be claimed. @ret_ts_ns: time of its first packet. */
 bool afpacket_ring_ready(const struct afpacket_ring *ring, uint64_t *ret_ts_ns);
 struct afpacket_chunk *afpacket_ring_claim(struct afpacket_ring *ring);

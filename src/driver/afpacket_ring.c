@@ -59,14 +59,20 @@ static int afpacket_ring_reserve(struct afpacket_ring *ring)
 	return 0;
 }
 
-static int afpacket_ring_filter(
-	const struct afpacket_ring *ring, const struct afpacket_filter *filter)
+int afpacket_ring_filter(const struct afpacket_ring *ring, const struct afpacket_filter *filter)
 {
 	struct sock_filter code[AFPACKET_FILTER_MAX];
 	struct sock_fprog program = { .filter = code,
 		.len = (unsigned short)afpacket_filter_make(filter, code) };
 
 	if (setsockopt(ring->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
+		return -errno;
+	return 0;
+}
+
+int afpacket_ring_select(const struct afpacket_ring *ring, int program_fd)
+{
+	if (setsockopt(ring->fd, SOL_SOCKET, SO_ATTACH_BPF, &program_fd, sizeof(program_fd)) < 0)
 		return -errno;
 	return 0;
 }

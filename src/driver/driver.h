@@ -98,6 +98,16 @@ struct driver_interface {
 	char name[64]; /* may be empty */
 };
 
+/**
+ * struct driver_select - what a program that selects packets must know
+ * @snaplen_bytes: how much of a packet it has kept
+ * @skip_outgoing: packets that leave are not captured: on loopback, where everything comes back
+ */
+struct driver_select {
+	uint32_t snaplen_bytes;
+	bool skip_outgoing;
+};
+
 enum driver_state {
 	DRIVER_UP, /* also: not a live source */
 	DRIVER_DOWN, /* the interface is down; capture goes on when it comes up */
@@ -148,6 +158,15 @@ struct driver {
 	/* Return: 0, DRIVER_E_REDO. */
 	int (*verify)(struct driver_source *source, struct driver_chunk *chunk);
 	void (*release)(struct driver_source *source, struct driver_chunk *chunk);
+	/* Any thread, one at a time. An eBPF program of the type socket filter decides which
+	 * packets are captured, from this call on; each packet is decided by one program.
+	 * @program_fd: borrowed; -1: all packets are captured again. NULL: not with this driver.
+	 * Return: 0, -EINVAL with @err filled: the source is as it was. */
+	int (*select)(struct driver_source *source, int program_fd, struct error *err);
+	/* Whether select() can do justice to this source, and what programs have to do beside.
+	 * Return: 0; -ENOTSUP with @err filled: why not. NULL if select is. */
+	int (*selects)(
+		const struct driver_source *source, struct driver_select *ret, struct error *err);
 	/* Any thread: make a blocked claim() return DRIVER_E_END soon. */
 	void (*wake)(struct driver_source *source);
 	/* Any thread. */

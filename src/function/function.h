@@ -109,6 +109,17 @@ struct function_call {
 };
 
 /**
+ * struct function_count - packets that were counted in the kernel, and never seen
+ * @units: what was captured: a super-packet is one
+ * @pkts, @bytes: on the wire (semantics P3)
+ */
+struct function_count {
+	uint64_t units;
+	uint64_t pkts;
+	uint64_t bytes;
+};
+
+/**
  * struct function - a function library's entry
  * @abi, @struct_bytes: FUNCTION_ABI and sizeof(struct function); checked first
  * @desc:         what users see: name, arguments, result, flags
@@ -192,6 +203,16 @@ struct function {
 	/* State. NULL init: zeroes. NULL merge: not FREE, or no state. */
 	void (*init)(const void *instance, void *state);
 	void (*merge)(const void *instance, void *into, const void *from);
+
+	/* A worker, in turn: what process() would have done to the state, had it seen packets of
+	 * which only this much is known. So they need not be delivered (docs/architecture.md, "The
+	 * kernel tier"). The function filters nothing, and nobody refers to the instance. NULL: it
+	 * wants to see packets. */
+	void (*add)(const void *instance, void *state, const struct function_count *count);
+
+	/* Whether what it does depends on packets that filters before it hold back: on their number
+	 * or time. True of all functions that have tick(). NULL: it does not. */
+	bool (*needs_all)(const void *instance);
 
 	/* NULL: the first desc.result_bytes of the state are the result. */
 	void (*read)(const void *instance, const void *state, void *ret_result);

@@ -36,6 +36,19 @@ static int plan_compile(const struct plan_instance *instance, uint32_t linktype,
 	return compiler->compile(compiler->context, expression, linktype, may_wait, ret, err);
 }
 
+const struct filter_program *plan_program_of(
+	const struct plan_instance *instance, uint32_t linktype)
+{
+	const struct filter_program *ret = NULL;
+
+	(void)pthread_mutex_lock(&plan_compile_lock);
+	for (const struct plan_program *p = instance->programs; p && !ret; p = p->next)
+		if (p->linktype == linktype)
+			ret = p->program;
+	(void)pthread_mutex_unlock(&plan_compile_lock);
+	return ret;
+}
+
 int plan_program_get(struct plan_instance *instance, uint32_t linktype, bool may_wait,
 	const struct filter_program **ret, struct error *err)
 {

@@ -209,6 +209,42 @@ int plan_new(struct plan **ret, struct plan_flow *const *flows, unsigned int n_f
 struct plan *plan_free(struct plan *plan); /* takes NULL */
 DEFINE_CLEANUP(struct plan *, plan_free);
 
+/**
+ * struct plan_place - packets of a flow that filters alone tell, and what only counts them
+ * @flow:    NULL: all packets of the device; or the flow is no more
+ * @first, @end: its instances that see them: [first, end). Before @first, unless it is 0, stands
+ * the last of the filters
+ * @program: those filters as one, owned
+ * @deliver: somebody needs the packets themselves
+ */
+struct plan_place {
+	struct plan_flow *flow;
+	unsigned int first;
+	unsigned int end;
+	struct filter_program *program;
+	bool deliver;
+};
+
+/**
+ * plan_lower() - what of flows the kernel could do
+ * @flows:  @n_flows flows of one device
+ * @linktype: of all its packets
+ * @ret:    the places, to be freed by plan_places_free(). The first is that of all packets; those
+ *          of a flow follow each other
+ *
+ * Control thread. Return: 0, -ENOMEM.
+ */
+int plan_lower(struct plan_flow *const flows[], unsigned int n_flows, uint32_t linktype,
+	struct plan_place **ret, unsigned int *ret_n);
+struct plan_place *plan_places_free(struct plan_place *places, unsigned int n); /* takes NULL */
+
+/* Place @i, which is not the first of its flow (its @first is not 0), cannot be told by the kernel:
+ * what comes as far as the place before it is to be delivered. Return: how many places are left. */
+unsigned int plan_places_cut(struct plan_place *places, unsigned int n, unsigned int i);
+
+/* As if packets that have come to the place, and were not delivered, had been run. In turn. */
+void plan_place_add(const struct plan_place *place, const struct function_count *count);
+
 /* What kind of work a function is in a plan; the order of enum mapi_work (mapi/explain.h). */
 enum plan_work {
 	PLAN_WORK_FILTER, /* decided together with all pure filters of the domain */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The inside of a plan, shared by plan.c (what it is made of), flow.c, link.c, searches.c, order.c
- * (in which order), explain.c and, through run_private.h, by those that run it. */
+ * (in which order), explain.c, lower.c and, through run_private.h, by those that run it. */
 #ifndef MAPI_PLAN_PLAN_PRIVATE_H
 #define MAPI_PLAN_PLAN_PRIVATE_H
 
@@ -150,6 +150,10 @@ static inline bool plan_instance_is_bound(
 	return plan_instance_resets_refs(instance) ||
 		(instance->function->tick && source->is_reset);
 }
+
+/* link.c: an instance's filter, compiled for a link type. NULL: it is not. */
+const struct filter_program *plan_program_of(
+	const struct plan_instance *instance, uint32_t linktype);
 
 /* link.c: the filter sets for a link type, made at its first packet. NULL: out of memory. */
 const struct plan_link *plan_link_get(struct plan *plan, uint32_t linktype);

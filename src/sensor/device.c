@@ -3,6 +3,7 @@
 #include "device.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/build.h"
@@ -48,6 +49,7 @@ int device_new(struct device **ret, const struct device_args *args, struct error
 	device->seed = args->seed ? args->seed : DEVICE_SEED_DEFAULT;
 	device->notify_fd = args->notify_fd;
 	device->n_workers = open.n_workers;
+	device->loader = args->loader;
 	r = driver->open(&device->source, &open, err);
 	if (r < 0)
 		return r;
@@ -128,6 +130,7 @@ struct device *device_free(struct device *device)
 	device->n_threads = 0; /* nobody uses anything */
 	device_free_retired(device);
 	plan_free(device->plan);
+	lowering_free(device->lowering);
 	if (device->source)
 		device->driver->close(device->source);
 	(void)pthread_cond_destroy(&device->turn_cond);
@@ -191,11 +194,13 @@ static bool device_runs(struct device *device)
 	return runs;
 }
 
-/* Make the plan of the flows that are connected and not leaving, and let workers adopt it. */
+/* Make the plan of the flows that are connected and not leaving, and let workers adopt it.
+ * @has_come: some are new. */
 static int device_replan(
-	struct device *device, const struct device_flow *without, struct error *err)
+	struct device *device, const struct device_flow *without, bool has_come, struct error *err)
 {
 	_cleanup_(cleanup_freep) struct plan_flow **flows = NULL;
+	_cleanup_(lowering_set_freep) struct lowering_set *set = NULL;
 	struct device_plan *retired = NULL;
 	struct plan *plan;
 	unsigned int n = 0;
@@ -207,6 +212,9 @@ static int device_replan(
 	for (unsigned int i = 0; i < device->n_flows; i++)
 		if (device->flows[i] != without && device->flows[i]->device)
 			flows[n++] = device->flows[i]->plan;
+	r = lowering_prepare(device->lowering, flows, n, &set);
+	if (r < 0)
+		return r;
 	if (device->plan) {
 		retired = calloc(1, sizeof(*retired));
 		if (!retired)
@@ -228,6 +236,7 @@ static int device_replan(
 	device->epoch++;
 	device->outdated = false;
 	(void)pthread_mutex_unlock(&device->plan_lock);
+	lowering_ask(device->lowering, TAKE(set), has_come);
 	return 0;
 }
 
@@ -249,7 +258,10 @@ int device_start(struct device *device)
 
 	if (device->n_threads)
 		return 0;
-	r = device_replan(device, NULL, NULL);
+	if (!device->lowering)
+		(void)lowering_new(&device->lowering, device, &device->loader,
+			&device->lowering_why); /* without, all packets are delivered */
+	r = device_replan(device, NULL, true, NULL);
 	if (r < 0)
 		return r;
 	/* Nobody leaves before it is known how many there are. */
@@ -284,6 +296,7 @@ static void device_insert_flow(struct device *device, struct device_flow *flow)
 void device_forget(struct device *device, struct device_flow *flow)
 {
 	(void)pthread_mutex_lock(&device->flows_lock);
+	lowering_forget(device->lowering, flow->plan);
 	for (unsigned int i = 0; i < device->n_flows; i++) {
 		if (device->flows[i] != flow)
 			continue;
@@ -337,14 +350,15 @@ int device_add(struct device *device, struct device_flow *flow, struct error *er
 						      it began with */
 	flow->base_stats = device->stats;
 	/* Of a running device: the counts up to now, give or take the batch under way. */
-	flow->base_pkts = atomic_load_explicit(&device->seen_pkts, memory_order_relaxed);
+	flow->base_pkts = atomic_load_explicit(&device->seen_pkts, memory_order_relaxed) +
+		lowering_units(device->lowering, true);
 	flow->base_late_pkts = atomic_load_explicit(&device->seen_late_pkts, memory_order_relaxed);
 	device_insert_flow(device, flow);
 	flow->shared->status = FLOW_ACTIVE;
 	(void)pthread_mutex_unlock(&device->flows_lock);
 	/* A device that has not started gets its plan when it does. */
 	if (device_runs(device))
-		r = device_replan(device, NULL, err);
+		r = device_replan(device, NULL, true, err);
 	if (r < 0) {
 		device_forget(device, flow);
 		flow->device = NULL;
@@ -363,7 +377,7 @@ void device_retire(struct device *device, struct device_flow *flow)
 	(void)pthread_mutex_lock(&device->flows_lock);
 	plan_flow_retire(flow->plan);
 	(void)pthread_mutex_unlock(&device->flows_lock);
-	if (device_runs(device) && device_replan(device, NULL, NULL) < 0)
+	if (device_runs(device) && device_replan(device, NULL, false, NULL) < 0)
 		device_stop(device); /* out of memory: it cannot leave the plan, so all leave */
 }
 
@@ -380,7 +394,7 @@ void device_remove(struct device *device, struct device_flow *flow)
 	flow->device = NULL;
 	if (!device_runs(device))
 		return;
-	if (device_replan(device, flow, NULL) < 0)
+	if (device_replan(device, flow, false, NULL) < 0)
 		/* Out of memory, or another flow refers to this one: it cannot leave the plan, so
 		 * all leave. What others have counted stays readable. */
 		device_stop(device);
@@ -395,7 +409,7 @@ void device_drop(struct device *device, struct device_flow *flow)
 
 void device_renew(struct device *device)
 {
-	if (device_runs(device) && device_replan(device, NULL, NULL) < 0)
+	if (device_runs(device) && device_replan(device, NULL, false, NULL) < 0)
 		device_stop(device); /* out of memory: none can leave the plan, so all leave */
 	device->outdated = false;
 }
@@ -421,6 +435,11 @@ bool device_settled(struct device *device)
 	(void)pthread_mutex_unlock(&device->plan_lock);
 	device_free_retired(device);
 	return settled;
+}
+
+bool device_connected(struct device *device)
+{
+	return device_settled(device) && lowering_settled(device->lowering);
 }
 
 void device_stop(struct device *device)
@@ -532,17 +551,38 @@ void device_stats(struct device *device, uint64_t *ret_pkts, struct driver_stats
 {
 	*ret = (struct driver_stats){ .total_bytes = 0 };
 	device->driver->stats(device->source, ret);
-	*ret_pkts = atomic_load_explicit(&device->seen_pkts, memory_order_relaxed);
+	(void)pthread_mutex_lock(&device->flows_lock);
+	*ret_pkts = atomic_load_explicit(&device->seen_pkts, memory_order_relaxed) +
+		lowering_units(device->lowering, false);
+	(void)pthread_mutex_unlock(&device->flows_lock);
+}
+
+static void device_explain_tier(
+	struct device *device, const struct plan_instance *instance, struct device_tier *ret)
+{
+	*ret = (struct device_tier){ .tier = MAPI_TIER_USER };
+	if (!device->lowering) {
+		(void)snprintf(ret->reason, sizeof(ret->reason), "%.*s",
+			(int)sizeof(ret->reason) - 1,
+			device->driver->lossless
+				? "the packets of capture files are only seen by the daemon"
+				: device->lowering_why.text);
+		return;
+	}
+	(void)pthread_mutex_lock(&device->flows_lock);
+	lowering_explain(device->lowering, instance, ret);
+	(void)pthread_mutex_unlock(&device->flows_lock);
 }
 
 int device_explain(struct device *device, const struct plan_instance *instance,
-	struct plan_explanation *ret, struct error *err)
+	struct plan_explanation *ret, struct device_tier *ret_tier, struct error *err)
 {
+	device_explain_tier(device, instance, ret_tier);
 	/* Only this thread makes plans, and what is told of one never changes. */
 	if (device->plan && plan_explain(device->plan, instance, ret) == 0)
 		return 0;
 	if (device->n_threads == 0) {
-		int r = device_replan(device, NULL, err);
+		int r = device_replan(device, NULL, true, err);
 
 		if (r < 0)
 			return r;

@@ -15,6 +15,8 @@
 
 #include "base/error.h"
 #include "driver/driver.h"
+#include "kernel/kernel.h"
+#include "mapi/explain.h"
 #include "plan/plan.h"
 #include "wire/results.h"
 
@@ -48,11 +50,34 @@ struct device_flow {
 };
 
 /**
+ * struct device_loader - who has programs loaded into the kernel
+ * @load:     any thread. NULL: nobody
+ * @argument: of load(); outlives the device
+ * @is_expected: that a device has none is worth a warning
+ * @has_long_jumps: see kernel_has_long_jumps()
+ */
+struct device_loader {
+	bool is_expected;
+	kernel_load_fn *load;
+	void *argument;
+	bool has_long_jumps;
+};
+
+/* struct device_tier - where a function is executed; @n_insns: of the program that it is part of.
+ */
+struct device_tier {
+	enum mapi_tier tier;
+	unsigned int n_insns;
+	char reason[MAPI_STR_LENGTH];
+};
+
+/**
  * struct device_args - how to open a device
  * @open:      what the driver is told; open.fd is consumed also on failure
  * @seed:      of everything random
  * @notify_fd: eventfd of the control thread; borrowed
  * @cpus, @n_cpus: processors for the workers, in turn; 0: anywhere
+ * @loader:    of the kernel tier
  */
 struct device_args {
 	struct driver_open_args open;
@@ -60,6 +85,7 @@ struct device_args {
 	int notify_fd;
 	const unsigned int *cpus;
 	unsigned int n_cpus;
+	struct device_loader loader;
 };
 
 /* Return: 0, -EINVAL with @err filled (3200, 1026, 9001 ...), -ENOMEM. */
@@ -117,6 +143,10 @@ void device_close_retired(struct device *device, struct device_flow *flow, struc
 /* No worker uses a plan older than the latest change. Frees what nobody uses. */
 bool device_settled(struct device *device);
 
+/* The same, and the kernel does what is wanted of it: flows that have been added get every packet
+ * from now on. */
+bool device_connected(struct device *device);
+
 /* Workers stop soon, wherever they wait; flows end as they are. */
 void device_stop(struct device *device);
 
@@ -137,7 +167,7 @@ void device_stats(struct device *device, uint64_t *ret_pkts, struct driver_stats
 /* How a function of a connected flow is executed. Return: 0, -ENOENT: it takes no part (any more),
  * -EINVAL with @err filled, -ENOMEM. */
 int device_explain(struct device *device, const struct plan_instance *instance,
-	struct plan_explanation *ret, struct error *err);
+	struct plan_explanation *ret, struct device_tier *ret_tier, struct error *err);
 
 /* Have the flow's descriptor signalled from now on; it is taken. The flow is connected. */
 void device_watch(struct device *device, struct device_flow *flow, int event_fd);

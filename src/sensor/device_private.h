@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 
 #include "device.h"
+#include "lowering.h"
 
 /* Time as packets tell it (semantics T1). */
 struct device_clock {
@@ -56,6 +57,10 @@ struct device {
 	uint64_t seed;
 	int notify_fd;
 	_Atomic bool stop;
+
+	struct device_loader loader;
+	struct lowering *lowering; /* NULL: the kernel delivers all packets */
+	struct error lowering_why; /* there is none */
 
 	unsigned int *cpus; /* of the workers; NULL: anywhere */
 	struct device_worker *workers;

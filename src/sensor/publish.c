@@ -122,7 +122,8 @@ static void publish_flow(struct device *device, struct device_flow *flow, uint64
 	shared->published_ns = now_ns;
 	shared->start_ns = flow->start_ns;
 	shared->end_ns = flow->end_ns;
-	shared->pkts = device->clock.pkts - flow->base_pkts;
+	shared->pkts =
+		device->clock.pkts + lowering_units(device->lowering, false) - flow->base_pkts;
 	shared->late_pkts = device->clock.late_pkts - flow->base_late_pkts;
 	memcpy(shared->lost_pkts, lost_pkts, sizeof(lost_pkts));
 	shared->lost_pkts[MAPI_LOSS_NIC] += stats->nic_lost_pkts - flow->base_stats.nic_lost_pkts;
@@ -131,7 +132,7 @@ static void publish_flow(struct device *device, struct device_flow *flow, uint64
 	shared->lost_pkts[MAPI_LOSS_QUEUE] += publish_dropped(flow->plan);
 	shared->done_bytes = stats->done_bytes;
 	shared->total_bytes = stats->total_bytes;
-	shared->last_ts_ns = device->clock.watermark_ns;
+	shared->last_ts_ns = MAX(device->clock.watermark_ns, lowering_last_ns(device->lowering));
 	shared->device_state = (uint32_t)stats->state;
 	shared->outages = stats->outages - flow->base_stats.outages;
 	results_write_end(&shared->seq);
@@ -152,6 +153,7 @@ static void publish_flows(struct device *device, uint64_t now_ns, bool exact)
 	(void)pthread_mutex_lock(&device->flows_lock);
 	if (exact || now_ns - device->asked_ns >= PUBLISH_STATS_NS)
 		publish_ask(device, now_ns);
+	lowering_add(device->lowering);
 	for (unsigned int i = 0; i < device->n_flows; i++)
 		publish_flow(device, device->flows[i], now_ns);
 	(void)pthread_mutex_unlock(&device->flows_lock);

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/thread.h"
 #include "interfaces.h"
+#include "loader.h"
 #include "mapi/errors.h"
 #include "privileged.h"
 
@@ -56,6 +57,7 @@ struct registry {
 	struct registry_args args;
 	struct registry_entry *entries;
 	struct interfaces interfaces;
+	struct device_loader loader;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t asked;
@@ -73,6 +75,7 @@ int registry_new(struct registry **ret, const struct registry_args *args)
 	if (!registry)
 		return -ENOMEM;
 	registry->args = *args;
+	registry->loader = loader_get(registry->args.privileged_fd);
 	registry->last_job = &registry->first_job;
 	(void)pthread_mutex_init(&registry->lock, NULL); /* these cannot fail on Linux */
 	(void)pthread_cond_init(&registry->asked, NULL);
@@ -263,8 +266,12 @@ int registry_get(struct registry *registry, const char *name, unsigned int n_wor
 						    .options = config ? &entry->options : NULL },
 		.seed = seed,
 		.notify_fd = registry->args.notify_fd,
+		.loader = registry->loader,
 		.cpus = section ? section->cpus : NULL,
 		.n_cpus = section ? section->n_cpus : 0 };
+	entry->args.loader.is_expected = section && section->engine == CONFIG_ENGINE_KERNEL;
+	if (section && section->engine == CONFIG_ENGINE_USER)
+		entry->args.loader.load = NULL;
 	entry->users = 1;
 	entry->next = registry->entries;
 	registry->entries = entry;

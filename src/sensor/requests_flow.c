@@ -125,7 +125,7 @@ int request_flow_connect(struct session *session, uint64_t id, const Wire__FlowC
 	}
 	flow->connected = true;
 	request_tell_gates(session, flow);
-	if (device_settled(flow->device->device))
+	if (device_connected(flow->device->device))
 		return request_done(session, id);
 	session_wait(session, SESSION_PENDING_CONNECT, id, flow->device, flow->id);
 	return 0;

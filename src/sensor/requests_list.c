@@ -180,6 +180,7 @@ int request_explain(struct session *session, uint64_t id, const Wire__Explain *r
 	Wire__Reply reply = WIRE__REPLY__INIT;
 	Wire__ExplainReply body = WIRE__EXPLAIN_REPLY__INIT;
 	struct plan_explanation e;
+	struct device_tier tier;
 	struct error err = ERROR_INIT;
 	int r = -ENOENT;
 
@@ -190,13 +191,14 @@ int request_explain(struct session *session, uint64_t id, const Wire__Explain *r
 	else if (!flow->connected)
 		error_set(&err, MAPI_FLOW_NOT_CONNECTED, "flow %u is not connected", flow->id);
 	else
-		r = device_explain(flow->device->device, instance, &e, &err);
+		r = device_explain(flow->device->device, instance, &e, &tier, &err);
 	if (r == -ENOENT && !err.code)
 		error_set(&err, MAPI_FUNCTION_INFO_ERR,
 			"function %u takes no part: the device has ended", request->function);
 	if (r < 0)
 		return request_fail(session, id, r, &err);
-	body.tier = MAPI_TIER_USER;
+	body.tier = (uint32_t)tier.tier;
+	body.instructions = tier.n_insns;
 	body.kind = (uint32_t)e.work;
 	body.order = (uint32_t)e.order;
 	body.step = e.step;
@@ -207,9 +209,7 @@ int request_explain(struct session *session, uint64_t id, const Wire__Explain *r
 	body.shared = e.shared;
 	body.late = e.late;
 	body.group = e.group;
-	body.reason = (char *)(uintptr_t)(flow->device->entry
-			? "this version has no faster tier for live devices"
-			: "the packets of capture files are only seen by the daemon");
+	body.reason = tier.reason;
 	reply.result_case = WIRE__REPLY__RESULT_EXPLAIN;
 	reply.explain = &body;
 	return request_reply(session, id, &reply, NULL, 0);

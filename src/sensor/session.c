@@ -375,7 +375,7 @@ static bool session_pending_done(struct session *session)
 	case SESSION_PENDING_NONE:
 		return false;
 	case SESSION_PENDING_CONNECT:
-		return device_settled(pending->device->device);
+		return device_connected(pending->device->device);
 	case SESSION_PENDING_CLOSE:
 		return !session_flow_closing(session, pending->flow_id);
 	case SESSION_PENDING_FLUSH:

@@ -86,6 +86,14 @@ static void std_byte_counter_merge(const void *instance, void *into, const void 
 	s->bytes += other->bytes;
 }
 
+static void std_byte_counter_add(
+	const void *instance, void *state, const struct function_count *count)
+{
+	struct std_byte_counter_state *s = state;
+
+	s->bytes += count->bytes;
+}
+
 static const struct mapi_field std_byte_counter_fields[] = {
 	{
 		.name = "bytes",
@@ -114,4 +122,5 @@ const struct function std_byte_counter = {
 	.state_bytes = sizeof(struct std_byte_counter_state),
 	.process = std_byte_counter_process,
 	.merge = std_byte_counter_merge,
+	.add = std_byte_counter_add,
 };

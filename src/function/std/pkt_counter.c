@@ -59,6 +59,14 @@ static void std_pkt_counter_merge(const void *instance, void *into, const void *
 	s->pkts += other->pkts;
 }
 
+static void std_pkt_counter_add(
+	const void *instance, void *state, const struct function_count *count)
+{
+	struct std_pkt_counter_state *s = state;
+
+	s->pkts += count->pkts;
+}
+
 static const struct mapi_field std_pkt_counter_fields[] = {
 	{
 		.name = "packets",
@@ -87,4 +95,5 @@ const struct function std_pkt_counter = {
 	.state_bytes = sizeof(struct std_pkt_counter_state),
 	.process = std_pkt_counter_process,
 	.merge = std_pkt_counter_merge,
+	.add = std_pkt_counter_add,
 };

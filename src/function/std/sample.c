@@ -75,6 +75,14 @@ static void std_sample_process(const struct function_call *call, void *instance,
 	}
 }
 
+/* Chance goes by the number of a packet on the device (semantics T3). */
+static bool std_sample_needs_all(const void *instance)
+{
+	const struct std_sample_instance *self = instance;
+
+	return self->probabilistic;
+}
+
 static const struct mapi_choice std_sample_choices[] = {
 	{ .name = "PERIODIC", .value = PERIODIC },
 	{ .name = "PROBABILISTIC", .value = PROBABILISTIC },
@@ -116,4 +124,5 @@ const struct function std_sample = {
 	.state_bytes = sizeof(struct std_sample_state),
 	.open = std_sample_open,
 	.process = std_sample_process,
+	.needs_all = std_sample_needs_all,
 };

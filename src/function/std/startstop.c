@@ -137,6 +137,12 @@ static void std_startstop_process(const struct function_call *call, void *instan
 	}
 }
 
+/* Its clock goes by all packets of the device. */
+static bool std_startstop_needs_all(const void *instance)
+{
+	return true;
+}
+
 static const struct mapi_arg std_startstop_args[] = {
 	{
 		.name = "start",
@@ -187,6 +193,7 @@ const struct function std_startstop = {
 	},
 	.order = FUNCTION_ORDER,
 	.follows_time = true,
+	.needs_all = std_startstop_needs_all,
 	.instance_bytes = sizeof(struct std_startstop_instance),
 	.state_bytes = sizeof(struct std_startstop_state),
 	.open = std_startstop_open,

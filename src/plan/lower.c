@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What of flows can be done where packets arrive, and what that has done comes back.
+ *
+ * A flow begins with functions that need to know of a packet only whether it passes filters, and
+ * how long it is: filters, and counters that nobody refers to. Between two filters is a place,
+ * whose packets the kernel can recognise and count. The first function that needs more ends that
+ * part of the flow: packets that come as far as this have to be delivered.
+ *
+ * A packet is delivered for all flows or for none, and in each case counted once: by the plan,
+ * which runs all functions on whatever is delivered, or by the kernel, which counts what it keeps
+ * back. So a counter is the sum of two parts, whenever programs are put in place of each other.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_private.h"
+
+/* ---- from flows to places ---- */
+
+struct lower_list {
+	struct plan_place *places;
+	unsigned int n;
+	uint32_t linktype;
+};
+
+static struct plan_place *lower_append(struct lower_list *list, struct plan_flow *flow)
+{
+	struct plan_place *grown = realloc(list->places, (list->n + 1) * sizeof(list->places[0]));
+
+	if (!grown)
+		return NULL;
+	list->places = grown;
+	grown[list->n] = (struct plan_place){ .flow = flow };
+	return &grown[list->n++];
+}
+
+/* Whether the outcome depends on packets that do not reach the instance. */
+static bool lower_needs_all(const struct plan_instance *instance)
+{
+	const struct function *f = instance->function;
+
+	return f->tick || (f->needs_all && f->needs_all(instance->memory));
+}
+
+/* How the kernel may serve a flow: from the first function that needs packets on, it cannot. */
+enum lower_need { LOWER_NEEDS_NOTHING, LOWER_NEEDS_COUNT, LOWER_NEEDS_PACKETS, LOWER_NEEDS_ALL };
+
+static enum lower_need lower_need(const struct plan_instance *instance)
+{
+	const struct function *f = instance->function;
+
+	if (instance->retired)
+		return LOWER_NEEDS_NOTHING;
+	if (f->filter || (f->add && !instance->referred))
+		return LOWER_NEEDS_COUNT;
+	return lower_needs_all(instance) ? LOWER_NEEDS_ALL : LOWER_NEEDS_PACKETS;
+}
+
+static bool lower_flow_needs_all(const struct plan_flow *flow)
+{
+	for (unsigned int i = 0; i < flow->n_instances; i++)
+		if (lower_need(flow->instances[i]) == LOWER_NEEDS_ALL)
+			return true;
+	return false;
+}
+
+/* The programs of the flow's filters up to and without instance @end, as one. Return: 0, -ENOTSUP,
+ * -E2BIG: they cannot be one, -ENOMEM. */
+static int lower_join(const struct plan_flow *flow, unsigned int end, uint32_t linktype,
+	struct filter_program **ret)
+{
+	_cleanup_(cleanup_freep) const struct filter_program **programs =
+		calloc(end + 1, sizeof(programs[0]));
+	unsigned int n = 0;
+
+	if (!programs)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < end; i++) {
+		const struct plan_instance *instance = flow->instances[i];
+
+		if (!instance->function->filter)
+			continue;
+		programs[n] = plan_program_of(instance, linktype);
+		if (!programs[n++])
+			return -ENOTSUP;
+	}
+	return filter_program_join(ret, programs, n);
+}
+
+/* The places of a flow. */
+static int lower_flow(struct lower_list *list, struct plan_flow *flow)
+{
+	struct plan_place *place = lower_append(list, flow);
+	unsigned int i;
+	int r;
+
+	if (!place)
+		return -ENOMEM;
+	r = filter_program_join(&place->program, NULL, 0);
+	place->deliver = r == 0 && lower_flow_needs_all(flow);
+	for (i = 0; r == 0 && i < flow->n_instances; i++) {
+		const struct plan_instance *instance = flow->instances[i];
+		struct filter_program *program;
+
+		place->end = i;
+		if (place->deliver || lower_need(instance) > LOWER_NEEDS_COUNT) {
+			place->deliver = true;
+			return 0;
+		}
+		if (!instance->function->filter)
+			continue;
+		r = lower_join(flow, i + 1, list->linktype, &program);
+		if (r == -ENOTSUP || r == -E2BIG) {
+			place->deliver = true;
+			return 0;
+		}
+		if (r < 0)
+			return r;
+		place = lower_append(list, flow);
+		if (!place) {
+			filter_program_free(program);
+			return -ENOMEM;
+		}
+		place->first = i + 1;
+		place->program = program;
+	}
+	place->end = i;
+	return r;
+}
+
+struct plan_place *plan_places_free(struct plan_place *places, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		filter_program_free(places[i].program);
+	free(places);
+	return NULL;
+}
+
+int plan_lower(struct plan_flow *const flows[], unsigned int n_flows, uint32_t linktype,
+	struct plan_place **ret, unsigned int *ret_n)
+{
+	struct lower_list list = { .linktype = linktype };
+	struct plan_place *all = lower_append(&list, NULL);
+	int r = all ? filter_program_join(&all->program, NULL, 0) : -ENOMEM;
+
+	for (unsigned int f = 0; r == 0 && f < n_flows; f++)
+		if (!atomic_load_explicit(&flows[f]->failed, memory_order_relaxed))
+			r = lower_flow(&list, flows[f]);
+	if (r < 0) {
+		plan_places_free(list.places, list.n);
+		return r;
+	}
+	*ret = list.places;
+	*ret_n = list.n;
+	return 0;
+}
+
+unsigned int plan_places_cut(struct plan_place *places, unsigned int n, unsigned int i)
+{
+	unsigned int end = i;
+
+	while (end < n && places[end].first > 0)
+		filter_program_free(places[end++].program);
+	places[i - 1].deliver = true;
+	memmove(&places[i], &places[end], (n - end) * sizeof(places[0]));
+	return n - (end - i);
+}
+
+/* ---- and back ---- */
+
+void plan_place_add(const struct plan_place *place, const struct function_count *count)
+{
+	struct plan_flow *flow = place->flow;
+
+	if (!flow || count->units == 0 || atomic_load_explicit(&flow->failed, memory_order_relaxed))
+		return;
+	if (place->first == 0)
+		flow->pkts += count->units;
+	else
+		flow->instances[place->first - 1]->passed_pkts += count->units;
+	for (unsigned int i = place->first; i < place->end; i++) {
+		struct plan_instance *instance = flow->instances[i];
+
+		if (!instance->retired && instance->function->add)
+			instance->function->add(instance->memory, instance->state, count);
+	}
+}

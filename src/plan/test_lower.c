@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What of flows the kernel could do, and what comes of what it has counted. */
+#undef NDEBUG
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <pcap/pcap.h>
+
+#include "filter/filter.h"
+#include "plan.h"
+
+static const struct plan_device test_device = {
+	.name = "test", .lossless = true, .linktype = 1, .seed = 1
+};
+
+/* "TCP" is BPF_FILTER("tcp"), "REF" a function that refers to the one before it; other words are
+ * names of functions. */
+static struct plan_flow *test_flow(const char *words)
+{
+	struct plan_instance *instance = NULL;
+	struct plan_flow *flow;
+	char text[256], *rest = text, *word;
+
+	(void)snprintf(text, sizeof(text), "%s", words);
+	assert_int_equal(plan_flow_new(&flow, 1), 0);
+	while ((word = strsep(&rest, " "))) {
+		static const char *const filters[] = { "TCP", "tcp", "UDP", "udp", "LOOP",
+			"ip6 protochain 6" };
+		struct function_value values[FUNCTION_ARGS_MAX] = { { .text = "" } };
+		struct plan_refs refs = { .n = 0 };
+		const char *name = word;
+		struct error err = ERROR_INIT;
+
+		for (unsigned int i = 0; i < ARRAY_SIZE(filters); i += 2)
+			if (strcmp(word, filters[i]) == 0) {
+				name = "BPF_FILTER";
+				values[0].text = filters[i + 1];
+			}
+		if (strcmp(word, "REF") == 0) {
+			name = "STATS";
+			values[2].text = "0";
+			refs = (struct plan_refs){ .instances = { instance }, .n = 1 };
+		} else if (strcmp(word, "PERIODIC") == 0 || strcmp(word, "CHANCE") == 0) {
+			name = "SAMPLE";
+			values[0].number = 10;
+			values[1].number = strcmp(word, "CHANCE") == 0 ? 3 : 2;
+		} else if (strcmp(word, "STARTSTOP") == 0) {
+			values[0].text = "+1s";
+			values[1].text = "+2s";
+		}
+		if (plan_flow_apply(flow, function_find(name), values, &refs, &test_device,
+			    &instance, &err) < 0)
+			fail_msg("%s: %s", word, err.text);
+	}
+	return flow;
+}
+
+static struct plan_place *test_lower(struct plan_flow *flow, unsigned int *ret_n)
+{
+	struct plan_place *places;
+
+	assert_int_equal(plan_lower(&flow, 1, 1, &places, ret_n), 0);
+	assert_true(*ret_n >= 1);
+	assert_null(places[0].flow);
+	assert_false(places[0].deliver);
+	return places;
+}
+
+/* Each place as "first-end", and "!" where packets are to be delivered. */
+static void test_places(const char *words, const char *expected)
+{
+	struct plan_flow *flow = test_flow(words);
+	struct plan_place *places;
+	char text[256] = "";
+	unsigned int n;
+
+	places = test_lower(flow, &n);
+	for (unsigned int i = 1; i < n; i++) {
+		size_t len = strlen(text);
+
+		assert_ptr_equal(places[i].flow, flow);
+		(void)snprintf(text + len, sizeof(text) - len, "%s%u-%u%s", len ? " " : "",
+			places[i].first, places[i].end, places[i].deliver ? "!" : "");
+	}
+	if (strcmp(text, expected) != 0)
+		fail_msg("%s: places %s, expected %s", words, text, expected);
+	plan_places_free(places, n);
+	plan_flow_free(flow);
+}
+
+static void what_the_kernel_could_do(void **state)
+{
+	test_places("PKT_COUNTER", "0-1");
+	test_places("TCP PKT_COUNTER BYTE_COUNTER", "0-0 1-3");
+	test_places("PKT_COUNTER TCP BYTE_COUNTER UDP PKT_COUNTER", "0-1 2-3 4-5");
+	test_places("TCP", "0-0 1-1");
+	/* Packets are delivered to the first function that needs them ... */
+	test_places("TO_BUFFER", "0-0!");
+	test_places("TCP PKT_COUNTER TO_BUFFER", "0-0 1-2!");
+	test_places("TCP TO_BUFFER UDP PKT_COUNTER", "0-0 1-1!");
+	test_places("TCP PERIODIC PKT_COUNTER", "0-0 1-1!");
+	/* ... and all of them to who depends on others, too. */
+	test_places("TCP CHANCE PKT_COUNTER", "0-0!");
+	test_places("TCP PKT_COUNTER STARTSTOP", "0-0!");
+	test_places("TCP PKT_COUNTER REF", "0-0!");
+	(void)state;
+}
+
+/* A program's verdict on a packet whose IPv4 protocol is @protocol. */
+static bool test_accepts(const struct filter_program *program, uint8_t protocol)
+{
+	uint8_t packet[60] = { [12] = 8, [14] = 0x45, [23] = protocol };
+	const struct bpf_insn *insns;
+
+	(void)filter_program_insns(program, &insns);
+	return bpf_filter(insns, packet, sizeof(packet), sizeof(packet)) > 0;
+}
+
+static void places_are_told_by_all_filters_before_them(void **state)
+{
+	struct plan_flow *flow = test_flow("TCP PKT_COUNTER UDP PKT_COUNTER");
+	struct plan_place *places;
+	unsigned int n;
+
+	places = test_lower(flow, &n);
+	assert_int_equal(n, 4);
+	assert_true(test_accepts(places[0].program, 1) && test_accepts(places[1].program, 1));
+	assert_true(test_accepts(places[2].program, 6));
+	assert_false(test_accepts(places[2].program, 17));
+	assert_false(test_accepts(places[3].program, 6) || test_accepts(places[3].program, 17));
+	plan_places_free(places, n);
+	plan_flow_free(flow);
+	(void)state;
+}
+
+static void what_the_kernel_cannot_tell_is_delivered_before(void **state)
+{
+	struct plan_flow *flow = test_flow("TCP PKT_COUNTER LOOP PKT_COUNTER UDP PKT_COUNTER");
+	struct plan_place *places;
+	unsigned int n;
+
+	places = test_lower(flow, &n);
+	assert_int_equal(n, 5);
+	n = plan_places_cut(places, n, 3);
+	assert_int_equal(n, 3);
+	assert_true(places[2].deliver);
+	assert_int_equal(places[2].first, 1);
+	assert_int_equal(places[2].end, 2);
+	plan_places_free(places, n);
+	plan_flow_free(flow);
+	(void)state;
+}
+
+static uint64_t test_value(const struct plan_flow *flow, unsigned int fid)
+{
+	uint64_t value;
+
+	memcpy(&value, flow->instances[fid - 1]->state, sizeof(value));
+	return value;
+}
+
+static void what_was_counted_comes_to_counters_and_statistics(void **state)
+{
+	const struct function_count count = { .units = 2, .pkts = 5, .bytes = 700 };
+	struct plan_flow *flow = test_flow("PKT_COUNTER TCP BYTE_COUNTER PKT_COUNTER");
+	struct plan_place *places;
+	unsigned int n;
+
+	places = test_lower(flow, &n);
+	assert_int_equal(n, 3);
+	for (unsigned int i = 0; i < n; i++)
+		plan_place_add(&places[i], &count);
+	plan_place_add(&places[1], &count);
+	plan_flow_count(flow);
+	assert_int_equal(flow->instances[0]->counts.pkts, 4);
+	assert_int_equal(flow->instances[1]->counts.pkts, 4);
+	assert_int_equal(flow->instances[1]->counts.passed_pkts, 2);
+	assert_int_equal(test_value(flow, 1), 10);
+	assert_int_equal(test_value(flow, 3), 700);
+	assert_int_equal(test_value(flow, 4), 5);
+	/* A flow that has failed gets no more, nor does one that is gone. */
+	flow->failed = true;
+	plan_place_add(&places[1], &count);
+	flow->failed = false;
+	places[1].flow = NULL;
+	plan_place_add(&places[1], &count);
+	assert_int_equal(test_value(flow, 1), 10);
+	plan_places_free(places, n);
+	plan_flow_free(flow);
+	(void)state;
+}
+
+/* Only what does not serve others ends with its flow; a filter goes on passing packets to the rest.
+ */
+static void retired_functions_need_nothing(void **state)
+{
+	struct plan_flow *flow = test_flow("TCP TO_BUFFER PKT_COUNTER");
+	struct plan_place *places;
+	unsigned int n;
+
+	plan_flow_retire(flow);
+	places = test_lower(flow, &n);
+	assert_int_equal(n, 3);
+	assert_false(places[2].deliver);
+	assert_int_equal(places[2].end, 3);
+	plan_places_free(places, n);
+	plan_flow_free(flow);
+	(void)state;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_the_kernel_could_do),
+		cmocka_unit_test(places_are_told_by_all_filters_before_them),
+		cmocka_unit_test(what_the_kernel_cannot_tell_is_delivered_before),
+		cmocka_unit_test(what_was_counted_comes_to_counters_and_statistics),
+		cmocka_unit_test(retired_functions_need_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Flows that only count, while others come and go.
+ *
+ * usage: tally DEVICE CHANGES FILTER...
+ *
+ * Makes a flow of BPF_FILTER, PKT_COUNTER and BYTE_COUNTER for each FILTER ("-": none), says where
+ * each function runs, "tier FLOW FUNCTION kernel|user: REASON", and "ready". Then CHANGES times
+ * another flow is connected and closed, which in turn counts packets, wants some of them, or wants
+ * all. When that is done it says "changed", and when its standard input has ended
+ *
+ *   flow N packets N bytes N entered N passed N lost N
+ *
+ * of each flow: what the counters say, the function statistics of the first function, and what the
+ * flow reports as lost.
+ */
+#include <mapi.h>
+#include <mapi/explain.h>
+
+#include "../process.h"
+
+#define TALLY_FLOWS_MAX 512
+
+static void tally_fail(const char *what)
+{
+	char text[MAPI_ERRORSTR_LENGTH] = "";
+
+	mapi_read_error(NULL, text);
+	fprintf(stderr, "tally: %s: %s\n", what, text);
+	exit(1);
+}
+
+static void tally_explain(int fd, int n_functions)
+{
+	for (int fid = 1; fid <= n_functions; fid++) {
+		struct mapi_explanation e = { .sz = sizeof(e) };
+
+		if (mapi_explain(fd, fid, &e) < 0)
+			tally_fail("mapi_explain");
+		printf("tier %d %d %s: %s\n", fd, fid,
+			e.tier == MAPI_TIER_KERNEL ? "kernel" : "user", e.reason);
+	}
+}
+
+/* Return: how many functions it has. */
+static int tally_make(const char *device, const char *filter, int *ret)
+{
+	int fd = mapi_create_flow(device), has_filter = strcmp(filter, "-") != 0;
+
+	if (fd < 0)
+		tally_fail("mapi_create_flow");
+	if (has_filter && mapi_apply_function(fd, "BPF_FILTER", filter) < 0)
+		tally_fail("BPF_FILTER");
+	if (mapi_apply_function(fd, "PKT_COUNTER") < 0 ||
+		mapi_apply_function(fd, "BYTE_COUNTER") < 0)
+		tally_fail("counters");
+	if (mapi_connect(fd) < 0)
+		tally_fail("mapi_connect");
+	*ret = fd;
+	return 2 + has_filter;
+}
+
+static void tally_change(const char *device, int i)
+{
+	char filter[64];
+	int fd = mapi_create_flow(device);
+
+	snprintf(filter, sizeof(filter), "udp port 9 and ip[8] > %d", i % 200);
+	if (fd < 0)
+		tally_fail("mapi_create_flow");
+	if (i % 3 != 2 && mapi_apply_function(fd, "BPF_FILTER", filter) < 0)
+		tally_fail("BPF_FILTER");
+	if ((i % 3 == 0 ? mapi_apply_function(fd, "PKT_COUNTER")
+			: mapi_apply_function(fd, "TO_BUFFER", 1)) < 0)
+		tally_fail("function");
+	if (mapi_connect(fd) < 0 || mapi_close_flow(fd) < 0)
+		tally_fail("change");
+}
+
+static void tally_report(int fd, int n_functions)
+{
+	struct mapi_result_status status = { .sz = sizeof(status) };
+	unsigned long long pkts, bytes, lost = 0;
+	mapi_function_info_t info;
+	mapi_results_t *result;
+
+	if (mapi_flush(fd) < 0)
+		tally_fail("mapi_flush");
+	result = mapi_read_results(fd, n_functions - 1);
+	pkts = result ? *(unsigned long long *)result->res : 0;
+	result = mapi_read_results(fd, n_functions);
+	bytes = result ? *(unsigned long long *)result->res : 0;
+	if (!result || mapi_result_status(fd, n_functions, 0, &status) < 0)
+		tally_fail("mapi_read_results");
+	for (int i = 0; i < MAPI_N_LOSS; i++)
+		lost += status.lost_pkts[i];
+	if (mapi_get_function_info(fd, 1, &info) < 0)
+		tally_fail("mapi_get_function_info");
+	printf("flow %d packets %llu bytes %llu entered %llu passed %llu lost %llu\n", fd, pkts,
+		bytes, (unsigned long long)info.pkts, (unsigned long long)info.passed_pkts, lost);
+}
+
+int main(int argc, char *argv[])
+{
+	int fds[TALLY_FLOWS_MAX], n_functions[TALLY_FLOWS_MAX], n = argc - 3, changes;
+	char c;
+
+	if (n < 1 || n > TALLY_FLOWS_MAX) {
+		fprintf(stderr, "usage: tally DEVICE CHANGES FILTER...\n");
+		return 2;
+	}
+	changes = atoi(argv[2]);
+	for (int i = 0; i < n; i++)
+		n_functions[i] = tally_make(argv[1], argv[3 + i], &fds[i]);
+	for (int i = 0; i < n; i++)
+		tally_explain(fds[i], n_functions[i]);
+	printf("ready\n");
+	fflush(stdout);
+	for (int i = 0; i < changes; i++)
+		tally_change(argv[1], i);
+	printf("changed\n");
+	fflush(stdout);
+	while (read(0, &c, 1) > 0)
+		;
+	for (int i = 0; i < n; i++)
+		tally_report(fds[i], n_functions[i]);
+	return 0;
+}

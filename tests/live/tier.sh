@@ -1,0 +1,110 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Flows that the kernel runs (docs/architecture.md, "The kernel tier"): what is sent is what is
+# counted, exactly, in either tier and while flows come and go; nothing is left behind.
+. "$(dirname "$0")/lib.sh"
+packets=60000 changes=60
+[ -z "${MAPI_TEST_LONG-}" ] || packets=2000000 changes=1000
+
+filters=("udp port 9" "-" "ip[8] > 20" "tcp" "len > 0" "udp dst port 9 and src port 10003")
+
+tally_start() { # CHANGES: until it says that it is ready; file descriptor 9 keeps it
+	rm -f tally.out go
+	mkfifo go
+	"$TALLY" cable0 "$1" "${filters[@]}" < go > tally.out &
+	tally=$!
+	exec 9> go
+	await "flows that count" grep -q ready tally.out || cat daemon.log
+}
+
+tally_end() {
+	await "flows that come and go" grep -q changed tally.out
+	exec 9>&-
+	wait "$tally" || fail "tally has failed"
+}
+
+# report N: what flow number N (from 1) says
+report() {
+	grep '^flow' tally.out | sed -n "$1s/^flow [0-9]* //p"
+}
+
+tiers() { # of all functions, in order
+	sed -n 's/^tier [0-9]* [0-9]* \([a-z]*\):.*/\1/p' tally.out | sort | uniq -c | awk '{ print $2, $1 }'
+}
+
+# Every flow has counted what was sent, or been told of what it lost.
+all_counted() { # WHAT SIZE PACKETS
+	local what=$1 n=$3 bytes=$(($2 * $3)) share=$(($3 / 16))
+	local all="packets $n bytes $bytes entered $n passed $n lost 0"
+
+	equal "$what: udp port 9" "$(report 1)" "$all"
+	equal "$what: no filter" "$(report 2)" "$all"
+	equal "$what: by a field" "$(report 3)" "$all"
+	equal "$what: nothing" "$(report 4)" "packets 0 bytes 0 entered $n passed 0 lost 0"
+	equal "$what: by length" "$(report 5)" "$all"
+	equal "$what: a sixteenth" "$(report 6)" \
+		"packets $share bytes $(($2 * share)) entered $n passed $share lost 0"
+}
+
+# With losses: counted and lost together are what was sent, and a flow is not told of less.
+all_accounted() { # WHAT SIZE PACKETS
+	local n count lost
+	for n in 1 2 3 5; do
+		count=$(report "$n" | awk '{ print $2 }')
+		lost=$(report "$n" | awk '{ print $10 }')
+		equal "$1: flow $n, counted and lost" "$((count + lost))" "$3"
+	done
+}
+
+in_the_kernel() { # BY WHOM
+	tally_start 0
+	equal "$1: functions in the kernel" "$(tiers)" "kernel 17"
+	"$BLAST" cable1 "$packets" > /dev/null
+	tally_end
+	all_counted "$1" 60 "$packets"
+}
+
+under_change() { # BY WHOM
+	tally_start "$changes"
+	"$BLAST" cable1 "$packets" > /dev/null
+	tally_end
+	if report 2 | grep -q 'lost 0'; then
+		all_counted "$1: while flows change" 60 "$packets"
+	else
+		all_accounted "$1: while flows change" 60 "$packets"
+	fi
+}
+
+echo "== a private daemon"
+tally_start 0
+tally_end
+cause=$(sed -n 's/^tier.*user: //p' tally.out | sort -u | head -1)
+[ -z "$cause" ] || skip "no programs may be loaded into the kernel: $cause"
+in_the_kernel "private"
+under_change "private"
+await "the interface is let go" nobody_captures
+
+echo "== tagged frames"
+tally_start 0
+"$BLAST" cable1 1600 -s 64 --vlan > /dev/null
+tally_end
+equal "tagged frames: no filter" "$(report 2)" "packets 1600 bytes 102400 entered 1600 passed 1600 lost 0"
+equal "tagged frames: udp" "$(report 1)" "packets 0 bytes 0 entered 1600 passed 0 lost 0"
+
+echo "== the same in the daemon"
+daemon_config group=root "[driver]" device=cable0 engine=user
+daemon_start
+tally_start 0
+equal "functions in the daemon" "$(tiers)" "user 17"
+equal "their reason" "$(sed -n 's/^tier.*user: //p' tally.out | sort -u)" \
+	"the device is configured so (engine=)"
+"$BLAST" cable1 "$packets" > /dev/null
+tally_end
+if report 2 | grep -q 'lost 0'; then
+	all_counted "in the daemon" 60 "$packets"
+else
+	all_accounted "in the daemon" 60 "$packets"
+fi
+daemon_stop
+finish
