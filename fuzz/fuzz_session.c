@@ -353,6 +353,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 		.functions_max = 8,
 		.rings_max = 3,
 		.writers_max = 2,
+		.search_max_bytes = 4096,
 		.memory_max_bytes = 3 << 20,
 	};
 	struct session_ids flow_ids = { .n = 80 }; /* soon used again, more than flows */

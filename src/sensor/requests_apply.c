@@ -215,19 +215,21 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 	struct plan_refs refs;
 	struct apply_values values;
 	uint64_t offset = AREA_NONE;
-	size_t result_bytes = 0, charged_bytes;
+	size_t result_bytes = 0, text_bytes = 0, charged_bytes;
 	int r = apply_check(&values, &f->desc, apply, fds, err);
 
 	/* The same with every daemon, whatever other programs do (T3). */
 	device.seed = (session->seed ? session->seed : device.seed) ^ (uint64_t)flow->ordinal << 32;
 	device.compiler =
 		(struct plan_compiler){ .compile = request_compile, .context = flow->device };
-	if (r == 0)
+	if (r == 0) {
 		result_bytes = request_result_bytes(f, &values);
-	charged_bytes =
-		request_charged_bytes(f, result_bytes, device_n_workers(flow->device->device));
+		text_bytes = request_text_bytes(f, values.values);
+	}
+	charged_bytes = request_charged_bytes(
+		f, result_bytes, text_bytes, device_n_workers(flow->device->device));
 	if (r == 0)
-		r = request_charge(session, f, charged_bytes, err);
+		r = request_charge(session, f, charged_bytes, text_bytes, err);
 	/* First what can fail without a trace. */
 	if (r == 0 && result_bytes) {
 		offset = area_get(session->area, results_slot_bytes(result_bytes));
@@ -248,6 +250,10 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 	session->apply.n_fds = 0; /* they are the function's now */
 	flow->charged_bytes += charged_bytes;
 	session->env.user->memory_bytes += charged_bytes;
+	if (f->search) {
+		flow->search_bytes += (uint32_t)text_bytes;
+		session->env.user->search_bytes += (uint32_t)text_bytes;
+	}
 	session->env.user->n_functions++;
 	session->env.user->n_rings += f->ring != NULL;
 	session->env.user->n_writers += f->draining != NULL;

@@ -50,10 +50,13 @@ int request_explain(struct session *session, uint64_t id, const Wire__Explain *r
 /* Memory that an instance is charged with. A state is kept for what is committed, and for what each
  * worker has in hand; a result whose length the arguments say takes it twice, where it is counted
  * and where it is read. */
-size_t request_charged_bytes(const struct function *f, size_t result_bytes, unsigned int n_workers);
+size_t request_charged_bytes(
+	const struct function *f, size_t result_bytes, size_t text_bytes, unsigned int n_workers);
+/* Characters of its arguments. */
+size_t request_text_bytes(const struct function *f, const struct function_value *values);
 /* May this user have another instance? Return: 0, -EINVAL with @err filled. */
 int request_charge(const struct session *session, const struct function *f, size_t charged_bytes,
-	struct error *err);
+	size_t text_bytes, struct error *err);
 int request_flow_apply(struct session *session, uint64_t id, const Wire__FlowApply *apply);
 
 #endif

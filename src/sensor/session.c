@@ -120,6 +120,7 @@ static void session_flow_free(struct session *session, struct session_flow *flow
 	session->flows[flow->index]->index = flow->index;
 	session->env.user->n_flows--;
 	session->env.user->memory_bytes -= flow->charged_bytes;
+	session->env.user->search_bytes -= flow->search_bytes;
 	session->env.user->n_functions -= n_functions;
 	free(flow);
 }

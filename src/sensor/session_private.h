@@ -39,6 +39,7 @@ struct session_device {
  * @closed:  the client is done with it
  * @retiring: closed, but others refer to it: what does not serve them is on its way out
  * @charged_bytes: memory of its functions that its user is charged for, until it is given back
+ * @search_bytes: characters of its searches, likewise
  * @leaving: it is on its way out of the plan, and is freed when that has settled
  * @hanging: it has left, its device, too; only a thread of a function is still in the kernel
  */
@@ -50,6 +51,7 @@ struct session_flow {
 	struct device_flow device_flow;
 	uint64_t shared_offset;
 	uint64_t charged_bytes;
+	uint32_t search_bytes;
 	bool start;
 	bool connected;
 	bool closed;

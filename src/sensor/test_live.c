@@ -534,6 +534,33 @@ static void all_memory_of_functions_is_charged(void **state)
 	(void)close(fd);
 }
 
+/* What they are prepared into takes time and memory. */
+static void searches_of_a_user_are_limited(void **state)
+{
+	static char text[8001];
+	const char *const args[] = { text };
+	struct test_client clients[2];
+	uint32_t flows[2];
+	Wire__Reply *reply;
+	unsigned int n = 0;
+
+	memset(text, 'x', sizeof(text) - 1);
+	for (unsigned int i = 0; i < 2; i++) {
+		live_connect(&clients[i]);
+		flows[i] = test_flow(&clients[i], live_device(&clients[i]), false, NULL);
+	}
+	do
+		reply = test_apply(&clients[n % 2], flows[n % 2], "STR_SEARCH", args, 1);
+	while (!reply->error && ++n < 100);
+	assert_int_equal(n, 65536 / 8000);
+	assert_int_equal(reply->error->code, MAPI_QUOTA_EXCEEDED);
+	assert_non_null(strstr(reply->error->text, "characters together"));
+	test_close(&clients[0], flows[0], 0);
+	assert_null(test_apply(&clients[1], flows[1], "STR_SEARCH", args, 1)->error);
+	for (unsigned int i = 0; i < 2; i++)
+		test_end(&clients[i]);
+}
+
 /* Full of what nobody reads: the kernel takes long to close it. */
 static int live_lingering(int *ret_peer)
 {
@@ -603,6 +630,7 @@ int main(void)
 		cmocka_unit_test(functions_of_a_user_are_limited),
 		cmocka_unit_test(rings_of_a_user_are_limited),
 		cmocka_unit_test(all_memory_of_functions_is_charged),
+		cmocka_unit_test(searches_of_a_user_are_limited),
 		cmocka_unit_test(nobody_waits_for_descriptors_without_a_place),
 	};
 

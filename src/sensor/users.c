@@ -12,6 +12,9 @@
 #define USERS_FUNCTIONS_MAX 16384
 #define USERS_RINGS_MAX 768 /* of three descriptors each: mapid.service has LimitNOFILE=65536 */
 #define USERS_WRITERS_MAX 64 /* mapid.service has TasksMax=4096 */
+/* All searches of a device are prepared together, whenever one comes: this much takes up to half a
+ * second, in which nobody is answered. */
+#define USERS_SEARCH_MAX_BYTES (64u << 10)
 #define USERS_MEMORY_MAX_BYTES (1ull << 30)
 /* Descriptors that wait to be closed. Who has more has sent some that hang. */
 #define USERS_PENDING_MAX 1024u
@@ -93,6 +96,7 @@ static int users_add(struct users *users, uid_t uid, struct user **ret)
 		.functions_max = users->functions_max,
 		.rings_max = users->is_system ? USERS_RINGS_MAX : UINT32_MAX,
 		.writers_max = users->is_system ? USERS_WRITERS_MAX : UINT32_MAX,
+		.search_max_bytes = users->is_system ? USERS_SEARCH_MAX_BYTES : UINT32_MAX,
 		.memory_max_bytes = users->quota.memory_bytes };
 	r = users->is_system ? closer_new(&user->closer) : 0;
 	if (r < 0)

@@ -19,8 +19,9 @@ struct users;
  * @n_functions:  of these flows, at most @functions_max
  * @n_rings:      of these, with a ring, which takes descriptors; at most @rings_max
  * @n_writers:    of these, with a thread of their own, which writes a file; at most @writers_max
- * @memory_bytes: of their functions: instances, states, packet rings, output queues; at most
- *                @memory_max_bytes
+ * @search_bytes: characters that these search for, at most @search_max_bytes
+ * @memory_bytes: of their functions: instances, states, packet rings, output queues, what becomes
+ *                of expressions and strings; at most @memory_max_bytes
  * @closer:       closes what they have sent; NULL: a private daemon, which does so itself
  */
 struct user {
@@ -36,6 +37,8 @@ struct user {
 	unsigned int rings_max;
 	unsigned int n_writers;
 	unsigned int writers_max;
+	uint32_t search_bytes;
+	uint32_t search_max_bytes;
 	uint64_t memory_bytes;
 	uint64_t memory_max_bytes;
 	struct closer *closer;
