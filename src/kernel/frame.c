@@ -422,6 +422,10 @@ static void frame_slow(struct kernel_emit *e)
 	emit_place(e, e->slow);
 	emit_put(e, MOV_REG(BPF_REG_6, BPF_REG_1));
 	emit_put(e, MOV_REG(BPF_REG_9, BPF_REG_3));
+	/* From memory, it is any number, not one here and another there: else the verifier, without
+	 * CAP_PERFMON, refuses to add it to an address. */
+	emit_put(e, STORE(BPF_W, BPF_REG_9, BPF_REG_2, AREA_AT(temp)));
+	emit_put(e, LOAD(BPF_W, BPF_REG_2, BPF_REG_9, AREA_AT(temp)));
 	emit_put(e, LOAD(BPF_W, BPF_REG_0, BPF_REG_9, AREA_AT(is_copy)));
 	emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_0, 0), packet);
 	emit_jump(e, IF_IMM(BPF_JGT, BPF_REG_2, WINDOW_BYTES - 4), packet);

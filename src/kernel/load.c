@@ -38,7 +38,9 @@ static int load_fail(struct error *err, const char *what, int error)
 {
 	(void)error_set(err, error == EPERM ? MAPI_NO_PERMISSION : MFUNCT_NOT_SUPPORTED, "%s: %s%s",
 		what, strerror(error),
-		error == EPERM ? "; it takes root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON" : "");
+		error == EPERM ? "; it takes root, or CAP_BPF, and on interfaces CAP_NET_ADMIN and "
+				 "CAP_PERFMON"
+			       : "");
 	return error == ENOMEM ? -ENOMEM : error == EPERM ? -EPERM : -EINVAL;
 }
 
@@ -58,9 +60,10 @@ static const char *load_verdict(char *log)
 	}
 }
 
-/* What the verifier has against a page. */
+/* What the verifier has against a page. @error: with which it was refused; ENOMEM may mean that
+ * it is too large. */
 static int load_refused(struct error *err, const struct kernel_code *code,
-	const struct bpf_insn *insns, uint32_t n_insns, struct bpf_prog_load_opts *opts)
+	const struct bpf_insn *insns, uint32_t n_insns, struct bpf_prog_load_opts *opts, int error)
 {
 	_cleanup_(cleanup_freep) char *log = calloc(1, LOAD_LOG_BYTES);
 	const char *verdict;
@@ -78,7 +81,11 @@ static int load_refused(struct error *err, const struct kernel_code *code,
 		(void)close(fd);
 	log[LOAD_LOG_BYTES - 1] = '\0';
 	verdict = load_verdict(log);
-	is_large = strstr(log, "too large") || strstr(log, "too complex");
+	/* The last: jumps that what the verifier adds would make too long. */
+	is_large = strstr(log, "too large") || strstr(log, "too complex") ||
+		strstr(log, "cannot be patched");
+	if (error == ENOMEM && !is_large)
+		return load_fail(err, "loading a program into the kernel", ENOMEM);
 	(void)error_set(err, MFUNCT_NOT_SUPPORTED, "the kernel's verifier refuses the filters: %s",
 		verdict[0] ? verdict : "it does not say why");
 	return is_large ? -E2BIG : -EINVAL;
@@ -107,17 +114,24 @@ static int load_page(const struct kernel_code *code, const struct kernel_page *p
 		page->n_insns, &opts);
 	if (fd >= 0)
 		return fd;
-	if (errno == EPERM || errno == ENOMEM)
-		return load_fail(err, "loading a program into the kernel", errno);
-	return load_refused(err, code, insns, page->n_insns, &opts);
+	if (errno == EPERM)
+		return load_fail(err, "loading a program into the kernel", EPERM);
+	if (errno == E2BIG) { /* and it takes seconds to find out */
+		(void)error_set(err, MFUNCT_NOT_SUPPORTED,
+			"the filters are too much for the kernel's verifier");
+		return -E2BIG;
+	}
+	return load_refused(err, code, insns, page->n_insns, &opts, errno);
 }
 
 static int load_maps(const struct kernel_code *code, struct kernel_fds *fds, struct error *err)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
 
+	/* Without CAP_PERFMON, pointers stay within the map: also that to the last CPU's share,
+	 * which is AREA_BIAS ahead. */
 	fds->area = bpf_map_create(BPF_MAP_TYPE_ARRAY, "mapi_area", sizeof(uint32_t),
-		code->options.n_cpus * code->stride_bytes, 1, &opts);
+		code->options.n_cpus * code->stride_bytes + AREA_BIAS, 1, &opts);
 	if (fds->area < 0)
 		return load_fail(err, "making counters in the kernel", errno);
 	if (code->n_pages < 2)

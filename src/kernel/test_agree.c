@@ -163,40 +163,41 @@ static void agree_counts_compare(struct agree_account *a, const struct agree_fil
 	}
 }
 
-/* As another process would get it. */
-static struct kernel_code *agree_pass_on(const struct kernel_code *code)
+/* As another process would get and load it. */
+static int agree_load(
+	void *argument, const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
 {
 	size_t n_bytes = kernel_code_flatten(code, NULL, 0);
 	uint8_t *bytes = malloc(n_bytes);
 	struct kernel_code *same;
+	int r;
 
+	(void)argument;
 	assert_non_null(bytes);
 	assert_int_equal(kernel_code_flatten(code, bytes, n_bytes), n_bytes);
 	assert_int_equal(kernel_code_unflatten(&same, bytes, n_bytes), 0);
 	free(bytes);
-	return same;
+	r = kernel_code_check(same, err);
+	if (r == 0)
+		r = kernel_code_load(same, ret, err);
+	kernel_code_free(same);
+	return r;
 }
 
 void agree_set_init(struct agree_set *s, struct agree_account *a,
 	const struct kernel_options *options, const struct agree_filters *f, unsigned int from,
 	unsigned int n)
 {
-	struct kernel_code *same;
 	struct error err = ERROR_INIT;
-	struct kernel_fds fds;
 
 	*s = (struct agree_set){ .options = options, .filters = f, .from = from, .n = n };
 	s->right = calloc(n + 1, sizeof(*s->right));
 	s->counts = calloc(n + 1, sizeof(*s->counts));
 	assert_true(s->right && s->counts);
-	assert_int_equal(kernel_code_new(&s->code, options,
-				 (const struct filter_program *const *)f->programs + from, n),
-		0);
-	same = agree_pass_on(s->code);
-	if (kernel_code_check(same, &err) < 0 || kernel_code_load(same, &fds, &err) < 0 ||
-		kernel_program_new(&s->program, s->code, &fds, &err) < 0)
+	if (kernel_program_make(&s->program, &s->code, options,
+		    (const struct filter_program *const *)f->programs + from, n, agree_load, NULL,
+		    &err) < 0)
 		fail_msg("filters %u to %u: %s", from, from + n - 1, err.text);
-	kernel_code_free(same);
 	s->run_fd = kernel_program_fd(s->program);
 	a->n_filters += n;
 	a->n_lowered += kernel_code_stats(s->code).n_lowered;
