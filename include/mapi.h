@@ -483,7 +483,8 @@ MAPI_API int mapi_result_status(int fd, int fid, int i, struct mapi_result_statu
 /* Wait until results cover everything captured before the call, but on a file at most 50 ms: a
  * daemon that waits for this program to read its packets cannot go on; live, some 10 ms, at most
  * 1 s. For the end of a file: mapi_wait().
- * Return: 0, or -1: 6145 (no such flow), 6143 (not connected). */
+ * Return: 0, or -1: 6145 (no such flow), 6143 (not connected), 9008 (live, after 1 s: the machine
+ * is overloaded; results are younger, but do not cover all). */
 MAPI_API int mapi_flush(int fd);
 
 /**

@@ -80,7 +80,8 @@
 	X(MAPI_QUOTA_EXCEEDED, 9004, "A limit of this client is exhausted")                  \
 	X(MAPI_DAEMON_LOST, 9005, "The daemon ended unexpectedly")                           \
 	X(MAPI_OUT_OF_MEMORY, 9006, "Out of memory")                                         \
-	X(MAPI_NO_PERMISSION, 9007, "You may not do this")
+	X(MAPI_NO_PERMISSION, 9007, "You may not do this")                                   \
+	X(MAPI_FLUSH_INCOMPLETE, 9008, "Results do not cover all that came before")
 
 enum mapi_error {
 #define MAPI_ERROR_ENUMERATOR(name, number, text) name = number,

@@ -88,8 +88,8 @@ static void numbers_out_of_range(void **unused)
 		{ "max_memory_mb=99999999999999999999999", "possible are 1 to 1048576", true },
 		{ "link_speed=100000001", "possible are 0 to 100000000", false },
 		{ "devgroup=2147483648", "possible are 0 to 2147483647", false },
-		{ "ring_mb=0", "possible are 1 to 4096", false },
-		{ "ring_mb=4097", "possible are 1 to 4096", false },
+		{ "ring_mb=0", "possible are 1 to 1024", false },
+		{ "ring_mb=1025", "possible are 1 to 1024", false },
 		{ "ring_mb=64M", "not a number", false },
 		{ "snaplen=262145", "possible are 0 to 262144", false },
 	};

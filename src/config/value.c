@@ -379,7 +379,7 @@ const struct config_key config_keys[] = {
 	{ .name = "ring_mb",
 		.set = config_set_mib,
 		.min = 1,
-		.max = 4096,
+		.max = 1024, /* what the driver takes */
 		CONFIG_IN_DEVICE(ring_bytes) },
 	{ .name = "snaplen",
 		.set = config_set_u32,

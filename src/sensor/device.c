@@ -16,6 +16,7 @@
 
 #define DEVICE_SEED_DEFAULT 0x6d617069u
 #define DEVICE_BLOCK_NS 10000000u /* no driver holds a packet back for longer */
+#define DEVICE_EXACT_NS 2000000u /* between two exact publications that were asked for */
 #define DEVICE_LINKTYPE_DEFAULT 1u /* LINKTYPE_ETHERNET, where the source does not know yet */
 
 int device_new(struct device **ret, const struct device_args *args, struct error *err)
@@ -508,24 +509,39 @@ struct device_moment device_moment_now(void)
 
 /* With commit_lock held. A source that is never without packets shows by their time how far it is:
  * those of a moment have left the kernel's block, and a second ring's, some milliseconds later. */
-static bool device_has_caught_up(const struct device *device, const struct device_moment *moment)
+static bool device_covers(const struct device *device, uint64_t caught_up_ns, uint64_t watermark_ns,
+	const struct device_moment *moment)
 {
 	return !device->driver->real_time || !device->n_threads || device->finished ||
-		device->caught_up_ns >= moment->monotonic_ns ||
-		device->clock.watermark_ns >= moment->realtime_ns + DEVICE_BLOCK_NS;
+		caught_up_ns >= moment->monotonic_ns ||
+		watermark_ns >= moment->realtime_ns + DEVICE_BLOCK_NS;
+}
+
+/* With commit_lock held. Publishing takes the time of all flows of a device that is shared: what
+ * was published meanwhile will do, and who flushes all the time waits until it is time again. */
+static bool device_publish_exactly(struct device *device, const struct device_moment *moment)
+{
+	if (device->exact_ns >= moment->monotonic_ns &&
+		device_covers(
+			device, device->exact_caught_up_ns, device->exact_watermark_ns, moment))
+		return true;
+	if (!device_covers(device, device->caught_up_ns, device->clock.watermark_ns, moment) ||
+		(!device->driver->lossless &&
+			clock_monotonic_ns() - device->exact_ns < DEVICE_EXACT_NS))
+		return false;
+	publish_all(device);
+	return true;
 }
 
 bool device_flush(struct device *device, const struct device_moment *moment)
 {
-	bool caught_up;
+	bool is_exact;
 
 	if (!device_interrupt(device))
 		return false;
-	caught_up = device_has_caught_up(device, moment);
-	if (caught_up)
-		publish_all(device);
+	is_exact = device_publish_exactly(device, moment);
 	(void)pthread_mutex_unlock(&device->commit_lock);
-	return caught_up;
+	return is_exact;
 }
 
 void device_watch(struct device *device, struct device_flow *flow, int event_fd)

@@ -89,6 +89,10 @@ struct device {
 	uint64_t ticks; /* how often time alone has changed something */
 	struct error error;
 	uint64_t published_ns;
+	/* When results were last published exactly, and what of a live source they cover. */
+	uint64_t exact_ns;
+	uint64_t exact_caught_up_ns;
+	uint64_t exact_watermark_ns;
 	_Atomic bool exact_wanted; /* by who found commit_lock taken; order does not matter */
 	_Atomic uint64_t
 		seen_pkts; /* clock.pkts and late_pkts, for who cannot wait for commit_lock */

@@ -158,6 +158,11 @@ static void publish_flows(struct device *device, uint64_t now_ns, bool exact)
 		publish_flow(device, device->flows[i], now_ns);
 	(void)pthread_mutex_unlock(&device->flows_lock);
 	device->published_ns = now_ns;
+	if (exact) {
+		device->exact_ns = now_ns;
+		device->exact_caught_up_ns = device->caught_up_ns;
+		device->exact_watermark_ns = device->clock.watermark_ns;
+	}
 }
 
 void publish_all(struct device *device)

@@ -18,16 +18,17 @@
 #include "privileged.h"
 
 #define REGISTRY_KEEP_NS 1000000000u
+#define REGISTRY_THREADS_MAX 8
 
 enum registry_state { REGISTRY_OPENING, REGISTRY_OPEN, REGISTRY_FAILED, REGISTRY_CLOSING };
 
 /**
  * struct registry_entry - a device in use
  * @next:      of the registry's entries
- * @next_job:  of the thread's jobs
+ * @next_job:  of the threads' jobs
  * @users:     references
  * @unused_ns: since when, where there are no users
- * @state:     GUARDED_BY(lock); while it is OPENING or CLOSING, what follows is the thread's
+ * @state:     GUARDED_BY(lock); while it is OPENING or CLOSING, what follows is a thread's
  * @outcome:   of opening: 0, negative, then perhaps with @error
  * @name:      as driver and configuration call it
  */
@@ -46,25 +47,32 @@ struct registry_entry {
 };
 
 /**
- * struct registry - all entries, and the thread that opens and closes devices
+ * struct registry - all entries, and the threads that open and close devices
  * @interfaces: of the control thread, as all above @lock
  * @first_job: GUARDED_BY(lock), as all that follows; entries that are CLOSING are in no other list
- * @started:   the thread runs: from the first job on
- * @working:   on a job
- * @over:      it is to end when there is no job
+ * @asks:      held by the thread that asks the parent, which does one thing at a time
+ * @n_jobs:    that nobody works on
+ * @threads:   as many as were needed at once so far
+ * @n_begun:   of them, those that have a number
+ * @working:   by number: on what
+ * @over:      they are to end when there is no job
  */
 struct registry {
 	struct registry_args args;
 	struct registry_entry *entries;
 	struct interfaces interfaces;
 	struct device_loader loader;
-	pthread_t thread;
+	pthread_mutex_t asks;
 	pthread_mutex_t lock;
 	pthread_cond_t asked;
 	struct registry_entry *first_job;
 	struct registry_entry **last_job;
-	bool started;
-	bool working;
+	unsigned int n_jobs;
+	pthread_t threads[REGISTRY_THREADS_MAX];
+	unsigned int n_threads;
+	unsigned int n_begun;
+	const struct registry_entry *working[REGISTRY_THREADS_MAX];
+	unsigned int n_working;
 	bool over;
 };
 
@@ -77,7 +85,8 @@ int registry_new(struct registry **ret, const struct registry_args *args)
 	registry->args = *args;
 	registry->loader = loader_get(registry->args.privileged_fd);
 	registry->last_job = &registry->first_job;
-	(void)pthread_mutex_init(&registry->lock, NULL); /* these cannot fail on Linux */
+	(void)pthread_mutex_init(&registry->asks, NULL); /* these cannot fail on Linux */
+	(void)pthread_mutex_init(&registry->lock, NULL);
 	(void)pthread_cond_init(&registry->asked, NULL);
 	*ret = registry;
 	return 0;
@@ -91,16 +100,18 @@ static struct registry_entry *registry_entry_free(struct registry_entry *entry)
 	return NULL;
 }
 
-/* ---- the thread ---- */
+/* ---- the threads ---- */
 
-static int registry_open(const struct registry *registry, struct registry_entry *entry)
+static int registry_open(struct registry *registry, struct registry_entry *entry)
 {
 	int fds[DRIVER_FDS_MAX];
 	int r;
 
 	if (registry->args.privileged_fd >= 0) {
+		(void)pthread_mutex_lock(&registry->asks);
 		r = privileged_prepare(registry->args.privileged_fd, entry->name,
 			entry->args.open.n_workers, fds, &entry->args.open.n_fds, &entry->error);
+		(void)pthread_mutex_unlock(&registry->asks);
 		if (r < 0)
 			return r;
 		entry->args.open.fds = fds;
@@ -110,54 +121,107 @@ static int registry_open(const struct registry *registry, struct registry_entry 
 	return r;
 }
 
-static void registry_work(struct registry *registry, struct registry_entry *entry)
+/* Return: 0, negative. */
+static int registry_work(struct registry *registry, struct registry_entry *job)
 {
-	if (entry->state == REGISTRY_CLOSING) {
-		registry_entry_free(entry);
+	if (job->state == REGISTRY_OPENING)
+		return registry_open(registry, job);
+	job->device = device_free(job->device);
+	return 0;
+}
+
+/* With the lock held. */
+static void registry_work_done(struct registry *registry, struct registry_entry *job)
+{
+	if (job->state == REGISTRY_CLOSING) {
+		free(job);
 		return;
 	}
-	entry->outcome = registry_open(registry, entry);
-	(void)pthread_mutex_lock(&registry->lock);
-	entry->state = entry->outcome < 0 ? REGISTRY_FAILED : REGISTRY_OPEN;
-	(void)pthread_mutex_unlock(&registry->lock);
+	job->state = job->outcome < 0 ? REGISTRY_FAILED : REGISTRY_OPEN;
 	(void)eventfd_write(registry->args.notify_fd, 1); /* fails only if it is readable anyway */
+}
+
+/* With the lock held. Who opens and closes one device does so in the order in which he was asked.
+ */
+static bool registry_is_busy(const struct registry *registry, const struct registry_entry *job)
+{
+	for (unsigned int i = 0; i < registry->n_threads; i++)
+		if (registry->working[i] && strcmp(registry->working[i]->name, job->name) == 0)
+			return true;
+	for (const struct registry_entry *one = registry->first_job; one != job;
+		one = one->next_job)
+		if (strcmp(one->name, job->name) == 0)
+			return true;
+	return false;
+}
+
+/* With the lock held. Return: the first job that can be begun, NULL: there is none. */
+static struct registry_entry *registry_take_job(struct registry *registry)
+{
+	struct registry_entry **at = &registry->first_job;
+
+	while (*at && registry_is_busy(registry, *at))
+		at = &(*at)->next_job;
+	if (*at) {
+		struct registry_entry *job = *at;
+
+		*at = job->next_job;
+		if (registry->last_job == &job->next_job)
+			registry->last_job = at;
+		registry->n_jobs--;
+		return job;
+	}
+	return NULL;
 }
 
 static void *registry_main(void *argument)
 {
 	struct registry *registry = argument;
+	struct registry_entry *job;
+	unsigned int number;
 
 	(void)pthread_mutex_lock(&registry->lock);
+	number = registry->n_begun++;
 	for (;;) {
-		struct registry_entry *entry;
-
-		while (!registry->first_job && !registry->over)
-			(void)pthread_cond_wait(&registry->asked, &registry->lock);
-		entry = registry->first_job;
-		if (!entry)
+		job = registry_take_job(registry);
+		if (!job && registry->over && !registry->first_job)
 			break;
-		registry->first_job = entry->next_job;
-		if (!entry->next_job)
-			registry->last_job = &registry->first_job;
-		registry->working = true;
+		if (!job) {
+			(void)pthread_cond_wait(&registry->asked, &registry->lock);
+			continue;
+		}
+		registry->working[number] = job;
+		registry->n_working++;
 		(void)pthread_mutex_unlock(&registry->lock);
-		registry_work(registry, entry);
+		job->outcome = registry_work(registry, job);
 		(void)pthread_mutex_lock(&registry->lock);
-		registry->working = false;
+		registry->working[number] = NULL;
+		registry->n_working--;
+		registry_work_done(registry, job);
+		(void)pthread_cond_broadcast(&registry->asked);
 	}
 	(void)pthread_mutex_unlock(&registry->lock);
 	return NULL;
 }
 
-/* Return: 0, negative errno. */
+/* With the lock held. Return: 0, negative errno. */
+static int registry_add_thread(struct registry *registry)
+{
+	int r = thread_start(&registry->threads[registry->n_threads], registry_main, registry);
+
+	registry->n_threads += r == 0;
+	return r;
+}
+
+/* Return: 0, negative errno: nothing can be opened. */
 static int registry_start(struct registry *registry)
 {
-	int r;
+	int r = 0;
 
-	if (registry->started)
-		return 0;
-	r = thread_start(&registry->thread, registry_main, registry);
-	registry->started = r == 0;
+	(void)pthread_mutex_lock(&registry->lock);
+	if (!registry->n_threads)
+		r = registry_add_thread(registry);
+	(void)pthread_mutex_unlock(&registry->lock);
 	return r;
 }
 
@@ -167,28 +231,36 @@ static void registry_ask(struct registry *registry, struct registry_entry *entry
 	(void)pthread_mutex_lock(&registry->lock);
 	*registry->last_job = entry;
 	registry->last_job = &entry->next_job;
-	(void)pthread_cond_signal(&registry->asked);
+	registry->n_jobs++;
+	/* One device that takes long keeps no other waiting; without another thread it does. */
+	if (registry->n_jobs > registry->n_threads - registry->n_working &&
+		registry->n_threads < REGISTRY_THREADS_MAX)
+		(void)registry_add_thread(registry);
+	(void)pthread_cond_broadcast(&registry->asked);
 	(void)pthread_mutex_unlock(&registry->lock);
 }
 
 static void registry_end(struct registry *registry)
 {
+	unsigned int n_threads;
+
 	(void)pthread_mutex_lock(&registry->lock);
 	registry->over = true;
+	n_threads = registry->n_threads;
 	/* Who waits for the parent waits no longer. */
-	if (registry->working && registry->args.privileged_fd >= 0)
+	if (registry->n_working && registry->args.privileged_fd >= 0)
 		(void)shutdown(registry->args.privileged_fd, SHUT_RD);
-	(void)pthread_cond_signal(&registry->asked);
+	(void)pthread_cond_broadcast(&registry->asked);
 	(void)pthread_mutex_unlock(&registry->lock);
-	(void)pthread_join(registry->thread, NULL);
+	for (unsigned int i = 0; i < n_threads; i++)
+		(void)pthread_join(registry->threads[i], NULL);
 }
 
 struct registry *registry_free(struct registry *registry)
 {
 	if (!registry)
 		return NULL;
-	if (registry->started)
-		registry_end(registry);
+	registry_end(registry);
 	while (registry->entries) {
 		struct registry_entry *entry = registry->entries;
 
@@ -197,6 +269,7 @@ struct registry *registry_free(struct registry *registry)
 	}
 	(void)pthread_cond_destroy(&registry->asked);
 	(void)pthread_mutex_destroy(&registry->lock);
+	(void)pthread_mutex_destroy(&registry->asks);
 	interfaces_deinit(&registry->interfaces);
 	free(registry);
 	return NULL;
@@ -360,7 +433,7 @@ struct device *registry_look(struct registry *registry, const char *name)
 		: NULL;
 }
 
-/* Nobody uses it, and the thread has opened it, or could not. */
+/* Nobody uses it, and a thread has opened it, or could not. */
 static void registry_remove(struct registry *registry, struct registry_entry **at)
 {
 	struct registry_entry *entry = *at;

@@ -159,6 +159,19 @@ int request_flow_close(struct session *session, uint64_t id, const Wire__FlowClo
 	return 0;
 }
 
+int request_flushed(struct session *session, uint64_t id, bool is_late)
+{
+	struct error err = ERROR_INIT;
+	int r;
+
+	if (!is_late)
+		return request_done(session, id);
+	r = error_set(&err, MAPI_FLUSH_INCOMPLETE,
+		"the daemon could not process within a second all that had been captured before: "
+		"results do not cover it");
+	return request_fail(session, id, r, &err);
+}
+
 int request_flow_flush(struct session *session, uint64_t id, const Wire__FlowFlush *flush)
 {
 	struct session_flow *flow = request_flow(session, flush->flow);

@@ -19,6 +19,7 @@
 #define SESSION_HANGING_POLL_MS 100
 #define SESSION_FLUSH_FILE_NS 50000000u
 #define SESSION_FLUSH_LIVE_NS 1000000000u /* its workers wait for nobody, but for a CPU */
+#define SESSION_ARENA_BYTES (1u << 20) /* that are kept for the next request */
 #define SESSION_BURST 64 /* requests that are answered in a row */
 
 void session_close_fd(const struct session *session, int fd)
@@ -150,6 +151,14 @@ static void session_free_released(struct session *session)
 	}
 }
 
+static void session_free_arena(struct session *session)
+{
+	free(session->arena_bytes);
+	session->arena_bytes = NULL;
+	session->env.user->memory_bytes -= session->arena_n_bytes;
+	session->arena_n_bytes = 0;
+}
+
 struct session *session_free(struct session *session)
 {
 	if (!session)
@@ -189,7 +198,7 @@ struct session *session_free(struct session *session)
 	ring_group_free(session->rings);
 	area_free(session->area);
 	wire_conn_free(session->conn);
-	free(session->arena_bytes);
+	session_free_arena(session);
 	free(session);
 	return NULL;
 }
@@ -217,18 +226,21 @@ bool session_wants_read(const struct session *session)
 		!session->starved;
 }
 
-/* Bytes that one frame may unpack into. Grows to the largest frame of this client. */
+/* Bytes that one frame may unpack into, on the user's account. Return: 0, -ENOMEM, -EDQUOT. */
 static int session_arena(struct session *session, size_t frame_bytes, struct wire_arena *ret)
 {
+	struct user *user = session->env.user;
 	size_t bytes = WIRE_ARENA_BYTES(frame_bytes);
 
 	if (bytes > session->arena_n_bytes) {
-		free(session->arena_bytes);
-		session->arena_n_bytes = 0;
+		session_free_arena(session);
+		if (bytes > user->memory_max_bytes - user->memory_bytes)
+			return -EDQUOT;
 		session->arena_bytes = malloc(bytes);
 		if (!session->arena_bytes)
 			return -ENOMEM;
 		session->arena_n_bytes = bytes;
+		user->memory_bytes += bytes;
 	}
 	wire_arena_init(ret, session->arena_bytes, session->arena_n_bytes);
 	return 0;
@@ -279,6 +291,10 @@ int session_read(struct session *session)
 		if (r < 0)
 			return r;
 	}
+	/* A pending request is still in it. */
+	if (session->arena_n_bytes > SESSION_ARENA_BYTES &&
+		session->pending.kind == SESSION_PENDING_NONE)
+		session_free_arena(session);
 	session_free_released(session);
 	return 0;
 }
@@ -370,7 +386,8 @@ bool session_flow_closing(const struct session *session, uint32_t id)
 /* Return: whether the pending request can be answered now. */
 static bool session_pending_done(struct session *session)
 {
-	const struct session_pending *pending = &session->pending;
+	struct session_pending *pending = &session->pending;
+	uint64_t waited_ns;
 
 	switch (pending->kind) {
 	case SESSION_PENDING_NONE:
@@ -380,10 +397,14 @@ static bool session_pending_done(struct session *session)
 	case SESSION_PENDING_CLOSE:
 		return !session_flow_closing(session, pending->flow_id);
 	case SESSION_PENDING_FLUSH:
+		if (device_flush(pending->device->device, &pending->begin))
+			return true;
+		waited_ns = clock_monotonic_ns() - pending->begin.monotonic_ns;
 		/* A worker that waits for this very client cannot be waited for. */
-		return device_flush(pending->device->device, &pending->begin) ||
-			clock_monotonic_ns() - pending->begin.monotonic_ns >=
-			(pending->device->entry ? SESSION_FLUSH_LIVE_NS : SESSION_FLUSH_FILE_NS);
+		if (!pending->device->entry)
+			return waited_ns >= SESSION_FLUSH_FILE_NS;
+		pending->is_late = waited_ns >= SESSION_FLUSH_LIVE_NS;
+		return pending->is_late;
 	case SESSION_PENDING_COMPILE:
 		return compiler_has_answered(session->compiler);
 	case SESSION_PENDING_OPEN: /* asking is the way to find out */
@@ -487,9 +508,10 @@ static int session_answer(
 		return request_open_again(session, request_id);
 	case SESSION_PENDING_CLOSE:
 		return request_closed(session, request_id);
+	case SESSION_PENDING_FLUSH:
+		return request_flushed(session, request_id, session->pending.is_late);
 	case SESSION_PENDING_NONE:
 	case SESSION_PENDING_CONNECT:
-	case SESSION_PENDING_FLUSH:
 	case _SESSION_PENDING_N:
 		break;
 	}

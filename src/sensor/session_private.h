@@ -85,6 +85,7 @@ struct session_pending {
 	struct session_device *device;
 	uint32_t flow_id;
 	struct device_moment begin;
+	bool is_late; /* the time for it is over */
 };
 
 /**
@@ -160,6 +161,7 @@ void session_wait(struct session *session, enum session_pending_kind kind, uint6
 /* requests.c. Return: 0, negative: the session is over. */
 int request_answer(struct session *session, const Wire__Request *request);
 int request_done(struct session *session, uint64_t request_id);
+int request_flushed(struct session *session, uint64_t request_id, bool is_late);
 int request_closed(struct session *session, uint64_t request_id);
 int request_open_again(struct session *session, uint64_t request_id);
 void request_open_forget(struct session *session);

@@ -40,6 +40,7 @@
 #define LIVE_RINGS_MAX 768 /* of a user; users.c */
 #define LIVE_CROWD 30
 #define LIVE_LINGER_S 8
+#define LIVE_NAME_LEN 1000000
 
 /* ---- a device without packets ---- */
 
@@ -47,7 +48,8 @@ struct driver_source {
 	_Atomic bool woken;
 };
 
-static _Atomic bool live_holds_prepare, live_holds_open; /* they do not return */
+/* They do not return. */
+static _Atomic bool live_holds_prepare, live_holds_open, live_holds_claim;
 static _Atomic unsigned int live_n_prepared, live_n_opened;
 static _Atomic unsigned int live_workers; /* of the device that was opened last */
 
@@ -73,7 +75,8 @@ static int live_open(
 	struct driver_source **ret, const struct driver_open_args *args, struct error *err)
 {
 	live_n_opened++;
-	live_while(&live_holds_open);
+	if (strcmp(args->name, "live1") != 0)
+		live_while(&live_holds_open);
 	live_workers = args->n_workers;
 	for (unsigned int i = 0; i < args->n_fds; i++)
 		(void)close(args->fds[i]);
@@ -85,6 +88,7 @@ static int live_claim(struct driver_source *source, struct driver_chunk *chunk)
 {
 	if (!source->woken)
 		(void)poll(NULL, 0, LIVE_IDLE_MS);
+	live_while(&live_holds_claim);
 	return source->woken ? DRIVER_E_END : DRIVER_E_IDLE;
 }
 
@@ -126,7 +130,7 @@ static struct driver_source *live_close(struct driver_source *source)
 	return NULL;
 }
 
-static const struct driver live_driver = { .name = "live",
+static struct driver live_driver = { .name = "live",
 	.prepare = live_prepare,
 	.open = live_open,
 	.claim = live_claim,
@@ -168,7 +172,7 @@ int __wrap_plan_new(struct plan **ret, struct plan_flow *const *flows, unsigned 
 
 static struct live {
 	struct config config;
-	struct config_device devices[2];
+	struct config_device devices[3];
 	struct parent_engine system;
 	struct sockaddr_un address;
 	socklen_t address_bytes;
@@ -194,15 +198,16 @@ static void *live_engine(void *unused)
 
 static int live_setup(void **state)
 {
-	static char shared[] = "live0", broken[] = "broken", no_alias[] = "";
+	static char shared[] = "live0", other[] = "live1", broken[] = "broken", no_alias[] = "";
 	int fds[2];
 
-	live = (struct live){ .config = { .devices = live.devices, .n_devices = 2 },
+	live = (struct live){ .config = { .devices = live.devices, .n_devices = 3 },
 		.devices = { { .device = shared,
 				     .alias = no_alias,
 				     .cpus = { 0, 0 },
 				     .n_cpus = LIVE_CPUS },
-			{ .device = broken, .alias = no_alias } },
+			{ .device = broken, .alias = no_alias },
+			{ .device = other, .alias = no_alias } },
 		.address = { .sun_family = AF_UNIX },
 		.address_bytes = sizeof(live.address) };
 	/* 64 MiB, of which connections, flows and rings take little. */
@@ -367,6 +372,29 @@ static void others_go_on_while_a_device_is_opened(void **state)
 		test_end(&patient);
 		test_end(&other);
 	}
+}
+
+/* It keeps no other from being opened. */
+static void devices_are_opened_beside_one_that_takes_long(void **state)
+{
+	struct test_client patient, other;
+	unsigned int before;
+
+	live_teardown(NULL); /* which closes the devices */
+	live_setup(NULL);
+	before = live_n_opened;
+	live_connect(&patient);
+	live_connect(&other);
+	live_holds_open = true;
+	live_ask_for_device(&patient, "live0");
+	while (live_n_opened == before)
+		live_call(&other);
+	assert_null(live_open_device(&other, "live1")->error);
+	assert_int_equal(live_open_device(&other, "broken")->error->code, MAPI_NO_PERMISSION);
+	live_holds_open = false;
+	assert_null(test_reply(&patient)->error);
+	test_end(&patient);
+	test_end(&other);
 }
 
 /* Who connects a flow that refers to one that is not connected must not keep others from starting
@@ -561,6 +589,73 @@ static void searches_of_a_user_are_limited(void **state)
 		test_end(&clients[i]);
 }
 
+/* A request that is longer than the socket takes at once. Return: its reply; NULL: the end. */
+static Wire__Reply *live_describe_long(struct test_client *client, char *name)
+{
+	struct pollfd p = { .fd = wire_conn_fd(client->conn), .events = POLLOUT };
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__Describe describe = WIRE__DESCRIBE__INIT;
+	int r;
+
+	describe.name = name;
+	request.id = ++client->id;
+	request.call_case = WIRE__REQUEST__CALL_DESCRIBE;
+	request.describe = &describe;
+	r = wire_conn_put(client->conn, &request.base, NULL, 0);
+	while (r == WIRE_E_AGAIN) {
+		assert_int_equal(poll(&p, 1, -1), 1);
+		r = wire_conn_flush(client->conn);
+	}
+	return test_reply(client);
+}
+
+/* A message of 1 MiB may become 128. */
+static void long_requests_are_charged(void **state)
+{
+	struct test_client hostile, other;
+	char *name = malloc(LIVE_NAME_LEN + 1);
+
+	assert_non_null(name);
+	memset(name, 'x', LIVE_NAME_LEN);
+	name[LIVE_NAME_LEN] = '\0';
+	live_connect(&hostile);
+	live_connect(&other);
+	for (unsigned int i = 0; i < 100; i++) { /* it is given back each time */
+		name[LIVE_NAME_LEN / 4] = '\0';
+		assert_non_null(live_describe_long(&other, name)->error);
+		name[LIVE_NAME_LEN / 4] = 'x';
+	}
+	assert_null(live_describe_long(&hostile, name));
+	live_call(&other);
+	test_end(&hostile);
+	test_end(&other);
+	free(name);
+}
+
+/* The worker gets no time, so what came before the call may not be in the results. */
+static void a_flush_that_comes_too_late_says_so(void **state)
+{
+	Wire__FlowFlush flush = WIRE__FLOW_FLUSH__INIT;
+	struct test_client client;
+
+	live_teardown(NULL); /* which closes the device */
+	live_driver.real_time = true;
+	live_setup(NULL);
+	live_connect(&client);
+	flush.flow = live_flow(&client, live_device(&client));
+	test_connect(&client, flush.flow);
+	assert_null(TEST_CALL(&client, flow_flush, FLOW_FLUSH, &flush)->error);
+	live_holds_claim = true;
+	assert_int_equal(TEST_CALL(&client, flow_flush, FLOW_FLUSH, &flush)->error->code,
+		MAPI_FLUSH_INCOMPLETE);
+	live_holds_claim = false;
+	assert_null(TEST_CALL(&client, flow_flush, FLOW_FLUSH, &flush)->error);
+	test_end(&client);
+	live_teardown(NULL);
+	live_driver.real_time = false;
+	live_setup(NULL);
+}
+
 /* Full of what nobody reads: the kernel takes long to close it. */
 static int live_lingering(int *ret_peer)
 {
@@ -625,12 +720,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(workers_of_a_shared_device_are_the_administrators),
 		cmocka_unit_test(others_go_on_while_a_device_is_opened),
+		cmocka_unit_test(devices_are_opened_beside_one_that_takes_long),
 		cmocka_unit_test(bad_references_do_not_keep_a_device_from_starting),
 		cmocka_unit_test(clients_that_leave_together_make_few_plans),
 		cmocka_unit_test(functions_of_a_user_are_limited),
 		cmocka_unit_test(rings_of_a_user_are_limited),
 		cmocka_unit_test(all_memory_of_functions_is_charged),
 		cmocka_unit_test(searches_of_a_user_are_limited),
+		cmocka_unit_test(long_requests_are_charged),
+		cmocka_unit_test(a_flush_that_comes_too_late_says_so),
 		cmocka_unit_test(nobody_waits_for_descriptors_without_a_place),
 	};
 

@@ -24,6 +24,8 @@
 #include "device_private.h"
 #include "mapi.h"
 
+#define PUBLISH_EXACT_NS 2000000u /* between two exact publications */
+#define PUBLISH_FLOOD_NS 200000000u
 #define PUBLISH_ASK_LEAST_NS 250000000u /* between two questions to the driver */
 
 /* A live device on which packets never end. */
@@ -237,6 +239,27 @@ static void losses_are_exact_if_the_worker_is_busy(void **state)
 	publish_end(test);
 }
 
+/* Each publication takes the time of all who share the device. */
+static void who_flushes_all_the_time_costs_no_more(void **state)
+{
+	struct publish_test *test = publish_begin();
+	uint64_t begin_ns = clock_monotonic_ns();
+	unsigned int n_asked = publish_n_asked, n_done = 0, n_tries = 0;
+
+	while (clock_monotonic_ns() - begin_ns < PUBLISH_FLOOD_NS) {
+		struct device_moment moment = { .monotonic_ns =
+							clock_monotonic_ns() - PUBLISH_EXACT_NS };
+
+		n_done += device_flush(test->device, &moment);
+		n_tries++;
+	}
+	assert_true(n_tries > 1000);
+	assert_in_range(n_done, 1, n_tries);
+	assert_in_range(publish_n_asked - n_asked, 1,
+		(clock_monotonic_ns() - begin_ns) / PUBLISH_EXACT_NS + 3);
+	publish_end(test);
+}
+
 static void a_flow_begins_without_losses(void **state)
 {
 	struct publish_test *test = publish_begin();
@@ -262,6 +285,7 @@ int main(void)
 		cmocka_unit_test(the_driver_is_asked_rarely),
 		cmocka_unit_test(flushed_losses_are_exact),
 		cmocka_unit_test(losses_are_exact_if_the_worker_is_busy),
+		cmocka_unit_test(who_flushes_all_the_time_costs_no_more),
 		cmocka_unit_test(a_flow_begins_without_losses),
 	};
 

@@ -21,7 +21,7 @@ struct users;
  * @n_writers:    of these, with a thread of their own, which writes a file; at most @writers_max
  * @search_bytes: characters that these search for, at most @search_max_bytes
  * @memory_bytes: of their functions: instances, states, packet rings, output queues, what becomes
- *                of expressions and strings; at most @memory_max_bytes
+ *                of expressions and strings; and of long requests; at most @memory_max_bytes
  * @closer:       closes what they have sent; NULL: a private daemon, which does so itself
  */
 struct user {

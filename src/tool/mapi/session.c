@@ -370,10 +370,19 @@ uint64_t session_now_ms(void)
 
 void session_flush(const struct session *session)
 {
+	char text[MAPI_ERRORSTR_LENGTH] = "";
+	bool told = false;
 	unsigned int i;
+	int code = 0;
 
-	for (i = 0; i < session->set.n_pipelines; i++)
-		(void)mapi_flush(session->set.pipelines[i].steps[0]->fd);
+	for (i = 0; i < session->set.n_pipelines; i++) {
+		if (mapi_flush(session->set.pipelines[i].steps[0]->fd) == 0)
+			continue;
+		mapi_read_error(&code, text);
+		if (code == MAPI_FLUSH_INCOMPLETE && !told)
+			fprintf(stderr, "mapi: %s\n", text);
+		told = told || code == MAPI_FLUSH_INCOMPLETE;
+	}
 }
 
 /* The end of a file is noticed late by at most a part of what the run has taken so far. */
