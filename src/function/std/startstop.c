@@ -40,6 +40,7 @@ struct std_startstop_instance {
 struct std_startstop_state {
 	startstop_t result;
 	bool begun; /* a packet has reached it */
+	bool passed; /* one has passed */
 	uint64_t watermark_ns;
 	uint64_t start_ns; /* both valid once begun */
 	uint64_t stop_ns;
@@ -132,8 +133,9 @@ static void std_startstop_process(const struct function_call *call, void *instan
 			continue;
 		}
 		s->result.last = packet_ts_from_ns(ts_ns);
-		if (!s->result.first_processed)
+		if (!s->passed) /* not by its time: a packet may be of the epoch itself */
 			s->result.first_processed = s->result.last;
+		s->passed = true;
 	}
 }
 

@@ -90,6 +90,18 @@ static void test_spans_begin_with_the_first_packet(void **state)
 	assert_int_equal(test_pass("+1s", "+18446744073s", ts_ns, 6, NULL), 0x3c);
 }
 
+/* A packet at the epoch is one. */
+static void test_packets_at_time_zero(void **state)
+{
+	const uint64_t ts_ns[] = { 0, TEST_S, 2 * TEST_S };
+	startstop_t times;
+
+	assert_int_equal(test_pass("+0s", "+2s", ts_ns, 3, &times), 0x03);
+	assert_int_equal(times.first, 0);
+	assert_int_equal(times.first_processed, 0);
+	assert_int_equal(times.last, packet_ts_from_ns(TEST_S));
+}
+
 /* Time does not run backwards, so there is one start and one stop. */
 static void test_late_packets_pass_with_their_neighbours(void **state)
 {
@@ -293,6 +305,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_spans_begin_with_the_first_packet),
+		cmocka_unit_test(test_packets_at_time_zero),
 		cmocka_unit_test(test_late_packets_pass_with_their_neighbours),
 		cmocka_unit_test(test_time_is_that_of_all_packets),
 		cmocka_unit_test(test_absolute_times_are_local),
