@@ -5,7 +5,8 @@
  * passes, which the client reads one by one.
  *
  * Both directions of a connection have one hash, so a sample holds whole connections. (Historically
- * each direction had its own.) Later fragments have no ports to tell their flow by and never pass.
+ * each direction had its own.) Later fragments have no ports to tell their flow by and never pass;
+ * first ones have them, and pass with their flow.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -83,6 +84,8 @@ static bool std_hashsamp_passes(const struct function_call *call, unsigned int i
 		return false;
 	if (!decode_flow_key(call->batch, i, outer, &key))
 		return false;
+	key.src_port = outer->src_port; /* also of a first fragment */
+	key.dst_port = outer->dst_port;
 	if (decode_flow_hash(&key, STD_HASHSAMP_SEED) % STD_HASHSAMP_RANGE_MAX >= range)
 		return false;
 	*ret_key = key;

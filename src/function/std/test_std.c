@@ -332,13 +332,12 @@ static void test_sample_by_chance_depends_on_the_packet_only(void **state)
 	free(t);
 }
 
-static bool test_flow_passes(struct test_traffic *t, long long range, enum test_kind kind,
-	unsigned int flow, bool backwards)
+/* What packet 0 of batch 1 is. */
+static bool test_sample_passes(struct test_traffic *t, long long range)
 {
 	struct test_run run;
 	bool passes;
 
-	test_packet(t, 1, 0, kind, flow, backwards);
 	t->selection[1] = packet_mask_first(1);
 	assert_int_equal(0,
 		test_open(&run, &std_hashsamp, ARGS(test_number(range), test_number(0)), 2, true));
@@ -347,6 +346,27 @@ static bool test_flow_passes(struct test_traffic *t, long long range, enum test_
 	passes = packet_mask_test(&run.passed[1], 0);
 	test_close(&run);
 	return passes;
+}
+
+static bool test_flow_passes(struct test_traffic *t, long long range, enum test_kind kind,
+	unsigned int flow, bool backwards)
+{
+	test_packet(t, 1, 0, kind, flow, backwards);
+	return test_sample_passes(t, range);
+}
+
+/* The first fragment of a datagram has ports, so it passes with the rest of its flow. */
+static void test_hashsamp_knows_first_fragments(void **state)
+{
+	struct test_traffic *t = test_traffic_new(9);
+
+	for (unsigned int flow = 0; flow < 100; flow++) {
+		bool passes = test_flow_passes(t, 512, TEST_KIND_UDP4, flow, false);
+
+		t->decode[1].outer[0].flags |= DECODE_FRAGMENT;
+		assert_int_equal(passes, test_sample_passes(t, 512));
+	}
+	free(t);
 }
 
 static void test_hashsamp_decides_by_flow(void **state)
@@ -564,6 +584,7 @@ int main(void)
 		cmocka_unit_test(test_sample_arguments_fall_back),
 		cmocka_unit_test(test_sample_by_chance_depends_on_the_packet_only),
 		cmocka_unit_test(test_hashsamp_decides_by_flow),
+		cmocka_unit_test(test_hashsamp_knows_first_fragments),
 		cmocka_unit_test(test_cut_shortens_only_what_is_captured),
 		cmocka_unit_test(test_stats_per_packet),
 		cmocka_unit_test(test_stats_per_period),

@@ -138,6 +138,7 @@ static void test_hashsamp_keeps_records(void **state)
 	test_packet(t, 0, 0, TEST_KIND_TCP4, 7, false);
 	t->bytes[0][0][34 + 13] = 0x1f; /* ACK PSH RST SYN FIN */
 	test_packet(t, 0, 1, TEST_KIND_UDP4, 8, true);
+	t->decode[0].outer[1].flags |= DECODE_FRAGMENT; /* the first one has ports */
 	test_packet(t, 0, 2, TEST_KIND_TCP6, 9, false);
 	t->bytes[0][2][54 + 13] = 0x12; /* SYN ACK */
 	t->batch[0].cap_bytes[2] = 54 + 10; /* the flags are not captured */
