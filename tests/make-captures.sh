@@ -47,20 +47,34 @@ def block(kind, body):
     body += b"\0" * (-len(body) % 4)
     return struct.pack("<II", kind, len(body) + 12) + body + struct.pack("<I", len(body) + 12)
 
-def pcapng():
+def packet(interface, ts, wire, data):
+    head = struct.pack("<IIIII", interface, ts >> 32, ts & 0xffffffff, len(data), wire)
+    return block(6, head + data)
+
+SECTION = block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
+
+def two_ports():
+    yield SECTION
+    yield block(1, struct.pack("<HHI", 1, 0, 262144))
+    yield block(1, struct.pack("<HHI", 1, 0, 262144))
+    for n, (sec, usec, wire, data) in enumerate(records("http.pcap")):
+        yield packet(n % 3 == 1, sec * 10**6 + usec, wire, data)
+
+write("http-two-ports.pcapng", two_ports())
+
+def two_links():
     # Two interfaces: Ethernet with microseconds; raw IP with nanoseconds (the same packets without
     # their Ethernet header, as far as they are IP), alternating.
-    yield block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
+    yield SECTION
     yield block(1, struct.pack("<HHI", 1, 0, 262144))
     yield block(1, struct.pack("<HHI", 101, 0, 262144) + struct.pack("<HHBxxxHH", 9, 1, 9, 0, 0))
     for n, (sec, usec, wire, data) in enumerate(records("dns.pcap")):
         interface, ts = 0, sec * 10**6 + usec
         if n % 2 and data[12:14] in (b"\x08\x00", b"\x86\xdd"):
             interface, ts, data, wire = 1, ts * 1000, data[14:], wire - 14
-        head = struct.pack("<IIIII", interface, ts >> 32, ts & 0xffffffff, len(data), wire)
-        yield block(6, head + data)
+        yield packet(interface, ts, wire, data)
 
-write("dns-two-links.pcapng", pcapng())
+write("dns-two-links.pcapng", two_links())
 
 write("ten.pcap", [open(os.path.join(folder, "http.pcap"), "rb").read(24)] + [
     struct.pack("<IIII", sec, usec, len(data), wire) + data

@@ -10,7 +10,7 @@ common=30 own=90 bytes=65536
 [ -z "${MAPI_TEST_QUICK-}" ] || common=10 own=30
 [ -z "${MAPI_TEST_LONG-}" ] || common=300 own=1700 bytes=1048576
 
-captures=("$OWN"/*.pcap)
+captures=("$OWN"/*.pcap "$OWN/http-two-ports.pcapng")
 if [ -d "$MAPI_PCAPS" ]; then
 	# Every sixth of those that libpcap reads: from all folders, two hundred in all.
 	mapfile -t more < <(readable_captures | awk 'NR % 6 == 0')

@@ -64,6 +64,55 @@ static int model_capture_add(struct model_capture *capture, const struct pcap_pk
 	return 0;
 }
 
+/* ---- interfaces: libpcap does not tell them ---- */
+
+static uint32_t model_le32(const uint8_t *p)
+{
+	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+/* Blocks of packets in the order of the file: enhanced, and two kinds that know one interface. */
+static void model_capture_interfaces(struct model_capture *capture, const uint8_t *p, size_t left)
+{
+	unsigned int n = 0;
+
+	while (left >= 12 && n < capture->n_pkts) {
+		uint32_t type = model_le32(p), n_bytes = model_le32(p + 4);
+
+		if (n_bytes < 12 || n_bytes > left)
+			break;
+		if (type == 6)
+			capture->pkts[n++].interface = model_le32(p + 8);
+		else if (type == 2)
+			capture->pkts[n++].interface = model_le32(p + 8) & 0xffff;
+		else if (type == 3)
+			n++;
+		p += n_bytes;
+		left -= n_bytes;
+	}
+}
+
+/* Of pcapng files of little endian hosts; all others count as having one. */
+static void model_capture_find_interfaces(struct model_capture *capture)
+{
+	static const uint8_t begin[] = { 0x0a, 0x0d, 0x0d, 0x0a },
+			     order[] = { 0x4d, 0x3c, 0x2b, 0x1a };
+	FILE *file = fopen(capture->path, "rb");
+	uint8_t *bytes = NULL;
+	size_t n_bytes = 0;
+
+	if (file && fseek(file, 0, SEEK_END) == 0)
+		n_bytes = (size_t)ftell(file);
+	if (n_bytes >= 28)
+		bytes = malloc(n_bytes);
+	if (bytes && fseek(file, 0, SEEK_SET) == 0 && fread(bytes, 1, n_bytes, file) == n_bytes &&
+		memcmp(bytes, begin, 4) == 0 && memcmp(bytes + 8, order, 4) == 0)
+		model_capture_interfaces(capture, bytes, n_bytes);
+	free(bytes);
+	if (file)
+		fclose(file);
+}
+
 int model_capture_read(struct model_capture *ret, const char *path)
 {
 	char why[PCAP_ERRBUF_SIZE];
@@ -89,6 +138,7 @@ int model_capture_read(struct model_capture *ret, const char *path)
 		return -1;
 	}
 	ret->pcap = pcap;
+	model_capture_find_interfaces(ret);
 	for (unsigned int i = 0; i < ret->n_pkts; i++)
 		ret->pkts[i].data = ret->bytes + (size_t)ret->pkts[i].data;
 	return 0;

@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <mapi/res2file.h>
+#include <mapi/topx.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -73,6 +74,76 @@ static void model_draw_search(
 	}
 	f->number = model_below(state, 3) ? 0 : (int)model_below(state, 100);
 	f->depth = model_below(state, 3) ? 0 : 60 + (int)model_below(state, 200);
+}
+
+/* What a byte of an expression becomes: itself, a class that it is in, or any byte. */
+static size_t model_draw_atom(char *out, size_t room, uint64_t *state, uint8_t byte)
+{
+	char itself[8];
+
+	snprintf(itself, sizeof(itself), isalnum(byte) ? "%c" : "\\x%02x", byte);
+	switch (model_below(state, 10)) {
+	case 0:
+		return (size_t)snprintf(out, room, ".");
+	case 1:
+		return (size_t)snprintf(out, room, isdigit(byte) ? "\\d" : "[a-z\\x%02x]", byte);
+	case 2:
+		return (size_t)snprintf(out, room, "[^\\x%02x]", byte ^ 1);
+	case 3:
+		return (size_t)snprintf(out, room, "[\\x%02x-\\x%02x]", byte & 0xf0, byte | 0x0f);
+	case 4:
+		return (size_t)snprintf(out, room, "(?:%s|zz)", itself);
+	default:
+		return (size_t)snprintf(out, room, "%s", itself);
+	}
+}
+
+/* How often an atom may come. What is unbounded takes many steps, so there is one at most. */
+static size_t model_draw_quantity(char *out, size_t room, uint64_t *state, bool *bounded)
+{
+	static const char *const quantities[] = { "?", "{0,2}", "{1,3}", "{2,4}", "+", "*" };
+	unsigned int n = model_below(state, *bounded ? 4 : 6);
+
+	*bounded |= n >= 4;
+	return (size_t)snprintf(out, room, "%s", quantities[n]);
+}
+
+static bool model_has_long_packets(const struct model_capture *capture)
+{
+	for (unsigned int n = 0; n < capture->n_pkts; n++)
+		if (capture->pkts[n].cap_bytes > 2048)
+			return true;
+	return false;
+}
+
+/* An expression that a piece of a packet has led to. Few steps: one that gives up a packet could
+ * not be foretold. */
+static void model_draw_regexp(
+	struct model_function *f, uint64_t *state, const struct model_capture *capture)
+{
+	static const char *const options[] = { "", "", "", "(?i)", "(?s)", "(?m)" };
+	const struct model_packet *pkt = &capture->pkts[model_below(state, capture->n_pkts)];
+	unsigned int n = 1 + model_below(state, 6), alternatives = 1 + !model_below(state, 4);
+	size_t room = sizeof(f->text), len;
+	bool bounded = model_has_long_packets(capture);
+
+	len = (size_t)snprintf(f->text, room, "%s", options[model_below(state, 6)]);
+	for (; alternatives > 0; alternatives--) {
+		uint32_t at = model_below(state, 3) ? model_below(state, pkt->cap_bytes + 1) : 0;
+
+		if (at == 0 && model_below(state, 2))
+			len += (size_t)snprintf(f->text + len, room - len, "^");
+		for (unsigned int i = 0; i < n && at < pkt->cap_bytes; i++, at++) {
+			len += model_draw_atom(f->text + len, room - len, state, pkt->data[at]);
+			if (!model_below(state, 5))
+				len += model_draw_quantity(
+					f->text + len, room - len, state, &bounded);
+		}
+		if (!model_below(state, 8) || at == pkt->cap_bytes)
+			len += (size_t)snprintf(f->text + len, room - len, "$");
+		if (alternatives > 1)
+			len += (size_t)snprintf(f->text + len, room - len, "|");
+	}
 }
 
 /* A source: any function with a value that has been applied, of any flow. */
@@ -210,6 +281,23 @@ static void model_draw_burst(struct model_function *f, uint64_t *state)
 	f->numbers[6] = speeds[model_below(state, 6)];
 }
 
+/* Every kind of result has its turn. */
+static void model_draw_top(struct model_function *f, uint64_t *state)
+{
+	static const int first[] = { TOPX_IP_TOS, TOPX_TCP_SRCPORT, TOPX_UDP_SRCPORT,
+		TOPX_UDP_CHECKSUM + 1 };
+	static const int numbers[] = { -1, 1, 2, 3, 10, TOPX_MAX_X };
+	static const char *const intervals[] = { "0", "0", "1s", "2s", "60s" };
+	unsigned int protocol = model_below(state, 3);
+
+	f->numbers[0] = numbers[model_below(state, 6)];
+	f->numbers[1] = (int)protocol + TOPX_IP;
+	f->numbers[2] = first[protocol] +
+		(int)model_below(state, (unsigned int)(first[protocol + 1] - first[protocol]));
+	f->numbers[3] = (int)model_below(state, 4);
+	snprintf(f->text, sizeof(f->text), "%s", intervals[model_below(state, 5)]);
+}
+
 static void model_draw_arguments(struct model_function *f, uint64_t *state,
 	const struct model_capture *capture, char *const filters[], unsigned int n_filters)
 {
@@ -246,7 +334,18 @@ static void model_draw_arguments(struct model_function *f, uint64_t *state,
 		f->number = (int)model_below(state, 101);
 		break;
 	case MODEL_HASHSAMP:
-		f->number = 1 + (int)model_below(state, 1024);
+		f->number = model_below(state, 4) ? 1 + (int)model_below(state, 1024) : 1024;
+		f->depth = model_below(state, 2) ? 0 : (int)model_below(state, 4) - 2;
+		break;
+	case MODEL_REGEXP:
+		model_draw_regexp(f, state, capture);
+		break;
+	case MODEL_INTERFACE:
+		f->number = (int)capture->pkts[model_below(state, capture->n_pkts)].interface +
+			(model_below(state, 4) == 0);
+		break;
+	case MODEL_TOP:
+		model_draw_top(f, state);
 		break;
 	case MODEL_STATS:
 		snprintf(f->text, sizeof(f->text), "%s",
@@ -285,7 +384,7 @@ static void model_draw_arguments(struct model_function *f, uint64_t *state,
 	}
 }
 
-/* How often a kind is drawn, of 100. */
+/* How often a kind is drawn, of 112. */
 static enum model_kind model_draw_kind(uint64_t *state)
 {
 	static const unsigned int share[_MODEL_KIND_N] = {
@@ -310,9 +409,12 @@ static enum model_kind model_draw_kind(uint64_t *state)
 		[MODEL_BURST] = 1,
 		[MODEL_SYNC] = 1,
 		[MODEL_CHANCE] = 1,
-		[MODEL_HASHSAMP] = 1,
+		[MODEL_HASHSAMP] = 3,
+		[MODEL_REGEXP] = 4,
+		[MODEL_INTERFACE] = 2,
+		[MODEL_TOP] = 5,
 	};
-	unsigned int at = model_below(state, 100);
+	unsigned int at = model_below(state, 112);
 	unsigned int kind = 0;
 
 	while (at >= share[kind])
@@ -368,103 +470,5 @@ void model_case_draw(struct model_case *ret, uint64_t seed, const struct model_c
 		model_draw_next(ret, i, &state, referable, &has_buffer);
 		model_draw_arguments(&ret->flows[i].functions[ret->flows[i].n_functions - 1],
 			&state, capture, filters, n_filters);
-	}
-}
-
-static void model_function_print(const struct model_function *f)
-{
-	switch (f->kind) {
-	case MODEL_BPF_FILTER:
-		printf("BPF_FILTER(\"%s\")", f->text);
-		break;
-	case MODEL_STR_SEARCH:
-		printf("STR_SEARCH(\"%s\", %d, %d)", f->text, f->number, f->depth);
-		break;
-	case MODEL_SAMPLE:
-		printf("SAMPLE(%d, PERIODIC)", f->number);
-		break;
-	case MODEL_CUT:
-		printf("CUT(%d)", f->number);
-		break;
-	case MODEL_PKT_COUNTER:
-		printf("PKT_COUNTER");
-		break;
-	case MODEL_BYTE_COUNTER:
-		printf("BYTE_COUNTER");
-		break;
-	case MODEL_PKTINFO:
-		printf("PKTINFO(%d)", f->number);
-		break;
-	case MODEL_HASH:
-		printf("HASH(%d)", f->number);
-		break;
-	case MODEL_STATS:
-		printf("STATS(flow %u function %u, \"%s\")", f->ref_flow + 1, f->ref_function + 1,
-			f->text);
-		break;
-	case MODEL_TO_BUFFER:
-		printf("TO_BUFFER");
-		break;
-	case MODEL_TO_FILE:
-		printf("TO_FILE(%d, ..., %d)", f->number, f->depth);
-		break;
-	case MODEL_GAP:
-		printf("GAP");
-		break;
-	case MODEL_BINOP:
-		printf("BINOP(%d, flow %u function %u, flow %u function %u)", f->number,
-			f->refs[0].flow + 1, f->refs[0].function + 1, f->refs[1].flow + 1,
-			f->refs[1].function + 1);
-		break;
-	case MODEL_DIST:
-		printf("DIST(flow %u function %u, %d, %d, %d)", f->ref_flow + 1,
-			f->ref_function + 1, f->numbers[0], f->numbers[1], f->numbers[2]);
-		break;
-	case MODEL_BUCKET:
-		printf("BUCKET(flow %u function %u, \"%s\", %d)", f->ref_flow + 1,
-			f->ref_function + 1, f->text, f->number);
-		break;
-	case MODEL_THRESHOLD:
-		printf("THRESHOLD(%d, flow %u function %u, %d, %d, %s, %d, %d)", f->number,
-			f->ref_flow + 1, f->ref_function + 1, f->depth, f->numbers[0], f->text,
-			f->numbers[1], f->numbers[2]);
-		break;
-	case MODEL_RES2FILE:
-		printf("RES2FILE(");
-		for (unsigned int r = 0; r < f->n_refs; r++)
-			printf("%d of flow %u function %u, ", f->refs[r].format,
-				f->refs[r].flow + 1, f->refs[r].function + 1);
-		printf("\"%s\", %d)", f->text, f->number);
-		break;
-	case MODEL_STARTSTOP:
-		printf("STARTSTOP(\"%s\", \"%s\")", f->text, f->stop);
-		break;
-	case MODEL_BURST:
-		printf("BURST(%d, %d, %d, %d, %d, %d, %d)", f->numbers[0], f->numbers[1],
-			f->numbers[2], f->numbers[3], f->numbers[4], f->numbers[5], f->numbers[6]);
-		break;
-	case MODEL_SYNC:
-		printf("SYNC(flows %s, from 0)", f->text);
-		break;
-	case MODEL_CHANCE:
-		printf("SAMPLE(%d, PROBABILISTIC)", f->number);
-		break;
-	case MODEL_HASHSAMP:
-		printf("HASHSAMP(%d, 0)", f->number);
-		break;
-	case _MODEL_KIND_N:
-		break;
-	}
-}
-
-void model_case_print(const struct model_case *c)
-{
-	for (unsigned int i = 0; i < c->n_flows; i++) {
-		printf("  flow %u: ", i + 1);
-		for (unsigned int k = 0; k < c->flows[i].n_functions; k++) {
-			printf("%s", k ? " | " : "");
-			model_function_print(&c->flows[i].functions[k]);
-		}
-		printf("\n");
 	}
 }

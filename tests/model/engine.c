@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A case through libmapi: one offline device, so that flows see the same packets and may refer to
- * each other. */
-#include "model.h"
+/* A case through libmapi. */
+#include "engine.h"
 
 #include <mapi.h>
 #include <mapi/bucket.h>
 #include <mapi/dist.h>
+#include <mapi/hashsamp.h>
 #include <mapi/sample.h>
 #include <mapi/stats.h>
+#include <mapi/topx.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,20 +18,20 @@
 
 #include "flows.h"
 
-struct engine {
-	const struct model_case *c;
-	char *device;
-	int fd[MODEL_FLOWS_MAX];
-	int fid[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX];
-	char output[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX][64];
-};
+static const char *engine_name_file(struct engine *e, unsigned int i, unsigned int k)
+{
+	char *path = e->output[i][k];
+
+	snprintf(path, sizeof(e->output[i][k]), "model-%d-%u-%u-%u.out", (int)getpid(), e->number,
+		i, k);
+	return path;
+}
 
 static int engine_apply_file(struct engine *e, unsigned int i, unsigned int k)
 {
 	const struct model_function *f = &e->c->flows[i].functions[k];
-	char *path = e->output[i][k];
+	const char *path = engine_name_file(e, i, k);
 
-	snprintf(path, sizeof(e->output[i][k]), "model-%d-%u-%u.out", (int)getpid(), i, k);
 	return mapi_apply_function(
 		e->fd[i], "TO_FILE", f->number, path, (unsigned long long)f->depth);
 }
@@ -38,9 +40,9 @@ static int engine_apply_file(struct engine *e, unsigned int i, unsigned int k)
 static int engine_apply_lines(struct engine *e, unsigned int i, unsigned int k)
 {
 	const struct model_function *f = &e->c->flows[i].functions[k];
-	char types[64] = "", results[128] = "", *path = e->output[i][k];
+	const char *path = engine_name_file(e, i, k);
+	char types[64] = "", results[128] = "";
 
-	snprintf(path, sizeof(e->output[i][k]), "model-%d-%u-%u.out", (int)getpid(), i, k);
 	for (unsigned int r = 0; r < f->n_refs; r++) {
 		const struct model_ref *ref = &f->refs[r];
 		size_t at = strlen(types);
@@ -93,7 +95,14 @@ static int engine_apply(struct engine *e, unsigned int i, unsigned int k)
 	case MODEL_CHANCE:
 		return mapi_apply_function(fd, "SAMPLE", f->number, PROBABILISTIC);
 	case MODEL_HASHSAMP:
-		return mapi_apply_function(fd, "HASHSAMP", f->number, 0);
+		return mapi_apply_function(fd, "HASHSAMP", f->number, f->depth);
+	case MODEL_REGEXP:
+		return mapi_apply_function(fd, "REGEXP", f->text);
+	case MODEL_INTERFACE:
+		return mapi_apply_function(fd, "INTERFACE", f->number);
+	case MODEL_TOP:
+		return mapi_apply_function(fd, "TOP", f->numbers[0], f->numbers[1], f->numbers[2],
+			f->numbers[3], (int)strtol(f->text, NULL, 10));
 	case MODEL_CUT:
 		return mapi_apply_function(fd, "CUT", f->number);
 	case MODEL_PKT_COUNTER:
@@ -121,7 +130,7 @@ static int engine_apply(struct engine *e, unsigned int i, unsigned int k)
 			(unsigned long long)f->depth, f->numbers[0], (int)strtol(f->text, NULL, 10),
 			f->numbers[1], f->numbers[2]);
 	case MODEL_TO_BUFFER:
-		return mapi_apply_function(fd, "TO_BUFFER", WAIT);
+		return mapi_apply_function(fd, "TO_BUFFER", e->live ? NOWAIT : WAIT);
 	case MODEL_TO_FILE:
 		return engine_apply_file(e, i, k);
 	case MODEL_RES2FILE:
@@ -139,7 +148,7 @@ static int engine_apply(struct engine *e, unsigned int i, unsigned int k)
 	return -1;
 }
 
-static int engine_make(struct engine *e)
+int engine_make(struct engine *e)
 {
 	unsigned int applied[MODEL_FLOWS_MAX] = { 0 };
 
@@ -187,20 +196,32 @@ static int engine_read_packets(
 
 static bool engine_gives_records(const struct model_function *f)
 {
-	return f->kind == MODEL_BUCKET || f->kind == MODEL_THRESHOLD;
+	return f->kind == MODEL_BUCKET || f->kind == MODEL_THRESHOLD ||
+		(f->kind == MODEL_HASHSAMP && f->depth);
 }
 
-/* Both kinds of records are a time and a value. */
+/* A file's next one is worth waiting for. */
+static bool engine_has_record(struct engine *e, unsigned int i, unsigned int k)
+{
+	struct pollfd poll_fd = { .fd = mapi_fileno(e->fd[i], e->fid[i][k]), .events = POLLIN };
+
+	return !e->live || poll(&poll_fd, 1, 0) == 1;
+}
+
+/* Records of BUCKET and THRESHOLD are a time and a value. */
 static int engine_read_records(
 	struct engine *e, unsigned int i, unsigned int k, struct model_result *ret)
 {
+	size_t n_bytes = e->c->flows[i].functions[k].kind == MODEL_HASHSAMP
+		? sizeof(struct sample)
+		: sizeof(struct bucket_data);
 	const mapi_results_t *results;
 	int code = 0;
 
-	while ((results = mapi_read_results(e->fd[i], e->fid[i][k]))) {
+	while (engine_has_record(e, i, k) &&
+		(results = mapi_read_results(e->fd[i], e->fid[i][k]))) {
 		ret->value++;
-		ret->digest =
-			model_digest_bytes(ret->digest, results->res, sizeof(struct bucket_data));
+		ret->digest = model_digest_bytes(ret->digest, results->res, n_bytes);
 	}
 	mapi_read_error(&code, NULL);
 	if (code != 0)
@@ -217,13 +238,65 @@ static void engine_take_dist(const mapi_results_t *results, struct model_result 
 		ret->digest, dist->data, (size_t)results->size - offsetof(dist_t, data));
 }
 
+/* A number, and so many records at once behind it. */
+static void engine_take_top(const mapi_results_t *results, struct model_result *ret)
+{
+	const char *res = results->res;
+	unsigned int n;
+
+	memcpy(&n, res, sizeof(n));
+	ret->value = n;
+	ret->digest =
+		model_digest_bytes(ret->digest, res + sizeof(n), n * sizeof(struct topx_result));
+}
+
+static void engine_take_stats(const mapi_results_t *results, struct model_result *ret)
+{
+	const stats_t *stats = results->res;
+
+	ret->count = stats->count;
+	ret->sum = stats->sum;
+	ret->sum2 = stats->sum2;
+	ret->max = stats->max;
+	ret->min = stats->min;
+}
+
+/* HASHSAMP without records gives an empty one. */
+static void engine_take_nothing(const mapi_results_t *results, struct model_result *ret)
+{
+	static const struct sample nothing;
+
+	if (results->size != sizeof(nothing) ||
+		memcmp(results->res, &nothing, sizeof(nothing)) != 0)
+		ret->value = UINT64_MAX;
+}
+
+static int engine_read_status(
+	struct engine *e, unsigned int i, unsigned int k, struct model_result *ret)
+{
+	struct mapi_result_status status = { .sz = sizeof(status) };
+	mapi_function_info_t info;
+
+	if (mapi_get_function_info(e->fd[i], e->fid[i][k], &info) < 0 ||
+		mapi_result_status(e->fd[i], e->fid[i][k], 0, &status) < 0) {
+		flows_error("mapi_get_function_info, mapi_result_status");
+		return -1;
+	}
+	ret->pkts = info.pkts;
+	ret->passed_pkts = info.passed_pkts;
+	for (unsigned int n = 0; n < MAPI_N_LOSS; n++)
+		ret->lost_pkts += status.lost_pkts[n];
+	return 0;
+}
+
 static int engine_read_result(
 	struct engine *e, unsigned int i, unsigned int k, struct model_result *ret)
 {
 	const struct model_function *f = &e->c->flows[i].functions[k];
 	const mapi_results_t *results;
-	const stats_t *stats;
 
+	if (engine_read_status(e, i, k, ret) < 0)
+		return -1;
 	if (f->kind == MODEL_TO_BUFFER || f->kind == MODEL_TO_FILE || engine_gives_records(f))
 		return 0;
 	results = mapi_read_results(e->fd[i], e->fid[i][k]);
@@ -232,12 +305,11 @@ static int engine_read_result(
 		return -1;
 	}
 	if (f->kind == MODEL_STATS) {
-		stats = results->res;
-		*ret = (struct model_result){ .count = stats->count,
-			.sum = stats->sum,
-			.sum2 = stats->sum2,
-			.max = stats->max,
-			.min = stats->min };
+		engine_take_stats(results, ret);
+	} else if (f->kind == MODEL_TOP) {
+		engine_take_top(results, ret);
+	} else if (f->kind == MODEL_HASHSAMP) {
+		engine_take_nothing(results, ret);
 	} else if (f->kind == MODEL_STARTSTOP || f->kind == MODEL_BURST) {
 		ret->digest =
 			model_digest_bytes(MODEL_DIGEST_EMPTY, results->res, (size_t)results->size);
@@ -313,6 +385,37 @@ static int engine_for_all(struct engine *e, engine_each each, struct model_resul
 	return 0;
 }
 
+int engine_read_rings(struct engine *e, struct model_results *ret)
+{
+	*ret = (struct model_results){ .next_end_ns = UINT64_MAX };
+	return engine_for_all(e, engine_packets_of_ring, ret);
+}
+
+int engine_read_results(struct engine *e, struct model_results *ret)
+{
+	return engine_for_all(e, engine_read_result, ret);
+}
+
+int engine_close(struct engine *e)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; i < e->c->n_flows; i++) {
+		if (e->fd[i] > 0 && mapi_close_flow(e->fd[i]) < 0) {
+			flows_error("mapi_close_flow");
+			r = -1;
+		}
+	}
+	return r;
+}
+
+void engine_read_files(struct engine *e, struct model_results *ret)
+{
+	(void)engine_for_all(e, engine_packets_of_file, ret);
+}
+
+/* ---- a case on a capture file ---- */
+
 static int engine_go(struct engine *e, struct model_results *ret)
 {
 	if (engine_make(e) < 0)
@@ -321,7 +424,7 @@ static int engine_go(struct engine *e, struct model_results *ret)
 		flows_error("mapi_start_offline_device");
 		return -1;
 	}
-	if (engine_for_all(e, engine_packets_of_ring, ret) < 0)
+	if (engine_read_rings(e, ret) < 0)
 		return -1;
 	for (unsigned int i = 0; i < e->c->n_flows; i++) {
 		if (flows_wait_end(e->fd[i]) < 0) {
@@ -329,28 +432,25 @@ static int engine_go(struct engine *e, struct model_results *ret)
 			return -1;
 		}
 	}
-	return engine_for_all(e, engine_read_result, ret);
+	return engine_read_results(e, ret);
 }
 
 int model_engine_run(
 	struct model_results *ret, const struct model_case *c, const struct model_capture *capture)
 {
-	struct engine e = { .c = c };
+	char *device = mapi_create_offline_device(capture->path, MFF_PCAP);
+	struct engine e = { .c = c, .device = device };
 	int r;
 
-	*ret = (struct model_results){ 0 };
-	e.device = mapi_create_offline_device(capture->path, MFF_PCAP);
-	if (!e.device) {
+	if (!device) {
 		flows_error("mapi_create_offline_device");
 		return -1;
 	}
 	r = engine_go(&e, ret);
-	for (unsigned int i = 0; i < c->n_flows; i++)
-		if (e.fd[i] > 0 && mapi_close_flow(e.fd[i]) < 0)
-			r = -1;
-	if (mapi_delete_offline_device(e.device) < 0)
+	if (engine_close(&e) < 0)
 		r = -1;
-	/* What functions write is complete when their flow is closed. */
-	engine_for_all(&e, engine_packets_of_file, ret);
+	if (mapi_delete_offline_device(device) < 0)
+		r = -1;
+	engine_read_files(&e, ret);
 	return r;
 }

@@ -4,11 +4,12 @@
  * application order makes of a capture (semantics O1), to be compared with the engine.
  *
  *   capture.c  reads a capture with libpcap
- *   cases.c    draws random pipelines
+ *   cases.c    draws random pipelines, print.c says what they are
  *   plain.c    the plain machine: one packet, one function at a time; filters by libpcap's
  *              interpreter, everything else written from the manual as simply as possible
  *   plain_save.c, plain_span.c  of that, RES2FILE; STARTSTOP and BURST
  *   plain_values.c  GAP, DIST, BUCKET and THRESHOLD
+ *   plain_headers.c, plain_regexp.c  HASH, HASHSAMP and TOP, which look at headers; REGEXP
  *   engine.c   the same pipelines through libmapi
  *   main.c     compares
  *
@@ -32,6 +33,7 @@ struct model_packet {
 	uint64_t ts_ns;
 	uint32_t cap_bytes;
 	uint32_t wire_bytes;
+	uint32_t interface; /* of a pcapng file, else 0 */
 	const uint8_t *data;
 };
 
@@ -52,7 +54,11 @@ void model_capture_free(struct model_capture *capture);
 enum model_kind {
 	MODEL_BPF_FILTER,
 	MODEL_STR_SEARCH,
+	MODEL_REGEXP,
+	MODEL_INTERFACE,
 	MODEL_SAMPLE, /* PERIODIC */
+	MODEL_CHANCE, /* SAMPLE, PROBABILISTIC: the plain machine cannot foretell it */
+	MODEL_HASHSAMP,
 	MODEL_CUT,
 	MODEL_PKT_COUNTER,
 	MODEL_BYTE_COUNTER,
@@ -70,9 +76,7 @@ enum model_kind {
 	MODEL_STARTSTOP,
 	MODEL_BURST,
 	MODEL_SYNC,
-	/* What the plain machine cannot foretell: only compared between runs of the engine. */
-	MODEL_CHANCE, /* SAMPLE, PROBABILISTIC */
-	MODEL_HASHSAMP,
+	MODEL_TOP,
 	_MODEL_KIND_N
 };
 
@@ -86,15 +90,16 @@ struct model_ref {
 
 /**
  * struct model_function - one function of a pipeline
- * @text:   filter, pattern, interval, start; flows of SYNC; timeout of THRESHOLD, "0" or a period
+ * @text:   filter, pattern, interval, start; flows of SYNC; timeout of THRESHOLD, "0" or a period;
+ *          likewise interval of TOP
  * @stop:   of STARTSTOP
- * @number: offset, period, length, property, layer, percent, range, operation, type, whether to
- *          reset, or file format
- * @depth:  of a search; the threshold of THRESHOLD
+ * @number: offset, period, length, property, layer, percent, range, operation, type, interface,
+ *          whether to reset, whether to wait, or file format
+ * @depth:  of a search; the threshold of THRESHOLD; whether HASHSAMP keeps records
  * @ref_flow, @ref_function: source of STATS, DIST, BUCKET, THRESHOLD, as indices into the case
  * @refs, @n_refs: of RES2FILE; @number: whether it resets them. Of BINOP
  * @numbers: of BURST; minimum, maximum and interval of DIST; boundary, divider and count of
- * THRESHOLD
+ * THRESHOLD; the first four arguments of TOP
  */
 struct model_function {
 	enum model_kind kind;
@@ -135,9 +140,12 @@ void model_case_print(const struct model_case *c);
  * struct model_result - result of one function
  * @known:  the plain machine can foretell it
  * @value:  counters, PKTINFO, HASH, GAP, BINOP; number of packets of TO_BUFFER and TO_FILE, of
- * lines of RES2FILE, of records of BUCKET and THRESHOLD, of numbers of DIST
+ * lines of RES2FILE, of records of BUCKET, THRESHOLD, HASHSAMP and TOP, of numbers of DIST
  * @digest: of the packets of TO_BUFFER and TO_FILE: times, lengths and bytes in order; of the bytes
  *          of RES2FILE's file, STARTSTOP's and BURST's result; of numbers and records
+ * @pkts, @passed_pkts: packets that reached the function, and those that it passed on
+ * @lost_pkts: of all causes
+ * @pkts_known, @passed_known: the plain machine can foretell them
  * @count, @sum, @sum2, @max, @min: STATS
  */
 struct model_result {
@@ -149,10 +157,18 @@ struct model_result {
 	long double sum2;
 	double max;
 	double min;
+	uint64_t pkts;
+	uint64_t passed_pkts;
+	uint64_t lost_pkts;
+	bool pkts_known;
+	bool passed_known;
 };
 
+/* @next_end_ns: of the plain machine: when the first period ends that had not ended when the last
+ * packet came; UINT64_MAX: none */
 struct model_results {
 	struct model_result of[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX];
+	uint64_t next_end_ns;
 };
 
 /* Return: 0, -1 if a filter does not compile for this capture's link type. */

@@ -5,7 +5,6 @@
  */
 #include "plain.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,70 +62,6 @@ static bool plain_search(const struct model_function *f, const struct model_pack
 	return false;
 }
 
-/* ---- HASH ---- */
-
-static unsigned int plain_be16(const uint8_t *p)
-{
-	return (unsigned int)p[0] << 8 | p[1];
-}
-
-/* Where a layer begins and ends. Return: false if this reader does not know such packets; it only
- * knows Ethernet with nothing between it and IPv4 or IPv6 without extensions. */
-static bool plain_layer(int layer, const struct model_packet *pkt, uint32_t *begin, uint32_t *end)
-{
-	const uint8_t *p = pkt->data;
-	uint32_t ip = 14, l4, ip_end;
-	unsigned int proto;
-
-	if (pkt->cap_bytes < 14 + 40 + 20)
-		return false;
-	if (plain_be16(p + 12) == 0x0800 && p[14] >> 4 == 4) {
-		unsigned int head_bytes = (p[14] & 15u) * 4u;
-
-		if (head_bytes < 20 || plain_be16(p + 16) < head_bytes ||
-			(plain_be16(p + 20) & 0x3fff))
-			return false;
-		l4 = ip + head_bytes;
-		ip_end = ip + plain_be16(p + 16);
-		proto = p[23];
-	} else if (plain_be16(p + 12) == 0x86dd && p[14] >> 4 == 6 && plain_be16(p + 18) > 0) {
-		l4 = ip + 40;
-		ip_end = l4 + plain_be16(p + 18);
-		proto = p[20];
-	} else {
-		return false;
-	}
-	*end = pkt->cap_bytes;
-	*begin = ip;
-	if (layer == 1)
-		return true;
-	if (proto != 6 && proto != 17)
-		return false;
-	*end = ip_end < pkt->cap_bytes ? ip_end : pkt->cap_bytes;
-	*begin = l4;
-	if (layer == 2)
-		return true;
-	if (l4 + 20 > *end)
-		return false;
-	*begin = l4 + (proto == 17 ? 8u : (p[l4 + 12] >> 4) * 4u);
-	return *begin <= *end && *begin >= l4 + 8 && (proto == 17 || *begin >= l4 + 20);
-}
-
-static void plain_hash(
-	struct plain_function *p, const struct model_function *f, const struct model_packet *pkt)
-{
-	uint32_t begin = 0, end = pkt->cap_bytes;
-	uint64_t sum;
-
-	p->result.known = f->number == 0 || plain_layer(f->number, pkt, &begin, &end);
-	if (!p->result.known)
-		return;
-	sum = end - begin;
-	for (uint32_t i = begin; i < end; i++)
-		sum += pkt->data[i];
-	p->value = sum % 500009;
-}
-
 /* ---- STATS ---- */
 
 static void plain_sample(struct plain_function *p, uint64_t value)
@@ -161,7 +96,8 @@ static bool plain_has_period(const struct model_function *f)
 {
 	return (f->kind == MODEL_STATS && strcmp(f->text, "0") != 0 && strcmp(f->text, "1") != 0) ||
 		f->kind == MODEL_BUCKET ||
-		(f->kind == MODEL_THRESHOLD && strcmp(f->text, "0") != 0) ||
+		((f->kind == MODEL_THRESHOLD || f->kind == MODEL_TOP) &&
+			strcmp(f->text, "0") != 0) ||
 		(f->kind == MODEL_RES2FILE && strcmp(f->text, "0") != 0 &&
 			strcmp(f->text, "-1") != 0);
 }
@@ -262,6 +198,8 @@ static void plain_end(struct plain *m, unsigned int i, unsigned int k, uint64_t 
 		plain_bucket_end(p, f, plain_source(m, f), ts_ns);
 	else if (f->kind == MODEL_THRESHOLD)
 		plain_threshold_end(p, f, plain_source(m, f), ts_ns);
+	else if (f->kind == MODEL_TOP)
+		plain_top_end(p, f, ts_ns);
 	else
 		plain_save_end(m, i, k, ts_ns);
 }
@@ -341,6 +279,14 @@ static bool plain_step(struct plain *m, unsigned int i, unsigned int k, struct m
 	}
 	case MODEL_STR_SEARCH:
 		return plain_search(f, pkt);
+	case MODEL_REGEXP:
+		return plain_regexp(f, pkt);
+	case MODEL_INTERFACE:
+		return pkt->interface == (uint32_t)f->number;
+	case MODEL_CHANCE:
+		return f->number >= 100; /* below, but for 0, nobody knows: plain_mark_unknown() */
+	case MODEL_HASHSAMP:
+		return plain_hashsamp(m, p, f, pkt);
 	case MODEL_SAMPLE:
 		return p->seen % (uint64_t)f->number == 0;
 	case MODEL_CUT:
@@ -357,7 +303,7 @@ static bool plain_step(struct plain *m, unsigned int i, unsigned int k, struct m
 		p->value = f->number == 0 ? model_ts(pkt->ts_ns) : pkt->wire_bytes;
 		break;
 	case MODEL_HASH:
-		plain_hash(p, f, pkt);
+		plain_hash(m, p, f, pkt);
 		break;
 	case MODEL_STATS:
 		plain_stats(p, f, plain_source(m, f));
@@ -389,10 +335,11 @@ static bool plain_step(struct plain *m, unsigned int i, unsigned int k, struct m
 		break;
 	case MODEL_SYNC: /* all flows are connected before the first packet */
 		break;
-	case MODEL_CHANCE:
-	case MODEL_HASHSAMP:
+	case MODEL_TOP:
+		plain_top(m, p, f, pkt);
+		break;
 	case _MODEL_KIND_N:
-		break; /* nothing behind it is known: plain_mark_unknown() */
+		break;
 	}
 	return true;
 }
@@ -405,9 +352,12 @@ static void plain_packet(struct plain *m, const struct model_packet *pkt)
 	for (unsigned int i = 0; i < m->c->n_flows; i++) {
 		struct model_packet view = *pkt;
 
-		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++)
+		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++) {
+			m->of[i][k].result.pkts++;
 			if (!plain_step(m, i, k, &view))
 				break;
+			m->of[i][k].result.passed_pkts++;
+		}
 		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++)
 			m->of[i][k].has_pkts = true;
 	}
@@ -423,6 +373,12 @@ static void plain_mark_source(struct plain *m, struct plain_function *p, unsigne
 	source->unknown |= p->unknown && is_reset;
 }
 
+static bool plain_is_chance(const struct plain_function *p, const struct model_function *f)
+{
+	return (f->kind == MODEL_CHANCE && f->number > 0 && f->number < 100) ||
+		(f->kind == MODEL_HASHSAMP && p->unsure);
+}
+
 /* Chance passes on to what stands behind it, to what refers to that, and to what is reset by it. */
 static void plain_mark_unknown(struct plain *m)
 {
@@ -434,7 +390,9 @@ static void plain_mark_unknown(struct plain *m)
 				const struct model_function *f = &m->c->flows[i].functions[k];
 				struct plain_function *p = &m->of[i][k];
 
-				p->unknown |= unknown && !plain_has_period(f);
+				p->result.pkts_known = !unknown;
+				p->unknown |=
+					unknown && (!plain_has_period(f) || f->kind == MODEL_TOP);
 				if (plain_has_source(f))
 					plain_mark_source(m, p, f->ref_flow, f->ref_function,
 						plain_has_period(f) && f->kind != MODEL_THRESHOLD);
@@ -442,8 +400,9 @@ static void plain_mark_unknown(struct plain *m)
 					plain_mark_source(m, p, f->refs[r].flow,
 						f->refs[r].function,
 						f->kind == MODEL_RES2FILE && f->number);
-				unknown |= f->kind == MODEL_CHANCE || f->kind == MODEL_HASHSAMP ||
+				unknown |= plain_is_chance(p, f) ||
 					(f->kind == MODEL_THRESHOLD && p->unknown);
+				p->result.passed_known = !unknown;
 			}
 		}
 	}
@@ -469,35 +428,69 @@ static int plain_compile(struct plain *m)
 	return 0;
 }
 
-int model_plain_run(
-	struct model_results *ret, const struct model_case *c, const struct model_capture *capture)
+static void plain_finish(struct plain *m, unsigned int i, unsigned int k)
+{
+	const struct model_function *f = &m->c->flows[i].functions[k];
+	struct plain_function *p = &m->of[i][k];
+
+	if (f->kind == MODEL_RES2FILE)
+		plain_save_close(m, i, k);
+	if (f->kind == MODEL_DIST)
+		plain_dist_result(p, f);
+	if (f->kind == MODEL_BURST)
+		plain_burst_result(p, f);
+	if (f->kind == MODEL_TOP)
+		plain_top_result(m, p, f);
+	if (f->kind == MODEL_STARTSTOP)
+		p->result.digest = model_digest_bytes(p->result.digest, p->times, sizeof(p->times));
+	p->result.value = p->value;
+	p->result.known &= !p->unknown && !p->unsure;
+	pcap_freecode(&p->program);
+}
+
+/* The end of the first period that the last packet did not see. */
+static uint64_t plain_next_end_ns(struct plain *m)
+{
+	m->end_ns = UINT64_MAX;
+	plain_periods(m, UINT64_MAX, plain_find_end);
+	return m->end_ns;
+}
+
+/* @unsure: functions that meet packets which this machine cannot read. Return: 1 if there are more
+ * of them than were told, 0, or -1. */
+static int plain_run(struct model_results *ret, const struct model_case *c,
+	const struct model_capture *capture, bool unsure[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX])
 {
 	struct plain m = { .c = c, .capture = capture };
-	int r;
+	int r = plain_compile(&m), more = 0;
 
-	r = plain_compile(&m);
+	for (unsigned int i = 0; i < c->n_flows; i++)
+		for (unsigned int k = 0; k < c->flows[i].n_functions; k++)
+			m.of[i][k].unsure = unsure[i][k];
 	plain_mark_unknown(&m);
 	for (unsigned int n = 0; r == 0 && n < capture->n_pkts; n++)
 		plain_packet(&m, &capture->pkts[n]);
+	ret->next_end_ns = plain_next_end_ns(&m);
 	for (unsigned int i = 0; i < c->n_flows; i++) {
 		for (unsigned int k = 0; k < c->flows[i].n_functions; k++) {
-			const struct model_function *f = &c->flows[i].functions[k];
-			struct plain_function *p = &m.of[i][k];
-
-			if (f->kind == MODEL_RES2FILE)
-				plain_save_close(&m, i, k);
-			if (f->kind == MODEL_DIST)
-				plain_dist_result(p, f);
-			if (f->kind == MODEL_BURST)
-				plain_burst_result(p, f);
-			if (f->kind == MODEL_STARTSTOP)
-				p->result.digest = model_digest_bytes(
-					p->result.digest, p->times, sizeof(p->times));
-			p->result.value = p->value;
-			p->result.known &= !p->unknown;
-			ret->of[i][k] = p->result;
-			pcap_freecode(&p->program);
+			plain_finish(&m, i, k);
+			ret->of[i][k] = m.of[i][k].result;
+			more |= m.of[i][k].unsure && !unsure[i][k];
+			unsure[i][k] = m.of[i][k].unsure;
 		}
 	}
+	return r < 0 ? -1 : more;
+}
+
+int model_plain_run(
+	struct model_results *ret, const struct model_case *c, const struct model_capture *capture)
+{
+	bool unsure[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX] = { 0 };
+	int r;
+
+	/* What HASHSAMP cannot tell makes what stands behind it a matter of chance. */
+	do
+		r = plain_run(ret, c, capture, unsure);
+	while (r > 0);
 	return r;
 }

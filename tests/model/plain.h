@@ -3,6 +3,8 @@
 #ifndef TESTS_MODEL_PLAIN_H
 #define TESTS_MODEL_PLAIN_H
 
+#include <mapi/topx.h>
+
 #include "model.h"
 
 /* So many periods without packets: then none begins before a packet comes. */
@@ -21,6 +23,7 @@ struct plain_function {
 	uint64_t seen; /* packets that reached it */
 	uint64_t value; /* what a reference to it sees */
 	bool unknown; /* something before it cannot be foretold */
+	bool unsure; /* has met packets whose headers this machine cannot read */
 	bool to_be_reset;
 	bool begun;
 	bool has_ended; /* a period before the current packet; its zeroes are still to come */
@@ -34,6 +37,8 @@ struct plain_function {
 	uint64_t start_ns, stop_ns; /* STARTSTOP, from its first packet on */
 	uint64_t times[3]; /* STARTSTOP: its result */
 	struct plain_burst burst;
+	struct topx_result *top; /* TOP: all values of its interval */
+	unsigned int n_top;
 	struct model_result result;
 };
 
@@ -49,6 +54,21 @@ uint64_t plain_period_ns(const char *text);
 
 /* STATS: samples of the periods that have ended up to @until_ns after the one that had a sample. */
 void plain_settle(struct plain_function *p, const struct model_function *f, uint64_t until_ns);
+
+/* plain_headers.c */
+void plain_hash(struct plain *m, struct plain_function *p, const struct model_function *f,
+	const struct model_packet *pkt);
+/* Return: whether the packet passes. */
+bool plain_hashsamp(struct plain *m, struct plain_function *p, const struct model_function *f,
+	const struct model_packet *pkt);
+void plain_top(struct plain *m, struct plain_function *p, const struct model_function *f,
+	const struct model_packet *pkt);
+void plain_top_end(struct plain_function *p, const struct model_function *f, uint64_t ts_ns);
+void plain_top_result(
+	const struct plain *m, struct plain_function *p, const struct model_function *f);
+
+/* plain_regexp.c. Return: whether the packet passes. */
+bool plain_regexp(const struct model_function *f, const struct model_packet *pkt);
 
 /* plain_save.c */
 void plain_save_open(struct plain_function *p);

@@ -17,8 +17,9 @@ bool plain_startstop(struct plain *m, struct plain_function *p, const struct mod
 	if (m->now_ns < p->start_ns || m->now_ns >= p->stop_ns)
 		return false;
 	p->times[2] = model_ts(pkt->ts_ns);
-	if (!p->times[1])
+	if (!p->begun)
 		p->times[1] = p->times[2];
+	p->begun = true;
 	return true;
 }
 
