@@ -3,15 +3,24 @@
 """
 Values of functions against arithmetic of our own over what tshark says of the same packets.
 
-usage: functions_oracle.py [-a] [-k NAME] FILE ...     (the environment has ALONE and MAPI, see lib.sh)
+usage: functions_oracle.py [-a] [-s] [-k NAME] [-b SIZE,SIZE...] FILE ...
+                                                (the environment has ALONE and MAPI, see lib.sh)
 
-A check is a function here: it is given the packets of a capture and yields a pipeline (or several,
-as one list), the label of the step whose results are meant, and what "mapi run --json" should say
-of it: a list of values, one for each line. Only the standard library of python computes here. With -a
-all captures must be fit for the test, and some of them must run backwards in time.
+A check is a function here: it is given the packets of a capture and yields a list of pipelines, in
+which the step whose results are meant has the label x, and what "mapi run --json" should say of it: a
+list of values, one for each line. Only the standard library of python computes here.
+
+All pipelines of a capture are in one run, for each size of batches (-b); with -s each check is
+in a run of its own. With -a all captures must be fit for the test, and some of them must run
+backwards in time. -k: only one check.
 """
+import argparse
+import datetime
+import functools
 import json
+import multiprocessing
 import os
+import re
 import subprocess
 import sys
 from collections import namedtuple
@@ -51,17 +60,20 @@ def read_packets(path):
 
 # ---- what mapi says ----
 
-def run_mapi(path, pipelines):
-    """The objects that "mapi run --json" prints, by label."""
+TIME_ZONE = "XYZ-05:30"  # 5 h 30 min before UTC
+
+
+def run_mapi(path, batch, pipelines):
+    """The values that "mapi run --json" prints, by label."""
     run = subprocess.run(
         [os.environ["ALONE"], os.environ["MAPI"], "run", "-q", "-r", path, "--json"]
         + [word for pipeline in pipelines for word in ("-e", pipeline)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
+        env=dict(os.environ, TZ=TIME_ZONE, MAPI_BATCH=str(batch)))
     if run.returncode != 0:
         raise RuntimeError(f"mapi run: code {run.returncode}: {run.stderr.decode().strip()}")
     results = {}
-    for line in run.stdout.decode().splitlines():
-        line = json.loads(line)
+    for line in json.loads("[" + ",".join(run.stdout.decode().splitlines()) + "]"):
         results.setdefault(line["label"], []).append(line["value"])
     return results
 
@@ -73,12 +85,15 @@ def fixed(ns):
     return -(-(ns << 32) // NS_PER_S)
 
 
+@functools.lru_cache
+def rfc3339_second(seconds_):
+    date = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=seconds_)
+    return f"{date:%Y-%m-%dT%H:%M:%S}"
+
+
 def rfc3339(ns):
     """As JSON has times: UTC with nine digits."""
-    import datetime
-    seconds, rest = divmod(ns, NS_PER_S)
-    date = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=seconds)
-    return f"{date:%Y-%m-%dT%H:%M:%S}.{rest:09}Z"
+    return f"{rfc3339_second(ns // NS_PER_S)}.{ns % NS_PER_S:09}Z"
 
 
 def stats(samples):
@@ -87,18 +102,19 @@ def stats(samples):
 
 
 class Lines:
-    """What a file should hold that a pipeline writes, instead of values."""
+    """What the file 'lines' should hold that a pipeline writes, instead of values."""
 
-    def __init__(self, path, lines):
-        self.path = path
+    def __init__(self, lines):
         self.text = "".join(line + "\n" for line in lines)
 
     def __str__(self):
-        return f"{self.path}: {self.text}"
+        return self.text
 
 
 def near(got, want):
     """Equal; what is floating point (of STATS all but the count) to 15 digits."""
+    if got == want:
+        return True
     if isinstance(want, dict):
         floats = {"sum", "sum2", "max", "min"} if "sum2" in want else ()
         return isinstance(got, dict) and got.keys() == want.keys() and \
@@ -108,7 +124,7 @@ def near(got, want):
             all(near(g, w) for g, w in zip(got, want))
     if isinstance(got, float) and isinstance(want, (int, float)):
         return abs(got - want) <= 1e-15 * abs(want)
-    return got == want
+    return False
 
 
 # ---- the checks ----
@@ -285,10 +301,10 @@ def res2file_at_each_packet(packets):
             lines.append(f"{number + 1} {seconds(fixed(packet.ts_ns))}")
     yield ["PKT_COUNTER @n | BPF_FILTER('len > 100') | PKTINFO(PKT_TS) @t | "
            "RES2FILE('R2F_ULLSTR,R2F_ULLSEC', 'n,t', 'number time', 'lines', '0')"], \
-        Lines("lines", lines)
+        Lines(lines)
     lines = [f"1 {p.wire_bytes}" for p in packets]
     yield ["PKT_COUNTER @n | BYTE_COUNTER @b | RES2FILE('1,1', 'n,b', '', 'lines', '0', 1)"], \
-        Lines("lines", lines)
+        Lines(lines)
 
 
 @check
@@ -296,7 +312,7 @@ def res2file_at_the_end(packets):
     sizes = [p.wire_bytes for p in packets]
     yield ["PKT_COUNTER @n | PKTINFO(PKT_SIZE) @size | STATS(size, '0') @s",
            "RES2FILE('1,3', 'n,s', '', 'lines', '-1', 1)"], \
-        Lines("lines", [f"{len(sizes)} {stats_text(sizes)}"])
+        Lines([f"{len(sizes)} {stats_text(sizes)}"])
 
 
 @check
@@ -313,13 +329,13 @@ def res2file_after_periods(packets):
         kept.append(str(n_long) if has_packets else "0")
         n_pkts = n_bytes = 0
     yield ["PKT_COUNTER @n | BYTE_COUNTER @b | "
-           "RES2FILE('1,1', 'n,b', 'pkts bytes', 'lines', '2s', 1)"], Lines("lines", lines)
+           "RES2FILE('1,1', 'n,b', 'pkts bytes', 'lines', '2s', 1)"], Lines(lines)
     # Time is that of all packets; without reset a value stays.
     yield ["BPF_FILTER('len > 100') | PKT_COUNTER @n | RES2FILE('1', 'n', '', 'lines', '2s')"], \
-        Lines("lines", kept)
-    # The function stands before what it refers to, and its flow sees nothing.
-    yield ["BPF_FILTER('len > 100000') | RES2FILE('1', '2@2', '', 'lines', '2s')",
-           "BPF_FILTER('len > 100') | PKT_COUNTER"], Lines("lines", kept)
+        Lines(kept)
+    # The function stands before what it refers to, function 2 of the next flow; its own sees nothing.
+    yield ["BPF_FILTER('len > 100000') | RES2FILE('1', '2@NEXT', '', 'lines', '2s')",
+           "BPF_FILTER('len > 100') | PKT_COUNTER"], Lines(kept)
 
 
 @check
@@ -332,7 +348,7 @@ def res2file_of_statistics(packets):
         lines.append(stats_text(samples))
         samples = []
     yield ["PKTINFO(PKT_SIZE) @size | STATS(size) @s | RES2FILE(3, 's', '', 'lines', '700ms', 1)"], \
-        Lines("lines", lines)
+        Lines(lines)
     samples = []
     for packet, _, has_packets in each_period(packets, 700_000_000):
         if packet:
@@ -340,7 +356,7 @@ def res2file_of_statistics(packets):
         else:
             kept.append(stats_text(samples if has_packets else []))
     yield ["PKTINFO(PKT_SIZE) @size | STATS(size) @s | RES2FILE(3, 's', '', 'lines', '700ms')"], \
-        Lines("lines", kept)
+        Lines(kept)
 
 
 def start_stop(packets, start_ns, stop_ns):
@@ -369,8 +385,7 @@ def startstop_after_spans(packets):
 
 @check
 def startstop_at_local_times(packets):
-    os.environ["TZ"] = "XYZ-05:30"  # 5 h 30 min before UTC
-    offset_s = 19800
+    offset_s = 19800  # TIME_ZONE
     middle_s = packets[len(packets) // 2].now_ns // NS_PER_S
 
     def local(seconds_):
@@ -432,60 +447,107 @@ def burst_sizes(packets):
 
 # ---- running them ----
 
-def run_check(path, pipelines, want):
-    """What there is instead, None if it is what is wanted."""
-    try:
-        results = run_mapi(path, pipelines)
-    except RuntimeError as error:
-        return str(error)
-    if isinstance(want, Lines):
-        with open(want.path, encoding="ascii", errors="replace") as file:
-            got = file.read()
-        return got if got != want.text else None
-    got = results.get("x", [])
-    return None if near(got, want) else got
+class Question:
+    """A check's pipelines as one of many in a run: its labels and its file have names of their own,
+    and its flows begin with number first_flow."""
+
+    def __init__(self, pipelines, want, number, first_flow):
+        self.said = " ; ".join(pipelines)
+        self.want = want
+        self.label = f"x{number}"
+        self.path = f"lines-{os.getpid()}-{number}"
+        self.pipelines = []
+        labels = set(re.findall(r"@([a-z]\w*)", self.said))
+        for i, pipeline in enumerate(pipelines):
+            pipeline = pipeline.replace("'lines'", f"'{self.path}'")
+            pipeline = pipeline.replace("NEXT", str(first_flow + i + 1))
+            for label in labels:
+                pipeline = re.sub(rf"\b{label}\b", f"{label}{number}", pipeline)
+            self.pipelines.append(pipeline)
+
+    def answer(self, results):
+        """What there is instead, None if it is what is wanted."""
+        if isinstance(self.want, Lines):
+            with open(self.path, encoding="ascii", errors="replace") as file:
+                got = file.read()
+            os.unlink(self.path)
+            return got if got != self.want.text else None
+        got = results.get(self.label, [])
+        return None if near(got, self.want) else got
 
 
-def run_checks(path, packets, only):
-    """Return: how many were run, how many failed."""
-    n_run = n_failed = 0
+def questions_of(packets, only, alone):
+    """Lists of questions, a list for each run."""
+    runs = [[]]
     for function in CHECKS:
         if only and only != function.__name__:
             continue
         for pipelines, want in function(packets):
-            n_run += 1
-            got = run_check(path, pipelines, want)
-            if got is None:
-                continue
+            if alone:
+                runs.append([])
+            flow = 1 + sum(len(question.pipelines) for question in runs[-1])
+            runs[-1].append(Question(pipelines, want, len(runs[-1]), flow))
+    return [run for run in runs if run]
+
+
+def ask(path, batch, questions):
+    """Return: how many answers were wrong, and lines that say so."""
+    try:
+        results = run_mapi(path, batch, [p for q in questions for p in q.pipelines])
+    except RuntimeError as error:
+        return len(questions), [f"differs: {path}, batches of {batch}: {error}"]
+    n_failed, lines = 0, []
+    for question in questions:
+        got = question.answer(results)
+        if got is not None:
             n_failed += 1
-            print(f"differs: {path}: {' ; '.join(pipelines)}")
-            print(f"    wanted {str(want)[:600]}\n    got    {str(got)[:600]}")
-    return n_run, n_failed
+            lines += [f"differs: {path}, batches of {batch}: {question.said}",
+                      f"    wanted {str(question.want)[:600]}", f"    got    {str(got)[:600]}"]
+    return n_failed, lines
+
+
+def examine(work):
+    """Return: whether the capture was fit, whether it runs backwards, how many answers there were and
+    how many of them wrong, lines to print."""
+    path, options = work
+    packets = read_packets(path)
+    if packets is None:
+        return 0, 0, 0, 0, [f"{path}: not for this test: tshark does not read it to the end"]
+    n_run = n_failed = 0
+    lines = []
+    runs = questions_of(packets, options.only, options.alone)
+    for batch in options.batches.split(","):
+        for questions in runs:
+            failed, said = ask(path, batch, questions)
+            n_run += len(questions)
+            n_failed += failed
+            lines += said
+    return 1, any(p.ts_ns < p.now_ns for p in packets), n_run, n_failed, lines
 
 
 def main():
-    paths, only = sys.argv[1:], None
-    wants_all = paths[:1] == ["-a"]
-    paths = paths[wants_all:]
-    if paths[:1] == ["-k"]:
-        only, paths = paths[1], paths[2:]
-    n_captures = n_backwards = n_run = n_failed = 0
-    for path in paths:
-        packets = read_packets(path)
-        if packets is None:
-            print(f"{path}: not for this test: tshark does not read it to the end")
-            continue
-        n_captures += 1
-        n_backwards += any(p.ts_ns < p.now_ns for p in packets)
-        run, failed = run_checks(path, packets, only)
-        n_run += run
-        n_failed += failed
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-a", dest="wants_all", action="store_true")
+    parser.add_argument("-s", dest="alone", action="store_true")
+    parser.add_argument("-k", dest="only")
+    parser.add_argument("-b", dest="batches", default="256")
+    parser.add_argument("paths", nargs="+")
+    options = parser.parse_args()
+    totals = [0] * 4
+    with multiprocessing.Pool(len(os.sched_getaffinity(0))) as pool:
+        work = [(path, options) for path in options.paths]
+        for *numbers, lines in pool.imap(examine, work):
+            totals = [total + number for total, number in zip(totals, numbers)]
+            for line in lines:
+                print(line)
+    n_captures, n_backwards, n_run, n_failed = totals
     print(f"{n_run} values of {n_captures} captures compared ({n_backwards} of them run backwards "
           f"in time), {n_failed} differ")
-    if wants_all and (n_captures != len(paths) or n_backwards == 0):
-        print(f"{len(paths)} captures were to be used, and some that run backwards in time")
+    if options.wants_all and (n_captures != len(options.paths) or n_backwards == 0):
+        print(f"{len(options.paths)} captures were to be used, and some that run backwards in time")
         return 1
     return n_failed != 0 or n_run == 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

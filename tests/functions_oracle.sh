@@ -9,13 +9,12 @@ command -v tshark > /dev/null || skip "there is no tshark"
 oracle=$MAPI_SOURCE/tests/functions_oracle.py
 
 python3 "$oracle" "$OWN"/*.pcap || fail "our own captures"
+python3 "$oracle" -s "$OWN/http.pcap" || fail "one pipeline at a time"
 need_captures
 equal "captures that are listed" "$(grep -vc '^#' "$MAPI_SOURCE/tests/functions_captures.txt")" 50
 every=5
 [ -z "${MAPI_TEST_LONG-}" ] || every=1
 mapfile -t captures < <(grep -v '^#' "$MAPI_SOURCE/tests/functions_captures.txt" |
 	awk -v e=$every 'NR % e == 0' | sed "s|^|$MAPI_PCAPS/|")
-for batch in 7 256; do
-	MAPI_BATCH=$batch python3 "$oracle" -a "${captures[@]}" || fail "captures, batches of $batch"
-done
+python3 "$oracle" -a -b 7,256 "${captures[@]}" || fail "captures"
 finish

@@ -98,11 +98,14 @@ static size_t model_draw_atom(char *out, size_t room, uint64_t *state, uint8_t b
 	}
 }
 
-/* How often an atom may come. What is unbounded takes many steps, so there is one at most. */
-static size_t model_draw_quantity(char *out, size_t room, uint64_t *state, bool *bounded)
+/* How often @atom may come. What is unbounded takes many steps, so there is one at most. */
+static size_t model_draw_quantity(
+	char *out, size_t room, uint64_t *state, const char *atom, bool *bounded)
 {
 	static const char *const quantities[] = { "?", "{0,2}", "{1,3}", "{2,4}", "+", "*" };
-	unsigned int n = model_below(state, *bounded ? 4 : 6);
+	bool matches_much =
+		strncmp(atom, "(?:", 3) == 0 || strncmp(atom, "[^", 2) == 0 || atom[0] == '.';
+	unsigned int n = model_below(state, *bounded || matches_much ? 4 : 6);
 
 	*bounded |= n >= 4;
 	return (size_t)snprintf(out, room, "%s", quantities[n]);
@@ -111,7 +114,7 @@ static size_t model_draw_quantity(char *out, size_t room, uint64_t *state, bool 
 static bool model_has_long_packets(const struct model_capture *capture)
 {
 	for (unsigned int n = 0; n < capture->n_pkts; n++)
-		if (capture->pkts[n].cap_bytes > 2048)
+		if (capture->pkts[n].cap_bytes > 700)
 			return true;
 	return false;
 }
@@ -134,10 +137,12 @@ static void model_draw_regexp(
 		if (at == 0 && model_below(state, 2))
 			len += (size_t)snprintf(f->text + len, room - len, "^");
 		for (unsigned int i = 0; i < n && at < pkt->cap_bytes; i++, at++) {
-			len += model_draw_atom(f->text + len, room - len, state, pkt->data[at]);
+			char *atom = f->text + len;
+
+			len += model_draw_atom(atom, room - len, state, pkt->data[at]);
 			if (!model_below(state, 5))
 				len += model_draw_quantity(
-					f->text + len, room - len, state, &bounded);
+					f->text + len, room - len, state, atom, &bounded);
 		}
 		if (!model_below(state, 8) || at == pkt->cap_bytes)
 			len += (size_t)snprintf(f->text + len, room - len, "$");

@@ -61,7 +61,7 @@ static void plain_ethernet(
 	h->link_end = at + 2;
 	/* Lengths, and types that may hide IP. */
 	h->unsure = *type < 0x600 || *type == 0x8847 || *type == 0x8848 || *type == 0x8863 ||
-		*type == 0x8864 || (*type >= 0x9100 && *type <= 0x9300);
+		*type == 0x8864 || *type == 0x88e7 || (*type >= 0x9100 && *type <= 0x9300);
 }
 
 static void plain_raw(const struct model_packet *pkt, struct plain_headers *h, unsigned int *type)

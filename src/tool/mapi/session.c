@@ -19,6 +19,7 @@
 /* How long to sleep between looks at flows that run: short at first, for small files. */
 #define SESSION_SLEEP_MIN_MS 1u
 #define SESSION_SLEEP_MAX_MS 16u
+#define SESSION_RECORDS_MAX 64u
 #define SESSION_SLEEP_PART 64u
 #define SESSION_SLEEP_LIVE_MS 50u
 
@@ -328,6 +329,23 @@ static int session_poll_init(struct session_poll *p, const struct session *sessi
 	return 0;
 }
 
+/* Take some of the records of a step that has one: looking after all steps costs more than that. */
+static void session_take_records(
+	struct pollfd *poll_fd, const struct pipeline_step *step, const struct session *session)
+{
+	unsigned int n = 0;
+
+	do {
+		const mapi_results_t *record = mapi_read_results(step->fd, step->fid);
+
+		if (!record) {
+			poll_fd->fd = -1;
+			return;
+		}
+		session->on_record(step, record, session->data);
+	} while (++n < SESSION_RECORDS_MAX && poll(poll_fd, 1, 0) > 0);
+}
+
 /* Return: whether there was a record, or an end of records. */
 static bool session_poll_records(const struct session_poll *p, const struct session *session)
 {
@@ -335,16 +353,10 @@ static bool session_poll_records(const struct session_poll *p, const struct sess
 	unsigned int i;
 
 	for (i = 1; i < p->n; i++) {
-		const mapi_results_t *record;
-
 		if (!(p->fds[i].revents & (POLLIN | POLLERR | POLLHUP)))
 			continue;
 		any = true;
-		record = mapi_read_results(p->steps[i]->fd, p->steps[i]->fid);
-		if (record)
-			session->on_record(p->steps[i], record, session->data);
-		else
-			p->fds[i].fd = -1;
+		session_take_records(&p->fds[i], p->steps[i], session);
 	}
 	return any;
 }
