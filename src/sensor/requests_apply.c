@@ -24,7 +24,8 @@ static int request_add_ref(struct plan_refs *refs, const struct session_flow *fl
 		: NULL;
 	const struct mapi_function_desc *of;
 
-	if (!instance || source->device != flow->device)
+	/* A live device may have been opened with each of its flows. */
+	if (!instance || source->device->device != flow->device->device)
 		return error_set(err, arg->error_code,
 			"%s: there is no function %lld in that flow on the same device", desc->name,
 			fid);

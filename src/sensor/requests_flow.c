@@ -93,7 +93,7 @@ static void request_tell_gates(struct session *session, const struct session_flo
 		struct session_flow *flow = session->flows[i];
 
 		if (plan_flow_note_connected(flow->device_flow.plan, connected->id) &&
-			flow->connected && flow->device != connected->device)
+			flow->connected && flow->device->device != connected->device->device)
 			device_renew(flow->device->device);
 	}
 }

@@ -397,6 +397,34 @@ static void devices_are_opened_beside_one_that_takes_long(void **state)
 	test_end(&other);
 }
 
+/* Two connected flows, the second refers to the first. Each has opened the device itself. */
+static void live_pair(struct test_client *client, uint32_t *source, uint32_t *flow)
+{
+	char text[16];
+
+	*source = live_flow(client, live_device(client));
+	*flow = live_flow(client, live_device(client));
+	(void)snprintf(text, sizeof(text), "%u", *source);
+	assert_null(
+		test_apply(client, *flow, "STATS", (const char *[]){ text, "1", "0" }, 3)->error);
+	test_connect(client, *source);
+	test_connect(client, *flow);
+}
+
+/* A program opens a live device with each flow, and means the same one. */
+static void flows_of_a_live_device_refer_to_each_other(void **state)
+{
+	struct test_client client;
+	uint32_t source, flow;
+
+	live_connect(&client);
+	live_pair(&client, &source, &flow);
+	test_close(&client, source, 0);
+	test_close(&client, flow, 0);
+	live_pair(&client, &source, &flow); /* these go with their program */
+	test_end(&client);
+}
+
 /* Who connects a flow that refers to one that is not connected must not keep others from starting
  * the device. */
 static void bad_references_do_not_keep_a_device_from_starting(void **state)
@@ -721,6 +749,7 @@ int main(void)
 		cmocka_unit_test(workers_of_a_shared_device_are_the_administrators),
 		cmocka_unit_test(others_go_on_while_a_device_is_opened),
 		cmocka_unit_test(devices_are_opened_beside_one_that_takes_long),
+		cmocka_unit_test(flows_of_a_live_device_refer_to_each_other),
 		cmocka_unit_test(bad_references_do_not_keep_a_device_from_starting),
 		cmocka_unit_test(clients_that_leave_together_make_few_plans),
 		cmocka_unit_test(functions_of_a_user_are_limited),

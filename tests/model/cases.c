@@ -168,7 +168,7 @@ static bool model_draw_source(struct model_function *f, uint64_t *state, const s
 	return found > 0;
 }
 
-static bool model_has_source(enum model_kind kind)
+bool model_has_source(enum model_kind kind)
 {
 	return kind == MODEL_STATS || kind == MODEL_DIST || kind == MODEL_BUCKET ||
 		kind == MODEL_THRESHOLD;

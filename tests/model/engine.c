@@ -148,6 +148,51 @@ static int engine_apply(struct engine *e, unsigned int i, unsigned int k)
 	return -1;
 }
 
+/* Whether flow @i is connected, and so are those that it refers to. */
+static bool engine_may_connect(
+	const struct model_flow *flow, const bool connected[], unsigned int i)
+{
+	for (unsigned int k = 0; k < flow->n_functions; k++) {
+		const struct model_function *f = &flow->functions[k];
+
+		if (model_has_source(f->kind) && f->ref_flow != i && !connected[f->ref_flow])
+			return false;
+		for (unsigned int r = 0; r < f->n_refs; r++)
+			if (f->refs[r].flow != i && !connected[f->refs[r].flow])
+				return false;
+	}
+	return true;
+}
+
+bool engine_connect_order(const struct model_case *c, unsigned int ret[MODEL_FLOWS_MAX])
+{
+	bool connected[MODEL_FLOWS_MAX] = { false };
+	unsigned int n = 0;
+
+	for (unsigned int round = 0; round < c->n_flows; round++)
+		for (unsigned int i = 0; i < c->n_flows; i++)
+			if (!connected[i] && engine_may_connect(&c->flows[i], connected, i)) {
+				connected[i] = true;
+				ret[n++] = i;
+			}
+	return n == c->n_flows;
+}
+
+static int engine_connect(struct engine *e)
+{
+	unsigned int order[MODEL_FLOWS_MAX] = { 0, 1, 2 };
+
+	if (e->live && !engine_connect_order(e->c, order))
+		return -1;
+	for (unsigned int i = 0; i < e->c->n_flows; i++) {
+		if (mapi_connect(e->fd[order[i]]) < 0) {
+			flows_error("mapi_connect");
+			return -1;
+		}
+	}
+	return 0;
+}
+
 int engine_make(struct engine *e)
 {
 	unsigned int applied[MODEL_FLOWS_MAX] = { 0 };
@@ -169,13 +214,7 @@ int engine_make(struct engine *e)
 			return -1;
 		}
 	}
-	for (unsigned int i = 0; i < e->c->n_flows; i++) {
-		if (mapi_connect(e->fd[i]) < 0) {
-			flows_error("mapi_connect");
-			return -1;
-		}
-	}
-	return 0;
+	return engine_connect(e);
 }
 
 static int engine_read_packets(

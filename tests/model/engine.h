@@ -25,6 +25,9 @@ struct engine {
 
 /* Make the flows of e->c and connect them. */
 int engine_make(struct engine *e);
+/* On a live device a flow is connected after those that it refers to. Return: false if some refer
+ * to each other, which cannot be. */
+bool engine_connect_order(const struct model_case *c, unsigned int ret[MODEL_FLOWS_MAX]);
 /* Read the packets and records of functions that have some: until the file ends, or as many as
  * there are. Begins with it, for @ret is made anew. */
 int engine_read_rings(struct engine *e, struct model_results *ret);

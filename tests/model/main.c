@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * usage: model -f FILTERS [-n CASES] [-s SEED] [-t SECONDS] [-b BYTES] [-q] [-v] CAPTURE...
+ *        model -f FILTERS -i INTERFACE -o INTERFACE [-n CASES] [-s SEED] [-b BYTES] CAPTURE...
  *
  * Case N has seed SEED + N and the capture whose turn it is. Prints each difference, then a summary
  * and a digest of what chance decides, which must be the same for every batch size and number of
  * workers (MAPI_BATCH, MAPI_WORKERS; MAPI_SEED is set here). Captures longer than BYTES are left
  * out.
+ *
+ * With -i and -o cases run live, on what is sent through the interface of -o and comes in at that
+ * of -i (live.c).
  */
 #include "model.h"
 
@@ -19,14 +23,6 @@
 #include <unistd.h>
 
 #define MAIN_FILTERS_MAX 1024
-
-struct main_totals {
-	unsigned int cases;
-	unsigned int results; /* compared with the plain machine */
-	unsigned int chance; /* only digested */
-	unsigned int differences;
-	uint64_t digest;
-};
 
 /* Sums of the engine's parts are added in another order: the last bits of a long double may differ.
  */
@@ -69,8 +65,8 @@ static void main_print_result(const char *who, const struct model_result *r)
 		(unsigned long long)r->passed_pkts);
 }
 
-static unsigned int main_compare(const struct model_case *c, const struct model_results *plain,
-	const struct model_results *engine, struct main_totals *totals)
+unsigned int model_compare(const struct model_case *c, const struct model_results *plain,
+	const struct model_results *engine, struct model_totals *totals)
 {
 	unsigned int differences = 0;
 
@@ -99,16 +95,20 @@ static unsigned int main_compare(const struct model_case *c, const struct model_
 	return differences;
 }
 
-static void main_case(uint64_t seed, const struct model_capture *capture, char *const filters[],
-	unsigned int n_filters, bool verbose, struct main_totals *totals)
+static void main_case(const struct model_drawing *drawing, uint64_t n,
+	const struct model_capture captures[], unsigned int n_captures, bool verbose,
+	struct model_totals *totals)
 {
+	uint64_t seed = drawing->seed + n;
+	const struct model_capture *capture = &captures[seed % n_captures];
 	struct model_results plain, engine;
 	struct model_case c;
 	unsigned int differences;
 
 	/* Draw again until all filters suit the capture's link type. */
 	for (unsigned int attempt = 0;; attempt++) {
-		model_case_draw(&c, seed + attempt * 1000003u, capture, filters, n_filters);
+		model_case_draw(&c, seed + attempt * 1000003u, capture, drawing->filters,
+			drawing->n_filters);
 		if (model_plain_run(&plain, &c, capture) == 0)
 			break;
 		if (attempt == 50)
@@ -123,7 +123,7 @@ static void main_case(uint64_t seed, const struct model_capture *capture, char *
 	if (model_engine_run(&engine, &c, capture) < 0)
 		differences = 1;
 	else
-		differences = main_compare(&c, &plain, &engine, totals);
+		differences = model_compare(&c, &plain, &engine, totals);
 	if (differences) {
 		totals->differences++;
 		printf("differs: case %llu: %s\n", (unsigned long long)seed, capture->path);
@@ -160,9 +160,10 @@ static double main_seconds(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* Keep what libpcap reads to the end, at most @max_bytes long, with at least one packet. */
-static unsigned int main_read_captures(
-	struct model_capture captures[], char *paths[], unsigned int n_paths, long long max_bytes)
+/* Keep what libpcap reads to the end, at most @max_bytes long, with at least one packet; @live:
+ * that can be sent. */
+static unsigned int main_read_captures(struct model_capture captures[], char *paths[],
+	unsigned int n_paths, long long max_bytes, bool live)
 {
 	unsigned int n = 0;
 	struct stat info;
@@ -172,7 +173,7 @@ static unsigned int main_read_captures(
 			continue;
 		if (model_capture_read(&captures[n], paths[i]) < 0)
 			continue;
-		if (captures[n].n_pkts > 0)
+		if (captures[n].n_pkts > 0 && (!live || model_live_prepare(&captures[n])))
 			n++;
 		else
 			model_capture_free(&captures[n]);
@@ -183,31 +184,38 @@ static unsigned int main_read_captures(
 int main(int argc, char *argv[])
 {
 	char *filters[MAIN_FILTERS_MAX];
-	unsigned int n_filters = 0, n_captures;
-	struct main_totals totals = { .digest = MODEL_DIGEST_EMPTY };
-	unsigned long long n_cases = 100, seed = 1;
+	unsigned int n_captures;
+	struct model_totals totals = { .digest = MODEL_DIGEST_EMPTY };
+	struct model_drawing drawing = { .filters = filters, .n_cases = 100, .seed = 1 };
+	struct model_cable cable = { .in = NULL };
 	double end = main_seconds() + 1e9;
 	long long max_bytes = 1 << 20;
 	struct model_capture *captures;
 	bool verbose = false, quiet = false;
 	int option;
 
-	while ((option = getopt(argc, argv, "f:n:s:t:b:qv")) != -1) {
+	while ((option = getopt(argc, argv, "f:n:s:t:b:i:o:qv")) != -1) {
 		switch (option) {
 		case 'f':
-			n_filters = main_read_filters(optarg, filters);
+			drawing.n_filters = main_read_filters(optarg, filters);
 			break;
 		case 'n':
-			n_cases = strtoull(optarg, NULL, 10);
+			drawing.n_cases = strtoull(optarg, NULL, 10);
 			break;
 		case 's':
-			seed = strtoull(optarg, NULL, 10);
+			drawing.seed = strtoull(optarg, NULL, 10);
 			break;
 		case 't':
 			end = main_seconds() + strtod(optarg, NULL);
 			break;
 		case 'b':
 			max_bytes = strtoll(optarg, NULL, 10);
+			break;
+		case 'i':
+			cable.in = optarg;
+			break;
+		case 'o':
+			cable.out = optarg;
 			break;
 		case 'q':
 			quiet = true;
@@ -219,20 +227,26 @@ int main(int argc, char *argv[])
 			return 2;
 		}
 	}
+	if (!cable.in != !cable.out)
+		return 2;
 	if (quiet && !freopen("/dev/null", "w", stderr))
 		return 2;
 	setenv("MAPI_SEED", "7", 1);
 	captures = calloc((size_t)(argc - optind) + 1, sizeof(*captures));
-	n_captures = main_read_captures(
-		captures, argv + optind, (unsigned int)(argc - optind), max_bytes);
-	if (n_filters == 0 || n_captures == 0) {
+	n_captures = main_read_captures(captures, argv + optind, (unsigned int)(argc - optind),
+		max_bytes, cable.in != NULL);
+	if (drawing.n_filters == 0 || n_captures == 0) {
 		printf("model: no filters or no captures\n");
 		return 2;
 	}
-	for (unsigned long long n = 0; n < n_cases && main_seconds() < end; n++)
-		main_case(seed + n, &captures[(seed + n) % n_captures], filters, n_filters, verbose,
-			&totals);
+	if (cable.in)
+		model_live(captures, n_captures, &cable, &drawing, &totals);
+	for (uint64_t n = 0; !cable.in && n < drawing.n_cases && main_seconds() < end; n++)
+		main_case(&drawing, n, captures, n_captures, verbose, &totals);
 
+	if (cable.in)
+		printf("live: %u packets; %u cases had to be drawn again, %u lost packets\n",
+			totals.pkts, totals.late, totals.lost);
 	printf("model: %u cases on %u captures, %u results compared, %u of chance, %u cases "
 	       "differ\n",
 		totals.cases, n_captures, totals.results, totals.chance, totals.differences);
@@ -240,7 +254,7 @@ int main(int argc, char *argv[])
 	for (unsigned int i = 0; i < n_captures; i++)
 		model_capture_free(&captures[i]);
 	free(captures);
-	for (unsigned int i = 0; i < n_filters; i++)
+	for (unsigned int i = 0; i < drawing.n_filters; i++)
 		free(filters[i]);
 	return totals.differences != 0 || totals.cases == 0;
 }

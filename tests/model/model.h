@@ -11,6 +11,7 @@
  *   plain_values.c  GAP, DIST, BUCKET and THRESHOLD
  *   plain_headers.c, plain_regexp.c  HASH, HASHSAMP and TOP, which look at headers; REGEXP
  *   engine.c   the same pipelines through libmapi
+ *   live.c     many of them on an interface, and then on what was recorded of it
  *   main.c     compares
  *
  * Nothing of the engine's code is used here, only its public interface.
@@ -178,6 +179,49 @@ int model_plain_run(
 /* Return: 0, -1 with a line on standard error: a call of libmapi failed. */
 int model_engine_run(
 	struct model_results *ret, const struct model_case *c, const struct model_capture *capture);
+
+/* Whether it refers to one function, ref_function of ref_flow. */
+bool model_has_source(enum model_kind kind);
+
+/* Whether it does something when a period ends, which is its @text then. */
+bool model_has_period(const struct model_function *f);
+
+struct model_totals {
+	unsigned int cases;
+	unsigned int results; /* compared with the plain machine */
+	unsigned int chance; /* only digested */
+	unsigned int differences;
+	unsigned int late, lost; /* live cases that were drawn again; that lost packets */
+	unsigned int pkts; /* recorded */
+	uint64_t digest;
+};
+
+/* Print what differs. Return: how many functions differ. */
+unsigned int model_compare(const struct model_case *c, const struct model_results *plain,
+	const struct model_results *engine, struct model_totals *totals);
+
+/* What is sent through @out comes in at @in. */
+struct model_cable {
+	const char *in;
+	const char *out;
+};
+
+struct model_drawing {
+	char **filters;
+	unsigned int n_filters;
+	uint64_t seed;
+	uint64_t n_cases;
+};
+
+/* Keep of a capture what can be sent over a cable, in short time. Return: false if there is too
+ * little. */
+bool model_live_prepare(struct model_capture *capture);
+
+/* Captures that were prepared are sent; cases on @cable, on its recording and by the plain machine
+ * are compared. */
+void model_live(struct model_capture captures[], unsigned int n_captures,
+	const struct model_cable *cable, const struct model_drawing *drawing,
+	struct model_totals *totals);
 
 /* Order-dependent digest (FNV-1a) of one more packet. */
 uint64_t model_digest(

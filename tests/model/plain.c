@@ -92,7 +92,7 @@ uint64_t plain_period_ns(const char *text)
 	return n * 60000000000u;
 }
 
-static bool plain_has_period(const struct model_function *f)
+bool model_has_period(const struct model_function *f)
 {
 	return (f->kind == MODEL_STATS && strcmp(f->text, "0") != 0 && strcmp(f->text, "1") != 0) ||
 		f->kind == MODEL_BUCKET ||
@@ -105,12 +105,6 @@ static bool plain_has_period(const struct model_function *f)
 static struct plain_function *plain_source(struct plain *m, const struct model_function *f)
 {
 	return &m->of[f->ref_flow][f->ref_function];
-}
-
-static bool plain_has_source(const struct model_function *f)
-{
-	return f->kind == MODEL_STATS || f->kind == MODEL_DIST || f->kind == MODEL_BUCKET ||
-		f->kind == MODEL_THRESHOLD;
 }
 
 static void plain_stats(struct plain_function *p, const struct model_function *f,
@@ -142,7 +136,7 @@ static void plain_periods(struct plain *m, uint64_t ts_ns,
 {
 	for (unsigned int i = 0; i < m->c->n_flows; i++)
 		for (unsigned int k = 0; k < m->c->flows[i].n_functions; k++)
-			if (plain_has_period(&m->c->flows[i].functions[k]))
+			if (model_has_period(&m->c->flows[i].functions[k]))
 				visit(m, i, k, ts_ns);
 }
 
@@ -392,10 +386,10 @@ static void plain_mark_unknown(struct plain *m)
 
 				p->result.pkts_known = !unknown;
 				p->unknown |=
-					unknown && (!plain_has_period(f) || f->kind == MODEL_TOP);
-				if (plain_has_source(f))
+					unknown && (!model_has_period(f) || f->kind == MODEL_TOP);
+				if (model_has_source(f->kind))
 					plain_mark_source(m, p, f->ref_flow, f->ref_function,
-						plain_has_period(f) && f->kind != MODEL_THRESHOLD);
+						model_has_period(f) && f->kind != MODEL_THRESHOLD);
 				for (unsigned int r = 0; r < f->n_refs; r++)
 					plain_mark_source(m, p, f->refs[r].flow,
 						f->refs[r].function,
