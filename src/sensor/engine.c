@@ -203,7 +203,8 @@ static void engine_on_notify(evutil_socket_t fd, short what, void *argument)
 }
 
 /* Serve a connection; @fd and @user are taken on success. */
-static int engine_add_client(struct engine *engine, int fd, struct user *user, bool read_only)
+static int engine_add_client(
+	struct engine *engine, int fd, struct user *user, uid_t uid, bool read_only)
 {
 	const struct session_env env = { .notify_fd = engine->notify_fd,
 		.registry = engine->registry,
@@ -212,6 +213,7 @@ static int engine_add_client(struct engine *engine, int fd, struct user *user, b
 		.is_system = engine->system != NULL,
 		.flow_ids = &engine->flow_ids,
 		.user = user,
+		.uid = uid,
 		.read_only = read_only,
 		.life_fd = engine->system ? engine->system->life_fd : -1 };
 	_cleanup_(engine_client_freep) struct engine_client *client = calloc(1, sizeof(*client));
@@ -316,7 +318,7 @@ int engine_run_private(int fd)
 	if (r == 0)
 		r = users_enter(engine.users, getuid(), &user);
 	if (r == 0)
-		r = engine_add_client(&engine, fd, user, false);
+		r = engine_add_client(&engine, fd, user, getuid(), false);
 	if (r < 0)
 		(void)close(fd);
 	else
@@ -360,7 +362,7 @@ static void engine_serve(struct engine *engine, int fd, bool read_only)
 	(void)getsockopt(
 		fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes); /* of ours it cannot fail */
 	if (users_enter(engine->users, peer.uid, &user) == 0 &&
-		engine_add_client(engine, fd, user, read_only) == 0)
+		engine_add_client(engine, fd, user, peer.uid, read_only) == 0)
 		return;
 	user_leave(user);
 	engine_refuse(engine, fd, peer.uid);

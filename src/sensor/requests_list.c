@@ -48,7 +48,7 @@ static const struct session_flow *request_find_listed(
 	const struct session_flow *found = NULL;
 
 	for (const struct session *s = *asking->env.sessions; s; s = s->next_session) {
-		if (s->env.user->uid != asking->env.user->uid && asking->env.user->uid != 0)
+		if (s->env.uid != asking->env.uid && asking->env.uid != 0)
 			continue;
 		for (unsigned int i = 0; i < s->n_flows; i++) {
 			const struct session_flow *flow = s->flows[i];
@@ -57,7 +57,7 @@ static const struct session_flow *request_find_listed(
 			if (!fits || flow->closed || (found && found->id < flow->id))
 				continue;
 			found = flow;
-			*ret_uid = s->env.user->uid;
+			*ret_uid = s->env.uid;
 		}
 	}
 	return found;

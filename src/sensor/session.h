@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/cleanup.h"
 
@@ -44,7 +45,8 @@ struct session_ids {
  *                session_free()
  * @is_system:    the daemon serves many; else it is private to this client
  * @flow_ids:     the engine's; borrowed
- * @user:         the client's; borrowed
+ * @user:         the client's account; borrowed
+ * @uid:          who the client is
  * @read_only:    the client may only look
  * @life_fd:      for the client, if it wants that; -1: none; borrowed
  */
@@ -56,6 +58,7 @@ struct session_env {
 	bool is_system;
 	struct session_ids *flow_ids;
 	struct user *user;
+	uid_t uid;
 	bool read_only;
 	int life_fd;
 };

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "session.h"
+#include "subuid.h"
 
 #define USERS_SESSIONS_MAX 256
 #define USERS_FLOWS_MAX 4096
@@ -23,6 +24,7 @@ struct users {
 	struct config_quota quota;
 	unsigned int functions_max;
 	bool is_system;
+	const char *subuids; /* file */
 	struct user *users; /* with connections, or of whom something hangs */
 };
 
@@ -33,6 +35,7 @@ int users_new(struct users **ret, const struct config_quota *quota)
 	if (!users)
 		return -ENOMEM;
 	users->is_system = quota != NULL;
+	users->subuids = SUBUID_PATH;
 	users->functions_max = quota ? USERS_FUNCTIONS_MAX : UINT32_MAX;
 	if (quota) {
 		users->quota = *quota;
@@ -73,6 +76,11 @@ struct users *users_free(struct users *users)
 	return NULL;
 }
 
+void users_set_subuids(struct users *users, const char *path)
+{
+	users->subuids = path;
+}
+
 static struct user *users_find(const struct users *users, uid_t uid)
 {
 	struct user *user = users->users;
@@ -80,6 +88,13 @@ static struct user *users_find(const struct users *users, uid_t uid)
 	while (user && user->uid != uid)
 		user = user->next;
 	return user;
+}
+
+/* One who is here already with his own number is in no range, or the first of it. */
+static uid_t users_account(const struct users *users, uid_t uid)
+{
+	return !users->is_system || users_find(users, uid) ? uid
+							   : subuid_account(users->subuids, uid);
 }
 
 static int users_add(struct users *users, uid_t uid, struct user **ret)
@@ -108,8 +123,9 @@ static int users_add(struct users *users, uid_t uid, struct user **ret)
 
 int users_enter(struct users *users, uid_t uid, struct user **ret)
 {
-	struct user *user = users_find(users, uid);
-	int r = user ? 0 : users_add(users, uid, &user);
+	uid_t account = users_account(users, uid);
+	struct user *user = users_find(users, account);
+	int r = user ? 0 : users_add(users, account, &user);
 
 	if (r < 0)
 		return r;
@@ -122,7 +138,7 @@ int users_enter(struct users *users, uid_t uid, struct user **ret)
 
 void users_refuse(struct users *users, uid_t uid, int fd)
 {
-	struct user *user = users_find(users, uid);
+	struct user *user = users_find(users, users_account(users, uid));
 
 	if (user && user->closer)
 		closer_close(user->closer, fd);

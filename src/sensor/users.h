@@ -13,7 +13,7 @@
 struct users;
 
 /**
- * struct user - one user's programs together
+ * struct user - one user's programs together; of a range of subordinate users, all of theirs
  * @n_sessions:   connections
  * @n_flows:      their flows, at most @flows_max
  * @n_functions:  of these flows, at most @functions_max
@@ -27,7 +27,7 @@ struct users;
 struct user {
 	struct user *next;
 	struct users *users;
-	uid_t uid;
+	uid_t uid; /* of a range, the first */
 	unsigned int n_sessions;
 	unsigned int n_flows;
 	unsigned int flows_max;
@@ -48,6 +48,9 @@ struct user {
 int users_new(struct users **ret, const struct config_quota *quota);
 struct users *users_free(struct users *users); /* takes NULL */
 DEFINE_CLEANUP(struct users *, users_free);
+
+/* Where subordinate users are listed (subuid.h), if not in /etc. @path: borrowed. */
+void users_set_subuids(struct users *users, const char *path);
 
 /* One more connection of @uid. Return: 0; -EDQUOT: it has as many as it may, or so much of what it
  * has sent hangs; -ENOMEM. */
