@@ -110,11 +110,16 @@ static unsigned int compiler_n_running(const struct compiler *compiler, uid_t ui
 	return n;
 }
 
+static bool compiler_may_run(const struct compiler *compiler, const struct compiler_job *job)
+{
+	return compiler_n_running(compiler, job->task.uid) < COMPILER_USER_MAX;
+}
+
 /* Return: the place that points to the next job whose turn it is; NULL: none. */
 static struct compiler_job **compiler_next(struct compiler *compiler)
 {
 	for (struct compiler_job **at = &compiler->queue; *at; at = &(*at)->next)
-		if (compiler_n_running(compiler, (*at)->task.uid) < COMPILER_USER_MAX)
+		if (compiler_may_run(compiler, *at))
 			return at;
 	return NULL;
 }
@@ -184,18 +189,19 @@ static void *compiler_main(void *argument)
 	return NULL;
 }
 
-/* One more if there are fewer idle ones than jobs, and it would have something to do. With the lock
- * held. Return: 0; negative errno: there is none at all. */
+/* One more if there are fewer idle ones than jobs for them. With the lock held. Return: 0; negative
+ * errno: there is none at all. */
 static int compiler_add_thread(struct compiler *compiler)
 {
 	struct compiler_thread *thread = &compiler->threads[compiler->n_threads];
-	const struct compiler_job *left = compiler->queue;
+	unsigned int n_jobs = 0, n_idle = 0;
 	int r;
 
-	for (unsigned int i = 0; i < compiler->n_threads && left; i++)
-		if (!compiler->threads[i].job)
-			left = left->next;
-	if (!left || compiler->n_threads == COMPILER_HELPERS_MAX || !compiler_next(compiler))
+	for (const struct compiler_job *job = compiler->queue; job; job = job->next)
+		n_jobs += compiler_may_run(compiler, job);
+	for (unsigned int i = 0; i < compiler->n_threads; i++)
+		n_idle += !compiler->threads[i].job;
+	if (n_jobs <= n_idle || compiler->n_threads == COMPILER_HELPERS_MAX)
 		return 0;
 	*thread = (struct compiler_thread){ .compiler = compiler };
 	r = thread_start(&thread->thread, compiler_main, thread);

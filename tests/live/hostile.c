@@ -11,6 +11,7 @@
  *       ring     a packet ring whose writable page is filled with random bytes while packets come
  *       stopped  a program with a packet ring that stops (SIGSTOP) instead of reading
  *       killed   programs that are killed (-9) at random moments of their calls
+ *       compile  programs with expressions that take longer to compile than they may
  *       linger   sockets among its messages, which take long to close
  *       refused  such sockets in thousands of connections beyond what it may have
  *       fuse     files, as root: of a file system of its own that never answers; is user 65533 then
@@ -34,6 +35,7 @@
 #include "hostile.h"
 
 #define HOSTILE_CONNECTIONS 10000
+#define HOSTILE_PROGRAMS 20
 
 double hostile_end;
 const char *hostile_device;
@@ -223,6 +225,34 @@ static void hostile_killed(void)
 	printf("%u killed\n", n);
 }
 
+static void hostile_compile(void)
+{
+	static char text[8192];
+	pid_t pids[HOSTILE_PROGRAMS];
+	size_t used = 0;
+
+	for (unsigned int i = 0; i < 400; i++)
+		used += (size_t)snprintf(
+			text + used, sizeof(text) - used, "%sport %u", i ? " or " : "", 7 * i + 1);
+	for (unsigned int i = 0; i < HOSTILE_PROGRAMS; i++) {
+		pids[i] = fork();
+		while (pids[i] == 0) {
+			int fd = mapi_create_flow(hostile_device);
+
+			(void)mapi_apply_function(fd, "BPF_FILTER", text);
+			(void)mapi_close_flow(fd);
+		}
+	}
+	hostile_rest();
+	for (unsigned int i = 0; i < HOSTILE_PROGRAMS; i++) {
+		if (pids[i] < 0)
+			continue;
+		kill(pids[i], SIGKILL);
+		waitpid(pids[i], NULL, 0);
+	}
+	printf("%d programs\n", HOSTILE_PROGRAMS);
+}
+
 static void hostile_many(void)
 {
 	hostile_hold("", 0);
@@ -246,6 +276,7 @@ int main(int argc, char *argv[])
 		{ "ring", hostile_ring },
 		{ "blocking", hostile_blocking },
 		{ "killed", hostile_killed },
+		{ "compile", hostile_compile },
 		{ "linger", hostile_linger },
 		{ "refused", hostile_refused },
 		{ "fuse", hostile_fuse },

@@ -93,6 +93,32 @@ for kind in ring blocking stopped killed resize; do
 done
 await "flows of the dead are gone" flows_running 0
 
+echo "== expressions that take long to compile"
+helpers() { # which the children of the engine have
+	local parent
+	for parent in $(cat /proc/"$engine"/task/*/children); do
+		cat "/proc/$parent/task/$parent/children"
+	done
+}
+at_work() {
+	[ "$(helpers | wc -w)" -ge 2 ]
+}
+survivor_begin
+"${user[@]}" "$HOSTILE" compile $seconds cable0 > hostile.compile 9>&- &
+hostile=$!
+await "helpers" at_work
+for ((n = 0; n < 3; n++)); do
+	began=$EPOCHREALTIME
+	"$CROWD" 1 1 cable0 "tcp port 9" < /dev/null > crowd.out || fail "compile: nobody else gets a filter"
+	us=$((${EPOCHREALTIME/./} - ${began/./}))
+	[ $us -lt 1500000 ] || fail "compile: somebody else's filter takes $us us"
+done
+n=$(helpers | wc -w)
+[ "$n" -le 8 ] || fail "compile: $n processes"
+"$BLAST" cable1 "$packets" > /dev/null
+wait $hostile || fail "compile: $(cat hostile.compile)"
+survivor_end compile $packets
+
 echo "== programs that end together"
 survivor_begin
 "$CROWD" 40 3 cable0 "udp port 9" < /dev/zero > crowd.out 9>&- &
@@ -119,7 +145,7 @@ if ! grep -q skipped hostile.fuse; then
 	equal "processes of the engine" "$(cd /proc && for pid in $processes; do cat $pid/comm; done | sort | tr '
 ' ' ')" \
 		"mapid-bin mapid-nursery "
-	for pid in $(for parent in $processes; do cat "/proc/$parent/task/$parent/children"; done); do
+	for pid in $(helpers); do
 		n=$(ls "/proc/$pid/fd" | wc -l)
 		[ "$n" -le 2 ] || fail "$(cat "/proc/$pid/comm") has $n descriptors"
 	done

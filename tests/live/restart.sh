@@ -48,7 +48,9 @@ done
 
 echo "== the process that compilers come from"
 engine=$(engine_pid)
-kill -9 $(cat "/proc/$engine/task/$engine/children")
+for pid in $(cat "/proc/$engine/task/$engine/children"); do
+	[ "$(cat "/proc/$pid/comm")" != mapid-nursery ] || kill -9 "$pid"
+done
 await "restart $n" told "$n"
 
 echo "== afterwards"
