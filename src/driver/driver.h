@@ -191,4 +191,7 @@ extern const struct driver driver_tracedir; /* replays a directory of captures *
  */
 const struct driver *driver_find(const struct driver_open_args *args);
 
+/* What to say behind "there is no such device" if @name looks like a file's; else "". */
+const char *driver_file_advice(const char *name);
+
 #endif

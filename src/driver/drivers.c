@@ -3,6 +3,8 @@
  * takes every name; a build may be without it. */
 #include "driver.h"
 
+#include <string.h>
+
 #include "base/build.h"
 #include "base/cleanup.h"
 
@@ -21,4 +23,10 @@ const struct driver *driver_find(const struct driver_open_args *args)
 		if (drivers[i]->match(args))
 			return drivers[i];
 	return NULL;
+}
+
+const char *driver_file_advice(const char *name)
+{
+	return strpbrk(name, "/.") ? "; capture files are opened with mapi_create_offline_device()"
+				   : "";
 }

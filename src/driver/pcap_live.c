@@ -156,10 +156,7 @@ static int pcap_live_refuse(const char *name, int outcome, const char *words, st
 			"either, a program of root with a private daemon has",
 			name, text);
 	return error_set(err, MAPID_NO_DRIVER, "%s: libpcap cannot open it: %s%s", name, text,
-		outcome == PCAP_ERROR_NO_SUCH_DEVICE
-			? "; capture files are opened with mapi_create_offline_device() (mapi run "
-			  "-r FILE)"
-			: "");
+		outcome == PCAP_ERROR_NO_SUCH_DEVICE ? driver_file_advice(name) : "");
 }
 
 static int pcap_live_set_up(struct driver_source *source, pcap_t *handle)

@@ -28,13 +28,12 @@ int device_new(struct device **ret, const struct device_args *args, struct error
 
 	if (!driver) {
 		cleanup_closep(&open.fd);
-		return error_set(err, MAPID_NO_DRIVER,
-			"%s: no driver for this device%s; capture files are opened with "
-			"mapi_create_offline_device() (mapi run -r FILE)",
+		return error_set(err, MAPID_NO_DRIVER, "%s: no driver for this device%s%s",
 			args->open.name,
 			MAPI_WITH_PCAP_LIVE ? ""
 					    : " (this build of MAPI opens network interfaces; "
-					      "others need meson -Dpcap-live=enabled)");
+					      "others need meson -Dpcap-live=enabled)",
+			driver_file_advice(args->open.name));
 	}
 	device = calloc(1, sizeof(*device));
 	if (!device) {

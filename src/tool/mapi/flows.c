@@ -171,8 +171,11 @@ static int flows_list(enum arguments_format format)
 		printers[format](&flow);
 	}
 	(void)mapi_read_error(&code, text);
-	if (code == MAPI_FLOW_INFO_ERR)
+	if (code == MAPI_FLOW_INFO_ERR) {
+		if (is_first && format == ARGUMENTS_TEXT)
+			fputs("mapi: no program of yours has a flow on a live device\n", stderr);
 		return EXIT_OK;
+	}
 	fprintf(stderr, "mapi: the flows can't be listed: %s\n", text);
 	return session_exit_code(code, text);
 }

@@ -13,6 +13,7 @@
 
 #include "mapi/errors.h"
 
+#include "device_error.h"
 #include "filter_error.h"
 #include "text.h"
 
@@ -80,6 +81,8 @@ int session_fail_text(int code, const char *text, const struct pipeline_step *st
 		text_caret(stderr, "  ", place.source, place.at, place.len);
 	if (keyword)
 		fprintf(stderr, "did you mean %s?\n", keyword);
+	if (code == MAPID_NO_DRIVER)
+		device_error_advise(stderr, text);
 	return session_exit_code(code, text);
 }
 
@@ -240,6 +243,9 @@ bool session_interrupted(struct session *session)
 	if (session->signal_fd < 0 ||
 		read(session->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return false;
+	/* What is printed at the end begins behind the "^C" of the terminal. */
+	if (info.ssi_signo == SIGINT && isatty(STDERR_FILENO))
+		fputc('\n', stderr);
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);

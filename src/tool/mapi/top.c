@@ -229,11 +229,12 @@ static int top_finish(struct top *t, int code)
 			sample->tables[i].rows[j].pps = sample->tables[i].rows[j].bps = -1;
 	top_sort(sample, t->screen.sort);
 	top_print(t);
-	if (sample->status.error && t->options->arguments.format == ARGUMENTS_TEXT)
-		fprintf(stderr, "mapi: %s (error %d)\n", sample->status.error_text,
-			sample->status.error);
-	if (code == EXIT_OK && sample->status.error)
-		code = session_exit_code(sample->status.error, sample->status.error_text);
+	if (sample->status.error) {
+		int failed =
+			session_fail_text(sample->status.error, sample->status.error_text, NULL);
+
+		code = code == EXIT_OK ? failed : code;
+	}
 	return code;
 }
 

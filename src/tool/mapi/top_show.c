@@ -71,10 +71,8 @@ static void top_loss(char *out, size_t out_bytes, const struct mapi_result_statu
 		(void)snprintf(out, out_bytes, "0 lost");
 	n = strlen(out);
 	if (status->restarts)
-		n += (size_t)snprintf(out + n, out_bytes - n, ", %llu restarts cost %.1f s",
+		(void)snprintf(out + n, out_bytes - n, ", %llu restarts cost %.1f s",
 			status->restarts, (double)status->gap_ns / 1e9);
-	if (n < out_bytes && status->error)
-		(void)snprintf(out + n, out_bytes - n, ", %.200s", status->error_text);
 }
 
 static bool top_has_lost(const struct mapi_result_status *status)
@@ -151,7 +149,9 @@ static void top_show_head(
 		top_line(c, "1", "%s packets, %s bytes;  %s packets/s, %s bit/s", pkts, bytes, pps,
 			bps);
 	top_loss(loss, sizeof(loss), &sample->status);
-	top_line(c, top_has_lost(&sample->status) ? "1;31" : NULL, "%s", loss);
+	top_line(c, top_has_lost(&sample->status) ? "1;31" : NULL, "%s%s%s", loss,
+		sample->status.error ? ", " : "",
+		sample->status.error ? sample->status.error_text : "");
 }
 
 static void top_show_columns(struct top_canvas *c, const struct top_screen *s)
