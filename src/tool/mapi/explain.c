@@ -101,9 +101,6 @@ static void explain_step(const struct pipeline_step *step, const struct mapi_exp
 	printf("%4u  %-18s %-6s  %-8s  %-*s%s%s\n", e->step, name,
 		EXPLAIN_NAME(explain_tiers, e->tier), workers, *how ? 8 : 0, packets,
 		*how ? "  " : "", how);
-	if (e->instructions)
-		printf("%25s %u instructions, %.1f ns per packet\n", "", e->instructions,
-			e->ns_per_pkt);
 }
 
 /* Every cause once. */
@@ -114,6 +111,10 @@ static void explain_reason(
 		return;
 	printf("      %s: ", EXPLAIN_NAME(explain_tiers, e->tier));
 	text_safe(stdout, e->reason);
+	if (e->instructions)
+		printf("\n%13s in a program of %u instructions", "", e->instructions);
+	if (e->instructions && e->ns_per_pkt > 0)
+		printf(", %.1f ns per packet", e->ns_per_pkt);
 	fputc('\n', stdout);
 	(void)snprintf(told, MAPI_STR_LENGTH, "%s", e->reason);
 }
@@ -141,13 +142,14 @@ static void explain_step_json(const struct pipeline_step *step, const struct map
 	json_u64(&j, "new_domain", e->new_domain);
 	json_u64(&j, "together", e->together);
 	json_u64(&j, "shared", e->shared);
-	if (e->instructions) {
+	if (e->instructions)
 		json_u64(&j, "instructions", e->instructions);
-		json_f64(&j, "ns_per_packet", e->ns_per_pkt);
-	} else {
+	else
 		json_null(&j, "instructions");
+	if (e->ns_per_pkt > 0)
+		json_f64(&j, "ns_per_packet", e->ns_per_pkt);
+	else
 		json_null(&j, "ns_per_packet");
-	}
 	json_end_object(&j);
 	json_line(&j);
 }
@@ -176,7 +178,7 @@ static void explain_step_csv(const struct pipeline_step *step, const struct mapi
 		csv_u64(&c, e->instructions);
 	else
 		csv_string(&c, NULL);
-	csv_f64(&c, e->instructions ? e->ns_per_pkt : NAN);
+	csv_f64(&c, e->ns_per_pkt > 0 ? e->ns_per_pkt : NAN);
 	csv_line(&c);
 }
 
