@@ -2,7 +2,8 @@
 /*
  * What parent and engine of the system daemon read from each other. The first byte says who reads,
  * how many descriptors travel beside each message, and what the configuration allows; then come
- * messages, each behind its length in two bytes (little endian).
+ * messages, each behind its length in two bytes (little endian). The area in which code is handed
+ * over holds a good one, or all of the input.
  *
  * The parent's answers must be of their form, and no descriptor may stay on either side.
  */
@@ -66,6 +67,38 @@ const struct driver *driver_find(const struct driver_open_args *args)
 	return args->options->driver ? NULL : &fuzz_driver;
 }
 
+int __wrap_kernel_code_load(
+	const struct kernel_code *code, struct kernel_fds *ret, struct error *err);
+
+/* Loading is the kernel's; what comes here must be of the kind that is allowed. */
+int __wrap_kernel_code_load(
+	const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
+{
+	struct error none = ERROR_INIT;
+
+	(void)err;
+	check(kernel_code_hook(code) == KERNEL_SOCKET, "a socket's filter");
+	check(kernel_code_check(code, &none) == 0, "checked code");
+	*ret = (struct kernel_fds){ .program = dup(null_fd), .area = dup(null_fd), .chain = -1 };
+	check(ret->program >= 0 && ret->area >= 0, "dup");
+	return 0;
+}
+
+static uint8_t fuzz_area[2048];
+
+/* A program without filters. */
+static void fuzz_fill_area(void)
+{
+	const struct kernel_options options = { .hook = KERNEL_SOCKET, .n_cpus = 1 };
+	struct kernel_code *code;
+
+	if (kernel_code_new(&code, &options, NULL, 0) < 0)
+		return;
+	check(kernel_code_flatten(code, fuzz_area, sizeof(fuzz_area)) <= sizeof(fuzz_area),
+		"room for a program");
+	kernel_code_free(code);
+}
+
 static struct config_device fuzz_devices[] = { { .device = (char[]){ "eth0" } },
 	{ .device = (char[]){ "none" }, .driver_name = "none" } };
 
@@ -121,7 +154,10 @@ static void fuzz_check_reply(int fd, const struct privileged_request *request)
 	}
 	check(reply.serial == request->serial, "the request's number");
 	check(reply.n_fds == n_fds, "number of descriptors");
-	check(n_fds == (reply.code ? 0 : request->n_workers), "as many as were wanted");
+	if (request->op == PRIVILEGED_PREPARE)
+		check(n_fds == (reply.code ? 0 : request->n_workers), "as many as were wanted");
+	else
+		check(n_fds == (reply.code ? 0 : 2), "a program and its counters");
 	check(memchr(reply.text, '\0', sizeof(reply.text)), "end of the text");
 	check(!reply.code == !reply.text[0], "code and text");
 	for (const char *c = reply.text; *c; c++)
@@ -141,7 +177,7 @@ static void fuzz_parent(const int fds[2], const struct config *config, const uin
 
 		if (!test_send_copies(fds[1], message, message_bytes, null_fd, n_fds))
 			return;
-		r = privileged_answer(fds[0], config, &op);
+		r = privileged_answer(fds[0], config, fuzz_area, sizeof(fuzz_area), &op);
 		check(r == 0 || r == -EPIPE || r == -EBADMSG, "outcome");
 		check(r == 0 || op == _PRIVILEGED_N, "untouched on failure");
 		if (r < 0)
@@ -150,12 +186,30 @@ static void fuzz_parent(const int fds[2], const struct config *config, const uin
 			"its size, and nothing beside");
 		memcpy(&request, message, sizeof(request));
 		check(op > 0 && op < _PRIVILEGED_N && op == request.op, "what was asked");
-		if (op == PRIVILEGED_PREPARE)
+		if (op == PRIVILEGED_PREPARE || op == PRIVILEGED_LOAD)
 			fuzz_check_reply(fds[1], &request);
 	}
 }
 
-static void fuzz_engine(const int fds[2], const uint8_t *bytes, size_t n_bytes, unsigned int n_fds)
+static void fuzz_engine_load(int fd)
+{
+	const struct kernel_options options = { .hook = KERNEL_SOCKET, .n_cpus = 1 };
+	struct kernel_fds fds = KERNEL_FDS_INIT;
+	struct error err = ERROR_INIT;
+	struct kernel_code *code;
+	int r;
+
+	if (kernel_code_new(&code, &options, NULL, 0) < 0)
+		return;
+	r = privileged_load(fd, fuzz_area, sizeof(fuzz_area), code, &fds, &err);
+	check((r == 0) == (err.code == 0), "an error where it failed");
+	check((r == 0) == (fds.program >= 0), "untouched on failure");
+	kernel_fds_close(&fds);
+	kernel_code_free(code);
+}
+
+static void fuzz_engine(
+	const int fds[2], const uint8_t *bytes, size_t n_bytes, unsigned int n_fds, uint8_t how)
 {
 	int got[DRIVER_FDS_MAX];
 	unsigned int n_got = 77;
@@ -168,6 +222,10 @@ static void fuzz_engine(const int fds[2], const uint8_t *bytes, size_t n_bytes, 
 		if (!test_send_copies(fds[0], message, message_bytes, null_fd, n_fds))
 			break;
 	check(shutdown(fds[0], SHUT_WR) == 0, "shutdown");
+	if (how & 16) {
+		fuzz_engine_load(fds[1]);
+		return;
+	}
 	r = privileged_prepare(fds[1], "eth0", 1, got, &n_got, &err);
 	check(r == 0 || r == -EINVAL || r == -EPIPE, "outcome");
 	check((r == 0) == (err.code == 0), "an error where it failed");
@@ -191,11 +249,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 	(void)close(lowest);
 	n_fds = n_fds_of[bytes[0] / 2 % ARRAY_SIZE(n_fds_of)];
 	config.any_interface = bytes[0] & 8;
+	memset(fuzz_area, 0, sizeof(fuzz_area));
+	if (bytes[0] & 16)
+		memcpy(fuzz_area, bytes + 1, MIN(n_bytes - 1, sizeof(fuzz_area)));
+	else
+		fuzz_fill_area();
 	check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0, "socketpair");
 	if (bytes[0] % 2 == 0)
 		fuzz_parent(fds, &config, bytes + 1, n_bytes - 1, n_fds);
 	else
-		fuzz_engine(fds, bytes + 1, n_bytes - 1, n_fds);
+		fuzz_engine(fds, bytes + 1, n_bytes - 1, n_fds, bytes[0]);
 	(void)close(fds[0]);
 	(void)close(fds[1]);
 	after = dup(null_fd);

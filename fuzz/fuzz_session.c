@@ -96,6 +96,12 @@ int privileged_find(const struct config *config, const char *name,
 	return error_set(err, MAPID_NO_DRIVER, "there are no live devices");
 }
 
+int privileged_load(int fd, void *area, size_t area_bytes, const struct kernel_code *code,
+	struct kernel_fds *ret, struct error *err)
+{
+	return error_set(err, MAPID_NO_DRIVER, "there is no parent here");
+}
+
 int privileged_prepare(int fd, const char *name, unsigned int n_workers,
 	int ret_fds[DRIVER_FDS_MAX], unsigned int *ret_n_fds, struct error *err)
 {

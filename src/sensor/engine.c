@@ -266,6 +266,8 @@ static void engine_deinit(struct engine *engine)
 static int engine_init(struct engine *engine, const struct parent_engine *system)
 {
 	struct registry_args args = { .privileged_fd = system ? system->privileged_fd : -1,
+		.area = system ? system->area : NULL,
+		.area_bytes = system ? system->area_bytes : 0,
 		.config = system ? system->config : NULL };
 	int r;
 

@@ -3,6 +3,7 @@
 #include "loader.h"
 
 #include "kernel/kernel.h"
+#include "privileged.h"
 
 static int loader_own(
 	void *argument, const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
@@ -10,10 +11,17 @@ static int loader_own(
 	return kernel_code_load(code, ret, err);
 }
 
-struct device_loader loader_get(int privileged_fd)
+static int loader_parent(
+	void *argument, const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
 {
-	if (privileged_fd >= 0)
-		return (struct device_loader){ .load = NULL };
-	return (struct device_loader){ .load = loader_own,
+	const struct registry_args *args = argument;
+
+	return privileged_load(args->privileged_fd, args->area, args->area_bytes, code, ret, err);
+}
+
+struct device_loader loader_get(const struct registry_args *args)
+{
+	return (struct device_loader){ .load = args->privileged_fd < 0 ? loader_own : loader_parent,
+		.argument = (void *)(uintptr_t)args,
 		.has_long_jumps = kernel_has_long_jumps() };
 }

@@ -5,8 +5,9 @@
 #define MAPI_SENSOR_LOADER_H
 
 #include "device.h"
+#include "registry.h"
 
-/* @privileged_fd: of the parent; -1: the daemon has none. */
-struct device_loader loader_get(int privileged_fd);
+/* @args: of all devices; outlive what is loaded. */
+struct device_loader loader_get(const struct registry_args *args);
 
 #endif

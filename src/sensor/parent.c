@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -40,12 +41,14 @@
 #define PARENT_LEAVE_NS                                                          \
 	(2 * PARENT_S_NS) /* and one that is dead is reaped within that, or left \
 			   */
+#define PARENT_AREA_BYTES ((size_t)8 << 20)
 #define PARENT_TRIES_MAX 6 /* before the first engine has served */
 
 /**
  * struct parent - the daemon
  * @engine:        its process; 0: there is none
  * @engine_fd:     our end of the socketpair; -1: none
+ * @area:          that the engine hands code over in; NULL: none
  * @life_fd:       of a pipe that hangs up at clients of the engine when it has died; -1: none
  * @started_ns:    when the engine was
  * @n_starts:      of engines, ever
@@ -69,6 +72,7 @@ struct parent {
 	int signal_fd;
 	pid_t engine;
 	int engine_fd;
+	void *area;
 	int life_fd;
 	uint64_t started_ns;
 	unsigned int n_starts;
@@ -107,6 +111,8 @@ static _Noreturn void parent_engine_main(
 		.socket_fd = parent->sockets.control.fd,
 		.read_only_fd = parent->sockets.read_only.fd,
 		.privileged_fd = fd,
+		.area = parent->area,
+		.area_bytes = PARENT_AREA_BYTES,
 		.life_fd = life_fd,
 		.restarts = parent->n_starts };
 
@@ -142,6 +148,9 @@ static void parent_hang_up(struct parent *parent)
 {
 	cleanup_closep(&parent->engine_fd);
 	parent->engine_fd = -1;
+	if (parent->area)
+		(void)munmap(parent->area, PARENT_AREA_BYTES);
+	parent->area = NULL;
 }
 
 /* There is no engine, as far as anybody is concerned. */
@@ -153,6 +162,17 @@ static void parent_forget(struct parent *parent)
 	parent->life_fd = -1;
 }
 
+static int parent_area_open(struct parent *parent)
+{
+	void *area = mmap(
+		NULL, PARENT_AREA_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (area == MAP_FAILED)
+		return -errno;
+	parent->area = area;
+	return 0;
+}
+
 static int parent_fork(struct parent *parent)
 {
 	pid_t parent_pid = getpid();
@@ -161,7 +181,10 @@ static int parent_fork(struct parent *parent)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		return -errno;
 	parent->engine_fd = fds[0];
-	r = pipe2(life, O_CLOEXEC) < 0 ? -errno : 0;
+	/* Its own: one before it that still hangs somewhere writes to another. */
+	r = parent_area_open(parent);
+	if (r == 0)
+		r = pipe2(life, O_CLOEXEC) < 0 ? -errno : 0;
 	if (r == 0) {
 		parent->life_fd = life[1];
 		(void)fflush(NULL); /* or both would write what is buffered */
@@ -310,7 +333,8 @@ static void parent_on_alive(struct parent *parent)
 static void parent_on_request(struct parent *parent)
 {
 	enum privileged_op op = _PRIVILEGED_N;
-	int r = privileged_answer(parent->engine_fd, parent->config, &op);
+	int r = privileged_answer(
+		parent->engine_fd, parent->config, parent->area, PARENT_AREA_BYTES, &op);
 
 	if (r == -EPIPE) {
 		parent->lost_ns = clock_monotonic_ns();

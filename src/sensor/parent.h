@@ -15,6 +15,8 @@ struct parent_engine {
 	int socket_fd; /* listening, non-blocking: programs that may capture */
 	int read_only_fd; /* listening, non-blocking: programs that may look; -1: none */
 	int privileged_fd; /* to the parent */
+	void *area; /* to hand code to it: privileged_load() */
+	size_t area_bytes;
 	int life_fd; /* for clients: hangs up when the parent knows this engine dead; -1: none */
 	unsigned int restarts; /* how often the engine was started before */
 };

@@ -10,12 +10,14 @@
 #include <errno.h>
 #include <net/if.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "mapi/errors.h"
+#include "privileged_private.h"
 #include "wire/send_fds.h"
 
 #define PRIVILEGED_WAIT_MS 5000
@@ -155,6 +157,20 @@ static int privileged_wait(
 	}
 }
 
+/* Ask, and wait for the answer. One at a time, whoever asks: a process has one parent, and the area
+ * is part of the question. Return: 0, -ETIMEDOUT, -EPIPE. */
+static int privileged_ask(int fd, struct privileged_request *request, struct privileged_reply *ret,
+	int ret_fds[DRIVER_FDS_MAX])
+{
+	int r;
+
+	request->serial = clock_monotonic_ns(); /* never the same again */
+	r = privileged_send(fd, request, 0);
+	return r < 0 ? r : privileged_wait(fd, request->serial, ret, ret_fds);
+}
+
+static pthread_mutex_t privileged_turn = PTHREAD_MUTEX_INITIALIZER;
+
 int privileged_prepare(int fd, const char *name, unsigned int n_workers,
 	int ret_fds[DRIVER_FDS_MAX], unsigned int *ret_n_fds, struct error *err)
 {
@@ -169,10 +185,9 @@ int privileged_prepare(int fd, const char *name, unsigned int n_workers,
 			"a device has a name of at most %d characters and 1 to %d workers",
 			PRIVILEGED_NAME_BYTES - 1, DRIVER_FDS_MAX);
 	memcpy(request.name, name, len);
-	request.serial = clock_monotonic_ns(); /* never the same again */
-	r = privileged_send(fd, &request, 0);
-	if (r == 0)
-		r = privileged_wait(fd, request.serial, &reply, fds);
+	(void)pthread_mutex_lock(&privileged_turn);
+	r = privileged_ask(fd, &request, &reply, fds);
+	(void)pthread_mutex_unlock(&privileged_turn);
 	if (r == -ETIMEDOUT)
 		return error_set(err, MAPID_NO_DRIVER,
 			"device '%.200s' could not be opened within %d seconds", name,
@@ -184,6 +199,55 @@ int privileged_prepare(int fd, const char *name, unsigned int n_workers,
 	memcpy(ret_fds, fds, reply.n_fds * sizeof(int));
 	*ret_n_fds = reply.n_fds;
 	return 0;
+}
+
+/* What came with the answer. */
+static int privileged_loaded(const struct privileged_reply *reply, const int fds[],
+	struct kernel_fds *ret, struct error *err)
+{
+	if (reply->code) {
+		(void)error_set(err,
+			reply->code == -EPERM ? MAPI_NO_PERMISSION : MFUNCT_NOT_SUPPORTED, "%s",
+			reply->text);
+		return reply->code < 0 ? reply->code : -EINVAL;
+	}
+	if (reply->n_fds != 2 && reply->n_fds != 3) {
+		for (unsigned int i = 0; i < reply->n_fds; i++)
+			(void)close(fds[i]);
+		return privileged_lost(err);
+	}
+	*ret = (struct kernel_fds){
+		.program = fds[0], .area = fds[1], .chain = reply->n_fds == 3 ? fds[2] : -1
+	};
+	return 0;
+}
+
+int privileged_load(int fd, void *area, size_t area_bytes, const struct kernel_code *code,
+	struct kernel_fds *ret, struct error *err)
+{
+	struct privileged_request request = { .op = PRIVILEGED_LOAD };
+	struct privileged_reply reply;
+	int fds[DRIVER_FDS_MAX];
+	size_t n_bytes;
+	int r = -ENOSPC;
+
+	(void)pthread_mutex_lock(&privileged_turn);
+	n_bytes = kernel_code_flatten(code, area, area_bytes);
+	if (n_bytes <= area_bytes) {
+		request.n_bytes = (uint32_t)n_bytes;
+		r = privileged_ask(fd, &request, &reply, fds);
+	}
+	(void)pthread_mutex_unlock(&privileged_turn);
+	if (r == -ENOSPC)
+		return error_set(err, MFUNCT_NOT_SUPPORTED,
+			"the filters are more than %zu bytes of code for the kernel", area_bytes);
+	if (r == -ETIMEDOUT)
+		return error_set(err, MFUNCT_NOT_SUPPORTED,
+			"the kernel did not take the filters within %d seconds",
+			PRIVILEGED_WAIT_MS / 1000);
+	if (r < 0)
+		return privileged_lost(err);
+	return privileged_loaded(&reply, fds, ret, err);
 }
 
 /* ---- the parent's side ---- */
@@ -215,13 +279,17 @@ static int privileged_take(int fd, struct privileged_request *ret)
 	return 0;
 }
 
-static int privileged_check(const struct privileged_request *request)
+static int privileged_check(const struct privileged_request *request, size_t area_bytes)
 {
 	switch (request->op) {
 	case PRIVILEGED_PREPARE:
 		if (request->n_workers < 1 || request->n_workers > DRIVER_FDS_MAX)
 			return -EBADMSG;
 		return memchr(request->name, '\0', sizeof(request->name)) ? 0 : -EBADMSG;
+	case PRIVILEGED_LOAD:
+		if (request->n_bytes < 1 || request->n_bytes > area_bytes)
+			return -EBADMSG;
+		return privileged_is_zero(request->name, sizeof(request->name)) ? 0 : -EBADMSG;
 	case PRIVILEGED_ALIVE:
 	case PRIVILEGED_READY:
 		return privileged_is_zero((const char *)request + sizeof(request->op),
@@ -262,35 +330,42 @@ static int privileged_reply(int fd, const struct privileged_reply *reply, const 
 	return 0;
 }
 
-int privileged_answer(int fd, const struct config *config, enum privileged_op *ret_op)
+/* Do what was asked, and answer. Return: 0, -EPIPE, -EBADMSG. */
+static int privileged_serve(int fd, const struct config *config, const void *area,
+	const struct privileged_request *request)
 {
-	struct privileged_request request;
-	struct privileged_reply reply = { 0 };
+	struct privileged_reply reply = { .serial = request->serial };
 	struct error err = ERROR_INIT;
 	int fds[DRIVER_FDS_MAX];
-	unsigned int n_fds = 0;
+	bool is_load = request->op == PRIVILEGED_LOAD;
+	int r = is_load ? privileged_load_foreign(area, request->n_bytes, fds, &reply.n_fds, &err)
+			: privileged_open(config, request, fds, &reply.n_fds, &err);
+
+	if (r < 0) { /* unless it has a sentence */
+		(void)error_set(&err, MAPID_NO_DRIVER, "%s", strerror(-r));
+		reply.code = is_load ? r : err.code;
+		reply.n_fds = 0;
+		memcpy(reply.text, err.text, sizeof(reply.text));
+	}
+	r = privileged_reply(fd, &reply, fds);
+	for (unsigned int i = 0; i < reply.n_fds; i++)
+		(void)close(fds[i]);
+	return r;
+}
+
+int privileged_answer(int fd, const struct config *config, const void *area, size_t area_bytes,
+	enum privileged_op *ret_op)
+{
+	struct privileged_request request;
 	int r = privileged_take(fd, &request);
 
 	if (r == 0)
-		r = privileged_check(&request);
+		r = privileged_check(&request, area_bytes);
 	if (r < 0)
 		return r == -EAGAIN ? 0 : r;
-	if (request.op == PRIVILEGED_PREPARE) {
-		r = privileged_open(config, &request, fds, &n_fds, &err);
-		if (r < 0) /* unless it has a sentence */
-			(void)error_set(&err, MAPID_NO_DRIVER, "%s", strerror(-r));
-		if (r < 0)
-			n_fds = 0;
-		reply.code = r < 0 ? err.code : 0;
-		reply.n_fds = n_fds;
-		reply.serial = request.serial;
-		memcpy(reply.text, err.text, sizeof(reply.text));
-		r = privileged_reply(fd, &reply, fds);
-		for (unsigned int i = 0; i < n_fds; i++)
-			(void)close(fds[i]);
-		if (r < 0)
-			return r;
-	}
-	*ret_op = request.op;
-	return 0;
+	if (request.op == PRIVILEGED_PREPARE || request.op == PRIVILEGED_LOAD)
+		r = privileged_serve(fd, config, area, &request);
+	if (r == 0)
+		*ret_op = request.op;
+	return r;
 }

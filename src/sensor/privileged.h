@@ -3,7 +3,8 @@
  * Between the two processes of the system daemon: the parent, which keeps the right to open devices
  * and parses nothing hostile, and the engine, which has no rights and meets packets and clients.
  *
- * They share a SOCK_SEQPACKET socketpair. A message is one struct privileged_request or
+ * They share a SOCK_SEQPACKET socketpair, and an area of memory in which code for the kernel is
+ * handed over. A message is one struct privileged_request or
  * privileged_reply, of exactly its size, with descriptors beside the reply. The parent believes the
  * engine nothing: every field is checked, and a device must be allowed by the configuration.
  */
@@ -15,6 +16,7 @@
 #include "base/error.h"
 #include "config/config.h"
 #include "driver/driver.h"
+#include "kernel/kernel.h"
 
 #define PRIVILEGED_NAME_BYTES 256
 
@@ -22,19 +24,23 @@ enum privileged_op {
 	PRIVILEGED_PREPARE = 1, /* run the driver's prepare() */
 	PRIVILEGED_ALIVE, /* the engine's loop turns: for the watchdog; no reply */
 	PRIVILEGED_READY, /* the engine serves; no reply */
+	PRIVILEGED_LOAD, /* load the code in the area into the kernel */
 	_PRIVILEGED_N
 };
 
-/* For all but PRIVILEGED_PREPARE everything behind @op is zero. */
+/* What an operation does not need is zero. */
 struct privileged_request {
 	uint32_t op;
-	uint32_t n_workers; /* 1 .. DRIVER_FDS_MAX */
+	union {
+		uint32_t n_workers; /* PREPARE: 1 .. DRIVER_FDS_MAX */
+		uint32_t n_bytes; /* LOAD: of the code, at the begin of the area */
+	};
 	uint64_t serial; /* comes back with the reply: who gave up waiting meets no old answer */
-	char name[PRIVILEGED_NAME_BYTES]; /* zero-terminated */
+	char name[PRIVILEGED_NAME_BYTES]; /* PREPARE: zero-terminated */
 };
 
 struct privileged_reply {
-	int32_t code; /* 0, or of mapi/errors.h: the device cannot be opened */
+	int32_t code; /* 0; PREPARE: of mapi/errors.h; LOAD: a negative errno */
 	uint32_t n_fds;
 	uint64_t serial;
 	char text[ERROR_TEXT_BYTES]; /* zero-terminated */
@@ -63,12 +69,29 @@ int privileged_find(const struct config *config, const char *name,
  *
  * Waits for the answer, at most 5 seconds. The descriptors are the caller's.
  *
- * Thread safety: one thread.
+ * Thread safety: any thread; calls for the parent take turns.
  *
  * Return: 0; -EINVAL with @err filled; -EPIPE with @err filled: the parent is gone.
  */
 int privileged_prepare(int fd, const char *name, unsigned int n_workers,
 	int ret_fds[DRIVER_FDS_MAX], unsigned int *ret_n_fds, struct error *err);
+
+/**
+ * privileged_load() - the engine's side: have code loaded into the kernel
+ * @fd:   the engine's end of the socketpair
+ * @area: of the parent_engine; whatever is there is overwritten
+ * @code: of a socket filter
+ * @ret:  the caller owns the descriptors
+ *
+ * Waits for its turn, and then for the answer, at most 5 seconds.
+ *
+ * Thread safety: any thread; calls for the parent take turns.
+ *
+ * Return: 0; negative errno of kernel_code_load() with @err filled; -EPIPE with @err filled: the
+ * parent is gone.
+ */
+int privileged_load(int fd, void *area, size_t area_bytes, const struct kernel_code *code,
+	struct kernel_fds *ret, struct error *err);
 
 /* Tell the parent. Never waits; any thread. @op: PRIVILEGED_ALIVE, PRIVILEGED_READY. */
 void privileged_tell(int fd, enum privileged_op op);
@@ -76,10 +99,12 @@ void privileged_tell(int fd, enum privileged_op op);
 /**
  * privileged_answer() - the parent's side: answer one request of the engine
  * @fd: the parent's end, readable
+ * @area, @area_bytes: that the engine writes to, also now; 0: none
  * @ret_op: what was asked
  *
  * Return: 0; -EPIPE: the engine is gone; -EBADMSG: it sent nonsense, and must be ended.
  */
-int privileged_answer(int fd, const struct config *config, enum privileged_op *ret_op);
+int privileged_answer(int fd, const struct config *config, const void *area, size_t area_bytes,
+	enum privileged_op *ret_op);
 
 #endif

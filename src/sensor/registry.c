@@ -83,7 +83,7 @@ int registry_new(struct registry **ret, const struct registry_args *args)
 	if (!registry)
 		return -ENOMEM;
 	registry->args = *args;
-	registry->loader = loader_get(registry->args.privileged_fd);
+	registry->loader = loader_get(&registry->args);
 	registry->last_job = &registry->first_job;
 	(void)pthread_mutex_init(&registry->asks, NULL); /* these cannot fail on Linux */
 	(void)pthread_mutex_init(&registry->lock, NULL);

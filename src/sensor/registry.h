@@ -16,11 +16,14 @@ struct registry_entry; /* a device in use */
  * struct registry_args - for all devices of an engine
  * @config:        which devices there are; NULL: every interface
  * @privileged_fd: who opens them; -1: the engine itself
+ * @area:          for code to be loaded by who opens them; outlives the registry
  * @notify_fd:     eventfd that workers poke; borrowed
  */
 struct registry_args {
 	const struct config *config;
 	int privileged_fd;
+	void *area;
+	size_t area_bytes;
 	int notify_fd;
 };
 

@@ -186,7 +186,8 @@ static void *live_parent(void *unused)
 	struct pollfd p = { .fd = live.parent_fd, .events = POLLIN };
 	enum privileged_op op;
 
-	while (poll(&p, 1, -1) == 1 && privileged_answer(live.parent_fd, &live.config, &op) == 0)
+	while (poll(&p, 1, -1) == 1 &&
+		privileged_answer(live.parent_fd, &live.config, NULL, 0, &op) == 0)
 		;
 	return NULL;
 }

@@ -100,6 +100,8 @@ static struct config test_config(bool any_interface)
 
 /* ---- the parent ---- */
 
+static uint8_t test_area[1 << 20]; /* the engine's memory, which the parent sees */
+
 struct test_parent {
 	struct config config;
 	int fd;
@@ -115,7 +117,8 @@ static void *test_parent_main(void *argument)
 
 	do {
 		assert(poll(&p, 1, -1) == 1);
-		parent->outcome = privileged_answer(parent->fd, &parent->config, &op);
+		parent->outcome = privileged_answer(
+			parent->fd, &parent->config, test_area, sizeof(test_area), &op);
 	} while (parent->outcome == 0);
 	return NULL;
 }
@@ -132,12 +135,17 @@ static int test_parent_start(struct test_parent *parent, bool any_interface)
 	return fds[1];
 }
 
-static void test_parent_end(struct test_parent *parent, int fd)
+static void test_parent_ended(struct test_parent *parent, int fd, int outcome)
 {
 	(void)close(fd);
 	assert_int_equal(pthread_join(parent->thread, NULL), 0);
-	assert_int_equal(parent->outcome, -EPIPE);
+	assert_int_equal(parent->outcome, outcome);
 	(void)close(parent->fd);
+}
+
+static void test_parent_end(struct test_parent *parent, int fd)
+{
+	test_parent_ended(parent, fd, -EPIPE);
 }
 
 static unsigned int test_n_fds(void)
@@ -327,7 +335,272 @@ static void test_late_reply(void **state)
 	assert_int_equal(test_n_fds(), n_before);
 }
 
+/* ---- code for the kernel ---- */
+
+static bool test_scribbles;
+
+int __real_kernel_code_unflatten(struct kernel_code **ret, const void *bytes, size_t n_bytes);
+int __wrap_kernel_code_unflatten(struct kernel_code **ret, const void *bytes, size_t n_bytes);
+
+/* An engine that changes its mind while the parent looks. */
+int __wrap_kernel_code_unflatten(struct kernel_code **ret, const void *bytes, size_t n_bytes)
+{
+	if (test_scribbles)
+		memset(test_area, 0x55, sizeof(test_area));
+	return __real_kernel_code_unflatten(ret, bytes, n_bytes);
+}
+
+/* @page_max: of two filters on a page; 1 makes a chain. */
+static struct kernel_code *test_code(enum kernel_hook hook, unsigned int page_max)
+{
+	static const char *const texts[] = { "tcp port 80", "udp and ip[30] = 7" };
+	struct kernel_options options = { .hook = hook, .page_max = page_max };
+	struct filter_program *filters[2];
+	struct kernel_code *code;
+
+	for (size_t i = 0; i < ARRAY_SIZE(filters); i++) {
+		struct error err = ERROR_INIT;
+
+		assert_int_equal(filter_compile(&filters[i], texts[i], 1, &err), 0);
+	}
+	assert_int_equal(
+		kernel_code_new(&code, &options, (const struct filter_program *const *)filters, 2),
+		0);
+	for (size_t i = 0; i < ARRAY_SIZE(filters); i++)
+		filter_program_free(filters[i]);
+	return code;
+}
+
+static int test_load(int fd, const struct kernel_code *code, struct kernel_fds *ret)
+{
+	struct error err = ERROR_INIT;
+	int r = privileged_load(fd, test_area, sizeof(test_area), code, ret, &err);
+
+	assert_int_equal(r == 0, err.code == 0);
+	if (r < 0)
+		print_message("%s\n", err.text);
+	return r;
+}
+
+static bool test_has_kernel(void)
+{
+	if (kernel_is_built())
+		return true;
+	print_message("SKIP: built without the kernel tier\n");
+	return false;
+}
+
+/* Return: may this process load? */
+static bool test_can_load(void)
+{
+	struct kernel_code *code = test_code(KERNEL_SOCKET, 0);
+	struct kernel_fds fds;
+	struct error err = ERROR_INIT;
+	int r = kernel_code_load(code, &fds, &err);
+
+	kernel_code_free(code);
+	if (r == 0)
+		kernel_fds_close(&fds);
+	else
+		print_message("SKIP: %s\n", err.text);
+	return r == 0;
+}
+
+static void test_loads(void **state)
+{
+	struct test_parent parent;
+	unsigned int n_before;
+	int fd;
+
+	if (!test_has_kernel() || !test_can_load())
+		skip();
+	n_before = test_n_fds();
+	fd = test_parent_start(&parent, false);
+	for (unsigned int kind = 0; kind < 4; kind++) {
+		struct kernel_code *code = test_code(KERNEL_SOCKET, kind % 2);
+		struct kernel_program *program;
+		struct kernel_count counts[2];
+		struct kernel_fds fds;
+		struct error err = ERROR_INIT;
+
+		test_scribbles = kind > 1;
+		assert_int_equal(test_load(fd, code, &fds), 0);
+		assert_int_equal(fds.chain >= 0, kernel_code_stats(code).n_pages > 1);
+		assert_int_equal(fcntl(fds.program, F_GETFD), FD_CLOEXEC);
+		assert_int_equal(kernel_program_new(&program, code, &fds, &err), 0);
+		kernel_program_read(program, counts, 2);
+		assert_int_equal(counts[0].pkts + counts[1].pkts, 0);
+		kernel_program_free(program);
+		kernel_code_free(code);
+	}
+	test_scribbles = false;
+	test_parent_end(&parent, fd);
+	assert_int_equal(test_n_fds(), n_before);
+}
+
+/* Code that is not for an engine, or not ours: said so, and the engine lives on. */
+static void test_bad_code(void **state)
+{
+	struct privileged_request request = { .op = PRIVILEGED_LOAD, .serial = 9 };
+	struct kernel_code *code;
+	struct test_parent parent;
+	struct privileged_reply reply;
+	struct kernel_fds fds = KERNEL_FDS_INIT;
+	unsigned int n_before = test_n_fds();
+	size_t n_bytes;
+	int fd;
+
+	if (!test_has_kernel())
+		skip();
+	fd = test_parent_start(&parent, false);
+	code = test_code(KERNEL_TC, 0);
+	assert_int_equal(test_load(fd, code, &fds), -EINVAL);
+	kernel_code_free(code);
+	code = test_code(KERNEL_SOCKET, 0);
+	n_bytes = kernel_code_flatten(code, test_area, sizeof(test_area));
+	kernel_code_free(code);
+	/* garbage; one instruction other than ours; a byte less */
+	for (unsigned int kind = 0; kind < 3; kind++) {
+		request.n_bytes = (uint32_t)(kind == 2 ? n_bytes - 1 : n_bytes);
+		if (kind == 0)
+			memset(test_area, 0xff, 8);
+		if (kind == 1) /* ends with exit */
+			test_area[n_bytes - 8] = 0;
+		assert_int_equal(send(fd, &request, sizeof(request), 0), sizeof(request));
+		assert_int_equal(recv(fd, &reply, sizeof(reply), 0), sizeof(reply));
+		assert_true(reply.code < 0 && reply.n_fds == 0 && reply.text[0]);
+		assert_int_equal(reply.code, kind == 1 ? -EINVAL : -EBADMSG);
+		assert_int_equal(reply.serial, 9);
+		code = test_code(KERNEL_SOCKET, 0);
+		(void)kernel_code_flatten(code, test_area, sizeof(test_area));
+		kernel_code_free(code);
+	}
+	test_parent_end(&parent, fd);
+	assert_int_equal(test_n_fds(), n_before);
+	assert_int_equal(fds.program, -1);
+}
+
+/* Requests that no engine of ours makes: it is ended. */
+static void test_bad_loads(void **state)
+{
+	for (unsigned int kind = 0; kind < 3; kind++) {
+		struct privileged_request request = { .op = PRIVILEGED_LOAD, .n_bytes = 8 };
+		struct test_parent parent;
+		int fd = test_parent_start(&parent, false);
+
+		if (kind == 0)
+			request.n_bytes = sizeof(test_area) + 1;
+		if (kind == 1)
+			request.n_bytes = 0;
+		if (kind == 2)
+			request.name[255] = 1;
+		assert_int_equal(send(fd, &request, sizeof(request), 0), sizeof(request));
+		assert_int_equal(pthread_join(parent.thread, NULL), 0);
+		assert_int_equal(parent.outcome, -EBADMSG);
+		(void)close(parent.fd);
+		(void)close(fd);
+	}
+}
+
+/* A code that does not fit is not sent. */
+static void test_large_code(void **state)
+{
+	struct kernel_fds fds = KERNEL_FDS_INIT;
+	struct error err = ERROR_INIT;
+	struct kernel_code *code;
+
+	if (!test_has_kernel())
+		skip();
+	code = test_code(KERNEL_SOCKET, 0);
+	assert_int_equal(privileged_load(-1, test_area, 100, code, &fds, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "more than 100 bytes"));
+	kernel_code_free(code);
+}
+
+struct test_asker {
+	int fd;
+	pthread_t thread;
+	bool loads;
+};
+
+static void *test_asker_main(void *argument)
+{
+	struct test_asker *asker = argument;
+	struct kernel_code *code = asker->loads ? test_code(KERNEL_TC, 0) : NULL;
+
+	for (unsigned int i = 0; i < 50; i++) {
+		struct error err = ERROR_INIT;
+		int fds[DRIVER_FDS_MAX];
+		struct kernel_fds loaded;
+		unsigned int n_fds = 0;
+
+		if (asker->loads) {
+			assert(privileged_load(asker->fd, test_area, sizeof(test_area), code,
+				       &loaded, &err) == -EINVAL);
+			assert(strstr(err.text, "only filters of sockets"));
+			continue;
+		}
+		assert(privileged_prepare(asker->fd, "eth7", 2, fds, &n_fds, &err) == 0);
+		assert(n_fds == 2);
+		for (unsigned int f = 0; f < n_fds; f++)
+			(void)close(fds[f]);
+	}
+	kernel_code_free(code);
+	return NULL;
+}
+
+/* Each gets its own answer. */
+static void test_threads(void **state)
+{
+	struct test_asker askers[4];
+	unsigned int n_before = test_n_fds();
+	struct test_parent parent;
+	int fd;
+
+	if (!test_has_kernel())
+		skip();
+	fd = test_parent_start(&parent, false);
+	test_driver = &test_good;
+	for (size_t i = 0; i < ARRAY_SIZE(askers); i++) {
+		askers[i] = (struct test_asker){ .fd = fd, .loads = i % 2 };
+		assert_int_equal(
+			pthread_create(&askers[i].thread, NULL, test_asker_main, &askers[i]), 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(askers); i++)
+		assert_int_equal(pthread_join(askers[i].thread, NULL), 0);
+	test_parent_end(&parent, fd);
+	assert_int_equal(test_n_fds(), n_before);
+	test_driver = NULL;
+}
+
 /* ---- the whole way, with the real driver ---- */
+
+/* An engine without rights that has a program, on a socket of its own. Return: 0, or less with a
+ * message. */
+static int test_count_in_kernel(const struct parent_engine *engine)
+{
+	_cleanup_(kernel_code_freep) struct kernel_code *code = test_code(KERNEL_SOCKET, 1);
+	_cleanup_(kernel_program_freep) struct kernel_program *program = NULL;
+	struct kernel_count counts[2];
+	struct error err = ERROR_INIT;
+	struct kernel_fds fds;
+	int pair[2], r;
+
+	assert(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0);
+	r = privileged_load(
+		engine->privileged_fd, engine->area, engine->area_bytes, code, &fds, &err);
+	if (r == 0)
+		r = kernel_program_new(&program, code, &fds, &err);
+	if (r == 0)
+		r = kernel_attach_socket(program, pair[0], &err);
+	if (r == 0)
+		kernel_program_read(program, counts, ARRAY_SIZE(counts));
+	else
+		(void)fprintf(stderr, "%s\n", err.text);
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+	return r;
+}
 
 /* An engine without rights that opens an interface. */
 static int test_serve_capture(const struct parent_engine *engine)
@@ -354,6 +627,8 @@ static int test_serve_capture(const struct parent_engine *engine)
 		return 1;
 	}
 	driver_find(&args)->close(source);
+	if (kernel_is_built() && test_count_in_kernel(engine) < 0)
+		return 1;
 	return test_serve(engine);
 }
 
@@ -385,6 +660,11 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_bad_replies),
 		cmocka_unit_test(test_late_reply),
+		cmocka_unit_test(test_loads),
+		cmocka_unit_test(test_bad_code),
+		cmocka_unit_test(test_bad_loads),
+		cmocka_unit_test(test_large_code),
+		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_capture),
 	};
 
