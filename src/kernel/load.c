@@ -21,6 +21,9 @@
 
 #define LOAD_LOG_BYTES (1u << 20)
 #define LOAD_LICENSE "Dual BSD/GPL"
+/* A socket takes a program of net.core.optmem_max bytes at most, 20,480 where nobody has changed
+ * it: with what the verifier adds. */
+#define LOAD_SOCKET_INSNS_MAX 1000u
 #define LOAD_F_XDP_HAS_FRAGS (1u << 5) /* BPF_F_XDP_HAS_FRAGS, Linux 5.18 */
 
 static enum bpf_prog_type load_type(enum kernel_hook hook)
@@ -124,6 +127,31 @@ static int load_page(const struct kernel_code *code, const struct kernel_page *p
 	return load_refused(err, code, insns, page->n_insns, &opts, errno);
 }
 
+/* Whether the first page is too large to be attached: then a program of a few instructions is,
+ * which calls it. */
+static bool load_needs_head(const struct kernel_code *code)
+{
+	return code->options.hook == KERNEL_SOCKET &&
+		code->pages[0].n_insns > LOAD_SOCKET_INSNS_MAX;
+}
+
+/* Return: the descriptor of that program, or a negative errno. */
+static int load_head(const struct kernel_fds *fds, struct error *err)
+{
+	const struct bpf_insn insns[] = {
+		INSN(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_2, BPF_PSEUDO_MAP_FD, 0, fds->chain),
+		INSN(0, 0, 0, 0, 0),
+		MOV_IMM(BPF_REG_3, 0),
+		CALL(BPF_FUNC_tail_call),
+		MOV_IMM(BPF_REG_0, 0),
+		EXIT(),
+	};
+	int fd = bpf_prog_load(load_type(KERNEL_SOCKET), "mapi_head", LOAD_LICENSE, insns,
+		ARRAY_SIZE(insns), NULL);
+
+	return fd >= 0 ? fd : load_fail(err, "loading a program into the kernel", errno);
+}
+
 static int load_maps(const struct kernel_code *code, struct kernel_fds *fds, struct error *err)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
@@ -134,14 +162,14 @@ static int load_maps(const struct kernel_code *code, struct kernel_fds *fds, str
 		code->options.n_cpus * code->stride_bytes + AREA_BIAS, 1, &opts);
 	if (fds->area < 0)
 		return load_fail(err, "making counters in the kernel", errno);
-	if (code->n_pages < 2)
+	if (code->n_pages < 2 && !load_needs_head(code))
 		return 0;
 	fds->chain = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "mapi_chain", sizeof(uint32_t),
 		sizeof(uint32_t), code->n_pages, NULL);
 	return fds->chain < 0 ? load_fail(err, "making a chain of programs", errno) : 0;
 }
 
-/* The array holds the pages behind the first. */
+/* The array holds the pages behind the one that is attached. */
 static int load_pages(const struct kernel_code *code, struct kernel_fds *fds, struct error *err)
 {
 	for (unsigned int i = 0; i < code->n_pages; i++) {
@@ -149,7 +177,7 @@ static int load_pages(const struct kernel_code *code, struct kernel_fds *fds, st
 
 		if (fd < 0)
 			return fd;
-		if (i == 0) {
+		if (i == 0 && !load_needs_head(code)) {
 			fds->program = fd;
 			continue;
 		}
@@ -158,7 +186,9 @@ static int load_pages(const struct kernel_code *code, struct kernel_fds *fds, st
 		if (r)
 			return load_fail(err, "chaining programs", r);
 	}
-	return 0;
+	if (fds->program < 0)
+		fds->program = load_head(fds, err);
+	return MIN(fds->program, 0);
 }
 
 int kernel_code_load(const struct kernel_code *code, struct kernel_fds *ret, struct error *err)

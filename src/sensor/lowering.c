@@ -9,6 +9,10 @@
  *
  * Lock: flows_lock of the device guards the list of sets, their states, and whose places they are.
  * The places' filters belong to the thread while a set is being made.
+ *
+ * Users choose filters, and so what a program costs to make. Nobody waits for a large one: all
+ * packets are delivered meanwhile, and it is made when ten times as long as making the last one
+ * took has passed.
  */
 #include "lowering.h"
 
@@ -29,6 +33,9 @@
 #include "mapi/explain.h"
 
 #define LOWERING_PATIENCE_NS 100000000u /* of what only spares work: others may come meanwhile */
+#define LOWERING_SMALL_INSNS 1024u /* classic BPF of all places: some 20 ms of work */
+#define LOWERING_INSNS_MAX 65536u
+#define LOWERING_REST 10u /* for each time of work */
 #define LOWERING_OLD_MAX 8u /* sets that wait to be freed, before a new one is made */
 
 enum lowering_state {
@@ -42,6 +49,7 @@ enum lowering_state {
  * struct lowering_set - what the flows of one plan want of the kernel
  * @next:    older
  * @all:     somebody wants all packets
+ * @is_large: takes long to make
  * @due_ns:  when it is to be made; 0: at once, because flows wait for it
  * @program: NULL: all packets are delivered
  * @counts, @added: of each place: as read, and of it what flows have been given
@@ -51,6 +59,7 @@ struct lowering_set {
 	struct lowering_set *next;
 	enum lowering_state state;
 	bool all;
+	bool is_large;
 	uint64_t due_ns;
 	struct plan_place *places;
 	unsigned int n_places;
@@ -63,8 +72,11 @@ struct lowering_set {
 
 /**
  * struct lowering - of one device
- * @selects: a program is attached; the thread's
- * @refused: nobody may load programs, so why; the thread's
+ * @has_news: something was asked for since the thread has looked
+ * @selects: a program is attached; written by the thread
+ * @refused: nobody may load programs, so why; written by the thread
+ * @rest_ns: until then nothing large is made; the thread's
+ * @changed_ns: when flows got another program last
  * @units:   that sets have counted which have been freed
  */
 struct lowering {
@@ -75,9 +87,12 @@ struct lowering {
 	bool started;
 	pthread_cond_t asked;
 	bool over;
+	bool has_news;
 	struct lowering_set *sets;
 	bool selects;
 	struct error refused;
+	uint64_t rest_ns;
+	uint64_t changed_ns;
 	uint64_t units;
 	uint64_t last_ns;
 };
@@ -212,44 +227,85 @@ static void lowering_say(struct lowering *l, int r, const struct error *err)
 {
 	bool is_expected = l->loader.is_expected || r != -EPERM;
 
-	if (r == -EPERM)
+	if (r == -EPERM) {
+		lowering_lock(l);
 		l->refused = *err;
+		lowering_unlock(l);
+	}
 	log_event(is_expected ? LOG_WARNING : LOG_INFO,
 		"%s: filters run in the daemon, not in the kernel: %s", l->device->name, err->text);
+}
+
+/* From now on the set's program decides; NULL: all packets are delivered. Return: 0, -EINVAL with
+ * @err filled. */
+static int lowering_attach(
+	struct lowering *l, const struct kernel_program *program, struct error *err)
+{
+	int r = 0;
+
+	if (program || l->selects)
+		r = l->device->driver->select(
+			l->device->source, program ? kernel_program_fd(program) : -1, err);
+	if (r < 0)
+		return r;
+	lowering_lock(l);
+	l->selects = program;
+	lowering_unlock(l);
+	return 0;
+}
+
+/* The set's flows get what they want from now on. */
+static void lowering_served(struct lowering *l, struct lowering_set *set)
+{
+	for (struct lowering_set *old = set->next; old; old = old->next)
+		old->state = LOWERING_REPLACED;
+	l->changed_ns = clock_monotonic_ns();
+	(void)eventfd_write(l->device->notify_fd, 1); /* fails only if it is readable anyway */
 }
 
 static void lowering_make(struct lowering *l, struct lowering_set *set)
 {
 	struct kernel_program *program = NULL;
-	struct error err = l->refused;
+	struct error err = set->why.code ? set->why : l->refused;
+	uint64_t begin_ns = clock_monotonic_ns(), end_ns;
 	int r = 0;
 
-	if (!set->all && !l->refused.code) {
+	if (!set->all && !err.code) {
 		r = lowering_load(l, set, &program, &err);
 		if (r < 0)
 			lowering_say(l, r, &err);
 	}
+	end_ns = clock_monotonic_ns();
+	l->rest_ns = end_ns + LOWERING_REST * (end_ns - begin_ns);
 	lowering_lock(l);
 	set->program = program;
 	lowering_unlock(l);
-	r = 0;
-	if (program || l->selects)
-		r = l->device->driver->select(
-			l->device->source, program ? kernel_program_fd(program) : -1, &err);
+	r = lowering_attach(l, program, &err);
 	/* What cannot be attached must not be waited for: then all are delivered. */
-	if (r < 0 && l->device->driver->select(l->device->source, -1, NULL) < 0)
+	if (r < 0 && lowering_attach(l, NULL, NULL) < 0)
 		device_stop(l->device);
 	lowering_lock(l);
 	if (r < 0)
 		set->program = kernel_program_free(program);
-	l->selects = set->program;
 	if (!set->program)
 		set->why = err;
 	set->state = LOWERING_RUNS;
-	for (struct lowering_set *old = set->next; old; old = old->next)
-		old->state = LOWERING_REPLACED;
+	lowering_served(l, set);
 	lowering_unlock(l);
-	(void)eventfd_write(l->device->notify_fd, 1); /* fails only if it is readable anyway */
+}
+
+/* Nobody waits for what takes long. */
+static void lowering_put_off(struct lowering *l, struct lowering_set *set)
+{
+	if (lowering_attach(l, NULL, NULL) < 0) {
+		lowering_make(l, set); /* then they do */
+		return;
+	}
+	lowering_lock(l);
+	set->due_ns = MAX(clock_monotonic_ns() + LOWERING_PATIENCE_NS, l->rest_ns);
+	set->state = set == l->sets ? LOWERING_WANTED : LOWERING_REPLACED;
+	lowering_served(l, set);
+	lowering_unlock(l);
 }
 
 static void lowering_add_set(struct lowering *l, struct lowering_set *set)
@@ -270,35 +326,50 @@ static void lowering_add_set(struct lowering *l, struct lowering_set *set)
 	memcpy(set->added, set->counts, set->n_places * sizeof(set->added[0]));
 }
 
-/* Take the last counts of sets that have been replaced, and free them. */
-static void lowering_clear(struct lowering *l)
+/* Take sets that have been replaced out of the list: those without a program, or (@all) every one,
+ * whose last counts are then taken. Return: the sets, to be freed. */
+static struct lowering_set *lowering_take(struct lowering *l, bool all)
 {
-	struct lowering_set *old = NULL;
+	struct lowering_set *ret = NULL;
 
-	lowering_barrier();
-	(void)pthread_mutex_lock(&l->device->commit_lock);
-	lowering_lock(l);
 	for (struct lowering_set **link = &l->sets; *link;) {
 		struct lowering_set *set = *link;
 
-		if (set->state != LOWERING_REPLACED) {
+		if (set->state != LOWERING_REPLACED || (set->program && !all)) {
 			link = &set->next;
 			continue;
 		}
 		lowering_add_set(l, set);
 		l->units += set->added[0].units;
 		*link = set->next;
-		set->next = old;
-		old = set;
+		set->next = ret;
+		ret = set;
 	}
+	return ret;
+}
+
+static void lowering_free_list(struct lowering_set *set)
+{
+	while (set) {
+		struct lowering_set *next = set->next;
+
+		lowering_set_free(set);
+		set = next;
+	}
+}
+
+/* Free what has been replaced. */
+static void lowering_clear(struct lowering *l)
+{
+	struct lowering_set *old;
+
+	lowering_barrier();
+	(void)pthread_mutex_lock(&l->device->commit_lock);
+	lowering_lock(l);
+	old = lowering_take(l, true);
 	lowering_unlock(l);
 	(void)pthread_mutex_unlock(&l->device->commit_lock);
-	while (old) {
-		struct lowering_set *next = old->next;
-
-		lowering_set_free(old);
-		old = next;
-	}
+	lowering_free_list(old);
 }
 
 /* Until somebody asks, or it is @until_ns; UINT64_MAX: never. */
@@ -313,30 +384,56 @@ static void lowering_wait(struct lowering *l, uint64_t until_ns)
 		(void)pthread_cond_timedwait(&l->asked, &l->device->flows_lock, &until);
 }
 
+/* One piece of work, if there is one: most urgent first. Return: when to come again. */
+static uint64_t lowering_work(struct lowering *l)
+{
+	struct lowering_set *wanted, *old;
+	uint64_t now_ns = clock_monotonic_ns(), due_ns = UINT64_MAX;
+	unsigned int n_old;
+
+	lowering_lock(l);
+	old = lowering_take(l, false);
+	wanted = lowering_find(l, LOWERING_WANTED);
+	n_old = lowering_n_old(l);
+	if (n_old > 0)
+		due_ns = l->changed_ns + LOWERING_PATIENCE_NS;
+	if (n_old >= LOWERING_OLD_MAX || (due_ns <= now_ns && !(wanted && wanted->due_ns == 0))) {
+		wanted = NULL;
+		due_ns = 0;
+	} else if (wanted && wanted->due_ns <= now_ns) {
+		wanted->state = LOWERING_MAKING;
+		due_ns = 0;
+	} else if (wanted) {
+		due_ns = MIN(due_ns, wanted->due_ns);
+		wanted = NULL;
+	}
+	lowering_unlock(l);
+	lowering_free_list(old);
+	if (due_ns > 0)
+		return due_ns;
+	if (!wanted)
+		lowering_clear(l);
+	else if (wanted->is_large && wanted->due_ns == 0)
+		lowering_put_off(l, wanted);
+	else
+		lowering_make(l, wanted);
+	return 0;
+}
+
 static void *lowering_main(void *argument)
 {
 	struct lowering *l = argument;
 
 	lowering_lock(l);
 	while (!l->over) {
-		struct lowering_set *wanted = lowering_find(l, LOWERING_WANTED);
-		unsigned int n_old = lowering_n_old(l);
-		bool is_due = wanted && wanted->due_ns <= clock_monotonic_ns();
+		uint64_t until_ns;
 
-		if (!is_due && n_old == 0) {
-			lowering_wait(l, wanted ? wanted->due_ns : UINT64_MAX);
-			continue;
-		}
-		if (is_due && n_old < LOWERING_OLD_MAX)
-			wanted->state = LOWERING_MAKING;
-		else
-			wanted = NULL;
+		l->has_news = false;
 		lowering_unlock(l);
-		if (wanted)
-			lowering_make(l, wanted);
-		else
-			lowering_clear(l);
+		until_ns = lowering_work(l);
 		lowering_lock(l);
+		if (until_ns > 0 && !l->has_news && !l->over)
+			lowering_wait(l, until_ns);
 	}
 	lowering_unlock(l);
 	return NULL;
@@ -423,6 +520,7 @@ int lowering_prepare(struct lowering *lowering, struct plan_flow *const flows[],
 {
 	_cleanup_(lowering_set_freep) struct lowering_set *set = NULL;
 	struct driver_interface interface;
+	unsigned int n_insns = 0;
 	int r;
 
 	if (!lowering) {
@@ -441,8 +539,16 @@ int lowering_prepare(struct lowering *lowering, struct plan_flow *const flows[],
 	set->added = calloc(set->n_places, sizeof(set->added[0]));
 	if (!set->counts || !set->added)
 		return -ENOMEM;
-	for (unsigned int i = 0; i < set->n_places; i++)
+	for (unsigned int i = 0; i < set->n_places; i++) {
+		const struct bpf_insn *insns;
+
 		set->all |= set->places[i].deliver && set->places[i].first == 0;
+		n_insns += filter_program_insns(set->places[i].program, &insns);
+	}
+	set->is_large = n_insns > LOWERING_SMALL_INSNS;
+	if (n_insns > LOWERING_INSNS_MAX)
+		(void)error_set(&set->why, MFUNCT_NOT_SUPPORTED,
+			"the filters of all flows are more than the kernel is given at once");
 	*ret = TAKE(set);
 	return 0;
 }
@@ -461,6 +567,9 @@ void lowering_ask(struct lowering *lowering, struct lowering_set *set, bool at_o
 		lowering->sets = obsolete->next;
 	}
 	/* All packets are delivered, and go on to be. */
+	set->all |= lowering->refused.code != 0;
+	if (lowering->refused.code)
+		set->why = lowering->refused;
 	if (set->all &&
 		(!lowering->sets || (lowering->sets->state == LOWERING_RUNS && !lowering->selects)))
 		set->state = LOWERING_RUNS;
@@ -468,6 +577,7 @@ void lowering_ask(struct lowering *lowering, struct lowering_set *set, bool at_o
 		lowering->sets->state = LOWERING_REPLACED;
 	set->next = lowering->sets;
 	lowering->sets = set;
+	lowering->has_news = true;
 	(void)pthread_cond_signal(&lowering->asked);
 	lowering_unlock(lowering);
 	lowering_set_free(obsolete);
@@ -584,7 +694,7 @@ void lowering_explain(const struct lowering *lowering, const struct plan_instanc
 	*ret = (struct device_tier){ .tier = MAPI_TIER_USER };
 	if (!set) {
 		(void)snprintf(ret->reason, sizeof(ret->reason),
-			"the kernel is about to be told what is wanted");
+			"all packets are delivered until a program for all filters is made");
 		return;
 	}
 	place = lowering_place(set, instance);

@@ -7,7 +7,8 @@
  * Makes a flow of BPF_FILTER, PKT_COUNTER and BYTE_COUNTER for each FILTER ("-": none), says where
  * each function runs, "tier FLOW FUNCTION kernel|user: REASON", and "ready". Then CHANGES times
  * another flow is connected and closed, which in turn counts packets, wants some of them, or wants
- * all. When that is done it says "changed", and when its standard input has ended
+ * all. When that is done it says "changed", for each line of its standard input where each function
+ * runs now, and when that has ended
  *
  *   flow N packets N bytes N entered N passed N lost N
  *
@@ -120,8 +121,11 @@ int main(int argc, char *argv[])
 		tally_change(argv[1], i);
 	printf("changed\n");
 	fflush(stdout);
-	while (read(0, &c, 1) > 0)
-		;
+	while (read(0, &c, 1) > 0) {
+		for (int i = 0; c == '\n' && i < n; i++)
+			tally_explain(fds[i], n_functions[i]);
+		fflush(stdout);
+	}
 	for (int i = 0; i < n; i++)
 		tally_report(fds[i], n_functions[i]);
 	return 0;

@@ -92,6 +92,28 @@ tally_end
 equal "tagged frames: no filter" "$(report 2)" "packets 1600 bytes 102400 entered 1600 passed 1600 lost 0"
 equal "tagged frames: udp" "$(report 1)" "packets 0 bytes 0 entered 1600 passed 0 lost 0"
 
+echo "== a program that takes long to make"
+few=("${filters[@]}")
+for ((i = 0; i < 40; i++)); do
+	text="udp port 9"
+	for ((k = 0; k < 15; k++)); do
+		text="$text or host 10.$i.1.$k"
+	done
+	filters+=("$text")
+done
+all_in_the_kernel() { # asked once more each time
+	echo >&9
+	[ "$(grep '^tier' tally.out | tail -n 137 | grep -c ' kernel: ')" = 137 ]
+}
+tally_start 0
+"$BLAST" cable1 1600 > /dev/null
+await "46 flows in the kernel" all_in_the_kernel
+"$BLAST" cable1 1600 > /dev/null
+tally_end
+equal "both tiers together" "$(grep '^flow' tally.out | sed 's/^flow [0-9]* //' | sort | uniq -c | sort -rn | head -1 | sed 's/^ *//')" \
+	"44 packets 3200 bytes 192000 entered 3200 passed 3200 lost 0"
+filters=("${few[@]}")
+
 echo "== the same in the daemon"
 daemon_config group=root "[driver]" device=cable0 engine=user
 daemon_start

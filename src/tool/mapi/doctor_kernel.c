@@ -118,8 +118,8 @@ static int doctor_try_bpf(void)
 
 static void doctor_bpf(struct doctor *d)
 {
-	static const char cost[] = "Nothing can run inside the kernel; several workers on one "
-				   "device share its packets less evenly.";
+	static const char cost[] = "Filters and counters run in the daemon: packets that only "
+				   "have to be counted are copied to it.";
 	int r = doctor_try_bpf();
 
 	if (!r)
@@ -135,12 +135,12 @@ static void doctor_bpf(struct doctor *d)
 		doctor_add(d, "BTF", DOCTOR_OK, NULL, NULL, "types of the kernel are readable");
 	else
 		doctor_add(d, "BTF", DOCTOR_NOTE,
-			"Programs that look into the kernel's structures can't be loaded.",
+			"None yet: no program here looks into the kernel's structures.",
 			"a kernel with CONFIG_DEBUG_INFO_BTF", "no /sys/kernel/btf/vmlinux");
 	if (d->release >= DOCTOR_RELEASE_TCX)
 		doctor_add(d, "TCX", DOCTOR_OK, NULL, NULL, "by version: since 6.6");
 	else
-		doctor_add(d, "TCX", DOCTOR_NOTE, "The older tc hook is used instead.",
+		doctor_add(d, "TCX", DOCTOR_NOTE, "None yet: programs run at the capture ring.",
 			"a kernel since 6.6", "by version: since 6.6");
 }
 
