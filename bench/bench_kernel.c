@@ -19,7 +19,7 @@
 
 #include "bench_kernel_packets.h"
 #include "kernel/kernel.h"
-#include "kernel/test_run_private.h"
+#include "kernel/test_run.h"
 
 #define BENCH_ROUNDS 9
 #define BENCH_REPEAT 2000

@@ -4,7 +4,7 @@
 #define MAPI_BENCH_KERNEL_PACKETS_H
 
 #include "filter/filter.h"
-#include "kernel/test_run_private.h"
+#include "kernel/test_run.h"
 
 #define BENCH_PACKETS_MAX 512
 #define BENCH_PACKETS_PER_FILE 16

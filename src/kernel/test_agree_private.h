@@ -11,7 +11,7 @@
 #include "filter/test_random.h"
 #include "filter/test_reference.h"
 #include "kernel.h"
-#include "test_run_private.h"
+#include "test_run.h"
 
 /* Can programs be loaded here? Says why not. */
 bool agree_can_load(void);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* BPF_PROG_RUN: see the header. */
-#include "test_run_private.h"
+#include "test_run.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>

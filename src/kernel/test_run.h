@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Loaded programs run on given packets, by BPF_PROG_RUN. Apart from the tests themselves, because
  * libpcap's instructions and the kernel's have the same name. */
-#ifndef MAPI_KERNEL_TEST_RUN_PRIVATE_H
-#define MAPI_KERNEL_TEST_RUN_PRIVATE_H
+#ifndef MAPI_KERNEL_TEST_RUN_H
+#define MAPI_KERNEL_TEST_RUN_H
 
 #include "kernel.h"
 

@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Two tiers, one truth: plans at random, over packets of captures, once with all packets delivered
+ * and once with the kernel counting what it keeps back, by BPF_PROG_RUN. Flows come and go, and
+ * programs are put in place of each other, sooner or later than plans; all results and statistics
+ * are the same.
+ *
+ * MAPI_TEST_LONG=1: some 17,000 plans instead of 1,000.
+ */
+#undef NDEBUG
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kernel/kernel.h"
+#include "test_tiers_private.h"
+
+#define TIERS_SNAPLEN_BYTES 262144u
+
+/* What the kernel was asked for and did, of all plans. */
+static struct tiers_account {
+	unsigned long n_plans, n_programs, n_run, n_delivered, n_flows, n_compared;
+	unsigned long n_able, n_kernel,
+		n_untranslated; /* filters and counters that need no packets */
+	unsigned long n_beside_all, n_behind;
+	unsigned long n_refused;
+	uint32_t refused_least, refused_most;
+} tiers_account;
+
+/* A program that runs, or has been replaced. */
+struct tiers_set {
+	struct tiers_set *next;
+	struct plan_place *places;
+	unsigned int n_places;
+	struct kernel_program *program; /* NULL: all packets are delivered */
+	struct kernel_count *counts, *added;
+};
+
+/* A case under way. @lowers: in the kernel, else all packets are delivered. */
+struct tiers_run {
+	const struct tiers_case *c;
+	bool lowers;
+	struct random random; /* of what must not matter */
+	struct plan_flow *flows[TIERS_FLOWS_MAX];
+	struct plan *plan;
+	struct plan_run *run;
+	struct tiers_set *sets; /* newest first */
+	struct packet_batch batch;
+	uint64_t n_delivered, now_ns;
+};
+
+/* ---- programs ---- */
+
+/* Can programs be loaded here? Says why not. */
+static bool tiers_can_load(void)
+{
+	const struct kernel_options options = { .hook = KERNEL_SOCKET };
+	struct kernel_program *program = NULL;
+	struct error err = ERROR_INIT;
+	int r = kernel_program_make(&program, NULL, &options, NULL, 0, NULL, NULL, &err);
+
+	kernel_program_free(program);
+	if (r < 0)
+		print_message("SKIP: %s\n", err.text);
+	return r == 0;
+}
+
+static void tiers_set_free(struct tiers_set *set)
+{
+	plan_places_free(set->places, set->n_places);
+	kernel_program_free(set->program);
+	free(set->counts);
+	free(set->added);
+	free(set);
+}
+
+/* As lowering.c does. Return: the program; NULL: all must be delivered. */
+static struct kernel_program *tiers_load(struct tiers_set *set)
+{
+	const struct filter_program *programs[TIERS_FLOWS_MAX * (TIERS_FUNCTIONS_MAX + 1) + 1];
+	bool deliver[ARRAY_SIZE(programs)];
+	const struct kernel_options options = { .hook = KERNEL_SOCKET,
+		.snaplen_bytes = TIERS_SNAPLEN_BYTES,
+		.undelivered = true,
+		.deliver = deliver,
+		.no_long_jumps = !kernel_has_long_jumps() };
+
+	for (;;) {
+		_cleanup_(kernel_code_freep) struct kernel_code *code = NULL;
+		struct kernel_program *ret;
+		struct error err = ERROR_INIT;
+		unsigned int i;
+
+		assert_true(set->n_places <= ARRAY_SIZE(programs));
+		for (i = 0; i < set->n_places; i++) {
+			programs[i] = set->places[i].program;
+			deliver[i] = set->places[i].deliver;
+		}
+		if (kernel_program_make(
+			    &ret, &code, &options, programs, set->n_places, NULL, NULL, &err) < 0)
+			fail_msg("%s", err.text);
+		for (i = 0; i < set->n_places; i++)
+			if (kernel_code_reason(code, i) != KERNEL_LOWERED)
+				break;
+		if (i == set->n_places)
+			return ret;
+		kernel_program_free(ret);
+		if (set->places[i].first == 0)
+			return NULL;
+		set->n_places = plan_places_cut(set->places, set->n_places, i);
+	}
+}
+
+static bool tiers_wants_all(const struct tiers_set *set)
+{
+	for (unsigned int i = 0; i < set->n_places; i++)
+		if (set->places[i].deliver && set->places[i].first == 0)
+			return true;
+	return false;
+}
+
+/* The place that is followed by the packets' first function, or the flow's end. */
+static unsigned int tiers_flow_end(const struct tiers_set *set, const struct plan_flow *flow)
+{
+	unsigned int end = 0;
+
+	for (unsigned int i = 0; i < set->n_places; i++)
+		if (set->places[i].flow == flow)
+			end = set->places[i].end;
+	return end;
+}
+
+static bool tiers_is_able(const struct plan_instance *instance)
+{
+	return instance->function->filter || instance->function->add;
+}
+
+/* Where filters and counters of the flows are. @ends: of each flow, before places were cut. */
+static void tiers_account_set(struct tiers_account *a, const struct tiers_set *set,
+	struct plan_flow *const flows[], unsigned int n_flows, const unsigned int ends[], bool all)
+{
+	for (unsigned int f = 0; f < n_flows; f++) {
+		unsigned int end = tiers_flow_end(set, flows[f]);
+
+		for (unsigned int i = 0; i < flows[f]->n_instances; i++) {
+			if (!tiers_is_able(flows[f]->instances[i]))
+				continue;
+			a->n_beside_all += all;
+			a->n_behind += !all && i >= ends[f];
+			a->n_able += !all && i < ends[f];
+			a->n_kernel += !all && i < end;
+			a->n_untranslated += !all && i >= end && i < ends[f];
+		}
+	}
+}
+
+static struct tiers_set *tiers_set_new(
+	struct plan_flow *const flows[], unsigned int n_flows, bool deliver_all)
+{
+	struct tiers_set *set = calloc(1, sizeof(*set));
+	unsigned int ends[TIERS_FLOWS_MAX];
+	bool all;
+
+	assert_non_null(set);
+	assert_int_equal(plan_lower(flows, n_flows, 1, &set->places, &set->n_places), 0);
+	set->counts = calloc(set->n_places, sizeof(set->counts[0]));
+	set->added = calloc(set->n_places, sizeof(set->added[0]));
+	assert_true(set->counts && set->added);
+	for (unsigned int f = 0; f < n_flows; f++)
+		ends[f] = tiers_flow_end(set, flows[f]);
+	all = tiers_wants_all(set);
+	if (!all && !deliver_all) {
+		set->program = tiers_load(set);
+		tiers_account.n_programs++;
+	}
+	if (!deliver_all)
+		tiers_account_set(&tiers_account, set, flows, n_flows, ends, all);
+	return set;
+}
+
+static void tiers_set_add(struct tiers_set *set)
+{
+	if (!set->program)
+		return;
+	kernel_program_read(set->program, set->counts, set->n_places);
+	for (unsigned int i = 0; i < set->n_places; i++) {
+		const struct kernel_count *now = &set->counts[i], *before = &set->added[i];
+		const struct function_count more = { .units = now->units - before->units,
+			.pkts = now->pkts - before->pkts,
+			.bytes = now->bytes - before->bytes };
+
+		plan_place_add(&set->places[i], &more);
+		set->added[i] = *now;
+	}
+}
+
+static void tiers_add(struct tiers_run *t)
+{
+	for (struct tiers_set *set = t->sets; set; set = set->next)
+		tiers_set_add(set);
+}
+
+/* Sets that have been replaced end when it suits. */
+static void tiers_clear(struct tiers_run *t, bool at_end)
+{
+	struct tiers_set **link = t->sets && !at_end ? &t->sets->next : &t->sets;
+
+	while (*link) {
+		struct tiers_set *set = *link;
+
+		tiers_set_add(set);
+		*link = set->next;
+		tiers_set_free(set);
+	}
+}
+
+/* ---- flows ---- */
+
+static void tiers_flow_apply(struct tiers_run *t, unsigned int flow)
+{
+	const struct tiers_flow *f = &t->c->flows[flow];
+	const struct plan_device device = { .name = "test", .linktype = 1, .seed = 100 + flow };
+
+	assert_int_equal(plan_flow_new(&t->flows[flow],
+				 t->c->is_reversed ? TIERS_FLOWS_MAX - flow : flow + 1),
+		0);
+	for (unsigned int i = 0; i < f->n_functions; i++) {
+		const struct tiers_function *function = &f->functions[i];
+		struct plan_refs refs = { .n = 0 };
+		struct plan_instance *instance;
+		struct error err = ERROR_INIT;
+
+		for (refs.n = 0; refs.n < function->n_refs; refs.n++)
+			refs.instances[refs.n] =
+				t->flows[function->refs[refs.n].flow]
+					->instances[function->refs[refs.n].function];
+		if (plan_flow_apply(t->flows[flow], function_find(function->name), function->values,
+			    &refs, &device, &instance, &err) < 0)
+			fail_msg("%s: %s", function->name, err.text);
+	}
+}
+
+/* The flows of change @change; those that are new are made. */
+static unsigned int tiers_flows_of(
+	struct tiers_run *t, unsigned int change, struct plan_flow *ret[TIERS_FLOWS_MAX])
+{
+	unsigned int n = 0;
+
+	for (unsigned int f = 0; f < t->c->n_flows; f++) {
+		if (change < t->c->flows[f].joins || change >= t->c->flows[f].leaves)
+			continue;
+		if (!t->flows[f])
+			tiers_flow_apply(t, f);
+		ret[n++] = t->flows[f];
+	}
+	for (unsigned int i = 0; t->c->is_reversed && i < n / 2; i++) {
+		struct plan_flow *later = ret[i];
+
+		ret[i] = ret[n - 1 - i];
+		ret[n - 1 - i] = later;
+	}
+	return n;
+}
+
+/* ---- packets ---- */
+
+static void tiers_flush(struct tiers_run *t)
+{
+	struct packet_batch *batch = &t->batch;
+
+	if (batch->n)
+		assert_int_equal(plan_run_direct(t->run, batch), 0);
+	t->n_delivered += batch->n;
+	batch->n = 0;
+	batch->has_super = false;
+	batch->first_no = t->n_delivered;
+}
+
+static void tiers_deliver(struct tiers_run *t, const struct tiers_packet *packet)
+{
+	struct packet_batch *batch = &t->batch;
+	unsigned int i = batch->n++;
+
+	batch->data[i] = packet->packet->data;
+	batch->cap_bytes[i] = packet->packet->n_bytes;
+	batch->wire_bytes[i] = packet->packet->n_bytes;
+	batch->ts_ns[i] = packet->ts_ns;
+	batch->ifindex[i] = 1;
+	batch->flags[i] = packet->packet->gso_segs ? PACKET_SUPER : 0;
+	batch->wire_pkts[i] = tiers_wire_pkts(packet->packet);
+	batch->all_wire_bytes[i] = tiers_wire_bytes(packet->packet);
+	batch->has_super |= batch->wire_pkts[i] > 1;
+	if (batch->n == PACKET_BATCH_MAX || random_below(&t->random, 40) == 0)
+		tiers_flush(t);
+}
+
+static bool tiers_refuses(const struct tiers_packet *packet, int fd)
+{
+	return fd >= 0 && test_run(fd, KERNEL_SOCKET, packet->packet, NULL) < 0;
+}
+
+static void tiers_packet(struct tiers_run *t, const struct tiers_packet *packet)
+{
+	int verdict = 1;
+
+	t->now_ns = MAX(t->now_ns, packet->ts_ns);
+	if (t->lowers && t->sets->program) {
+		assert_int_equal(test_run(kernel_program_fd(t->sets->program), KERNEL_SOCKET,
+					 packet->packet, &verdict),
+			0);
+		tiers_account.n_run++;
+		tiers_account.n_delivered += verdict > 0;
+	}
+	if (verdict > 0)
+		tiers_deliver(t, packet);
+	if (t->lowers && random_below(&t->random, 30) == 0)
+		tiers_add(t);
+	if (random_below(&t->random, 60) == 0) {
+		tiers_flush(t);
+		(void)plan_run_tick(t->run, t->now_ns);
+	}
+}
+
+/* ---- cases ---- */
+
+static void tiers_change_plan(struct tiers_run *t, unsigned int change)
+{
+	struct plan_flow *flows[TIERS_FLOWS_MAX];
+	unsigned int n_flows = tiers_flows_of(t, change, flows);
+	struct plan *plan;
+	struct error err = ERROR_INIT;
+
+	if (t->run)
+		tiers_flush(t);
+	tiers_add(t);
+	if (plan_new(&plan, flows, n_flows, t->plan, &err) < 0)
+		fail_msg("%s", err.text);
+	plan_run_free(t->run);
+	plan_free(t->plan);
+	t->plan = plan;
+	assert_int_equal(plan_run_new(&t->run, plan, true), 0);
+	for (unsigned int f = 0; f < t->c->n_flows; f++) {
+		if (t->c->flows[f].leaves != change)
+			continue;
+		for (struct tiers_set *set = t->sets; set; set = set->next)
+			for (unsigned int i = 0; i < set->n_places; i++)
+				if (set->places[i].flow == t->flows[f])
+					set->places[i].flow = NULL;
+	}
+}
+
+static void tiers_change_program(struct tiers_run *t, unsigned int change)
+{
+	struct plan_flow *flows[TIERS_FLOWS_MAX];
+	unsigned int n_flows = tiers_flows_of(t, change, flows);
+	struct tiers_set *set = tiers_set_new(flows, n_flows, t->c->changes[change].all);
+
+	set->next = t->sets;
+	t->sets = set;
+	if (random_below(&t->random, 2))
+		tiers_clear(t, false);
+}
+
+static void tiers_run(struct tiers_run *t, const struct tiers_case *c, bool lowers)
+{
+	*t = (struct tiers_run){ .c = c, .lowers = lowers, .random = { .state = lowers } };
+	t->batch = (struct packet_batch){ .linktype = 1, .is_live = true };
+	for (unsigned int i = 0; i < c->n_packets; i++) {
+		for (unsigned int k = 0; k < c->n_changes; k++) {
+			if (c->changes[k].at == i)
+				tiers_change_plan(t, k);
+			if (lowers && c->changes[k].program_at == i)
+				tiers_change_program(t, k);
+		}
+		tiers_packet(t, &c->packets[i]);
+	}
+	tiers_flush(t);
+	(void)plan_run_tick(t->run, t->now_ns);
+	tiers_clear(t, true);
+	plan_run_finish(t->run);
+}
+
+static void tiers_end(struct tiers_run *t)
+{
+	plan_run_free(t->run);
+	plan_free(t->plan);
+	for (unsigned int f = t->c->n_flows; f-- > 0;)
+		plan_flow_free(t->flows[f]);
+}
+
+static void tiers_result(const struct plan_instance *instance, uint8_t ret[256])
+{
+	const struct function *function = instance->function;
+
+	memset(ret, 0, 256);
+	if (function->read)
+		function->read(instance->memory, instance->state, ret);
+	else
+		memcpy(ret, instance->state, function->desc.result_bytes);
+}
+
+static void tiers_compare(const struct tiers_run *one, const struct tiers_run *other,
+	unsigned int flow, unsigned int seed)
+{
+	struct plan_flow *a = one->flows[flow], *b = other->flows[flow];
+
+	plan_flow_count(a);
+	plan_flow_count(b);
+	for (unsigned int i = 0; i < a->n_instances; i++) {
+		const struct plan_counts *x = &a->instances[i]->counts;
+		const struct plan_counts *y = &b->instances[i]->counts;
+		_Alignas(64) uint8_t x_result[256], y_result[256];
+
+		tiers_result(a->instances[i], x_result);
+		tiers_result(b->instances[i], y_result);
+		if (memcmp(x_result, y_result, sizeof(x_result)) == 0 && x->pkts == y->pkts &&
+			x->passed_pkts == y->passed_pkts)
+			continue;
+		fail_msg("case %u, flow %u, function %u, %s(%s): %lu of %lu packets, in the kernel "
+			 "%lu of %lu; or its result differs",
+			seed, flow + 1, i + 1, a->instances[i]->function->desc.name,
+			one->c->flows[flow].functions[i].values[0].text,
+			(unsigned long)x->passed_pkts, (unsigned long)x->pkts,
+			(unsigned long)y->passed_pkts, (unsigned long)y->pkts);
+	}
+	tiers_account.n_compared++;
+}
+
+/* Packets that BPF_PROG_RUN does not take are in no case. */
+static void tiers_pool_filter(struct tiers_pool *pool)
+{
+	int fd = test_run_nothing(KERNEL_SOCKET);
+	unsigned int n = 0;
+
+	assert_true(fd >= 0);
+	for (unsigned int i = 0; i < pool->n_packets; i++) {
+		struct test_packet packet = pool->packets[i];
+		struct tiers_account *a = &tiers_account;
+
+		if (!tiers_refuses(&(struct tiers_packet){ .packet = &packet }, fd)) {
+			pool->packets[n++] = packet;
+			continue;
+		}
+		a->refused_least =
+			a->n_refused ? MIN(a->refused_least, packet.n_bytes) : packet.n_bytes;
+		a->refused_most = MAX(a->refused_most, packet.n_bytes);
+		a->n_refused++;
+		free((void *)(uintptr_t)packet.data);
+	}
+	pool->n_packets = n;
+	(void)close(fd);
+}
+
+static void tiers_account_print(const struct tiers_account *a, unsigned int n_packets)
+{
+	print_message("%lu plans, %lu flows (%lu compared), %lu programs; %lu packets run, %lu of "
+		      "them delivered\n",
+		a->n_plans, a->n_flows, a->n_compared, a->n_programs, a->n_run, a->n_delivered);
+	print_message("%u different packets; %lu more (%u to %u bytes) refused by BPF_PROG_RUN\n",
+		n_packets, a->n_refused, a->refused_least, a->refused_most);
+	print_message("filters and counters that need no packets: %lu, of them in user space %lu "
+		      "(%.2f %%)\n",
+		a->n_able, a->n_untranslated,
+		100.0 * (double)a->n_untranslated / (double)MAX(a->n_able, 1u));
+	print_message("not among these: %lu behind functions that need packets, %lu beside flows "
+		      "that want all\n",
+		a->n_behind, a->n_beside_all);
+}
+
+static void both_tiers_come_to_the_same(void **state)
+{
+	unsigned int n_cases = getenv("MAPI_TEST_LONG") ? 5000 : 300;
+	struct tiers_account *a = &tiers_account;
+	struct tiers_pool pool;
+
+	(void)state;
+	if (!tiers_can_load())
+		skip();
+	tiers_pool_init(&pool, 4000, 1000);
+	tiers_pool_filter(&pool);
+	for (unsigned int seed = 1; seed <= n_cases; seed++) {
+		static struct tiers_case c;
+		static struct tiers_run one, other;
+
+		tiers_case_make(&c, &pool, seed);
+		tiers_run(&one, &c, false);
+		tiers_run(&other, &c, true);
+		for (unsigned int f = 0; f < c.n_flows; f++)
+			if (tiers_is_exact(&c, f))
+				tiers_compare(&one, &other, f, seed);
+		a->n_flows += c.n_flows;
+		a->n_plans += c.n_changes;
+		tiers_end(&one);
+		tiers_end(&other);
+	}
+	tiers_account_print(a, pool.n_packets);
+	assert_true(a->n_able > 0 && a->n_untranslated * 5 <= a->n_able);
+	assert_true(a->n_compared * 2 > a->n_flows);
+	assert_true(a->n_delivered > 0 && a->n_delivered < a->n_run);
+	tiers_pool_deinit(&pool);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(both_tiers_come_to_the_same) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
