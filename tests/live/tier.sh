@@ -114,6 +114,13 @@ equal "both tiers together" "$(grep '^flow' tally.out | sed 's/^flow [0-9]* //' 
 	"44 packets 3200 bytes 192000 entered 3200 passed 3200 lost 0"
 filters=("${few[@]}")
 
+echo "== a daemon whose engine has no rights: its parent loads"
+daemon_config group=root "[driver]" device=cable0 engine=kernel
+daemon_start
+in_the_kernel "by the parent"
+under_change "by the parent"
+daemon_stop
+
 echo "== the same in the daemon"
 daemon_config group=root "[driver]" device=cable0 engine=user
 daemon_start
