@@ -134,9 +134,9 @@ int kernel_code_check(const struct kernel_code *code, struct error *err);
  * struct kernel_fds - what a process with the right to load has for one without
  * @program: the first page
  * @area:    the map of the counters
- * @chain:   the further pages, -1 if there are none; also the first where a socket would not take it
- *           (net.core.optmem_max). An array of programs is emptied when its last
- *           descriptor is closed: it stays open as long as the program is used
+ * @chain:   the further pages, -1 if there are none; also the first where a socket would not take
+ *           it (net.core.optmem_max). An array of programs is emptied when its last descriptor is
+ *           closed: it stays open as long as the program is used
  */
 struct kernel_fds {
 	int program;
