@@ -323,8 +323,11 @@ static int engine_read_status(
 	}
 	ret->pkts = info.pkts;
 	ret->passed_pkts = info.passed_pkts;
+	/* What an interface drops counts what no protocol of the kernel wanted, captured or not:
+	 * frames with tags, for instance. live.c counts for itself. */
 	for (unsigned int n = 0; n < MAPI_N_LOSS; n++)
-		ret->lost_pkts += status.lost_pkts[n];
+		if (!e->live || n != MAPI_LOSS_NIC)
+			ret->lost_pkts += status.lost_pkts[n];
 	return 0;
 }
 

@@ -305,6 +305,11 @@ static unsigned int live_round(struct live_case cases[], unsigned int n,
 		return n;
 	}
 	totals->pkts += recording.n_pkts;
+	if (recording.n_pkts != capture->n_pkts + 1) {
+		printf("differs: %u of %u packets were recorded\n", recording.n_pkts,
+			capture->n_pkts + 1);
+		totals->differences++;
+	}
 	for (unsigned int i = 0; i < n; i++) {
 		int r = live_compare(&cases[i], &recording, cable, totals);
 
