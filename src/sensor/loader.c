@@ -2,7 +2,10 @@
 /* See loader.h. */
 #include "loader.h"
 
+#include <errno.h>
+
 #include "kernel/kernel.h"
+#include "mapi/errors.h"
 #include "privileged.h"
 
 static int loader_own(
@@ -11,11 +14,20 @@ static int loader_own(
 	return kernel_code_load(code, ret, err);
 }
 
+/* While the parent loads, it does nothing else; and because it does so without CAP_PERFMON, so that
+ * the verifier trusts nobody, that takes ten times as long: for this many, about a second. */
+#define LOADER_PARENT_INSNS_MAX 65536u
+
 static int loader_parent(
 	void *argument, const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
 {
 	const struct registry_args *args = argument;
 
+	if (kernel_code_stats(code).n_insns > LOADER_PARENT_INSNS_MAX) {
+		(void)error_set(err, MFUNCT_NOT_SUPPORTED,
+			"the filters of all flows are more than the daemon's parent loads at once");
+		return -ENOTSUP;
+	}
 	return privileged_load(args->privileged_fd, args->area, args->area_bytes, code, ret, err);
 }
 

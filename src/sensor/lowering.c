@@ -75,6 +75,7 @@ struct lowering_set {
  * @has_news: something was asked for since the thread has looked
  * @selects: a program is attached; written by the thread
  * @refused: nobody may load programs, so why; written by the thread
+ * @said:    what the log was told last; the thread's
  * @rest_ns: until then nothing large is made; the thread's
  * @changed_ns: when flows got another program last
  * @units:   that sets have counted which have been freed
@@ -91,6 +92,7 @@ struct lowering {
 	struct lowering_set *sets;
 	bool selects;
 	struct error refused;
+	struct error said;
 	uint64_t rest_ns;
 	uint64_t changed_ns;
 	uint64_t units;
@@ -222,7 +224,7 @@ static unsigned int lowering_n_old(const struct lowering *l)
 	return n;
 }
 
-/* Why all packets come up; of missing rights once, because that does not change. */
+/* Why all packets come up: not again and again. Missing rights do not change. */
 static void lowering_say(struct lowering *l, int r, const struct error *err)
 {
 	bool is_expected = l->loader.is_expected || r != -EPERM;
@@ -232,6 +234,9 @@ static void lowering_say(struct lowering *l, int r, const struct error *err)
 		l->refused = *err;
 		lowering_unlock(l);
 	}
+	if (strcmp(l->said.text, err->text) == 0)
+		return;
+	l->said = *err;
 	log_event(is_expected ? LOG_WARNING : LOG_INFO,
 		"%s: filters run in the daemon, not in the kernel: %s", l->device->name, err->text);
 }

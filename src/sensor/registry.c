@@ -343,10 +343,7 @@ int registry_get(struct registry *registry, const char *name, unsigned int n_wor
 		.cpus = section ? section->cpus : NULL,
 		.n_cpus = section ? section->n_cpus : 0 };
 	entry->args.loader.is_expected = section && section->engine == CONFIG_ENGINE_KERNEL;
-	/* A parent loads without the rights that make the verifier quick: hundreds of flows take
-	 * seconds of a processor, so only who asks for it has it. */
-	if ((section && section->engine == CONFIG_ENGINE_USER) ||
-		(registry->args.privileged_fd >= 0 && !entry->args.loader.is_expected))
+	if (section && section->engine == CONFIG_ENGINE_USER)
 		entry->args.loader.load = NULL;
 	entry->users = 1;
 	entry->next = registry->entries;

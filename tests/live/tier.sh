@@ -114,12 +114,12 @@ equal "both tiers together" "$(grep '^flow' tally.out | sed 's/^flow [0-9]* //' 
 	"44 packets 3200 bytes 192000 entered 3200 passed 3200 lost 0"
 filters=("${few[@]}")
 
-echo "== a daemon whose engine has no rights: its parent loads"
-daemon_config group=root "[driver]" device=cable0 engine=kernel
+echo "== the system daemon, whose parent loads programs"
 daemon_start
-in_the_kernel "by the parent"
-under_change "by the parent"
+in_the_kernel "system"
+under_change "system"
 daemon_stop
+await "the interface is let go" nobody_captures
 
 echo "== the same in the daemon"
 daemon_config group=root "[driver]" device=cable0 engine=user

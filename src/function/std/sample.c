@@ -75,7 +75,7 @@ static void std_sample_process(const struct function_call *call, void *instance,
 	}
 }
 
-/* Chance goes by the number of a packet on the device (semantics T3). */
+/* Chance goes by the number of a packet among all of the device (semantics T3). */
 static bool std_sample_needs_all(const void *instance)
 {
 	const struct std_sample_instance *self = instance;
