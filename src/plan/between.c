@@ -179,7 +179,7 @@ bool plan_run_tick(struct plan_run *run, uint64_t now_ns)
 
 		rn->call.batch = run->kept_batch;
 		if (rn->columns)
-			rn->columns->before[0] = rn->node->instance->carry;
+			rn->columns->before[0] = run_value(rn->node->instance);
 	}
 	for (unsigned int m = 0; m < n_list; m += n) {
 		unsigned int group = run->nodes[list[m]].node->group;
@@ -188,12 +188,6 @@ bool plan_run_tick(struct plan_run *run, uint64_t now_ns)
 			if (run->nodes[list[m + n]].node->group != group)
 				break;
 		run_pass_time(run, list + m, n, 0, now_ns, false);
-	}
-	for (unsigned int m = 0; m < n_list; m++) {
-		struct run_node *rn = &run->nodes[list[m]];
-
-		if (rn->columns)
-			rn->node->instance->carry = rn->columns->before[0];
 	}
 	return true;
 }

@@ -83,7 +83,6 @@ struct plan_counts {
  * @closed:  its function's close() has been called
  * @passed_pkts: of a filter: committed packets that it has let pass
  * @counts:  what plan_flow_count() has found; not used by the plan
- * @carry:   value after the last committed packet, if others refer to it
  * @deadline_ns: when its function's tick() is to be called; 0: at the first packet; UINT64_MAX:
  * never
  * @error:   why it cannot go on; set by a worker
@@ -108,7 +107,6 @@ struct plan_instance {
 	bool completed;
 	bool closed;
 	unsigned int node;
-	uint64_t carry;
 	uint64_t deadline_ns;
 	uint64_t passed_pkts;
 	struct plan_counts counts;

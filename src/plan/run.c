@@ -306,6 +306,18 @@ void run_fail(struct plan_flow *flow)
 							     * by others in their turn */
 }
 
+uint64_t run_value(const struct plan_instance *instance)
+{
+	const struct function *f = instance->function;
+	uint64_t value = 0; /* little-endian, or as long as the result */
+
+	if (f->read)
+		f->read(instance->memory, instance->state, &value);
+	else
+		memcpy(&value, instance->state, f->desc.result_bytes);
+	return value;
+}
+
 /* The function of a PROCESS node, on the packets [first, first + n). */
 static void run_process(
 	struct plan_run *run, struct run_node *rn, unsigned int first, unsigned int n)
@@ -377,13 +389,13 @@ static void run_node_batch(struct plan_run *run, const unsigned int *entry)
 	rn->call.batch = rd->view;
 	if (plan_node_filters(node))
 		run->selections[node->out] = run->selections[node->in];
+	if (rn->columns)
+		rn->columns->before[0] = run_value(node->instance);
 	run_process_batch(run, entry);
 	if (!rn->columns)
 		return;
-	rn->columns->before[0] = node->instance->carry;
 	if (node->delayed)
 		memcpy(rn->columns->before + 1, rn->columns->after, (n - 1) * sizeof(uint64_t));
-	node->instance->carry = rn->columns->after[n - 1];
 }
 
 /* What enters a filter, of one packet. @verdict: what a pure filter says; true: not decided yet. */
@@ -442,7 +454,7 @@ static void run_group(struct plan_run *run, const unsigned int *list, unsigned i
 		if (plan_node_filters(rn->node))
 			run->selections[rn->node->out] = (struct packet_mask){ .word = { 0 } };
 		if (rn->columns)
-			rn->columns->before[0] = rn->node->instance->carry;
+			rn->columns->before[0] = run_value(rn->node->instance);
 	}
 	for (unsigned int i = 0; i < n_pkts; i++) {
 		run_pass_time(run, list, n_members, i, run->domains[0].view->ts_ns[i], true);
@@ -450,12 +462,6 @@ static void run_group(struct plan_run *run, const unsigned int *list, unsigned i
 			run_node_packet(run, &run->nodes[list[m]], i);
 		for (unsigned int m = 0; m < n_members; m++)
 			run_reset_after(&run->nodes[list[m]], i);
-	}
-	for (unsigned int m = 0; m < n_members; m++) {
-		struct run_node *rn = &run->nodes[list[m]];
-
-		if (rn->columns)
-			rn->node->instance->carry = rn->columns->before[n_pkts];
 	}
 }
 

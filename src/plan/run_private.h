@@ -64,6 +64,8 @@ struct plan_run {
 /* run.c */
 void run_init_state(const struct plan_instance *instance, void *state);
 void run_fail(struct plan_flow *flow);
+/* What others see of an instance that they refer to after all committed packets. */
+uint64_t run_value(const struct plan_instance *instance);
 
 static inline bool run_is_due(const struct run_node *rn, uint64_t now_ns)
 {

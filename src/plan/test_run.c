@@ -282,6 +282,39 @@ static void references_follow_fd_fid_order(void **unused)
 	plan_flow_free(flows[1]);
 }
 
+/* O2: who comes later finds in a source what it has counted without anybody looking. */
+static void references_begin_with_what_there_is(void **unused)
+{
+	struct function_value each[FUNCTION_ARGS_MAX] = { { .text = "" } };
+	struct plan_instance *counter, *before;
+	struct plan_flow *flows[2];
+	struct error err = ERROR_INIT;
+	struct packet_batch batch;
+	struct plan_run *run;
+	struct plan *plan;
+	stats_t stats;
+
+	each[2].text = "0";
+	assert_int_equal(plan_flow_new(&flows[0], 1), 0);
+	assert_int_equal(plan_flow_new(&flows[1], 2), 0);
+	counter = test_apply(flows[1], "PKT_COUNTER", NULL, NULL);
+	for (unsigned int late = 0; late < 2; late++) {
+		if (late)
+			before = test_apply(flows[0], "STATS", each, counter);
+		assert_int_equal(plan_new(&plan, flows + !late, 1 + late, NULL, &err), 0);
+		assert_int_equal(plan_run_new(&run, plan, true), 0);
+		test_fill(&batch, 10 * late, 10);
+		assert_int_equal(plan_run_direct(run, &batch), 0);
+		plan_run_free(run);
+		plan_free(plan);
+	}
+	memcpy(&stats, before->state, sizeof(stats));
+	assert_int_equal((int)stats.min, 10);
+	assert_int_equal((int)stats.max, 19);
+	plan_flow_free(flows[0]);
+	plan_flow_free(flows[1]);
+}
+
 /* T1: a period ends when its time has come, and what the next packet finds is the same. */
 static void time_passes_without_packets(void **unused)
 {
@@ -333,6 +366,7 @@ int main(void)
 		cmocka_unit_test(time_passes_without_packets),
 		cmocka_unit_test(statistics_count_what_functions_see),
 		cmocka_unit_test(references_follow_fd_fid_order),
+		cmocka_unit_test(references_begin_with_what_there_is),
 	};
 
 	test_make_packets(1);
