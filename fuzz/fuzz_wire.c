@@ -221,6 +221,22 @@ static void fuzz_unpack(struct pass *pass, const ProtobufCMessageDescriptor *typ
 	free(memory);
 }
 
+/* Every other time there are places for descriptors. */
+static bool fuzz_has_places(void *context)
+{
+	unsigned int *n_asked = context;
+
+	return ++*n_asked % 2 == 0;
+}
+
+static void fuzz_close(void *context, int fd)
+{
+	unsigned int *n_closed = context;
+
+	++*n_closed;
+	close(fd);
+}
+
 /* All frames that have come. Return: false when the connection is over. */
 static bool fuzz_receive(struct wire_conn *conn, struct pass *pass)
 {
@@ -235,6 +251,8 @@ static bool fuzz_receive(struct wire_conn *conn, struct pass *pass)
 		failed = fault_disarm(NULL);
 		if (r == WIRE_E_AGAIN)
 			return true;
+		if (r == WIRE_E_NO_PLACES)
+			continue; /* there will be */
 		if (r != 0) {
 			check(r == WIRE_E_CLOSED || r == -EBADMSG || (r == -ENOMEM && failed),
 				"outcome");
@@ -253,7 +271,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 	struct wire_conn *conn = NULL;
 	static struct pass pass;
 	size_t piece_bytes;
-	unsigned int n_fds, fail_in;
+	unsigned int n_fds, fail_in, n_asked = 0, n_closed = 0;
 	bool goes_on = true;
 	int fds[2];
 
@@ -267,6 +285,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 	check(wire_conn_new(&conn, -1) == -EBADF && !conn, "no descriptor");
 	check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0, "socketpair");
 	conn = fuzz_conn_new(fds[0], fail_in);
+	wire_conn_set_places(conn, fuzz_has_places, &n_asked);
+	wire_conn_set_close(conn, fuzz_close, &n_closed);
+	wire_conn_allow_fds(conn, n_bytes % 3 == 0 ? WIRE_FDS_FILES : WIRE_FDS_ANY);
 	pass_init(&pass, fail_in);
 	for (size_t at = 1; at < n_bytes && goes_on; at += piece_bytes) {
 		size_t left = n_bytes - at;

@@ -55,12 +55,14 @@ struct device_flow {
  * @argument: of load(); outlives the device
  * @is_expected: that a device has none is worth a warning
  * @has_long_jumps: see kernel_has_long_jumps()
+ * @page_max: programs on a page at most; 0: as many as fit
  */
 struct device_loader {
 	bool is_expected;
 	kernel_load_fn *load;
 	void *argument;
 	bool has_long_jumps;
+	unsigned int page_max;
 };
 
 /* struct device_tier - where a function is executed; @n_insns: of the program that it is part of.

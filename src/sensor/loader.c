@@ -14,9 +14,12 @@ static int loader_own(
 	return kernel_code_load(code, ret, err);
 }
 
-/* While the parent loads, it does nothing else; and because it does so without CAP_PERFMON, so that
- * the verifier trusts nobody, that takes ten times as long: for this many, about a second. */
+/* While the parent loads, it does nothing else; and because it does so without CAP_PERFMON, the
+ * verifier trusts nobody, and takes up to ten times as long: for this many some 0.4 seconds, on
+ * pages that are small. Large ones it may follow through a million instructions before it gives
+ * them up. */
 #define LOADER_PARENT_INSNS_MAX 65536u
+#define LOADER_PARENT_PAGE_MAX 50u
 
 static int loader_parent(
 	void *argument, const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
@@ -35,5 +38,6 @@ struct device_loader loader_get(const struct registry_args *args)
 {
 	return (struct device_loader){ .load = args->privileged_fd < 0 ? loader_own : loader_parent,
 		.argument = (void *)(uintptr_t)args,
-		.has_long_jumps = kernel_has_long_jumps() };
+		.has_long_jumps = kernel_has_long_jumps(),
+		.page_max = args->privileged_fd < 0 ? 0 : LOADER_PARENT_PAGE_MAX };
 }

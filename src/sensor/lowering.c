@@ -162,6 +162,7 @@ static int lowering_load(struct lowering *l, struct lowering_set *set, struct ke
 		.skip_outgoing = l->select.skip_outgoing,
 		.undelivered = true,
 		.deliver = deliver,
+		.page_max = l->loader.page_max,
 		.no_long_jumps = !l->loader.has_long_jumps };
 
 	if (!programs || !deliver)

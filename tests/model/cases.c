@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/build_config.h"
+
 /* The finalizer of SplitMix64. */
 static uint64_t model_random(uint64_t *state)
 {
@@ -427,6 +429,12 @@ static enum model_kind model_draw_kind(uint64_t *state)
 	return (enum model_kind)kind;
 }
 
+/* What this build has been made without; it says so itself. */
+static bool model_is_built(enum model_kind kind)
+{
+	return kind != MODEL_REGEXP || MAPI_WITH_PCRE2;
+}
+
 static void model_draw_next(struct model_case *c, unsigned int i, uint64_t *state,
 	bool referable[MODEL_FLOWS_MAX][MODEL_FUNCTIONS_MAX], bool *has_buffer)
 {
@@ -434,6 +442,8 @@ static void model_draw_next(struct model_case *c, unsigned int i, uint64_t *stat
 	struct model_function *f = &c->flows[i].functions[k];
 
 	f->kind = model_draw_kind(state);
+	if (!model_is_built(f->kind))
+		f->kind = MODEL_STR_SEARCH;
 	/* One ring of packets in a case: two would have to be read by turns. */
 	if (f->kind == MODEL_TO_BUFFER && *has_buffer)
 		f->kind = MODEL_PKT_COUNTER;
