@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/build_config.h"
-
 /* The finalizer of SplitMix64. */
 static uint64_t model_random(uint64_t *state)
 {
@@ -432,7 +430,7 @@ static enum model_kind model_draw_kind(uint64_t *state)
 /* What this build has been made without; it says so itself. */
 static bool model_is_built(enum model_kind kind)
 {
-	return kind != MODEL_REGEXP || MAPI_WITH_PCRE2;
+	return kind != MODEL_REGEXP || MODEL_HAS_REGEXP;
 }
 
 static void model_draw_next(struct model_case *c, unsigned int i, uint64_t *state,
