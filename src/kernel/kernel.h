@@ -161,6 +161,16 @@ void kernel_fds_close(struct kernel_fds *fds);
 int kernel_code_load(const struct kernel_code *code, struct kernel_fds *ret, struct error *err);
 
 /**
+ * kernel_code_load_until() - the same, for who cannot wait
+ * @until_ns: CLOCK_MONOTONIC: no page is begun later. The verifier takes a second for one at most,
+ *            or twice that if it refuses it
+ *
+ * Return: also -ETIME with @err filled.
+ */
+int kernel_code_load_until(const struct kernel_code *code, uint64_t until_ns,
+	struct kernel_fds *ret, struct error *err);
+
+/**
  * kernel_code_flatten() - a code as bytes, for another process on this machine
  * @bytes:      what loading needs is written here; nothing if there is not enough room
  * @room_bytes: its size

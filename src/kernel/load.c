@@ -16,6 +16,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "kernel_private.h"
 #include "mapi/errors.h"
 
@@ -170,11 +171,18 @@ static int load_maps(const struct kernel_code *code, struct kernel_fds *fds, str
 }
 
 /* The array holds the pages behind the one that is attached. */
-static int load_pages(const struct kernel_code *code, struct kernel_fds *fds, struct error *err)
+static int load_pages(const struct kernel_code *code, uint64_t until_ns, struct kernel_fds *fds,
+	struct error *err)
 {
 	for (unsigned int i = 0; i < code->n_pages; i++) {
-		int fd = load_page(code, &code->pages[i], fds, err), r;
+		int fd, r;
 
+		if (clock_monotonic_ns() >= until_ns) {
+			(void)error_set(err, MFUNCT_NOT_SUPPORTED,
+				"the kernel's verifier takes too long for the filters");
+			return -ETIME;
+		}
+		fd = load_page(code, &code->pages[i], fds, err);
 		if (fd < 0)
 			return fd;
 		if (i == 0 && !load_needs_head(code)) {
@@ -193,11 +201,17 @@ static int load_pages(const struct kernel_code *code, struct kernel_fds *fds, st
 
 int kernel_code_load(const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
 {
+	return kernel_code_load_until(code, UINT64_MAX, ret, err);
+}
+
+int kernel_code_load_until(const struct kernel_code *code, uint64_t until_ns,
+	struct kernel_fds *ret, struct error *err)
+{
 	struct kernel_fds fds = KERNEL_FDS_INIT;
 	int r = load_maps(code, &fds, err);
 
 	if (r == 0)
-		r = load_pages(code, &fds, err);
+		r = load_pages(code, until_ns, &fds, err);
 	if (r < 0)
 		kernel_fds_close(&fds);
 	else

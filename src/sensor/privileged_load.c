@@ -5,7 +5,8 @@
  * The engine may have been conquered. So the bytes are copied before anything is looked at: it may
  * go on writing. What they say is bounded, and must be such as we make (kernel_code_check()); and
  * the verifier sees them without the rights that would let a program read addresses of the kernel,
- * or memory that it has not written: CAP_PERFMON, and CAP_SYS_ADMIN, which contains it.
+ * or memory that it has not written: CAP_PERFMON, and CAP_SYS_ADMIN, which contains it. A few bytes
+ * can keep the verifier busy for a second, and so much more of them: time is limited, too.
  */
 #include <errno.h>
 #include <linux/capability.h>
@@ -16,6 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "kernel/kernel.h"
 #include "mapi/errors.h"
 #include "privileged_private.h"
@@ -23,6 +25,9 @@
 /* <linux/capability.h> of Linux 5.8 */
 #define LOAD_CAP_PERFMON 38
 #define LOAD_CAP_BPF 39
+
+/* Meanwhile the parent hears nobody: neither signals nor that the engine is alive. */
+#define LOAD_TIME_NS UINT64_C(3000000000)
 
 struct load_caps {
 	struct __user_cap_header_struct head;
@@ -66,7 +71,7 @@ static int load_checked(const struct kernel_code *code, struct kernel_fds *ret, 
 		r = load_lower(&old, err);
 	if (r < 0)
 		return r;
-	r = kernel_code_load(code, ret, err);
+	r = kernel_code_load_until(code, clock_monotonic_ns() + LOAD_TIME_NS, ret, err);
 	/* It is what was there before. */
 	(void)syscall(SYS_capset, &old.head, old.data);
 	return r;

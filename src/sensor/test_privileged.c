@@ -22,6 +22,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "mapi/errors.h"
 #include "privileged.h"
 #include "test_daemon.h"
@@ -350,6 +351,22 @@ int __wrap_kernel_code_unflatten(struct kernel_code **ret, const void *bytes, si
 	return __real_kernel_code_unflatten(ret, bytes, n_bytes);
 }
 
+static bool test_is_late;
+
+int __real_kernel_code_load_until(const struct kernel_code *code, uint64_t until_ns,
+	struct kernel_fds *ret, struct error *err);
+int __wrap_kernel_code_load_until(const struct kernel_code *code, uint64_t until_ns,
+	struct kernel_fds *ret, struct error *err);
+
+/* The parent gives up before the engine that asks does; or a verifier that has taken that long. */
+int __wrap_kernel_code_load_until(const struct kernel_code *code, uint64_t until_ns,
+	struct kernel_fds *ret, struct error *err)
+{
+	assert(until_ns <= clock_monotonic_ns() + UINT64_C(4000000000));
+	return __real_kernel_code_load_until(
+		code, test_is_late ? clock_monotonic_ns() : until_ns, ret, err);
+}
+
 /* @page_max: of two filters on a page; 1 makes a chain. */
 static struct kernel_code *test_code(enum kernel_hook hook, unsigned int page_max)
 {
@@ -434,6 +451,33 @@ static void test_loads(void **state)
 		kernel_code_free(code);
 	}
 	test_scribbles = false;
+	test_parent_end(&parent, fd);
+	assert_int_equal(test_n_fds(), n_before);
+}
+
+/* The parent has more to do than to wait for the verifier. */
+static void test_slow_code(void **state)
+{
+	struct kernel_fds fds = KERNEL_FDS_INIT;
+	struct test_parent parent;
+	unsigned int n_before;
+	int fd;
+
+	if (!test_has_kernel() || !test_can_load())
+		skip();
+	n_before = test_n_fds();
+	fd = test_parent_start(&parent, false);
+	for (unsigned int kind = 0; kind < 2; kind++) {
+		struct kernel_code *code = test_code(KERNEL_SOCKET, kind);
+
+		test_is_late = true;
+		assert_int_equal(test_load(fd, code, &fds), -ETIME);
+		test_is_late = false;
+		assert_int_equal(fds.program, -1);
+		assert_int_equal(test_load(fd, code, &fds), 0);
+		kernel_fds_close(&fds);
+		kernel_code_free(code);
+	}
 	test_parent_end(&parent, fd);
 	assert_int_equal(test_n_fds(), n_before);
 }
@@ -661,6 +705,7 @@ int main(void)
 		cmocka_unit_test(test_bad_replies),
 		cmocka_unit_test(test_late_reply),
 		cmocka_unit_test(test_loads),
+		cmocka_unit_test(test_slow_code),
 		cmocka_unit_test(test_bad_code),
 		cmocka_unit_test(test_bad_loads),
 		cmocka_unit_test(test_large_code),
