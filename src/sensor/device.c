@@ -437,9 +437,21 @@ bool device_settled(struct device *device)
 	return settled;
 }
 
-bool device_connected(struct device *device)
+uint64_t device_epoch(const struct device *device)
 {
-	return device_settled(device) && lowering_settled(device->lowering);
+	return device->epoch; /* only this thread changes it */
+}
+
+bool device_connected(struct device *device, uint64_t epoch)
+{
+	bool connected = true;
+
+	(void)pthread_mutex_lock(&device->plan_lock);
+	for (unsigned int w = 0; w < device->n_threads; w++)
+		connected &= device->workers[w].idle || device->workers[w].epoch >= epoch;
+	(void)pthread_mutex_unlock(&device->plan_lock);
+	device_free_retired(device);
+	return connected && lowering_settled(device->lowering, epoch);
 }
 
 void device_stop(struct device *device)

@@ -145,9 +145,12 @@ void device_close_retired(struct device *device, struct device_flow *flow, struc
 /* No worker uses a plan older than the latest change. Frees what nobody uses. */
 bool device_settled(struct device *device);
 
-/* The same, and the kernel does what is wanted of it: flows that have been added get every packet
- * from now on. */
-bool device_connected(struct device *device);
+/* Number of the latest change. */
+uint64_t device_epoch(const struct device *device);
+
+/* No worker uses a plan older than change @epoch, and the kernel does what was wanted of it then:
+ * flows that had been added get every packet from now on. Frees what nobody uses. */
+bool device_connected(struct device *device, uint64_t epoch);
 
 /* Workers stop soon, wherever they wait; flows end as they are. */
 void device_stop(struct device *device);

@@ -48,6 +48,7 @@ enum lowering_state {
 /**
  * struct lowering_set - what the flows of one plan want of the kernel
  * @next:    older
+ * @epoch:   of the device, when it was asked for
  * @all:     somebody wants all packets
  * @is_large: takes long to make
  * @due_ns:  when it is to be made; 0: at once, because flows wait for it
@@ -58,6 +59,7 @@ enum lowering_state {
 struct lowering_set {
 	struct lowering_set *next;
 	enum lowering_state state;
+	uint64_t epoch;
 	bool all;
 	bool is_large;
 	uint64_t due_ns;
@@ -77,6 +79,7 @@ struct lowering_set {
  * @refused: nobody may load programs, so why; written by the thread
  * @said:    what the log was told last; the thread's
  * @rest_ns: until then nothing large is made; the thread's
+ * @served_epoch: flows that were there then get what they want
  * @changed_ns: when flows got another program last
  * @units:   that sets have counted which have been freed
  */
@@ -94,6 +97,7 @@ struct lowering {
 	struct error refused;
 	struct error said;
 	uint64_t rest_ns;
+	uint64_t served_epoch;
 	uint64_t changed_ns;
 	uint64_t units;
 	uint64_t last_ns;
@@ -265,6 +269,7 @@ static void lowering_served(struct lowering *l, struct lowering_set *set)
 {
 	for (struct lowering_set *old = set->next; old; old = old->next)
 		old->state = LOWERING_REPLACED;
+	l->served_epoch = set->epoch;
 	l->changed_ns = clock_monotonic_ns();
 	(void)eventfd_write(l->device->notify_fd, 1); /* fails only if it is readable anyway */
 }
@@ -566,6 +571,7 @@ void lowering_ask(struct lowering *lowering, struct lowering_set *set, bool at_o
 	if (!lowering)
 		return;
 	set->due_ns = at_once ? 0 : clock_monotonic_ns() + LOWERING_PATIENCE_NS;
+	set->epoch = lowering->device->epoch;
 	lowering_lock(lowering);
 	if (lowering->sets && lowering->sets->state == LOWERING_WANTED) {
 		obsolete = lowering->sets;
@@ -579,8 +585,11 @@ void lowering_ask(struct lowering *lowering, struct lowering_set *set, bool at_o
 	if (set->all &&
 		(!lowering->sets || (lowering->sets->state == LOWERING_RUNS && !lowering->selects)))
 		set->state = LOWERING_RUNS;
-	if (set->state == LOWERING_RUNS && lowering->sets)
-		lowering->sets->state = LOWERING_REPLACED;
+	if (set->state == LOWERING_RUNS) {
+		lowering->served_epoch = set->epoch;
+		if (lowering->sets)
+			lowering->sets->state = LOWERING_REPLACED;
+	}
 	set->next = lowering->sets;
 	lowering->sets = set;
 	lowering->has_news = true;
@@ -589,16 +598,14 @@ void lowering_ask(struct lowering *lowering, struct lowering_set *set, bool at_o
 	lowering_set_free(obsolete);
 }
 
-bool lowering_settled(struct lowering *lowering)
+bool lowering_settled(struct lowering *lowering, uint64_t epoch)
 {
-	bool settled = true;
+	bool settled;
 
 	if (!lowering)
 		return true;
 	lowering_lock(lowering);
-	for (const struct lowering_set *set = lowering->sets; set; set = set->next)
-		if (set->state == LOWERING_WANTED || set->state == LOWERING_MAKING)
-			settled &= set->due_ns > 0;
+	settled = lowering->served_epoch >= epoch;
 	lowering_unlock(lowering);
 	return settled;
 }

@@ -40,8 +40,9 @@ DEFINE_CLEANUP(struct lowering_set *, lowering_set_free);
  * @at_once: flows have come; else some have gone, and nobody waits. */
 void lowering_ask(struct lowering *lowering, struct lowering_set *set, bool at_once);
 
-/* Control thread. Whether all that was asked for at once has been done. */
-bool lowering_settled(struct lowering *lowering);
+/* Control thread. Whether what was asked for up to @epoch of the device has been done; what others
+ * ask for later does not matter. */
+bool lowering_settled(struct lowering *lowering, uint64_t epoch);
 
 /* The flow is about to be freed. The caller holds flows_lock, as below. */
 void lowering_forget(struct lowering *lowering, const struct plan_flow *flow);

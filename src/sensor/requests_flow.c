@@ -102,6 +102,7 @@ int request_flow_connect(struct session *session, uint64_t id, const Wire__FlowC
 {
 	struct session_flow *flow = request_flow(session, connect->flow);
 	struct error err = ERROR_INIT;
+	uint64_t epoch;
 	int r;
 
 	if (!flow)
@@ -125,9 +126,11 @@ int request_flow_connect(struct session *session, uint64_t id, const Wire__FlowC
 	}
 	flow->connected = true;
 	request_tell_gates(session, flow);
-	if (device_connected(flow->device->device))
+	epoch = device_epoch(flow->device->device);
+	if (device_connected(flow->device->device, epoch))
 		return request_done(session, id);
 	session_wait(session, SESSION_PENDING_CONNECT, id, flow->device, flow->id);
+	session->pending.epoch = epoch;
 	return 0;
 }
 

@@ -393,7 +393,7 @@ static bool session_pending_done(struct session *session)
 	case SESSION_PENDING_NONE:
 		return false;
 	case SESSION_PENDING_CONNECT:
-		return device_connected(pending->device->device);
+		return device_connected(pending->device->device, pending->epoch);
 	case SESSION_PENDING_CLOSE:
 		return !session_flow_closing(session, pending->flow_id);
 	case SESSION_PENDING_FLUSH:

@@ -84,6 +84,7 @@ struct session_pending {
 	uint64_t request_id;
 	struct session_device *device;
 	uint32_t flow_id;
+	uint64_t epoch; /* CONNECT: of the device, with the flow */
 	struct device_moment begin;
 	bool is_late; /* the time for it is over */
 };

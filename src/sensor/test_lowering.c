@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Who waits for programs of the kernel tier, and for which. The driver and the loader are the
+ * test's own, so it needs no rights; driver_find() is wrapped.
+ */
+#undef NDEBUG
+#include <assert.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "device_private.h"
+#include "mapi/errors.h"
+
+#define LOWERING_FLOWS 3u
+#define LOWERING_WAIT_MS 10000
+
+/* A live device on which no packet comes. */
+struct driver_source {
+	_Atomic bool woken;
+};
+
+const struct driver *__wrap_driver_find(const struct driver_open_args *args);
+
+static int lowering_driver_open(
+	struct driver_source **ret, const struct driver_open_args *args, struct error *err)
+{
+	*ret = calloc(1, sizeof(**ret));
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int lowering_driver_claim(struct driver_source *source, struct driver_chunk *chunk)
+{
+	if (atomic_load(&source->woken))
+		return DRIVER_E_END;
+	(void)poll(NULL, 0, 1);
+	return DRIVER_E_IDLE;
+}
+
+static void lowering_driver_wake(struct driver_source *source)
+{
+	atomic_store(&source->woken, true);
+}
+
+static int lowering_driver_select(struct driver_source *source, int program_fd, struct error *err)
+{
+	return 0;
+}
+
+static int lowering_driver_selects(
+	const struct driver_source *source, struct driver_select *ret, struct error *err)
+{
+	*ret = (struct driver_select){ .snaplen_bytes = 65535 };
+	return 0;
+}
+
+static void lowering_driver_stats(const struct driver_source *source, struct driver_stats *ret)
+{
+	*ret = (struct driver_stats){ .n_interfaces = 1 };
+}
+
+static int lowering_driver_interface(
+	const struct driver_source *source, unsigned int index, struct driver_interface *ret)
+{
+	*ret = (struct driver_interface){ .linktype = 1, .name = "test" };
+	return 0;
+}
+
+static struct driver_source *lowering_driver_close(struct driver_source *source)
+{
+	free(source);
+	return NULL;
+}
+
+const struct driver *__wrap_driver_find(const struct driver_open_args *args)
+{
+	static const struct driver driver = {
+		.name = "test",
+		.real_time = true,
+		.open = lowering_driver_open,
+		.claim = lowering_driver_claim,
+		.select = lowering_driver_select,
+		.selects = lowering_driver_selects,
+		.wake = lowering_driver_wake,
+		.stats = lowering_driver_stats,
+		.interface = lowering_driver_interface,
+		.close = lowering_driver_close,
+	};
+
+	return &driver;
+}
+
+/* @begun: a program is being loaded; @may_end: and may be refused */
+struct lowering_test {
+	struct device *device;
+	int notify_fd;
+	sem_t begun, may_end;
+	struct device_flow flows[LOWERING_FLOWS];
+	struct results_flow shared[LOWERING_FLOWS];
+};
+
+static int lowering_load(
+	void *argument, const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
+{
+	struct lowering_test *test = argument;
+
+	assert(sem_post(&test->begun) == 0);
+	assert(sem_wait(&test->may_end) == 0);
+	return error_set(err, MFUNCT_NOT_SUPPORTED, "refused");
+}
+
+/* Return: the number of the change. */
+static uint64_t lowering_connect(struct lowering_test *test, unsigned int n)
+{
+	struct device_flow *flow = &test->flows[n];
+	struct plan_device device = device_describe(test->device);
+	struct function_value values[FUNCTION_ARGS_MAX] = { { .text = "tcp" } };
+	struct plan_instance *instance;
+	struct error err = ERROR_INIT;
+
+	*flow = (struct device_flow){ .shared = &test->shared[n], .event_fd = -1 };
+	assert_int_equal(plan_flow_new(&flow->plan, n + 1), 0);
+	assert_int_equal(plan_flow_apply(flow->plan, function_find("BPF_FILTER"), values, NULL,
+				 &device, &instance, &err),
+		0);
+	assert_int_equal(device_add(test->device, flow, &err), 0);
+	assert_int_equal(device_start(test->device), 0);
+	return device_epoch(test->device);
+}
+
+static void lowering_await(struct lowering_test *test, uint64_t epoch)
+{
+	while (!device_connected(test->device, epoch)) {
+		struct pollfd p = { .fd = test->notify_fd, .events = POLLIN };
+		eventfd_t n;
+
+		assert_int_equal(poll(&p, 1, LOWERING_WAIT_MS), 1);
+		assert_int_equal(eventfd_read(test->notify_fd, &n), 0);
+	}
+}
+
+/* However many flows come while it waits: a connection waits for the program of its own. */
+static void nobody_waits_for_who_comes_later(void **state)
+{
+	struct lowering_test test = { .device = NULL };
+	struct error err = ERROR_INIT;
+	struct device_args args = {
+		.open = { .name = "test",
+			.fd = -1,
+			.n_workers = 1,
+			.batch_pkts = PACKET_BATCH_MAX },
+		.loader = { .load = lowering_load, .argument = &test },
+	};
+	uint64_t epochs[LOWERING_FLOWS];
+
+	(void)state;
+	assert_int_equal(sem_init(&test.begun, 0, 0), 0);
+	assert_int_equal(sem_init(&test.may_end, 0, 0), 0);
+	test.notify_fd = args.notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	assert_int_equal(device_new(&test.device, &args, &err), 0);
+	epochs[0] = lowering_connect(&test, 0);
+	for (unsigned int n = 0; n < LOWERING_FLOWS; n++) {
+		assert_int_equal(sem_wait(&test.begun), 0);
+		assert_false(device_connected(test.device, epochs[n]));
+		if (n + 1 < LOWERING_FLOWS)
+			epochs[n + 1] = lowering_connect(&test, n + 1);
+		assert_int_equal(sem_post(&test.may_end), 0);
+		lowering_await(&test, epochs[n]);
+		if (n + 1 < LOWERING_FLOWS)
+			assert_false(device_connected(test.device, epochs[n + 1]));
+	}
+	device_stop(test.device);
+	device_join(test.device);
+	for (unsigned int n = 0; n < LOWERING_FLOWS; n++) {
+		device_remove(test.device, &test.flows[n]);
+		device_forget(test.device, &test.flows[n]);
+	}
+	device_free(test.device);
+	for (unsigned int n = 0; n < LOWERING_FLOWS; n++)
+		plan_flow_free(test.flows[n].plan);
+	(void)close(test.notify_fd);
+	(void)sem_destroy(&test.begun);
+	(void)sem_destroy(&test.may_end);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(nobody_waits_for_who_comes_later) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
