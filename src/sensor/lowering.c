@@ -75,7 +75,7 @@ struct lowering_set {
 /**
  * struct lowering - of one device
  * @has_news: something was asked for since the thread has looked
- * @selects: a program is attached; written by the thread
+ * @selects: a program is attached, or about to be; written by the thread
  * @refused: nobody may load programs, so why; written by the thread
  * @said:    what the log was told last; the thread's
  * @rest_ns: until then nothing large is made; the thread's
@@ -269,9 +269,28 @@ static void lowering_served(struct lowering *l, struct lowering_set *set)
 {
 	for (struct lowering_set *old = set->next; old; old = old->next)
 		old->state = LOWERING_REPLACED;
-	l->served_epoch = set->epoch;
+	l->served_epoch = MAX(l->served_epoch, set->epoch);
 	l->changed_ns = clock_monotonic_ns();
 	(void)eventfd_write(l->device->notify_fd, 1); /* fails only if it is readable anyway */
+}
+
+/* The program is about to be attached. Return: false: others have been told meanwhile that all
+ * packets are delivered, and so they are until there is a program for them, too. */
+static bool lowering_take_over(
+	struct lowering *l, struct lowering_set *set, struct kernel_program *program)
+{
+	bool takes;
+
+	lowering_lock(l);
+	takes = l->served_epoch <= set->epoch;
+	if (takes) {
+		set->program = program;
+		l->selects |= program != NULL;
+	} else {
+		set->state = LOWERING_REPLACED;
+	}
+	lowering_unlock(l);
+	return takes;
 }
 
 static void lowering_make(struct lowering *l, struct lowering_set *set)
@@ -288,9 +307,10 @@ static void lowering_make(struct lowering *l, struct lowering_set *set)
 	}
 	end_ns = clock_monotonic_ns();
 	l->rest_ns = end_ns + LOWERING_REST * (end_ns - begin_ns);
-	lowering_lock(l);
-	set->program = program;
-	lowering_unlock(l);
+	if (!lowering_take_over(l, set, program)) {
+		kernel_program_free(program);
+		return;
+	}
 	r = lowering_attach(l, program, &err);
 	/* What cannot be attached must not be waited for: then all are delivered. */
 	if (r < 0 && lowering_attach(l, NULL, NULL) < 0)
@@ -406,6 +426,8 @@ static uint64_t lowering_work(struct lowering *l)
 	old = lowering_take(l, false);
 	wanted = lowering_find(l, LOWERING_WANTED);
 	n_old = lowering_n_old(l);
+	if (wanted && wanted->is_large && wanted->due_ns > 0)
+		wanted->due_ns = MAX(wanted->due_ns, l->rest_ns);
 	if (n_old > 0)
 		due_ns = l->changed_ns + LOWERING_PATIENCE_NS;
 	if (n_old >= LOWERING_OLD_MAX || (due_ns <= now_ns && !(wanted && wanted->due_ns == 0))) {
@@ -589,6 +611,12 @@ void lowering_ask(struct lowering *lowering, struct lowering_set *set, bool at_o
 		lowering->served_epoch = set->epoch;
 		if (lowering->sets)
 			lowering->sets->state = LOWERING_REPLACED;
+	}
+	/* The same while a large program is made that nobody waits for. */
+	if (lowering->sets && lowering->sets->state == LOWERING_MAKING &&
+		lowering->sets->due_ns > 0 && !lowering->selects) {
+		set->due_ns = clock_monotonic_ns() + LOWERING_PATIENCE_NS;
+		lowering->served_epoch = set->epoch;
 	}
 	set->next = lowering->sets;
 	lowering->sets = set;

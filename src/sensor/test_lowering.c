@@ -16,6 +16,8 @@
 #include <poll.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -121,11 +123,11 @@ static int lowering_load(
 }
 
 /* Return: the number of the change. */
-static uint64_t lowering_connect(struct lowering_test *test, unsigned int n)
+static uint64_t lowering_connect(struct lowering_test *test, unsigned int n, const char *filter)
 {
 	struct device_flow *flow = &test->flows[n];
 	struct plan_device device = device_describe(test->device);
-	struct function_value values[FUNCTION_ARGS_MAX] = { { .text = "tcp" } };
+	struct function_value values[FUNCTION_ARGS_MAX] = { { .text = filter } };
 	struct plan_instance *instance;
 	struct error err = ERROR_INIT;
 
@@ -150,53 +152,94 @@ static void lowering_await(struct lowering_test *test, uint64_t epoch)
 	}
 }
 
-/* However many flows come while it waits: a connection waits for the program of its own. */
-static void nobody_waits_for_who_comes_later(void **state)
+static void lowering_begin(struct lowering_test *test)
 {
-	struct lowering_test test = { .device = NULL };
 	struct error err = ERROR_INIT;
 	struct device_args args = {
 		.open = { .name = "test",
 			.fd = -1,
 			.n_workers = 1,
 			.batch_pkts = PACKET_BATCH_MAX },
-		.loader = { .load = lowering_load, .argument = &test },
+		.loader = { .load = lowering_load, .argument = test },
 	};
+
+	assert_int_equal(sem_init(&test->begun, 0, 0), 0);
+	assert_int_equal(sem_init(&test->may_end, 0, 0), 0);
+	test->notify_fd = args.notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	assert_int_equal(device_new(&test->device, &args, &err), 0);
+}
+
+/* Programs that are still to be loaded need not wait. */
+static void lowering_end(struct lowering_test *test)
+{
+	for (unsigned int n = 0; n < 2 * LOWERING_FLOWS; n++)
+		assert_int_equal(sem_post(&test->may_end), 0);
+	device_stop(test->device);
+	device_join(test->device);
+	for (unsigned int n = 0; n < LOWERING_FLOWS; n++) {
+		if (!test->flows[n].plan)
+			continue;
+		device_remove(test->device, &test->flows[n]);
+		device_forget(test->device, &test->flows[n]);
+	}
+	device_free(test->device);
+	for (unsigned int n = 0; n < LOWERING_FLOWS; n++)
+		plan_flow_free(test->flows[n].plan);
+	(void)close(test->notify_fd);
+	(void)sem_destroy(&test->begun);
+	(void)sem_destroy(&test->may_end);
+}
+
+/* However many flows come while it waits: a connection waits for the program of its own. */
+static void nobody_waits_for_who_comes_later(void **state)
+{
+	struct lowering_test test = { .device = NULL };
 	uint64_t epochs[LOWERING_FLOWS];
 
 	(void)state;
-	assert_int_equal(sem_init(&test.begun, 0, 0), 0);
-	assert_int_equal(sem_init(&test.may_end, 0, 0), 0);
-	test.notify_fd = args.notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	assert_int_equal(device_new(&test.device, &args, &err), 0);
-	epochs[0] = lowering_connect(&test, 0);
+	lowering_begin(&test);
+	epochs[0] = lowering_connect(&test, 0, "tcp");
 	for (unsigned int n = 0; n < LOWERING_FLOWS; n++) {
 		assert_int_equal(sem_wait(&test.begun), 0);
 		assert_false(device_connected(test.device, epochs[n]));
 		if (n + 1 < LOWERING_FLOWS)
-			epochs[n + 1] = lowering_connect(&test, n + 1);
+			epochs[n + 1] = lowering_connect(&test, n + 1, "tcp");
 		assert_int_equal(sem_post(&test.may_end), 0);
 		lowering_await(&test, epochs[n]);
 		if (n + 1 < LOWERING_FLOWS)
 			assert_false(device_connected(test.device, epochs[n + 1]));
 	}
-	device_stop(test.device);
-	device_join(test.device);
-	for (unsigned int n = 0; n < LOWERING_FLOWS; n++) {
-		device_remove(test.device, &test.flows[n]);
-		device_forget(test.device, &test.flows[n]);
+	lowering_end(&test);
+}
+
+/* Neither who wants a large program nor who comes while it is made. */
+static void nobody_waits_for_large_programs(void **state)
+{
+	struct lowering_test test = { .device = NULL };
+	char filter[16384] = "tcp port 1";
+
+	(void)state;
+	for (unsigned int port = 3; port < 1500; port += 2) {
+		size_t n = strlen(filter);
+
+		(void)snprintf(filter + n, sizeof(filter) - n, " or %u", port);
 	}
-	device_free(test.device);
-	for (unsigned int n = 0; n < LOWERING_FLOWS; n++)
-		plan_flow_free(test.flows[n].plan);
-	(void)close(test.notify_fd);
-	(void)sem_destroy(&test.begun);
-	(void)sem_destroy(&test.may_end);
+	lowering_begin(&test);
+	lowering_await(&test, lowering_connect(&test, 0, filter));
+	assert_int_equal(sem_wait(&test.begun), 0);
+	for (unsigned int n = 1; n < LOWERING_FLOWS; n++)
+		lowering_await(&test, lowering_connect(&test, n, "udp"));
+	assert_int_equal(sem_post(&test.may_end), 0);
+	assert_int_equal(sem_wait(&test.begun), 0); /* for all of them */
+	lowering_end(&test);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(nobody_waits_for_who_comes_later) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nobody_waits_for_who_comes_later),
+		cmocka_unit_test(nobody_waits_for_large_programs),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
