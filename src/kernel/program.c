@@ -13,7 +13,7 @@
 #include "kernel_private.h"
 #include "mapi/errors.h"
 
-#define PROGRAM_TRIES 100u
+#define PROGRAM_TRIES 8u
 
 /*
  * struct kernel_program - see kernel.h

@@ -110,6 +110,14 @@ static inline bool device_stopping(const struct device *device)
 	return atomic_load_explicit(&device->stop, memory_order_relaxed);
 }
 
+/* Any thread: workers stop soon, as after device_stop(); of a live device, whose functions do not
+ * wait. */
+static inline void device_halt(struct device *device)
+{
+	atomic_store_explicit(&device->stop, true, memory_order_relaxed);
+	device->driver->wake(device->source);
+}
+
 /* publish.c; the caller holds commit_lock. */
 void publish_all(struct device *device);
 void publish_due(struct device *device); /* if it is time */

@@ -14,11 +14,7 @@ static int loader_own(
 	return kernel_code_load(code, ret, err);
 }
 
-/* While the parent loads, it does nothing else; and because it does so without CAP_PERFMON, the
- * verifier trusts nobody, and takes up to ten times as long: for this many some 0.4 seconds, on
- * pages that are small. Large ones it may follow through a million instructions before it gives
- * them up. */
-#define LOADER_PARENT_INSNS_MAX 65536u
+/* Large pages the verifier may follow through a million instructions before it gives them up. */
 #define LOADER_PARENT_PAGE_MAX 50u
 
 static int loader_parent(
@@ -26,7 +22,7 @@ static int loader_parent(
 {
 	const struct registry_args *args = argument;
 
-	if (kernel_code_stats(code).n_insns > LOADER_PARENT_INSNS_MAX) {
+	if (kernel_code_stats(code).n_insns > PRIVILEGED_LOAD_INSNS_MAX) {
 		(void)error_set(err, MFUNCT_NOT_SUPPORTED,
 			"the filters of all flows are more than the daemon's parent loads at once");
 		return -ENOTSUP;

@@ -314,7 +314,7 @@ static void lowering_make(struct lowering *l, struct lowering_set *set)
 	r = lowering_attach(l, program, &err);
 	/* What cannot be attached must not be waited for: then all are delivered. */
 	if (r < 0 && lowering_attach(l, NULL, NULL) < 0)
-		device_stop(l->device);
+		device_halt(l->device);
 	lowering_lock(l);
 	if (r < 0)
 		set->program = kernel_program_free(program);

@@ -20,6 +20,11 @@
 
 #define PRIVILEGED_NAME_BYTES 256
 
+/* Instructions of a PRIVILEGED_LOAD. While the parent loads, it does nothing else; and because it
+ * does so without CAP_PERFMON, the verifier trusts nobody, and takes up to ten times as long: for
+ * this many some 0.4 seconds, on pages that are small. It is also what a packet may cost. */
+#define PRIVILEGED_LOAD_INSNS_MAX 65536u
+
 enum privileged_op {
 	PRIVILEGED_PREPARE = 1, /* run the driver's prepare() */
 	PRIVILEGED_ALIVE, /* the engine's loop turns: for the watchdog; no reply */

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "kernel/kernel.h"
 #include "mapi/errors.h"
+#include "privileged.h"
 #include "privileged_private.h"
 
 /* <linux/capability.h> of Linux 5.8 */
@@ -66,6 +67,10 @@ static int load_checked(const struct kernel_code *code, struct kernel_fds *ret, 
 	if (kernel_code_hook(code) != KERNEL_SOCKET)
 		return error_set(err, MAPI_NO_PERMISSION,
 			"only filters of sockets are loaded for an engine");
+	if (kernel_code_stats(code).n_insns > PRIVILEGED_LOAD_INSNS_MAX)
+		return error_set(err, MFUNCT_NOT_SUPPORTED,
+			"more than %u instructions are not loaded for an engine",
+			PRIVILEGED_LOAD_INSNS_MAX);
 	r = kernel_code_check(code, err);
 	if (r == 0)
 		r = load_lower(&old, err);

@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "mapi/errors.h"
 #include "privileged.h"
+#include "privileged_private.h"
 #include "test_daemon.h"
 #include "wire/test_send.h"
 
@@ -561,6 +562,40 @@ static void test_large_code(void **state)
 	kernel_code_free(code);
 }
 
+/* An engine that does not know the limit. */
+static void test_too_many_instructions(void **state)
+{
+	static struct filter_program *filters[1500];
+	static unsigned char bytes[4u << 20];
+	const struct kernel_options options = { .hook = KERNEL_SOCKET };
+	struct error err = ERROR_INIT;
+	struct kernel_code *code;
+	int fds[PRIVILEGED_LOAD_FDS_MAX];
+	unsigned int n_fds = 0;
+	size_t n_bytes;
+
+	if (!test_has_kernel())
+		skip();
+	for (unsigned int i = 0; i < ARRAY_SIZE(filters); i++) {
+		char text[32];
+
+		(void)snprintf(text, sizeof(text), "host 10.1.%u.%u", i / 250, i % 250);
+		assert_int_equal(filter_compile(&filters[i], text, 1, &err), 0);
+	}
+	assert_int_equal(
+		kernel_code_new(&code, &options, (const struct filter_program *const *)filters,
+			ARRAY_SIZE(filters)),
+		0);
+	assert_true(kernel_code_stats(code).n_insns > PRIVILEGED_LOAD_INSNS_MAX);
+	n_bytes = kernel_code_flatten(code, bytes, sizeof(bytes));
+	assert_true(n_bytes <= sizeof(bytes));
+	assert_int_equal(privileged_load_foreign(bytes, n_bytes, fds, &n_fds, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "more than 65536 instructions"));
+	kernel_code_free(code);
+	for (unsigned int i = 0; i < ARRAY_SIZE(filters); i++)
+		filter_program_free(filters[i]);
+}
+
 struct test_asker {
 	int fd;
 	pthread_t thread;
@@ -709,6 +744,7 @@ int main(void)
 		cmocka_unit_test(test_bad_code),
 		cmocka_unit_test(test_bad_loads),
 		cmocka_unit_test(test_large_code),
+		cmocka_unit_test(test_too_many_instructions),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_capture),
 	};
