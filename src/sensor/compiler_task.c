@@ -22,6 +22,7 @@
 
 #define TASK_CANCEL_MS 10 /* how often a thread looks whether its answer is still wanted */
 #define TASK_SPIN_US 100 /* an ordinary expression */
+#define TASK_PAUSE_MS 10
 #define TASK_ANSWER_BYTES_MAX (FILTER_INSNS_MAX * sizeof(struct bpf_insn))
 
 static bool task_poll(const struct compiler_helper *helper, int timeout_ms)
@@ -139,6 +140,11 @@ static int task_try(struct compiler_task *task, struct compiler_helper *helper,
 {
 	int r = task_prepare(task, helper, nursery);
 
+	/* Descriptors that others of this user have sent must be received first. */
+	while (r == -ETOOMANYREFS && clock_monotonic_ns() < deadline_ns) {
+		(void)poll(NULL, 0, TASK_PAUSE_MS);
+		r = task_prepare(task, helper, nursery);
+	}
 	if (r < 0)
 		return r;
 	task_send(task, helper);

@@ -94,7 +94,6 @@ static void nursery_confine(int fd)
 	nursery_keep(fd, NURSERY_FD);
 	if (!BUILD_SANITIZED) /* shadow memory is larger than any limit */
 		nursery_limit_memory();
-	nursery_limit(RLIMIT_NOFILE, NURSERY_FDS);
 	nursery_limit(RLIMIT_CORE, 0);
 	nursery_limit(RLIMIT_FSIZE, 0);
 }
@@ -103,6 +102,9 @@ static _Noreturn void nursery_child_main(int fd, void (*body)(void))
 {
 	nursery_keep(fd, NURSERY_CHILD_FD);
 	(void)signal(SIGCHLD, SIG_DFL);
+	/* Not the nursery's: it is also how many descriptors of this user may be on their way from
+	 * any process to another before this one may send some. */
+	nursery_limit(RLIMIT_NOFILE, NURSERY_FDS);
 	nursery_limit(RLIMIT_NPROC, 0);
 	/* With the nursery. Who has lost it already sees the end of its socket. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
@@ -151,8 +153,14 @@ static void nursery_answer(void (*body)(void))
 		c->cmsg_len = CMSG_LEN(sizeof(fds));
 		memcpy(CMSG_DATA(c), fds, sizeof(fds));
 	}
-	if (sendmsg(NURSERY_FD, &msg, MSG_NOSIGNAL) < 0)
-		_exit(0);
+	if (sendmsg(NURSERY_FD, &msg, MSG_NOSIGNAL) < 0) {
+		/* Too many descriptors are on their way (ETOOMANYREFS), or no memory: later. */
+		msg.msg_controllen = 0;
+		msg.msg_control = NULL;
+		iov.iov_base = &(int32_t){ -errno };
+		if (code < 0 || sendmsg(NURSERY_FD, &msg, MSG_NOSIGNAL) < 0)
+			_exit(0);
+	}
 	for (size_t i = 0; code == 0 && i < ARRAY_SIZE(fds); i++)
 		(void)close(fds[i]);
 }
