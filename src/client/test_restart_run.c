@@ -65,6 +65,7 @@ void *restart_wait_for_pkts(void *data)
 	struct restart_waiter *w = data;
 
 	w->code = 0;
+	atomic_store(&w->tid, gettid());
 	while (atomic_load(&w->n_pkts) < w->n_wanted) {
 		const struct mapipkt *pkt = mapi_get_next_pkt(w->fd, w->fid);
 

@@ -25,6 +25,7 @@ struct mapi_result_status restart_status(int fd, int fid);
 
 /* A thread that reads packets, and why it has ended. */
 struct restart_waiter {
+	_Atomic pid_t tid; /* of who waits, once it runs */
 	int fd, fid;
 	unsigned int n_wanted;
 	_Atomic unsigned int n_pkts;

@@ -86,7 +86,8 @@ static void test_closed_while_it_is_built(void **state)
 	fake_system_start(test_socket_path);
 	assert_int_equal(pthread_create(&threads[0], NULL, read_status, &status), 0);
 	assert_int_equal(pthread_create(&threads[1], NULL, restart_wait_for_pkts, &pkts), 0);
-	while (atomic_load(&fake_n_stalled) == 0)
+	while (atomic_load(&fake_n_stalled) == 0 || atomic_load(&pkts.tid) == 0 ||
+		!is_asleep(atomic_load(&pkts.tid)))
 		(void)poll(NULL, 0, 1);
 	closer.fd = pkts.fd;
 	assert_int_equal(pthread_create(&threads[2], NULL, close_flow, &closer), 0);
