@@ -24,8 +24,12 @@
 #define TEST_USER 65534 /* without rights, which would be an exception */
 #define TEST_FDS 40
 
+/* Lives until it is killed, or asked. */
 static void test_body(void)
 {
+	char c;
+
+	(void)!read(NURSERY_CHILD_FD, &c, 1);
 }
 
 /* @limit: of descriptors, for the nursery. Descriptors of others are received, then asked again. */
