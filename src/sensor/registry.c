@@ -50,7 +50,6 @@ struct registry_entry {
  * struct registry - all entries, and the threads that open and close devices
  * @interfaces: of the control thread, as all above @lock
  * @first_job: GUARDED_BY(lock), as all that follows; entries that are CLOSING are in no other list
- * @asks:      held by the thread that asks the parent, which does one thing at a time
  * @n_jobs:    that nobody works on
  * @threads:   as many as were needed at once so far
  * @n_begun:   of them, those that have a number
@@ -62,7 +61,6 @@ struct registry {
 	struct registry_entry *entries;
 	struct interfaces interfaces;
 	struct device_loader loader;
-	pthread_mutex_t asks;
 	pthread_mutex_t lock;
 	pthread_cond_t asked;
 	struct registry_entry *first_job;
@@ -85,8 +83,7 @@ int registry_new(struct registry **ret, const struct registry_args *args)
 	registry->args = *args;
 	registry->loader = loader_get(&registry->args);
 	registry->last_job = &registry->first_job;
-	(void)pthread_mutex_init(&registry->asks, NULL); /* these cannot fail on Linux */
-	(void)pthread_mutex_init(&registry->lock, NULL);
+	(void)pthread_mutex_init(&registry->lock, NULL); /* these cannot fail on Linux */
 	(void)pthread_cond_init(&registry->asked, NULL);
 	*ret = registry;
 	return 0;
@@ -108,10 +105,8 @@ static int registry_open(struct registry *registry, struct registry_entry *entry
 	int r;
 
 	if (registry->args.privileged_fd >= 0) {
-		(void)pthread_mutex_lock(&registry->asks);
 		r = privileged_prepare(registry->args.privileged_fd, entry->name,
 			entry->args.open.n_workers, fds, &entry->args.open.n_fds, &entry->error);
-		(void)pthread_mutex_unlock(&registry->asks);
 		if (r < 0)
 			return r;
 		entry->args.open.fds = fds;
@@ -269,7 +264,6 @@ struct registry *registry_free(struct registry *registry)
 	}
 	(void)pthread_cond_destroy(&registry->asked);
 	(void)pthread_mutex_destroy(&registry->lock);
-	(void)pthread_mutex_destroy(&registry->asks);
 	interfaces_deinit(&registry->interfaces);
 	free(registry);
 	return NULL;
