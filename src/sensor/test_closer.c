@@ -11,7 +11,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -41,35 +40,12 @@ int __wrap_pthread_create(
 
 /* ---- descriptors ---- */
 
-/* Who closes the last descriptor of it waits for @CLOSER_LINGER_S. @ret_peer: reads nothing. */
-static int closer_lingering(int *ret_peer)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	const struct linger linger = { .l_onoff = 1, .l_linger = CLOSER_LINGER_S };
-	socklen_t n_bytes = sizeof(address);
-	static char bytes[65536];
-	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_int_equal(bind(listening, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(listen(listening, 1), 0);
-	assert_int_equal(getsockname(listening, (struct sockaddr *)&address, &n_bytes), 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	*ret_peer = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
-	assert_true(*ret_peer >= 0);
-	while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
-		;
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
-	(void)close(listening);
-	return fd;
-}
-
 /* A connection with @fd in what has come; the other end has gone. */
 static int closer_connection(int fd)
 {
 	int fds[2];
 
+	assert_true(fd >= 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	assert_true(test_send_copies(fds[0], "", 1, fd, 1));
 	(void)close(fd);
@@ -106,7 +82,7 @@ static void sockets_that_linger_are_closed_at_once(void **state)
 
 	assert_int_equal(closer_new(&closer), 0);
 	for (unsigned int i = 0; i < ARRAY_SIZE(peers); i++) {
-		int fd = closer_lingering(&peers[i]);
+		int fd = test_lingering(CLOSER_LINGER_S, &peers[i]);
 
 		closer_close(closer, i ? closer_connection(fd) : fd);
 	}
@@ -141,7 +117,9 @@ static void what_is_refused_is_closed_by_another_process(void **state)
 	assert_int_equal(bin_new(&bin), 0);
 	for (unsigned int i = 0; i < 2; i++) { /* another process each time */
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-		assert_int_equal(bin_throw(bin, closer_connection(closer_lingering(&peer))), 0);
+		assert_int_equal(
+			bin_throw(bin, closer_connection(test_lingering(CLOSER_LINGER_S, &peer))),
+			0);
 		assert_int_equal(bin_throw(bin, closer_connection(fds[1])), 0);
 		closer_await_end(fds[0]);
 		(void)close(peer);

@@ -15,7 +15,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -33,6 +32,7 @@
 #include "session.h"
 #include "test_sensor_private.h"
 #include "users.h"
+#include "wire/test_send.h"
 
 #define LIVE_CPUS 2
 #define LIVE_IDLE_MS 1
@@ -685,29 +685,6 @@ static void a_flush_that_comes_too_late_says_so(void **state)
 	live_setup(NULL);
 }
 
-/* Full of what nobody reads: the kernel takes long to close it. */
-static int live_lingering(int *ret_peer)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	const struct linger linger = { .l_onoff = 1, .l_linger = LIVE_LINGER_S };
-	socklen_t n_bytes = sizeof(address);
-	static char bytes[65536];
-	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_int_equal(bind(listening, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(listen(listening, 1), 0);
-	assert_int_equal(getsockname(listening, (struct sockaddr *)&address, &n_bytes), 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	*ret_peer = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
-	while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
-		;
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
-	(void)close(listening);
-	return fd;
-}
-
 /* What finds no place is closed by the kernel, in the thread that reads the message. */
 static void nobody_waits_for_descriptors_without_a_place(void **state)
 {
@@ -720,7 +697,8 @@ static void nobody_waits_for_descriptors_without_a_place(void **state)
 
 	live_connect(&hostile);
 	live_connect(&other);
-	fd = live_lingering(&peer);
+	fd = test_lingering(LIVE_LINGER_S, &peer);
+	assert_true(fd >= 0);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	none = limit;
 	none.rlim_cur = 3;
