@@ -123,12 +123,14 @@ static int pipeline_resolve_flows(
 			return r;
 		number = to ? to->number : number - 1;
 		r = pipeline_keep_ref(arg, set->pipelines[number].steps[0]);
+		if (r < 0)
+			return r;
 		at += len + strspn(at + len, " ");
 		if (*at && *at != ',')
 			return pipeline_fail(
 				err, arg->place, "Pipelines must be separated by commas");
-	} while (r == 0 && *at++);
-	return r;
+	} while (*at++);
+	return 0;
 }
 
 /* "label,label" or "function@pipeline,..." */
