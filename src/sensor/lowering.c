@@ -14,11 +14,10 @@
  * packets are delivered meanwhile, and it is made when ten times as long as making the last one
  * took has passed.
  */
-#include "lowering.h"
+#include "lowering_private.h"
 
 #include <errno.h>
 #include <linux/membarrier.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -27,175 +26,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
-#include "device_private.h"
-#include "kernel/kernel.h"
 #include "mapi/errors.h"
-#include "mapi/explain.h"
 
 #define LOWERING_PATIENCE_NS 100000000u /* of what only spares work: others may come meanwhile */
-#define LOWERING_SMALL_INSNS 1024u /* classic BPF of all places: some 20 ms of work */
-#define LOWERING_INSNS_MAX 65536u
 #define LOWERING_REST 10u /* for each time of work */
 #define LOWERING_OLD_MAX 8u /* sets that wait to be freed, before a new one is made */
-
-enum lowering_state {
-	LOWERING_WANTED,
-	LOWERING_MAKING,
-	LOWERING_RUNS,
-	LOWERING_REPLACED,
-};
-
-/**
- * struct lowering_set - what the flows of one plan want of the kernel
- * @next:    older
- * @epoch:   of the device, when it was asked for
- * @all:     somebody wants all packets
- * @is_large: takes long to make
- * @due_ns:  when it is to be made; 0: at once, because flows wait for it
- * @program: NULL: all packets are delivered
- * @counts, @added: of each place: as read, and of it what flows have been given
- * @why:     there is no program
- */
-struct lowering_set {
-	struct lowering_set *next;
-	enum lowering_state state;
-	uint64_t epoch;
-	bool all;
-	bool is_large;
-	uint64_t due_ns;
-	struct plan_place *places;
-	unsigned int n_places;
-	struct kernel_program *program;
-	unsigned int n_insns;
-	struct kernel_count *counts;
-	struct kernel_count *added;
-	struct error why;
-};
-
-/**
- * struct lowering - of one device
- * @has_news: something was asked for since the thread has looked
- * @selects: a program is attached, or about to be; written by the thread
- * @refused: nobody may load programs, so why; written by the thread
- * @said:    what the log was told last; the thread's
- * @rest_ns: until then nothing large is made; the thread's
- * @served_epoch: flows that were there then get what they want
- * @changed_ns: when flows got another program last
- * @units:   that sets have counted which have been freed
- */
-struct lowering {
-	struct device *device;
-	struct device_loader loader;
-	struct driver_select select;
-	pthread_t thread;
-	bool started;
-	pthread_cond_t asked;
-	bool over;
-	bool has_news;
-	struct lowering_set *sets;
-	bool selects;
-	struct error refused;
-	struct error said;
-	uint64_t rest_ns;
-	uint64_t served_epoch;
-	uint64_t changed_ns;
-	uint64_t units;
-	uint64_t last_ns;
-};
-
-struct lowering_set *lowering_set_free(struct lowering_set *set)
-{
-	if (!set)
-		return NULL;
-	plan_places_free(set->places, set->n_places);
-	kernel_program_free(set->program);
-	free(set->counts);
-	free(set->added);
-	free(set);
-	return NULL;
-}
-
-static void lowering_lock(struct lowering *l)
-{
-	(void)pthread_mutex_lock(&l->device->flows_lock);
-}
-
-static void lowering_unlock(struct lowering *l)
-{
-	(void)pthread_mutex_unlock(&l->device->flows_lock);
-}
-
-/* ---- making a program ---- */
-
-/* The first place that is not in the code; n_places: there is none. */
-static unsigned int lowering_left_out(
-	const struct lowering_set *set, const struct kernel_code *code)
-{
-	unsigned int i = 0;
-
-	while (i < set->n_places && kernel_code_reason(code, i) == KERNEL_LOWERED)
-		i++;
-	return i;
-}
-
-/* Place @i cannot be told by the kernel: deliver more. Return: 0, -ENOTSUP with @err filled: that
- * would be all. */
-static int lowering_cut(struct lowering *l, struct lowering_set *set,
-	const struct kernel_code *code, unsigned int i, struct error *err)
-{
-	if (set->places[i].first == 0) {
-		(void)error_set(err, MFUNCT_NOT_SUPPORTED, "%s",
-			kernel_reason_text(kernel_code_reason(code, i)));
-		return -ENOTSUP;
-	}
-	lowering_lock(l);
-	set->n_places = plan_places_cut(set->places, set->n_places, i);
-	lowering_unlock(l);
-	return 0;
-}
-
-/* A program for the set. Return: 0, negative errno with @err filled. */
-static int lowering_load(struct lowering *l, struct lowering_set *set, struct kernel_program **ret,
-	struct error *err)
-{
-	_cleanup_(cleanup_freep) const struct filter_program **programs =
-		calloc(set->n_places, sizeof(programs[0]));
-	_cleanup_(cleanup_freep) bool *deliver = calloc(set->n_places, sizeof(deliver[0]));
-	const struct kernel_options options = { .hook = KERNEL_SOCKET,
-		.snaplen_bytes = l->select.snaplen_bytes,
-		.skip_outgoing = l->select.skip_outgoing,
-		.undelivered = true,
-		.deliver = deliver,
-		.page_max = l->loader.page_max,
-		.no_long_jumps = !l->loader.has_long_jumps };
-
-	if (!programs || !deliver)
-		return error_set(err, MAPI_OUT_OF_MEMORY, "out of memory");
-	for (;;) {
-		_cleanup_(kernel_code_freep) struct kernel_code *code = NULL;
-		unsigned int left_out;
-		int r;
-
-		for (unsigned int i = 0; i < set->n_places; i++) {
-			programs[i] = set->places[i].program;
-			deliver[i] = set->places[i].deliver;
-		}
-		r = kernel_program_make(ret, &code, &options, programs, set->n_places,
-			l->loader.load, l->loader.argument, err);
-		if (r == -ENOMEM)
-			(void)error_set(err, MAPI_OUT_OF_MEMORY, "out of memory");
-		if (r < 0)
-			return r;
-		left_out = lowering_left_out(set, code);
-		set->n_insns = kernel_code_stats(code).n_insns;
-		if (left_out == set->n_places)
-			return 0;
-		*ret = kernel_program_free(*ret);
-		r = lowering_cut(l, set, code, left_out, err);
-		if (r < 0)
-			return r;
-	}
-}
 
 /* Nobody is in a program that has been replaced any more. */
 static void lowering_barrier(void)
@@ -301,7 +136,7 @@ static void lowering_make(struct lowering *l, struct lowering_set *set)
 	int r = 0;
 
 	if (!set->all && !err.code) {
-		r = lowering_load(l, set, &program, &err);
+		r = lowering_set_load(l, set, &program, &err);
 		if (r < 0)
 			lowering_say(l, r, &err);
 	}
@@ -339,24 +174,6 @@ static void lowering_put_off(struct lowering *l, struct lowering_set *set)
 	lowering_unlock(l);
 }
 
-static void lowering_add_set(struct lowering *l, struct lowering_set *set)
-{
-	if (!set->program)
-		return;
-	kernel_program_read(set->program, set->counts, set->n_places);
-	if (set->counts[0].units != set->added[0].units)
-		l->last_ns = clock_realtime_ns();
-	for (unsigned int i = 0; i < set->n_places; i++) {
-		const struct kernel_count *now = &set->counts[i], *before = &set->added[i];
-		const struct function_count more = { .units = now->units - before->units,
-			.pkts = now->pkts - before->pkts,
-			.bytes = now->bytes - before->bytes };
-
-		plan_place_add(&set->places[i], &more);
-	}
-	memcpy(set->added, set->counts, set->n_places * sizeof(set->added[0]));
-}
-
 /* Take sets that have been replaced out of the list: those without a program, or (@all) every one,
  * whose last counts are then taken. Return: the sets, to be freed. */
 static struct lowering_set *lowering_take(struct lowering *l, bool all)
@@ -370,7 +187,7 @@ static struct lowering_set *lowering_take(struct lowering *l, bool all)
 			link = &set->next;
 			continue;
 		}
-		lowering_add_set(l, set);
+		lowering_set_add(l, set);
 		l->units += set->added[0].units;
 		*link = set->next;
 		set->next = ret;
@@ -548,44 +365,6 @@ struct lowering *lowering_free(struct lowering *lowering)
 
 /* ---- the control thread ---- */
 
-int lowering_prepare(struct lowering *lowering, struct plan_flow *const flows[],
-	unsigned int n_flows, struct lowering_set **ret)
-{
-	_cleanup_(lowering_set_freep) struct lowering_set *set = NULL;
-	struct driver_interface interface;
-	unsigned int n_insns = 0;
-	int r;
-
-	if (!lowering) {
-		*ret = NULL;
-		return 0;
-	}
-	set = calloc(1, sizeof(*set));
-	if (!set)
-		return -ENOMEM;
-	(void)lowering->device->driver->interface(
-		lowering->device->source, 0, &interface); /* it has one: it is live */
-	r = plan_lower(flows, n_flows, interface.linktype, &set->places, &set->n_places);
-	if (r < 0)
-		return r;
-	set->counts = calloc(set->n_places, sizeof(set->counts[0]));
-	set->added = calloc(set->n_places, sizeof(set->added[0]));
-	if (!set->counts || !set->added)
-		return -ENOMEM;
-	for (unsigned int i = 0; i < set->n_places; i++) {
-		const struct bpf_insn *insns;
-
-		set->all |= set->places[i].deliver && set->places[i].first == 0;
-		n_insns += filter_program_insns(set->places[i].program, &insns);
-	}
-	set->is_large = n_insns > LOWERING_SMALL_INSNS;
-	if (n_insns > LOWERING_INSNS_MAX)
-		(void)error_set(&set->why, MFUNCT_NOT_SUPPORTED,
-			"the filters of all flows are more than the kernel is given at once");
-	*ret = TAKE(set);
-	return 0;
-}
-
 void lowering_ask(struct lowering *lowering, struct lowering_set *set, bool at_once)
 {
 	struct lowering_set *obsolete = NULL;
@@ -655,7 +434,7 @@ void lowering_add(struct lowering *lowering)
 	if (!lowering)
 		return;
 	for (struct lowering_set *set = lowering->sets; set; set = set->next)
-		lowering_add_set(lowering, set);
+		lowering_set_add(lowering, set);
 }
 
 uint64_t lowering_units(const struct lowering *lowering, bool now)
@@ -677,81 +456,4 @@ uint64_t lowering_units(const struct lowering *lowering, bool now)
 uint64_t lowering_last_ns(const struct lowering *lowering)
 {
 	return lowering ? lowering->last_ns : 0;
-}
-
-/* ---- who asks ---- */
-
-/* The place whose packets the instance sees, or makes of those of the one before. */
-static const struct plan_place *lowering_place(
-	const struct lowering_set *set, const struct plan_instance *instance)
-{
-	for (unsigned int i = 0; i < set->n_places; i++) {
-		const struct plan_place *place = &set->places[i];
-
-		if (place->flow == instance->flow && place->first <= instance->fid &&
-			instance->fid <= place->end)
-			return place;
-	}
-	return NULL;
-}
-
-/* The first function that keeps the flow's packets from staying in the kernel. */
-static void lowering_explain_packets(const struct lowering_set *set,
-	const struct plan_instance *instance, struct device_tier *ret)
-{
-	const struct plan_flow *flow = instance->flow;
-	const struct plan_place *last = NULL;
-	const struct plan_instance *first;
-
-	for (unsigned int i = 0; i < set->n_places; i++)
-		if (set->places[i].flow == flow)
-			last = &set->places[i];
-	if (!last || last->end >= flow->n_instances)
-		return;
-	first = flow->instances[last->end];
-	if (first == instance && first->referred)
-		(void)snprintf(ret->reason, sizeof(ret->reason),
-			"another function refers to its values, packet by packet");
-	else if (first == instance && first->function->filter)
-		(void)snprintf(ret->reason, sizeof(ret->reason),
-			"its filter cannot be a program of the kernel");
-	else if (first == instance)
-		(void)snprintf(ret->reason, sizeof(ret->reason),
-			"it needs packets; those that get here are delivered");
-	else
-		(void)snprintf(ret->reason, sizeof(ret->reason),
-			"packets are delivered for %s (function %u)", first->function->desc.name,
-			first->fid);
-}
-
-void lowering_explain(const struct lowering *lowering, const struct plan_instance *instance,
-	struct device_tier *ret)
-{
-	const struct lowering_set *set = lowering->sets;
-	const struct plan_place *place;
-
-	while (set && set->state != LOWERING_RUNS)
-		set = set->next;
-	*ret = (struct device_tier){ .tier = MAPI_TIER_USER };
-	if (!set) {
-		(void)snprintf(ret->reason, sizeof(ret->reason),
-			"all packets are delivered until a program for all filters is made");
-		return;
-	}
-	place = lowering_place(set, instance);
-	if (set->program && place) {
-		*ret = (struct device_tier){ .tier = MAPI_TIER_KERNEL, .n_insns = set->n_insns };
-		(void)snprintf(ret->reason, sizeof(ret->reason),
-			place->deliver ? "decides which packets are delivered"
-				       : "packets are counted, and not delivered");
-		return;
-	}
-	if (set->program || place == NULL)
-		lowering_explain_packets(set, instance, ret);
-	if (!ret->reason[0] && set->why.code)
-		(void)snprintf(ret->reason, sizeof(ret->reason), "%.*s",
-			(int)sizeof(ret->reason) - 1, set->why.text);
-	if (!ret->reason[0])
-		(void)snprintf(ret->reason, sizeof(ret->reason),
-			"some function on the device wants all packets");
 }

@@ -83,7 +83,7 @@ static void tiers_set_free(struct tiers_set *set)
 	free(set);
 }
 
-/* As lowering.c does. Return: the program; NULL: all must be delivered. */
+/* As lowering_set.c does. Return: the program; NULL: all must be delivered. */
 static struct kernel_program *tiers_load(struct tiers_set *set)
 {
 	const struct filter_program *programs[TIERS_FLOWS_MAX * (TIERS_FUNCTIONS_MAX + 1) + 1];

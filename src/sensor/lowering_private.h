@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of the kernel tier of a device share: lowering.c (the thread, and who asks it),
+ * lowering_set.c (what flows want, and the program for it), lowering_explain.c. */
+#ifndef MAPI_SENSOR_LOWERING_PRIVATE_H
+#define MAPI_SENSOR_LOWERING_PRIVATE_H
+
+#include "device_private.h"
+#include "kernel/kernel.h"
+#include "lowering.h"
+
+enum lowering_state {
+	LOWERING_WANTED,
+	LOWERING_MAKING,
+	LOWERING_RUNS,
+	LOWERING_REPLACED,
+};
+
+/**
+ * struct lowering_set - what the flows of one plan want of the kernel
+ * @next:    older
+ * @epoch:   of the device, when it was asked for
+ * @all:     somebody wants all packets
+ * @is_large: takes long to make
+ * @due_ns:  when it is to be made; 0: at once, because flows wait for it
+ * @program: NULL: all packets are delivered
+ * @counts, @added: of each place: as read, and of it what flows have been given
+ * @why:     there is no program
+ */
+struct lowering_set {
+	struct lowering_set *next;
+	enum lowering_state state;
+	uint64_t epoch;
+	bool all;
+	bool is_large;
+	uint64_t due_ns;
+	struct plan_place *places;
+	unsigned int n_places;
+	struct kernel_program *program;
+	unsigned int n_insns;
+	struct kernel_count *counts;
+	struct kernel_count *added;
+	struct error why;
+};
+
+/**
+ * struct lowering - of one device
+ * @has_news: something was asked for since the thread has looked
+ * @selects: a program is attached, or about to be; written by the thread
+ * @refused: nobody may load programs, so why; written by the thread
+ * @said:    what the log was told last; the thread's
+ * @rest_ns: until then nothing large is made; the thread's
+ * @served_epoch: flows that were there then get what they want
+ * @changed_ns: when flows got another program last
+ * @units:   that sets have counted which have been freed
+ */
+struct lowering {
+	struct device *device;
+	struct device_loader loader;
+	struct driver_select select;
+	pthread_t thread;
+	bool started;
+	pthread_cond_t asked;
+	bool over;
+	bool has_news;
+	struct lowering_set *sets;
+	bool selects;
+	struct error refused;
+	struct error said;
+	uint64_t rest_ns;
+	uint64_t served_epoch;
+	uint64_t changed_ns;
+	uint64_t units;
+	uint64_t last_ns;
+};
+
+static inline void lowering_lock(struct lowering *l)
+{
+	(void)pthread_mutex_lock(&l->device->flows_lock);
+}
+
+static inline void lowering_unlock(struct lowering *l)
+{
+	(void)pthread_mutex_unlock(&l->device->flows_lock);
+}
+
+/* Thread of the lowering: a program for the set. Return: 0, negative errno with @err filled. */
+int lowering_set_load(struct lowering *l, struct lowering_set *set, struct kernel_program **ret,
+	struct error *err);
+
+/* Give flows what the set's program has counted since the last call. The caller holds flows_lock
+ * and commit_lock. */
+void lowering_set_add(struct lowering *l, struct lowering_set *set);
+
+#endif
