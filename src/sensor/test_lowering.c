@@ -216,10 +216,10 @@ static void nobody_waits_for_who_comes_later(void **state)
 static void nobody_waits_for_large_programs(void **state)
 {
 	struct lowering_test test = { .device = NULL };
-	char filter[16384] = "tcp port 1";
+	char filter[8192] = "tcp port 1";
 
 	(void)state;
-	for (unsigned int port = 3; port < 1500; port += 2) {
+	for (unsigned int port = 3; port < 700; port += 2) {
 		size_t n = strlen(filter);
 
 		(void)snprintf(filter + n, sizeof(filter) - n, " or %u", port);
