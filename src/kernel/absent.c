@@ -137,6 +137,12 @@ uint64_t kernel_program_unparsed(const struct kernel_program *program)
 	return 0;
 }
 
+uint64_t kernel_program_cost_ns(const struct kernel_program *program)
+{
+	(void)program;
+	return 0;
+}
+
 int kernel_attach_socket(const struct kernel_program *program, int socket_fd, struct error *err)
 {
 	(void)program, (void)socket_fd;

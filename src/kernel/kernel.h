@@ -266,6 +266,16 @@ void kernel_program_read(
 uint64_t kernel_program_unparsed(const struct kernel_program *program);
 
 /**
+ * kernel_program_cost_ns() - what a packet costs, on average of a few frames (DNS, TCP, IPv6)
+ *
+ * As measured when it was loaded: the program is called by BPF_PROG_RUN, which takes some 25 ns of
+ * it. Thread safety: any thread.
+ *
+ * Return: nanoseconds; 0: not known.
+ */
+uint64_t kernel_program_cost_ns(const struct kernel_program *program);
+
+/**
  * kernel_attach_socket() - filter a packet socket; replaces what filters it now
  * @program:   a SOCKET program; may be freed afterwards, but then not be read
  * @socket_fd: borrowed

@@ -11,7 +11,8 @@
  * asm.c       instructions and labels -> a program
  * emit.c      the whole: pages, kernel_code_new();  make.c: again, if they are too large
  * check.c     looks at finished instructions;  flat.c: as bytes for another process
- * load.c      into the kernel;  program.c: reading counters;  attach.c: to work
+ * load.c      into the kernel;  measure.c: what a packet costs there;  attach.c: to work
+ * program.c   reading counters
  *
  * Nothing that the kernel's verifier keeps track of may live where paths join: it would follow each
  * path separately. So registers hold only what is the same on all paths (below), and everything
@@ -54,7 +55,8 @@
  * @pkts, @bytes: what the packet counts
  * @unparsed: super-packets so far whose headers were not found; see kernel_program_unparsed()
  * @transport: scratch of the search for headers: offset of the one that it has reached
- * @reserved: so that a slot does not reach over two lines of the cache
+ * @cost_ns:  of the first CPU: what a packet costs, measured before the program was attached;
+ *            0: not known
  * @temp:     what a helper writes
  * @window:   the first bytes of the packet, tag included, where they are not read in place
  * @columns:  values of the packet that are kept for further use, each once it is computed
@@ -70,7 +72,7 @@ struct kernel_area {
 	uint64_t unparsed;
 	uint32_t transport;
 	uint32_t temp;
-	uint64_t reserved;
+	uint64_t cost_ns;
 	uint8_t window[WINDOW_BYTES];
 	uint32_t columns[COLUMNS_MAX];
 };
@@ -333,5 +335,9 @@ static inline uint32_t kernel_pages(uint32_t n, uint32_t size)
 {
 	return (n + size - 1) / size;
 }
+
+/* measure.c: run what is loaded on a few frames, clear its memory of @area_bytes, and leave the
+ * cost there. Return: 0, -ENOMEM, what the kernel says. */
+int kernel_measure(const struct kernel_fds *fds, size_t area_bytes);
 
 #endif

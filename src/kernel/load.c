@@ -153,14 +153,19 @@ static int load_head(const struct kernel_fds *fds, struct error *err)
 	return fd >= 0 ? fd : load_fail(err, "loading a program into the kernel", errno);
 }
 
+/* Without CAP_PERFMON, pointers stay within the map: also that to the last CPU's share, which is
+ * AREA_BIAS ahead. */
+static size_t load_area_bytes(const struct kernel_code *code)
+{
+	return (size_t)code->options.n_cpus * code->stride_bytes + AREA_BIAS;
+}
+
 static int load_maps(const struct kernel_code *code, struct kernel_fds *fds, struct error *err)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
 
-	/* Without CAP_PERFMON, pointers stay within the map: also that to the last CPU's share,
-	 * which is AREA_BIAS ahead. */
 	fds->area = bpf_map_create(BPF_MAP_TYPE_ARRAY, "mapi_area", sizeof(uint32_t),
-		code->options.n_cpus * code->stride_bytes + AREA_BIAS, 1, &opts);
+		(uint32_t)load_area_bytes(code), 1, &opts);
 	if (fds->area < 0)
 		return load_fail(err, "making counters in the kernel", errno);
 	if (code->n_pages < 2 && !load_needs_head(code))
@@ -212,6 +217,8 @@ int kernel_code_load_until(const struct kernel_code *code, uint64_t until_ns,
 
 	if (r == 0)
 		r = load_pages(code, until_ns, &fds, err);
+	if (r == 0)
+		r = kernel_measure(&fds, load_area_bytes(code));
 	if (r < 0)
 		kernel_fds_close(&fds);
 	else

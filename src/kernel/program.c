@@ -164,3 +164,8 @@ uint64_t kernel_program_unparsed(const struct kernel_program *program)
 		n += __atomic_load_n(&program_area(program, cpu)->unparsed, __ATOMIC_RELAXED);
 	return n;
 }
+
+uint64_t kernel_program_cost_ns(const struct kernel_program *program)
+{
+	return program_area(program, 0)->cost_ns;
+}

@@ -205,6 +205,23 @@ static void await_counts(
 	assert_true(has_counted(program, right));
 }
 
+/* A program has been run to be measured: that leaves no trace. */
+static void programs_begin_at_zero(void **state)
+{
+	const struct kernel_count zero[N_FILTERS] = { { 0 } };
+
+	(void)state;
+	need_namespace();
+	for (enum kernel_hook hook = 0; hook < _KERNEL_HOOK_N; hook++) {
+		struct kernel_program *program = load(hook, false);
+
+		assert_true(kernel_program_cost_ns(program) > 0);
+		assert_true(has_counted(program, zero));
+		assert_int_equal(kernel_program_unparsed(program), 0);
+		kernel_program_free(program);
+	}
+}
+
 static void sockets_count_what_is_sent(void **state)
 {
 	struct kernel_count right[N_FILTERS] = { { 0 } };
@@ -398,6 +415,7 @@ static void replacing_loses_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(programs_begin_at_zero),
 		cmocka_unit_test(sockets_count_what_is_sent),
 		cmocka_unit_test(sockets_count_what_is_not_delivered),
 		cmocka_unit_test(interfaces_count_what_is_sent),

@@ -65,11 +65,15 @@ struct device_loader {
 	unsigned int page_max;
 };
 
-/* struct device_tier - where a function is executed; @n_insns: of the program that it is part of.
+/**
+ * struct device_tier - where a function is executed
+ * @n_insns:    of the program that it is part of
+ * @ns_per_pkt: what a packet costs there; 0: not known
  */
 struct device_tier {
 	enum mapi_tier tier;
 	unsigned int n_insns;
+	double ns_per_pkt;
 	char reason[MAPI_STR_LENGTH];
 };
 

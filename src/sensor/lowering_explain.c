@@ -64,7 +64,9 @@ void lowering_explain(const struct lowering *lowering, const struct plan_instanc
 	}
 	place = lowering_place(set, instance);
 	if (set->program && place) {
-		*ret = (struct device_tier){ .tier = MAPI_TIER_KERNEL, .n_insns = set->n_insns };
+		*ret = (struct device_tier){ .tier = MAPI_TIER_KERNEL,
+			.n_insns = set->n_insns,
+			.ns_per_pkt = (double)kernel_program_cost_ns(set->program) };
 		(void)snprintf(ret->reason, sizeof(ret->reason),
 			place->deliver ? "decides which packets are delivered"
 				       : "packets are counted, and not delivered");
