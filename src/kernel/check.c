@@ -2,14 +2,14 @@
 /*
  * A look at finished instructions, without a kernel: are they such as we make?
  *
- * Jumps and calls go forward, so one pass in program order sees every path: what is written on all
- * of them is the intersection at each instruction. A page has one function at most, which comes
- * last, begins with its arguments and calls no other, so that time does not multiply; nothing falls
- * into it.
+ * Jumps and calls go forward, so one pass in program order sees every path: at each instruction,
+ * what a register may hold is what it holds on any of them. A page has one function at most, which
+ * comes last, begins with its arguments, is short and calls no other, so that time does not
+ * multiply; nothing falls into it.
  *
  * The code may come from a process that has been conquered. That process may count and deliver what
- * it likes, but no more: it has these helpers, its own area and the next page. What memory may be
- * read and written is for the kernel's verifier to say.
+ * it likes, but no more: it has these helpers, its own area and the next page, and addresses go
+ * nowhere else. What memory may be read and written is for the kernel's verifier to say.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,16 +18,36 @@
 #include "kernel_private.h"
 #include "mapi/errors.h"
 
-#define CHECK_UNREACHED 0xffffu /* all registers: the neutral element of the intersection */
-#define CHECK_SCRATCH 0x3fu /* r0 to r5, which a call leaves unknown */
+/* Our function has 19 instructions; a page may call it from every other one. */
+#define CHECK_FUNCTION_INSNS_MAX 24u
+#define CHECK_REGS 10u /* r10, the stack's, is never used */
 
+/* What a register may hold: one of these. */
+#define MAY_BE_ANYTHING 1u /* it was not written, on some path */
+#define MAY_BE_NUMBER 2u
+#define MAY_BE_CONTEXT 4u
+#define MAY_BE_AREA 8u /* an address in the area */
+#define MAY_BE_PACKET 16u /* an address in the packet, or its end */
+
+/*
+ * struct check_state - what is known before an instruction
+ * @may:   of each register, over all paths; all 0: it has not been reached
+ * @bytes: the lower half of r4 at most, for helpers
+ */
+struct check_state {
+	uint8_t may[CHECK_REGS];
+	uint32_t bytes;
+};
+
+/* @helpers: that the function calls */
 struct check {
 	const struct kernel_code *code;
 	const struct kernel_page *page;
-	uint16_t *written; /* of each instruction: registers, CHECK_UNREACHED until it is reached */
+	struct check_state *states; /* of each instruction */
 	struct error *err;
 	uint32_t at;
 	uint32_t function; /* where it begins, once it was called; else 0 */
+	unsigned int helpers;
 };
 
 static int check_fail(const struct check *c, const char *what)
@@ -36,59 +56,101 @@ static int check_fail(const struct check *c, const char *what)
 		(unsigned int)(c->page - c->code->pages), c->at, what);
 }
 
-/* Control comes to @target with @now written. */
-static int check_reach(const struct check *c, int64_t target, uint16_t now)
+static bool check_is_reached(const struct check *c, uint32_t at)
 {
+	return c->states[at].may[0] != 0;
+}
+
+/* Control comes to @target with @now. */
+static int check_reach(const struct check *c, int64_t target, const struct check_state *now)
+{
+	struct check_state *there;
+
 	if (target <= c->at || target >= c->page->n_insns)
 		return check_fail(c, "goes out of the program, or backwards");
 	if (target > 0 && c->page->insns[target - 1].code == (BPF_LD | BPF_IMM | BPF_DW))
 		return check_fail(c, "goes into the middle of an instruction");
-	c->written[target] &= now;
+	there = &c->states[target];
+	for (unsigned int reg = 0; reg < CHECK_REGS; reg++)
+		there->may[reg] |= now->may[reg];
+	there->bytes = MAX(there->bytes, now->bytes);
 	return 0;
 }
 
-static int check_needs(const struct check *c, uint16_t now, unsigned int regs)
+/* The register holds one of @kinds, whatever the path. */
+static int check_holds(
+	const struct check *c, const struct check_state *now, unsigned int reg, unsigned int kinds)
 {
-	return regs & ~now & 0x7ffu ? check_fail(c, "reads what is not written") : 0;
+	if (now->may[reg] & MAY_BE_ANYTHING)
+		return check_fail(c, "reads what is not written");
+	return now->may[reg] & ~kinds ? check_fail(c, "uses a value of another kind") : 0;
 }
 
-/* What a call leaves behind. */
-static uint16_t check_after_call(uint16_t now)
+/* What a call leaves behind: a number in r0, and r6 to r9. */
+static void check_after_call(struct check_state *now)
 {
-	return (uint16_t)((now & ~CHECK_SCRATCH) | 1);
+	now->may[BPF_REG_0] = MAY_BE_NUMBER;
+	for (unsigned int reg = BPF_REG_1; reg <= BPF_REG_5; reg++)
+		now->may[reg] = MAY_BE_ANYTHING;
 }
 
-static int check_helper(const struct check *c, const struct bpf_insn *insn, uint16_t now)
+/* Of what loads from the packet: context, offset, area, bytes. Their number is limited, because
+ * such calls may stand everywhere. */
+static int check_arguments(const struct check *c, const struct check_state *now)
+{
+	static const uint8_t kinds[] = { [BPF_REG_1] = MAY_BE_CONTEXT,
+		[BPF_REG_2] = MAY_BE_NUMBER,
+		[BPF_REG_3] = MAY_BE_AREA,
+		[BPF_REG_4] = MAY_BE_NUMBER };
+	int r = 0;
+
+	for (unsigned int reg = BPF_REG_1; r == 0 && reg <= BPF_REG_4; reg++)
+		r = check_holds(c, now, reg, kinds[reg]);
+	if (r == 0 && now->bytes > WINDOW_BYTES)
+		return check_fail(c, "loads more at once than a window");
+	return r;
+}
+
+static int check_helper(struct check *c, const struct bpf_insn *insn, const struct check_state *now)
 {
 	const struct kernel_options *options = &c->code->options;
 
+	if (c->function && c->at >= c->function && c->helpers++ > 0)
+		return check_fail(c, "is a second call of the function");
 	if (insn->imm == BPF_FUNC_get_smp_processor_id)
 		return 0;
 	if (insn->imm == BPF_FUNC_xdp_get_buff_len && options->has_frags)
-		return check_needs(c, now, 0x2);
+		return check_holds(c, now, BPF_REG_1, MAY_BE_CONTEXT);
 	if (insn->imm ==
 		(options->hook == KERNEL_XDP ? BPF_FUNC_xdp_load_bytes : BPF_FUNC_skb_load_bytes))
-		return check_needs(c, now, 0x1e);
+		return check_arguments(c, now);
 	return check_fail(c, "calls what it should not");
 }
 
 /* The function of the page. */
-static int check_function(struct check *c, const struct bpf_insn *insn, uint16_t now)
+static int check_function(
+	struct check *c, const struct bpf_insn *insn, const struct check_state *now)
 {
 	int64_t target = (int64_t)c->at + 1 + insn->imm;
-	int r = check_needs(c, now, 0x1e);
+	struct check_state begin = *now;
+	int r = check_arguments(c, now);
 
+	begin.may[BPF_REG_0] = MAY_BE_ANYTHING;
+	for (unsigned int reg = BPF_REG_5; reg < CHECK_REGS; reg++)
+		begin.may[reg] = MAY_BE_ANYTHING;
 	if (r == 0)
-		r = check_reach(c, target, 0x41e);
+		r = check_reach(c, target, &begin);
 	if (r < 0)
 		return r;
 	if (c->function && c->function != target)
 		return check_fail(c, "calls a second function, or from one");
+	if (c->page->n_insns - target > CHECK_FUNCTION_INSNS_MAX)
+		return check_fail(c, "calls a function that is too long");
 	c->function = (uint32_t)target;
 	return 0;
 }
 
-static int check_call(struct check *c, const struct bpf_insn *insn, uint16_t *now)
+static int check_call(struct check *c, const struct bpf_insn *insn, struct check_state *now)
 {
 	int r;
 
@@ -96,24 +158,40 @@ static int check_call(struct check *c, const struct bpf_insn *insn, uint16_t *no
 		return check_fail(c, "is not a known call");
 	switch (insn->src_reg) {
 	case 0:
-		r = check_helper(c, insn, *now);
+		r = check_helper(c, insn, now);
 		break;
 	case BPF_PSEUDO_CALL:
-		r = check_function(c, insn, *now);
+		r = check_function(c, insn, now);
 		break;
 	default:
 		return check_fail(c, "calls what it should not");
 	}
-	*now = check_after_call(*now);
+	check_after_call(now);
 	return r;
 }
 
-static int check_jump(const struct check *c, const struct bpf_insn *insn, uint16_t now)
+/* Numbers are compared, or, to know where it ends, addresses of the packet. */
+static int check_compared(
+	const struct check *c, const struct bpf_insn *insn, const struct check_state *now)
 {
-	int r = check_needs(c, now, 1u << insn->dst_reg);
+	unsigned int kinds = MAY_BE_NUMBER;
+	int r;
 
+	if (insn->code == (BPF_JMP | BPF_OP(insn->code) | BPF_X) &&
+		now->may[insn->dst_reg] == MAY_BE_PACKET)
+		kinds = MAY_BE_PACKET;
+	r = check_holds(c, now, insn->dst_reg, kinds);
 	if (r == 0 && BPF_SRC(insn->code) == BPF_X)
-		r = check_needs(c, now, 1u << insn->src_reg);
+		r = check_holds(c, now, insn->src_reg, kinds);
+	return r;
+}
+
+static int check_jump(
+	const struct check *c, const struct bpf_insn *insn, const struct check_state *now)
+{
+	struct check_state jumped = *now;
+	int r = check_compared(c, insn, now);
+
 	switch (BPF_OP(insn->code)) {
 	case BPF_JEQ:
 	case BPF_JNE:
@@ -125,29 +203,82 @@ static int check_jump(const struct check *c, const struct bpf_insn *insn, uint16
 	default:
 		return check_fail(c, "is not a known jump");
 	}
+	if (insn->code == (BPF_JMP32 | BPF_JLE | BPF_K) && insn->dst_reg == BPF_REG_4)
+		jumped.bytes = MIN(jumped.bytes, (uint32_t)insn->imm);
 	if (r == 0)
-		r = check_reach(c, (int64_t)c->at + 1 + insn->off, now);
+		r = check_reach(c, (int64_t)c->at + 1 + insn->off, &jumped);
 	return r == 0 ? check_reach(c, (int64_t)c->at + 1, now) : r;
 }
 
-/* Accesses through the area's register have to be inside, whatever the CPU; and what is written is
- * the area, by that register or another, where slots are far. */
-static int check_memory(const struct check *c, const struct bpf_insn *insn, uint8_t base)
+static uint32_t check_access_bytes(const struct bpf_insn *insn)
 {
-	static const uint8_t sizes[] = {
+	static const uint8_t bytes[] = {
 		[BPF_W >> 3] = 4, [BPF_H >> 3] = 2, [BPF_B >> 3] = 1, [BPF_DW >> 3] = 8
 	};
+
+	return bytes[BPF_SIZE(insn->code) >> 3];
+}
+
+/* Accesses through the area's register have to be inside, whatever the CPU. */
+static int check_memory(const struct check *c, const struct bpf_insn *insn, uint8_t base)
+{
 	int64_t at = (int64_t)insn->off + AREA_BIAS;
 
 	if (BPF_MODE(insn->code) != BPF_MEM)
 		return check_fail(c, "is not a known access");
-	if (base != REG_AREA)
-		return BPF_CLASS(insn->code) == BPF_LDX || base == BPF_REG_5
-			? 0
-			: check_fail(c, "writes outside of the area");
-	if (at < 0 || at + sizes[BPF_SIZE(insn->code) >> 3] > c->code->stride_bytes)
+	if (base == REG_AREA && (at < 0 || at + check_access_bytes(insn) > c->code->stride_bytes))
 		return check_fail(c, "is outside of the area");
 	return 0;
+}
+
+#define CHECK_SKB(member) (1ull << offsetof(struct __sk_buff, member) / sizeof(uint32_t))
+#define CHECK_XDP(member) (1ull << offsetof(struct xdp_md, member) / sizeof(uint32_t))
+
+/* A field of the context. Return: what it is, 0 if we do not read it. */
+static uint8_t check_field(const struct check *c, const struct bpf_insn *insn)
+{
+	static const uint64_t numbers = CHECK_SKB(len) | CHECK_SKB(pkt_type) |
+		CHECK_SKB(vlan_present) | CHECK_SKB(vlan_proto) | CHECK_SKB(vlan_tci) |
+		CHECK_SKB(gso_size) | CHECK_SKB(gso_segs);
+	static const uint64_t addresses[_KERNEL_HOOK_N] = {
+		[KERNEL_TC] = CHECK_SKB(data) | CHECK_SKB(data_end),
+		[KERNEL_XDP] = CHECK_XDP(data) | CHECK_XDP(data_end),
+	};
+	enum kernel_hook hook = c->code->options.hook;
+	uint64_t field;
+
+	if (BPF_SIZE(insn->code) != BPF_W || insn->off < 0 || insn->off >= 64 * 4 || insn->off % 4)
+		return 0;
+	field = 1ull << insn->off / 4;
+	if (field & addresses[hook])
+		return MAY_BE_PACKET;
+	return hook != KERNEL_XDP && field & numbers ? MAY_BE_NUMBER : 0;
+}
+
+static int check_load(const struct check *c, const struct bpf_insn *insn, struct check_state *now)
+{
+	uint8_t kind = MAY_BE_NUMBER;
+	int r;
+
+	if (now->may[insn->src_reg] == MAY_BE_CONTEXT) {
+		kind = check_field(c, insn);
+		r = kind ? 0 : check_fail(c, "reads a field that it should not");
+	} else {
+		r = check_holds(c, now, insn->src_reg, MAY_BE_AREA | MAY_BE_PACKET);
+	}
+	now->may[insn->dst_reg] = kind;
+	return r ? r : check_memory(c, insn, insn->src_reg);
+}
+
+/* What is written is the area, and numbers. */
+static int check_store(
+	const struct check *c, const struct bpf_insn *insn, const struct check_state *now)
+{
+	int r = check_holds(c, now, insn->dst_reg, MAY_BE_AREA);
+
+	if (r == 0 && BPF_CLASS(insn->code) == BPF_STX)
+		r = check_holds(c, now, insn->src_reg, MAY_BE_NUMBER);
+	return r ? r : check_memory(c, insn, insn->dst_reg);
 }
 
 static bool check_is_operation(const struct bpf_insn *insn)
@@ -173,33 +304,59 @@ static bool check_is_operation(const struct bpf_insn *insn)
 	}
 }
 
-static int check_move(const struct check *c, const struct bpf_insn *insn, uint16_t *now)
+/* Return: what comes out, 0 if we do not calculate so. @to is not used by a move. */
+static uint8_t check_result(const struct bpf_insn *insn, uint8_t to, uint8_t from)
 {
-	uint16_t dst = (uint16_t)(1u << insn->dst_reg), src = (uint16_t)(1u << insn->src_reg);
-	int r = 0;
+	uint8_t op = BPF_OP(insn->code);
 
-	switch (BPF_CLASS(insn->code)) {
-	case BPF_LDX:
-		r = check_needs(c, *now, src);
-		*now |= dst;
-		return r ? r : check_memory(c, insn, insn->src_reg);
-	case BPF_ST:
-		r = check_needs(c, *now, dst);
-		return r ? r : check_memory(c, insn, insn->dst_reg);
-	case BPF_STX:
-		r = check_needs(c, *now, (unsigned int)(dst | src));
-		return r ? r : check_memory(c, insn, insn->dst_reg);
+	if (BPF_CLASS(insn->code) == BPF_ALU64) {
+		if (op == BPF_MOV)
+			return from;
+		if (op == BPF_ADD && from == MAY_BE_NUMBER &&
+			(to == MAY_BE_AREA || to == MAY_BE_PACKET))
+			return to;
+		if (op == BPF_SUB && from == MAY_BE_PACKET && to == MAY_BE_PACKET)
+			return MAY_BE_NUMBER;
 	}
+	return from == MAY_BE_NUMBER && (op == BPF_MOV || to == MAY_BE_NUMBER) ? MAY_BE_NUMBER : 0;
+}
+
+static int check_calculate(
+	const struct check *c, const struct bpf_insn *insn, struct check_state *now)
+{
+	bool has_source = BPF_SRC(insn->code) == BPF_X && BPF_OP(insn->code) != BPF_END;
+	uint8_t to = now->may[insn->dst_reg];
+	uint8_t from = has_source ? now->may[insn->src_reg] : MAY_BE_NUMBER;
+
 	if (!check_is_operation(insn))
 		return check_fail(c, "is not a known operation");
-	if (BPF_OP(insn->code) != BPF_MOV)
-		r = check_needs(c, *now, dst);
-	if (r == 0 && BPF_SRC(insn->code) == BPF_X && BPF_OP(insn->code) != BPF_END)
-		r = check_needs(c, *now, src);
+	if ((BPF_OP(insn->code) != BPF_MOV && to & MAY_BE_ANYTHING) || from & MAY_BE_ANYTHING)
+		return check_fail(c, "reads what is not written");
 	if (BPF_SRC(insn->code) == BPF_K && insn->imm == 0 &&
 		(BPF_OP(insn->code) == BPF_DIV || BPF_OP(insn->code) == BPF_MOD))
 		return check_fail(c, "divides by 0");
-	*now |= dst;
+	now->may[insn->dst_reg] = check_result(insn, to, from);
+	return now->may[insn->dst_reg] ? 0 : check_fail(c, "calculates with an address");
+}
+
+static int check_move(const struct check *c, const struct bpf_insn *insn, struct check_state *now)
+{
+	bool is_number = BPF_OP(insn->code) == BPF_MOV && BPF_SRC(insn->code) == BPF_K;
+	int r;
+
+	switch (BPF_CLASS(insn->code)) {
+	case BPF_ST:
+	case BPF_STX:
+		return check_store(c, insn, now);
+	case BPF_LDX:
+		is_number = false;
+		r = check_load(c, insn, now);
+		break;
+	default:
+		r = check_calculate(c, insn, now);
+	}
+	if (insn->dst_reg == BPF_REG_4)
+		now->bytes = is_number ? (uint32_t)insn->imm : UINT32_MAX;
 	return r;
 }
 
@@ -210,37 +367,35 @@ static bool check_is_register(const struct bpf_insn *insn)
 }
 
 /* The area's address; whatever stands for the map. */
-static int check_area(struct check *c, const struct bpf_insn *insn, uint16_t now)
+static int check_area(struct check *c, const struct bpf_insn *insn, struct check_state *now)
 {
 	if (insn->dst_reg != REG_AREA || insn[1].imm != 0)
 		return check_fail(c, "is not the area");
-	c->written[c->at + 2] &= (uint16_t)(now | 1u << REG_AREA);
+	now->may[REG_AREA] = MAY_BE_AREA;
 	c->at++;
-	return 0;
+	return check_reach(c, (int64_t)c->at + 1, now);
 }
 
 /* On to the next page: always the same instructions, which nothing jumps into. */
-static int check_chain(struct check *c, const struct bpf_insn *insn, uint16_t now)
+static int check_chain(struct check *c, const struct bpf_insn *insn, struct check_state *now)
 {
 	const struct bpf_insn wanted[] = { MOV_IMM(BPF_REG_3,
 						   (int32_t)(c->page - c->code->pages) + 1),
 		CALL(BPF_FUNC_tail_call) };
-	int r = check_needs(c, now, 0x2);
+	int r = check_holds(c, now, BPF_REG_1, MAY_BE_CONTEXT);
 
 	if (r < 0)
 		return r;
 	if (insn->dst_reg != BPF_REG_2 || insn[1].imm != 0 || c->at + 4 >= c->page->n_insns ||
-		memcmp(insn + 2, wanted, sizeof(wanted)) != 0 ||
-		c->written[c->at + 2] != CHECK_UNREACHED ||
-		c->written[c->at + 3] != CHECK_UNREACHED ||
-		c->page + 1 == c->code->pages + c->code->n_pages)
+		memcmp(insn + 2, wanted, sizeof(wanted)) != 0 || check_is_reached(c, c->at + 2) ||
+		check_is_reached(c, c->at + 3) || c->page + 1 == c->code->pages + c->code->n_pages)
 		return check_fail(c, "does not call the next page");
-	c->written[c->at + 4] &= check_after_call(now);
+	check_after_call(now);
 	c->at += 3;
-	return 0;
+	return check_reach(c, (int64_t)c->at + 1, now);
 }
 
-static int check_map(struct check *c, const struct bpf_insn *insn, uint16_t now)
+static int check_map(struct check *c, const struct bpf_insn *insn, struct check_state *now)
 {
 	if (c->at + 2 >= c->page->n_insns || insn[1].code || insn[1].dst_reg || insn[1].src_reg ||
 		insn[1].off || insn->off)
@@ -255,8 +410,9 @@ static int check_map(struct check *c, const struct bpf_insn *insn, uint16_t now)
 	}
 }
 
-static int check_insn(struct check *c, uint16_t now)
+static int check_insn(struct check *c)
 {
+	struct check_state now = c->states[c->at];
 	const struct bpf_insn *insn = &c->page->insns[c->at];
 	int r;
 
@@ -264,28 +420,28 @@ static int check_insn(struct check *c, uint16_t now)
 		return check_fail(c, "uses a register that it should not");
 	switch (insn->code) {
 	case BPF_JMP | BPF_EXIT:
-		return check_needs(c, now, 1);
+		return check_holds(c, &now, BPF_REG_0, MAY_BE_NUMBER);
 	case BPF_JMP | BPF_JA:
-		return check_reach(c, (int64_t)c->at + 1 + insn->off, now);
+		return check_reach(c, (int64_t)c->at + 1 + insn->off, &now);
 	case BPF_JMP32 | BPF_JA:
-		return check_reach(c, (int64_t)c->at + 1 + insn->imm, now);
+		return check_reach(c, (int64_t)c->at + 1 + insn->imm, &now);
 	case BPF_JMP | BPF_CALL:
 		r = check_call(c, insn, &now);
 		break;
 	case BPF_LD | BPF_IMM | BPF_DW:
-		return check_map(c, insn, now);
+		return check_map(c, insn, &now);
 	default:
 		switch (BPF_CLASS(insn->code)) {
 		case BPF_JMP:
 		case BPF_JMP32:
-			return check_jump(c, insn, now);
+			return check_jump(c, insn, &now);
 		case BPF_LD:
 			return check_fail(c, "is not known");
 		default:
 			r = check_move(c, insn, &now);
 		}
 	}
-	return r == 0 ? check_reach(c, (int64_t)c->at + 1, now) : r;
+	return r == 0 ? check_reach(c, (int64_t)c->at + 1, &now) : r;
 }
 
 static int check_page(struct check *c)
@@ -293,18 +449,16 @@ static int check_page(struct check *c)
 	int r = 0;
 
 	c->function = 0;
-	c->written = malloc((c->page->n_insns + 1) * sizeof(*c->written));
-	if (!c->written)
+	c->helpers = 0;
+	c->states = calloc(c->page->n_insns, sizeof(*c->states));
+	if (!c->states)
 		return -ENOMEM;
-	memset(c->written, 0xff, (c->page->n_insns + 1) * sizeof(*c->written));
-	c->written[0] = 0x402; /* r1, and r10 */
-	for (c->at = 0; r == 0 && c->at < c->page->n_insns; c->at++) {
-		if (c->written[c->at] == CHECK_UNREACHED)
-			r = check_fail(c, "is never reached");
-		else
-			r = check_insn(c, c->written[c->at]);
-	}
-	free(c->written);
+	memset(c->states[0].may, MAY_BE_ANYTHING, sizeof(c->states[0].may));
+	c->states[0].may[BPF_REG_1] = MAY_BE_CONTEXT;
+	c->states[0].bytes = UINT32_MAX;
+	for (c->at = 0; r == 0 && c->at < c->page->n_insns; c->at++)
+		r = check_is_reached(c, c->at) ? check_insn(c) : check_fail(c, "is never reached");
+	free(c->states);
 	return r;
 }
 

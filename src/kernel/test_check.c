@@ -227,22 +227,134 @@ static void other_instructions_are_refused(void **state)
 	kernel_code_free(code);
 }
 
+/* Where the page's function is called first, and where it begins. */
+static uint32_t find_function_call(const struct kernel_page *page)
+{
+	uint32_t call = 0;
+
+	while (page->insns[call].code != (BPF_JMP | BPF_CALL) ||
+		page->insns[call].src_reg != BPF_PSEUDO_CALL)
+		call++;
+	return call;
+}
+
+static uint32_t find_function(const struct kernel_page *page)
+{
+	uint32_t call = find_function_call(page);
+
+	return call + 1 + (uint32_t)page->insns[call].imm;
+}
+
 /* Functions that call functions would multiply time. */
 static void one_function_is_enough(void **state)
 {
 	struct kernel_code *code = make(&usual);
 	const struct kernel_page *page = &code->pages[0];
-	uint32_t call = 0, function, load;
+	uint32_t call = find_function_call(page), function = find_function(page), load;
 
 	(void)state;
-	while (page->insns[call].code != (BPF_JMP | BPF_CALL) ||
-		page->insns[call].src_reg != BPF_PSEUDO_CALL)
-		call++;
-	function = call + 1 + (uint32_t)page->insns[call].imm;
 	load = find(page, function, BPF_JMP | BPF_CALL, BPF_FUNC_skb_load_bytes);
 	expect_refused(code, load, INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 0));
 	expect_refused(code, call,
 		INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, page->insns[call].imm + 1));
+	kernel_code_free(code);
+}
+
+/* It may be called from every other instruction of a page: it is as short as ours. */
+static void the_function_is_short(void **state)
+{
+	struct kernel_code *code = make(&usual);
+	struct kernel_page *page = &code->pages[0];
+	uint32_t function = find_function(page), n = page->n_insns;
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	page->insns = realloc(page->insns, (n + 4096) * sizeof(*page->insns));
+	assert_non_null(page->insns);
+	for (unsigned int more = 1; more <= 4096; more *= 2) {
+		/* It begins with more work, and does what it does. */
+		memmove(&page->insns[function + more], &page->insns[function],
+			(n - function) * sizeof(*page->insns));
+		for (unsigned int i = 0; i < more; i++)
+			page->insns[function + i] = MOV_IMM(BPF_REG_0, 0);
+		page->n_insns = n + more;
+		assert_int_equal(kernel_code_check(code, &err), more < 8 ? 0 : -EINVAL);
+		memmove(&page->insns[function], &page->insns[function + more],
+			(n - function) * sizeof(*page->insns));
+		page->n_insns = n;
+	}
+	kernel_code_free(code);
+}
+
+/* Helpers cost more than other instructions: the function calls one of them. */
+static void the_function_calls_one_helper(void **state)
+{
+	struct kernel_code *code = make(&usual);
+	const struct kernel_page *page = &code->pages[0];
+	uint32_t load =
+		find(page, find_function(page), BPF_JMP | BPF_CALL, BPF_FUNC_skb_load_bytes);
+
+	(void)state;
+	assert_int_equal(page->insns[load + 1].code, BPF_ALU64 | BPF_MOV | BPF_K);
+	expect_refused(code, load + 1, CALL(BPF_FUNC_get_smp_processor_id));
+	kernel_code_free(code);
+}
+
+/* The context, and other addresses, are used where we use them, and nowhere else. */
+static void addresses_stay_where_they_are(void **state)
+{
+	struct kernel_code *code = make(&usual);
+	const struct kernel_page *page = &code->pages[0];
+	uint32_t area = find(page, 0, BPF_LD | BPF_IMM | BPF_DW, 0), step = area + 4;
+	uint32_t load = find(page, 0, BPF_JMP | BPF_CALL, BPF_FUNC_skb_load_bytes);
+	uint32_t slow = find_function(page), call = find_function_call(page);
+	int16_t at = page->insns[step].off;
+
+	(void)state;
+	/* not written to memory that others read */
+	expect_refused(code, step + 2, STORE(BPF_DW, REG_AREA, REG_CTX, at));
+	expect_refused(code, step + 2, STORE(BPF_DW, REG_AREA, REG_AREA, at));
+	expect_refused(code, step + 1, MOV_REG(BPF_REG_1, REG_CTX)); /* stored next */
+	expect_refused(code, step + 1, MOV_REG(BPF_REG_1, REG_AREA));
+	expect_refused(code, step + 1, ALU_REG(BPF_ADD, BPF_REG_1, REG_CTX));
+	/* nothing is written by it, either */
+	expect_refused(code, step + 1, STORE(BPF_DW, REG_CTX, BPF_REG_1, 0));
+	/* not calculated with, asked for, or seen as a number of 32 bits */
+	expect_refused(code, step + 1, ALU_IMM(BPF_ADD, REG_CTX, 8));
+	expect_refused(code, step + 1, ALU_IMM(BPF_MUL, REG_AREA, 1));
+	expect_refused(code, step + 1, ALU_REG(BPF_SUB, REG_AREA, REG_AREA));
+	expect_refused(code, step + 1, ALU32_IMM(BPF_ADD, REG_AREA, 0));
+	expect_refused(code, step + 1, ALU32_REG(BPF_MOV, BPF_REG_1, REG_CTX));
+	expect_refused(code, step + 1, TO_BE(REG_CTX, 16));
+	expect_refused(code, step + 1, INSN(BPF_JMP | BPF_JEQ | BPF_K, REG_CTX, 0, 0, 0));
+	expect_refused(code, step + 1, INSN(BPF_JMP | BPF_JGT | BPF_X, REG_AREA, REG_CTX, 0, 0));
+	/* fields of the context that we do not read, or not so */
+	expect_refused(
+		code, step, LOAD(BPF_W, BPF_REG_1, REG_CTX, offsetof(struct __sk_buff, data)));
+	expect_refused(
+		code, step, LOAD(BPF_W, BPF_REG_1, REG_CTX, offsetof(struct __sk_buff, mark)));
+	expect_refused(
+		code, step, LOAD(BPF_B, BPF_REG_1, REG_CTX, offsetof(struct __sk_buff, len)));
+	/* numbers are no addresses */
+	expect_refused(code, step, LOAD(BPF_DW, BPF_REG_1, REG_BYTES, 0));
+	expect_refused(code, step, LOAD(BPF_DW, BPF_REG_1, BPF_REG_0, 0));
+	/* arguments: context, offset, area, bytes */
+	assert_int_equal(page->insns[load - 1].code, BPF_ALU64 | BPF_MOV | BPF_K);
+	assert_int_equal(page->insns[load - 1].dst_reg, BPF_REG_4);
+	expect_refused(code, load - 1, MOV_REG(BPF_REG_4, REG_CTX));
+	expect_refused(code, load - 1, MOV_REG(BPF_REG_3, REG_CTX));
+	expect_refused(code, load - 1, MOV_REG(BPF_REG_2, REG_CTX));
+	expect_refused(code, load - 1, MOV_REG(BPF_REG_1, REG_AREA));
+	/* that many bytes, at each instruction, would take long */
+	expect_refused(code, load - 1, MOV_IMM(BPF_REG_4, (int32_t)WINDOW_BYTES + 1));
+	expect_refused(code, load - 1, MOV_IMM(BPF_REG_4, -1));
+	expect_refused(code, load - 1, LOAD(BPF_W, BPF_REG_4, REG_AREA, AREA_AT(len)));
+	/* and of the function */
+	expect_refused(code, call - 1, MOV_REG(BPF_REG_4, REG_CTX));
+	expect_refused(code, call - 1, MOV_REG(BPF_REG_3, REG_CTX));
+	expect_refused(code, call - 1, MOV_REG(BPF_REG_1, REG_AREA));
+	expect_refused(code, call - 1, MOV_IMM(BPF_REG_4, (int32_t)WINDOW_BYTES + 1));
+	expect_refused(code, slow, MOV_REG(BPF_REG_6, BPF_REG_5));
 	kernel_code_free(code);
 }
 
@@ -325,6 +437,9 @@ int main(void)
 		cmocka_unit_test(other_bytes_are_refused),
 		cmocka_unit_test(other_instructions_are_refused),
 		cmocka_unit_test(one_function_is_enough),
+		cmocka_unit_test(the_function_is_short),
+		cmocka_unit_test(the_function_calls_one_helper),
+		cmocka_unit_test(addresses_stay_where_they_are),
 		cmocka_unit_test(the_last_page_calls_none),
 		cmocka_unit_test(counters_are_limited),
 		cmocka_unit_test(pages_become_smaller),
