@@ -51,7 +51,10 @@ enum mapi_order {
  *                included
  * @shared:       of them, those that want the very same, so that the work is done once
  * @instructions: of its program in the kernel; 0: none, or not known
- * @ns_per_pkt:   what it costs there; 0: not known
+ * @ns_per_pkt:   nanoseconds that it costs there for each packet that the device delivers, with
+ *                all that are decided in the same pass or run in the same circle; in the kernel:
+ *                the whole program for each packet that comes, measured on a few frames when it
+ *                was loaded; 0: not known (yet)
  * @reason:       one sentence
  */
 struct mapi_explanation {

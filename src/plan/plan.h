@@ -70,6 +70,13 @@ struct plan_counts {
 	uint64_t passed_pkts;
 };
 
+/* struct plan_cost - what a function has cost in user space, in batches whose time was taken. Any
+ * thread. */
+struct plan_cost {
+	_Atomic uint64_t ns;
+	_Atomic uint64_t pkts; /* of the device */
+};
+
 /**
  * struct plan_instance - one applied function
  * @fid:     1, 2, 3 ... within its flow
@@ -82,6 +89,7 @@ struct plan_counts {
  * @completed: its function's complete() has been called
  * @closed:  its function's close() has been called
  * @passed_pkts: of a filter: committed packets that it has let pass
+ * @cost:    see plan_cost_ns_per_pkt()
  * @counts:  what plan_flow_count() has found; not used by the plan
  * @deadline_ns: when its function's tick() is to be called; 0: at the first packet; UINT64_MAX:
  * never
@@ -109,6 +117,7 @@ struct plan_instance {
 	unsigned int node;
 	uint64_t deadline_ns;
 	uint64_t passed_pkts;
+	struct plan_cost cost;
 	struct plan_counts counts;
 	struct error error;
 	struct plan_compiler compiler;
@@ -279,6 +288,16 @@ struct plan_explanation {
 /* Return: 0, -ENOENT: it is not in the plan. */
 int plan_explain(const struct plan *plan, const struct plan_instance *instance,
 	struct plan_explanation *ret);
+
+/**
+ * plan_cost_ns_per_pkt() - what a function costs for each packet that the device delivers
+ *
+ * Filters, and searches, are decided in one pass for all of a domain: it is the cost of that. Of
+ * functions that depend on each other in a circle, it is that of all. Thread safety: any thread.
+ *
+ * Return: nanoseconds, 0: not known yet.
+ */
+double plan_cost_ns_per_pkt(const struct plan_instance *instance);
 
 /**
  * plan_run_new() - a worker's memory for a plan

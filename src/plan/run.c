@@ -248,10 +248,12 @@ static void run_view(struct plan_run *run, const struct packet_batch *batch, boo
 		if (domain->transform) {
 			struct function_call call = { .batch = run->domains[domain->parent].view,
 				.n = batch->n };
+			uint64_t begin_ns = run_clock_ns(run);
 
 			domain->transform->function->transform(
 				&call, domain->transform->memory, rd->memory, rd->child);
 			rd->view = rd->child;
+			run_cost_kind(run, d, PLAN_NODE_TRANSFORM, begin_ns);
 		}
 		if (late ? domain->late_decode : domain->early_decode)
 			decode_batch(rd->view, rd->decode);
@@ -286,14 +288,19 @@ static void run_verdicts(struct plan_run *run)
 		struct run_domain *rd = &run->domains[d];
 		struct packet_mask *masks = run->masks + domain->first_mask;
 		struct packet_mask wanted;
+		uint64_t begin_ns = run_clock_ns(run);
 
-		if (domain->n_filters)
+		if (domain->n_filters) {
 			filter_set_run(run->link->sets[d], rd->filter_scratch, rd->view, masks);
+			run_cost_kind(run, d, PLAN_NODE_FILTER, begin_ns);
+		}
 		if (!domain->n_searches)
 			continue;
+		begin_ns = run_clock_ns(run);
 		wanted = run_wanted(domain, masks, rd->view->n);
 		search_set_run(domain->search_set->set, rd->search_scratch, rd->view, &wanted,
 			masks + domain->n_filters);
+		run_cost_kind(run, d, PLAN_NODE_SEARCH, begin_ns);
 	}
 }
 
@@ -478,6 +485,7 @@ static void run_nodes(struct plan_run *run, const unsigned int *list, unsigned i
 	while (i < n_list) {
 		unsigned int group = run->nodes[list[i]].node->group;
 		unsigned int n = 1;
+		uint64_t begin_ns = run_clock_ns(run);
 
 		if (group == 0) {
 			run_node_batch(run, &list[i]);
@@ -486,6 +494,7 @@ static void run_nodes(struct plan_run *run, const unsigned int *list, unsigned i
 				n++;
 			run_group(run, list + i, n);
 		}
+		run_cost_list(run, list + i, n, begin_ns);
 		i += n;
 	}
 }
@@ -511,6 +520,7 @@ int plan_run_direct(struct plan_run *run, const struct packet_batch *batch)
 		if (r < 0)
 			return r;
 	}
+	run_cost_begin(run, false);
 	run_view(run, batch, false);
 	run_verdicts(run);
 	if (run->direct)
@@ -558,6 +568,7 @@ void plan_run_commit(struct plan_run *run, uint64_t first_no)
 		run->kept_batch->first_no = first_no;
 		first_no += run->kept_batch->n;
 		run_begin(run->plan, run->kept_batch->first_no);
+		run_cost_begin(run, true);
 		run_view(run, run->kept_batch, true);
 		run_nodes(run, run->late, run->n_late);
 		run_count(run, true);

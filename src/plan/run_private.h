@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A worker's run of a plan: shared by run.c, which runs it, between.c, which does what happens
- * between packets, count.c, which counts what functions see, and keep.c, which keeps batches. */
+ * between packets, cost.c, which takes the time, count.c, which counts what functions see, and
+ * keep.c, which keeps batches. */
 #ifndef MAPI_PLAN_RUN_PRIVATE_H
 #define MAPI_PLAN_RUN_PRIVATE_H
 
+#include "base/clock.h"
 #include "plan_private.h"
 
 #define RUN_ALIGN_BYTES 64
@@ -48,6 +50,8 @@ struct run_count;
 struct plan_run {
 	struct plan *plan;
 	bool direct;
+	bool measured; /* the time of this batch is taken */
+	unsigned int n_batches[2]; /* early and late ones */
 	const struct plan_link *link;
 	struct run_domain *domains;
 	struct run_node *nodes;
@@ -100,6 +104,20 @@ struct run_count *run_counts_new(const struct plan *plan, bool direct);
 void run_count(struct plan_run *run, bool late);
 void run_count_commit(struct plan_run *run);
 void run_count_abandon(struct plan_run *run);
+
+/* cost.c: what nodes cost, of a batch in so many. Times are of run_clock_ns(). */
+#define RUN_COST_BATCHES 64u
+void run_cost_begin(struct plan_run *run, bool late);
+/* All nodes of a kind in a domain; of transforms: that which opens it. */
+void run_cost_kind(
+	const struct plan_run *run, unsigned int d, enum plan_node_kind kind, uint64_t begin_ns);
+void run_cost_list(const struct plan_run *run, const unsigned int *list, unsigned int n_members,
+	uint64_t begin_ns);
+
+static inline uint64_t run_clock_ns(const struct plan_run *run)
+{
+	return run->measured ? clock_monotonic_ns() : 0;
+}
 
 /* keep.c: append a batch and the verdicts in run->masks. Return: 0, -ENOMEM. */
 int run_keep(struct plan_run *run, const struct packet_batch *batch);

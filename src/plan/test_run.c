@@ -203,7 +203,8 @@ static void batches_and_chunks_change_nothing(void **unused)
 	test_live = false;
 }
 
-/* What statistics say of each function is what a PKT_COUNTER in its place counts. */
+/* What statistics say of each function is what a PKT_COUNTER in its place counts; and all are known
+ * to have cost something. */
 static void test_statistics(bool chunks)
 {
 	static const char *const filters[] = { NULL, "BPF_FILTER", "SAMPLE", "STR_SEARCH", "CUT",
@@ -232,6 +233,7 @@ static void test_statistics(bool chunks)
 		const struct plan_instance *instance = flow->instances[i];
 		unsigned int before = (i + 1) / 2;
 
+		assert_true(plan_cost_ns_per_pkt(instance) > 0);
 		if (i % 2 == 0) {
 			memcpy(&counted[before], instance->state, sizeof(uint64_t));
 			assert_int_equal(instance->counts.pkts, counted[before]);

@@ -199,7 +199,8 @@ int request_explain(struct session *session, uint64_t id, const Wire__Explain *r
 		return request_fail(session, id, r, &err);
 	body.tier = (uint32_t)tier.tier;
 	body.instructions = tier.n_insns;
-	body.ns_per_pkt = tier.ns_per_pkt;
+	body.ns_per_pkt =
+		tier.tier == MAPI_TIER_USER ? plan_cost_ns_per_pkt(instance) : tier.ns_per_pkt;
 	body.kind = (uint32_t)e.work;
 	body.order = (uint32_t)e.order;
 	body.step = e.step;

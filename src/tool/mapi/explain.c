@@ -114,7 +114,7 @@ static void explain_reason(
 	if (e->instructions)
 		printf("\n%13s in a program of %u instructions", "", e->instructions);
 	if (e->instructions && e->ns_per_pkt > 0)
-		printf(", %.1f ns per packet", e->ns_per_pkt);
+		printf(", %.0f ns per packet", e->ns_per_pkt);
 	fputc('\n', stdout);
 	(void)snprintf(told, MAPI_STR_LENGTH, "%s", e->reason);
 }
