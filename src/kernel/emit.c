@@ -19,6 +19,7 @@
  * @actions: of each slot
  * @reasons: of each slot
  * @n_deliver: the first slots deliver, and are not counted
+ * @own:     root of the filter of the same name, ACCEPT if there is none
  */
 struct emit_job {
 	const struct kernel_options *options;
@@ -30,6 +31,7 @@ struct emit_job {
 	uint8_t *reasons;
 	uint32_t n_slots;
 	uint32_t n_deliver;
+	uint32_t own;
 };
 
 const char *kernel_reason_text(enum kernel_reason reason)
@@ -69,6 +71,7 @@ static int emit_init(struct kernel_emit *e, struct emit_job *j)
 	}
 	e->slow = kernel_asm_label(&e->code);
 	e->delivered = kernel_asm_label(&e->code);
+	e->foreign = kernel_asm_label(&e->code);
 	return 0;
 }
 
@@ -97,6 +100,17 @@ static void emit_survey(struct kernel_emit *e)
 	}
 }
 
+/* Packets of other programs end here. */
+static void emit_own(struct kernel_emit *e, struct emit_job *j)
+{
+	uint32_t own = kernel_asm_label(&e->code);
+
+	e->sees_all = true;
+	kernel_decide(e, &j->cofactor, j->own, own, e->foreign);
+	e->sees_all = false;
+	emit_place(e, own);
+}
+
 /* One page of the slots from @first. Return: 0, -ENOMEM, -E2BIG. */
 static int emit_page(struct emit_job *j, struct kernel_frame_page *frame, uint32_t first,
 	uint32_t n, struct kernel_page *ret)
@@ -112,6 +126,8 @@ static int emit_page(struct emit_job *j, struct kernel_frame_page *frame, uint32
 	end = kernel_asm_label(&e.code);
 	last = kernel_asm_label(&e.code);
 	kernel_frame_begin(&e, frame, last);
+	if (frame->index == 0)
+		emit_own(&e, j);
 	if (n_deliver) {
 		undelivered = kernel_asm_label(&e.code);
 		kernel_trie(&e, &j->cofactor, j->roots + first, n_deliver, first, undelivered);
@@ -269,6 +285,9 @@ static int emit_lift(
 
 	if (!roots)
 		return -ENOMEM;
+	j->own = FILTER_NODE_ACCEPT;
+	if (j->options->own && filter_lift(&j->graph, j->options->own, &j->own) != 0)
+		return j->graph.failed ? -ENOMEM : -EINVAL;
 	for (unsigned int i = 0; i < n_programs; i++) {
 		int r = filter_lift(&j->graph, programs[i], &roots[i]);
 
@@ -333,7 +352,9 @@ static bool emit_are_options_right(const struct kernel_options *options)
 {
 	return (unsigned int)options->hook < _KERNEL_HOOK_N &&
 		(options->hook == KERNEL_SOCKET ||
-			(!options->deliver && !options->undelivered && !options->skip_outgoing)) &&
+			(!options->deliver && !options->undelivered && !options->skip_outgoing &&
+				!options->own && !options->is_cut)) &&
+		(!options->is_cut || options->snaplen_bytes <= INT32_MAX) &&
 		(options->hook == KERNEL_XDP || !options->has_frags);
 }
 
@@ -351,6 +372,7 @@ int kernel_code_new(struct kernel_code **ret, const struct kernel_options *optio
 		return -ENOMEM;
 	code->options = *options;
 	code->options.deliver = NULL;
+	code->options.own = NULL;
 	if (code->options.n_cpus == 0)
 		code->options.n_cpus = (unsigned int)libbpf_num_possible_cpus();
 	if (code->options.n_cpus < 1 ||

@@ -199,6 +199,18 @@ static void frame_length_xdp(struct kernel_emit *e)
 	emit_put(e, STORE(BPF_W, REG_AREA, REG_BYTES, AREA_AT(len)));
 }
 
+/* How much of the packet filters see. */
+static void frame_cut(struct kernel_emit *e)
+{
+	uint32_t fits = kernel_asm_label(&e->code);
+
+	emit_put(e, MOV_REG(BPF_REG_1, REG_BYTES));
+	emit_jump(e, IF_IMM(BPF_JLE, BPF_REG_1, e->options->snaplen_bytes), fits);
+	emit_put(e, ALU32_IMM(BPF_MOV, BPF_REG_1, e->options->snaplen_bytes));
+	emit_place(e, fits);
+	emit_put(e, STORE(BPF_W, REG_AREA, BPF_REG_1, AREA_AT(cap)));
+}
+
 /* The length, and whether a tag is missing: then the window is a copy. */
 static void frame_length_skb(struct kernel_emit *e)
 {
@@ -214,6 +226,8 @@ static void frame_length_skb(struct kernel_emit *e)
 	emit_put(e, STORE_IMM(BPF_W, REG_AREA, AREA_AT(shift), FRAME_TAG_BYTES));
 	emit_place(e, untagged);
 	emit_put(e, STORE(BPF_W, REG_AREA, REG_BYTES, AREA_AT(len)));
+	if (e->options->is_cut)
+		frame_cut(e);
 }
 
 /* r0 = @bytes of the packet at @transport + @k, in host order, by the slow function. */
@@ -286,17 +300,27 @@ static void frame_find_transport(struct kernel_emit *e, uint32_t unknown)
 /*
  * A super-packet counts as the packets that it was, or will be, on the wire: each has the headers
  * again (P3). Where the kernel has not counted them, they are all of gso_size but the last.
+ *
+ * What headers those are is known here of TCP alone: behind UDP there may be a tunnel, which
+ * programs are not told. Who delivers packets has more to go by (virtio_net_hdr), so it is given
+ * all others; and all of them where packets are cut, because there the headers may be, too.
  */
 static void frame_super(struct kernel_emit *e)
 {
+	bool delivers = e->options->undelivered;
 	uint32_t done = kernel_asm_label(&e->code), unknown = kernel_asm_label(&e->code);
 	uint32_t udp = kernel_asm_label(&e->code), found = kernel_asm_label(&e->code);
 	uint32_t counted = kernel_asm_label(&e->code), known = kernel_asm_label(&e->code);
 
 	emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_CTX, SKB_AT(gso_size)));
 	emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_1, 0), done);
+	if (delivers && e->options->is_cut) {
+		emit_goto(e, e->delivered);
+		emit_place(e, done);
+		return;
+	}
 	frame_find_transport(e, unknown);
-	emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_0, 17), udp);
+	emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_0, 17), delivers ? unknown : udp);
 	emit_jump(e, IF_IMM(BPF_JNE, BPF_REG_0, 6), unknown);
 	frame_read(e, 12, 1);
 	emit_put(e, ALU32_IMM(BPF_RSH, BPF_REG_0, 4));
@@ -322,6 +346,8 @@ static void frame_super(struct kernel_emit *e)
 	emit_put(e, ALU_REG(BPF_ADD, REG_BYTES, BPF_REG_2));
 	emit_goto(e, known);
 	emit_place(e, unknown);
+	if (delivers)
+		emit_goto(e, e->delivered);
 	emit_put(e, LOAD(BPF_DW, BPF_REG_1, REG_AREA, AREA_AT(unparsed)));
 	emit_put(e, ALU_IMM(BPF_ADD, BPF_REG_1, 1));
 	emit_put(e, STORE(BPF_DW, REG_AREA, BPF_REG_1, AREA_AT(unparsed)));
@@ -467,6 +493,7 @@ void kernel_frame_end(struct kernel_emit *e, const struct kernel_frame_page *pag
 		emit_put(e, MOV_IMM(BPF_REG_3, (int32_t)page->index + 1));
 		emit_put(e, CALL(BPF_FUNC_tail_call));
 	}
+	emit_place(e, e->foreign);
 	frame_step(e);
 	if (frame_has_flag(e)) {
 		emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_AREA, AREA_AT(deliver)));

@@ -44,9 +44,16 @@ enum kernel_hook {
  * @hook:          where it will run
  * @n_cpus:        possible CPUs, each with counters of its own; 0: those of this machine
  * @snaplen_bytes: SOCKET: how much of a packet that is delivered is copied
+ * @is_cut:        SOCKET: filters see @snaplen_bytes of a packet at most, as they do where it is
+ *                 delivered
+ * @own:           SOCKET: of several programs for one interface each has packets of its own: those
+ *                 that this filter accepts. It sees whole packets. Others are neither counted nor
+ *                 delivered. Borrowed for the call. NULL: all packets are
  * @deliver:       SOCKET: for each program, whether packets that it accepts are delivered. Borrowed
  *                 for the call. NULL: nothing is
- * @undelivered:   SOCKET: a packet that is delivered is not counted, by any filter
+ * @undelivered:   SOCKET: a packet that is delivered is not counted, by any filter. Delivered are
+ *                 then also super-packets of which it is not known here what they stand for on the
+ *                 wire (P3): all but those of TCP over IP, and where packets are cut, all
  * @skip_outgoing: SOCKET: packets on their way out are neither counted nor delivered: for loopback,
  *                 where all of them come back
  * @has_frags:     XDP: packets may consist of several buffers (kernel 5.18)
@@ -58,6 +65,8 @@ struct kernel_options {
 	enum kernel_hook hook;
 	unsigned int n_cpus;
 	uint32_t snaplen_bytes;
+	bool is_cut;
+	const struct filter_program *own;
 	const bool *deliver;
 	bool undelivered;
 	bool skip_outgoing;
@@ -258,7 +267,8 @@ void kernel_program_read(
 /**
  * kernel_program_unparsed() - super-packets whose headers were not found (tunnels)
  *
- * Their segments are counted, but their bytes without the repeated headers. No system call.
+ * Their segments are counted, but their bytes without the repeated headers; none where
+ * undelivered packets are counted. No system call.
  * Thread safety: any thread, several at once.
  *
  * Return: their number so far, over all CPUs.

@@ -43,12 +43,13 @@
  * long. */
 #define DIRECT_BYTES_MAX 60u
 
-#define COLUMNS_MAX 1024u
+#define COLUMNS_MAX 1008u
 
 /*
  * struct kernel_area - a CPU's share of the map; the head is followed by columns and slots
  * @seq:      odd while a packet is counted. Also the packet's number, for marks
  * @len:      length of the packet, with VLAN tag
+ * @cap:      how much of that filters see; only if that is less than all
  * @is_copy:  the window is @window
  * @shift:    bytes of a VLAN tag that is not in the packet's data, 0 or 4
  * @deliver:  some filter wants the packet
@@ -58,6 +59,7 @@
  * @cost_ns:  of the first CPU: what a packet costs, measured before the program was attached;
  *            0: not known
  * @temp:     what a helper writes
+ * @reserved: so that slots begin with a line of the cache
  * @window:   the first bytes of the packet, tag included, where they are not read in place
  * @columns:  values of the packet that are kept for further use, each once it is computed
  */
@@ -73,10 +75,12 @@ struct kernel_area {
 	uint32_t transport;
 	uint32_t temp;
 	uint64_t cost_ns;
+	uint32_t cap;
+	uint32_t reserved[15];
 	uint8_t window[WINDOW_BYTES];
 	uint32_t columns[COLUMNS_MAX];
 };
-_Static_assert(sizeof(struct kernel_area) == 64 + WINDOW_BYTES + 4 * COLUMNS_MAX, "no padding");
+_Static_assert(sizeof(struct kernel_area) == 128 + WINDOW_BYTES + 4 * COLUMNS_MAX, "no padding");
 _Static_assert(sizeof(struct kernel_area) % 64 == 0, "slots begin with a line of the cache");
 
 /*
@@ -152,6 +156,8 @@ int kernel_asm_finish(struct kernel_asm *c, bool long_jumps);
  * @is_kept:      of each value, the same
  * @slow:         label of the function that loads anything, used if @uses_slow
  * @delivered:    label of the end of a packet that is delivered and not counted
+ * @foreign:      label of the end of a packet that is another program's
+ * @sees_all:     loads may go beyond what filters see of a packet
  * @too_large:    a limit was met: the page cannot be made
  */
 struct kernel_emit {
@@ -167,6 +173,8 @@ struct kernel_emit {
 	uint32_t n_kept;
 	uint32_t slow;
 	uint32_t delivered;
+	uint32_t foreign;
+	bool sees_all;
 	bool uses_slow;
 	bool too_large;
 	const uint8_t *actions; /* of each slot */
@@ -295,7 +303,10 @@ void kernel_pieces_cut(struct kernel_pieces *p);
 /* choose.c: r0 is in [cuts[i], cuts[i + 1]) -> labels[i]. Both arrays are changed. */
 void kernel_choose(struct kernel_emit *e, uint32_t cuts[], uint32_t labels[], uint32_t n);
 
-/* single.c: decides a filter; then goes to @end in any case. */
+/* single.c: decides a filter: goes to @accept or @reject. */
+void kernel_decide(struct kernel_emit *e, struct kernel_cofactor *c, uint32_t node, uint32_t accept,
+	uint32_t reject);
+/* Counts and delivers what the filter accepts; then goes to @end in any case. */
 void kernel_single(struct kernel_emit *e, struct kernel_cofactor *c, uint32_t slot, uint32_t node,
 	bool check, uint32_t end);
 
@@ -311,7 +322,7 @@ struct kernel_page {
 };
 
 struct kernel_code {
-	struct kernel_options options; /* without deliver */
+	struct kernel_options options; /* without what is borrowed */
 	struct kernel_page *pages;
 	unsigned int n_pages;
 	uint32_t *slots; /* of each program; UINT32_MAX if it has none */

@@ -14,6 +14,12 @@
 
 static const uint8_t operand_sizes[] = { [1] = BPF_B, [2] = BPF_H, [4] = BPF_W };
 
+/* Where it says how much of the packet may be read. */
+static int16_t operand_cap(const struct kernel_emit *e)
+{
+	return e->options->is_cut && !e->sees_all ? AREA_AT(cap) : AREA_AT(len);
+}
+
 static int16_t operand_column(struct kernel_emit *e, uint32_t value)
 {
 	if (e->column[value] == 0) {
@@ -224,8 +230,10 @@ void kernel_operand_value(struct kernel_emit *e, uint32_t value)
 		emit_put(e, ALU32_IMM(BPF_MOV, BPF_REG_0, v->k));
 		break;
 	case FILTER_VALUE_LEN:
-	case FILTER_VALUE_CAP: /* packets are whole here */
 		emit_put(e, LOAD(BPF_W, BPF_REG_0, REG_AREA, AREA_AT(len)));
+		break;
+	case FILTER_VALUE_CAP:
+		emit_put(e, LOAD(BPF_W, BPF_REG_0, REG_AREA, operand_cap(e)));
 		break;
 	case FILTER_VALUE_LOAD:
 		operand_load(e, v);
@@ -297,7 +305,7 @@ void kernel_operand_test(struct kernel_emit *e, uint32_t test, uint32_t no)
 		}
 		kernel_operand_value(e, t->value);
 		emit_put(e, ALU_IMM(BPF_ADD, BPF_REG_0, (int32_t)t->k));
-		emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_AREA, AREA_AT(len)));
+		emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_AREA, operand_cap(e)));
 		emit_jump(e, IF64_REG(BPF_JGT, BPF_REG_0, BPF_REG_1), no);
 		return;
 	}

@@ -21,7 +21,7 @@ struct single {
 	uint32_t *nodes;
 	struct single_node *at;
 	uint32_t n;
-	uint32_t accept, end;
+	uint32_t accept, reject;
 };
 
 static struct single_node *single_at(const struct single *s, uint32_t node)
@@ -44,7 +44,7 @@ static uint32_t single_label(const struct single *s, uint32_t node)
 	struct single_node *at;
 
 	if (node == FILTER_NODE_REJECT)
-		return s->end;
+		return s->reject;
 	if (node == FILTER_NODE_ACCEPT)
 		return s->accept;
 	at = single_at(s, node);
@@ -166,7 +166,7 @@ static void single_count_parents(const struct single *s)
 	}
 }
 
-static void single_all(struct single *s, uint32_t slot, bool check)
+static void single_all(struct single *s)
 {
 	struct kernel_emit *e = s->e;
 
@@ -178,16 +178,13 @@ static void single_all(struct single *s, uint32_t slot, bool check)
 		emit_place(e, s->at[i].label);
 		single_node(s, s->nodes[i]);
 	}
-	emit_place(e, s->accept);
-	kernel_frame_accept(e, slot, check);
-	emit_goto(e, s->end);
 }
 
-void kernel_single(struct kernel_emit *e, struct kernel_cofactor *c, uint32_t slot, uint32_t node,
-	bool check, uint32_t end)
+void kernel_decide(struct kernel_emit *e, struct kernel_cofactor *c, uint32_t node, uint32_t accept,
+	uint32_t reject)
 {
 	uint32_t size = kernel_cofactor_size(c, node, SINGLE_NODES_MAX);
-	struct single s = { .e = e, .end = end };
+	struct single s = { .e = e, .accept = accept, .reject = reject };
 
 	if (emit_failed(e))
 		return;
@@ -195,21 +192,29 @@ void kernel_single(struct kernel_emit *e, struct kernel_cofactor *c, uint32_t sl
 		e->too_large = true;
 		return;
 	}
-	if (node == FILTER_NODE_ACCEPT)
-		kernel_frame_accept(e, slot, check);
 	if (node <= FILTER_NODE_ACCEPT) {
-		emit_goto(e, end);
+		emit_goto(e, node == FILTER_NODE_ACCEPT ? accept : reject);
 		return;
 	}
 	s.nodes = calloc(size, sizeof(*s.nodes));
 	s.at = calloc(size, sizeof(*s.at));
 	if (s.nodes && s.at) {
 		s.n = kernel_cofactor_list(c, node, s.nodes, size);
-		s.accept = kernel_asm_label(&e->code);
-		single_all(&s, slot, check);
+		single_all(&s);
 	} else {
 		e->code.failed = true;
 	}
 	free(s.nodes);
 	free(s.at);
+}
+
+void kernel_single(struct kernel_emit *e, struct kernel_cofactor *c, uint32_t slot, uint32_t node,
+	bool check, uint32_t end)
+{
+	uint32_t accept = kernel_asm_label(&e->code);
+
+	kernel_decide(e, c, node, accept, end);
+	emit_place(e, accept);
+	kernel_frame_accept(e, slot, check);
+	emit_goto(e, end);
 }

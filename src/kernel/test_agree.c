@@ -199,6 +199,8 @@ void agree_set_init(struct agree_set *s, struct agree_account *a,
 		    &err) < 0)
 		fail_msg("filters %u to %u: %s", from, from + n - 1, err.text);
 	s->run_fd = kernel_program_fd(s->program);
+	if (options->own)
+		s->own = reference_of(options->own);
 	a->n_filters += n;
 	a->n_lowered += kernel_code_stats(s->code).n_lowered;
 	a->n_pages += kernel_code_stats(s->code).n_pages;
@@ -218,9 +220,20 @@ void agree_set_deinit(struct agree_set *s)
 static bool agree_is_match(
 	const struct agree_set *s, unsigned int i, const struct test_packet *wire)
 {
+	uint32_t cap_bytes =
+		s->options->is_cut ? MIN(wire->n_bytes, s->options->snaplen_bytes) : wire->n_bytes;
+
 	return kernel_code_reason(s->code, i) == KERNEL_LOWERED &&
 		reference_decide(&s->filters->references[s->from + i], wire->data, wire->n_bytes,
-			wire->n_bytes) == FILTER_INTERPRET_ACCEPT;
+			cap_bytes) == FILTER_INTERPRET_ACCEPT;
+}
+
+/* Is the packet this program's? */
+static bool agree_is_own(const struct agree_set *s, const struct test_packet *wire)
+{
+	return !s->options->own ||
+		reference_decide(&s->own, wire->data, wire->n_bytes, wire->n_bytes) ==
+		FILTER_INTERPRET_ACCEPT;
 }
 
 void agree_set_run(struct agree_set *s, struct agree_account *a, const struct test_packet *packet,
@@ -228,16 +241,16 @@ void agree_set_run(struct agree_set *s, struct agree_account *a, const struct te
 {
 	const struct kernel_options *options = s->options;
 	int verdict, r = test_run(s->run_fd, options->hook, packet, &verdict);
-	bool is_delivered = false;
+	bool is_own = agree_is_own(s, wire), is_delivered = is_own && s->delivers_all;
 
 	if (r < 0) {
 		agree_account_refused(a, r, packet->n_bytes);
 		return;
 	}
-	for (unsigned int i = 0; i < s->n; i++)
+	for (unsigned int i = 0; is_own && i < s->n; i++)
 		is_delivered |=
 			options->deliver && options->deliver[i] && agree_is_match(s, i, wire);
-	for (unsigned int i = 0; i < s->n; i++) {
+	for (unsigned int i = 0; is_own && i < s->n; i++) {
 		if (!agree_is_match(s, i, wire))
 			continue;
 		a->n_matches++;
@@ -248,6 +261,7 @@ void agree_set_run(struct agree_set *s, struct agree_account *a, const struct te
 		s->right[i].units++;
 	}
 	a->n_delivered += is_delivered;
+	a->n_foreign += !is_own;
 	a->n_packets++;
 	a->n_decisions += s->n;
 	agree_counts_compare(a, s->filters, s->from, s->n, s->program, s->right, s->counts);

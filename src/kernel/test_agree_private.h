@@ -51,7 +51,8 @@ void agree_filters_clear(struct agree_filters *f);
  * @n_refused: packets that the kernel does not run, by errno
  */
 struct agree_account {
-	unsigned long n_decisions, n_matches, n_different, n_packets, n_scattered, n_delivered;
+	unsigned long n_decisions, n_matches, n_different, n_packets, n_scattered, n_delivered,
+		n_foreign;
 	unsigned int n_filters, n_lowered, n_pages;
 	unsigned int n_reasons[_KERNEL_REASON_N];
 	unsigned long n_refused[134];
@@ -64,6 +65,8 @@ void agree_account_close(const char *what, unsigned int hook, const struct agree
 /*
  * struct agree_set - a set of filters, loaded
  * @run_fd: what is run; the program itself, or one that calls it
+ * @own:    of the options
+ * @delivers_all: packets are delivered whatever filters say
  */
 struct agree_set {
 	const struct kernel_options *options;
@@ -72,6 +75,8 @@ struct agree_set {
 	struct kernel_code *code;
 	struct kernel_program *program;
 	int run_fd;
+	struct reference own;
+	bool delivers_all;
 	struct kernel_count *right, *counts;
 };
 

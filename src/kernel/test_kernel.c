@@ -176,6 +176,56 @@ static void undelivered_packets_are_counted(void **state)
 	free(deliver);
 }
 
+/* Filters see no more than what is kept of packets. Of programs that share packets each has its
+ * own, which it finds whatever filters see. */
+static void cut_and_shared_packets_agree(void **state)
+{
+	static const char *const own[] = { NULL, "ether[30] & 1 = 0 or len < 31",
+		"len >= 31 and ether[30] & 1 = 1" };
+	static const uint32_t snaplens[] = { 1, 14, 20, 40, 68, 150 };
+	unsigned int n = is_quick() ? 120 : 500;
+	struct kernel_options options = { .hook = KERNEL_SOCKET, .undelivered = true };
+	struct random r = { .state = 41 };
+	bool *deliver = calloc(n + 2, sizeof(*deliver));
+	struct agree_trace t = { 0 };
+	struct agree_filters f;
+
+	(void)state;
+	if (!agree_can_load()) {
+		free(deliver);
+		skip();
+	}
+	assert_non_null(deliver);
+	agree_trace_fill(&t, &r, &captures, 300);
+	agree_filters_random(&f, n, &r, true);
+	assert_true(agree_filters_add(&f, "") && agree_filters_add(&f, "udp"));
+	deliver[f.n - 1] = true;
+	options.deliver = deliver;
+	for (size_t share = 0; share < ARRAY_SIZE(own); share++) {
+		struct agree_account a = { 0 };
+		struct filter_program *program = NULL;
+		struct error err = ERROR_INIT;
+
+		if (own[share] && filter_compile(&program, own[share], 1, &err) < 0)
+			fail_msg("%s", err.text);
+		options.own = program;
+		for (size_t i = 0; i < ARRAY_SIZE(snaplens); i++) {
+			options.snaplen_bytes = snaplens[i];
+			options.is_cut = i % 2 == 0 || share == 0;
+			options.page_max = i == 2 ? f.n / 3 : 0;
+			agree_all(&a, &options, &f, 0, f.n, &t);
+		}
+		agree_account_close("cut and shared packets", KERNEL_SOCKET, &a);
+		assert_true(share == 0 ? a.n_foreign == 0
+				       : a.n_foreign > a.n_packets / 8 &&
+					a.n_foreign < a.n_packets * 7 / 8);
+		filter_program_free(program);
+	}
+	agree_filters_clear(&f);
+	agree_trace_clear(&t);
+	free(deliver);
+}
+
 /* The list of expressions that the filter engine is tested with. */
 static void listed_filters_agree(void **state)
 {
@@ -282,12 +332,19 @@ static uint32_t super_make(
 static void super_packets_count_as_segments(void **state)
 {
 	static const bool deliver_arp[] = { false, false, false, true };
-	/* The last one counts on pages behind the first. */
+	/* The last two count on pages behind the first, and deliver what is not TCP, or all. */
 	static const struct kernel_options options[] = { { .hook = KERNEL_SOCKET },
 		{ .hook = KERNEL_TC },
 		{ .hook = KERNEL_SOCKET,
 			.deliver = deliver_arp,
 			.undelivered = true,
+			.snaplen_bytes = 2000,
+			.page_max = 1 },
+		{ .hook = KERNEL_SOCKET,
+			.deliver = deliver_arp,
+			.undelivered = true,
+			.snaplen_bytes = 20,
+			.is_cut = true,
 			.page_max = 1 } };
 	struct agree_filters f;
 
@@ -309,6 +366,7 @@ static void super_packets_count_as_segments(void **state)
 
 			/* known to the kernel, or to be found out: 700, 700, 600 */
 			packet.gso_segs = kind & 8 ? 3 : 0;
+			s.delivers_all = options[h].undelivered && (kind & 2 || options[h].is_cut);
 			agree_set_run(&s, &a, &packet, &packet, 3, 2 * header_bytes);
 		}
 		assert_true(kernel_program_unparsed(s.program) == 0);
@@ -320,8 +378,9 @@ static void super_packets_count_as_segments(void **state)
 				.gso_segs = 9 };
 
 			/* not known what it is: its segments, and nothing more */
+			s.delivers_all = options[h].undelivered;
 			agree_set_run(&s, &a, &packet, &packet, 9, 0);
-			assert_true(kernel_program_unparsed(s.program) == 1);
+			assert_true(kernel_program_unparsed(s.program) == !s.delivers_all);
 		}
 		agree_set_deinit(&s);
 		agree_account_close("super-packets", options[h].hook, &a);
@@ -402,6 +461,7 @@ int main(void)
 		cmocka_unit_test(random_filters_agree),
 		cmocka_unit_test(mixed_filters_agree),
 		cmocka_unit_test(undelivered_packets_are_counted),
+		cmocka_unit_test(cut_and_shared_packets_agree),
 		cmocka_unit_test(listed_filters_agree),
 		cmocka_unit_test(tags_are_put_back),
 		cmocka_unit_test(super_packets_count_as_segments),
