@@ -80,10 +80,12 @@ flows_running() { # N
 	[ "$("$MAPI" flows --json | grep -c '"status":"active"')" = "$1" ]
 }
 
+companions=() # further processes that end with the test
 live_end() {
-	local status=$?
-	[ -z "$daemon" ] || kill "$daemon" 2> /dev/null
-	[ -z "${peer-}" ] || kill "$peer" 2> /dev/null
+	local status=$? pid
+	for pid in "$daemon" "${peer-}" "${companions[@]}"; do
+		[ -z "$pid" ] || kill "$pid" 2> /dev/null
+	done
 	wait
 	cd /
 	rm -rf "$scratch"

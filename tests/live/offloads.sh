@@ -15,15 +15,10 @@ far_is_there() {
 	[ "$(readlink "/proc/$far/ns/net")" != "$(readlink /proc/self/ns/net)" ]
 }
 
-far_end() {
-	[ -z "$far" ] || kill "$far" 2> /dev/null
-	live_end
-}
-trap far_end EXIT
-
 peer_start offloads
 unshare -n sleep 1000 &
 far=$!
+companions+=($far)
 await "a third namespace" far_is_there
 peer_run ip link add far0 type veth peer name far1
 peer_run ip link set far1 netns "$far"

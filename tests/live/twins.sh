@@ -1,0 +1,62 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Two tiers, one truth, live (docs/architecture.md, "The kernel tier"): two daemons listen on the same
+# interface, one with engine=kernel, one with engine=user. Programs with the same random flows say the
+# same of the captures that are sent (twins.c): 500 cases with MAPI_TEST_LONG.
+. "$(dirname "$0")/lib.sh"
+
+cases=60
+[ -z "${MAPI_TEST_QUICK-}" ] || cases=20
+[ -z "${MAPI_TEST_LONG-}" ] || cases=400
+captures=("$OWN"/{http,dns,ftp,mail,vlan,ipv6,fragments}.pcap)
+if [ -d "$MAPI_PCAPS" ]; then
+	mapfile -t more < <(readable_captures | awk 'NR % 40 == 0')
+	captures+=("${more[@]}")
+fi
+seed=${MAPI_TWINS_SEED:-1}
+
+twins_start() { # WORKERS; $other has no kernel tier, $daemon has
+	local cpus
+	cpus=$(seq -s, 0 $(($1 - 1)))
+	daemon_config group=root "[driver]" device=cable0 engine=user "cpus=$cpus"
+	sed s,/run/,/run2/, mapi.conf > user.conf
+	"$MAPID" -f "$scratch/user.conf" 2>> user.log &
+	other=$!
+	companions=($other)
+	daemon_config group=root "[driver]" device=cable0 engine=kernel "cpus=$cpus"
+	daemon_start
+	await "the other daemon" test -e run2/mapid.sock
+}
+
+# compare WORKERS ordered|free CASES
+compare() {
+	twins_start "$1"
+	"$TWINS" cable0 cable1 "$scratch/run/mapid.sock" "$scratch/run2/mapid.sock" "$2" "$seed" "$3" \
+		"${captures[@]}" > out 2> err || {
+		fail "$1 workers, MAPI_TWINS_SEED=$seed: code $?"
+		head -n 60 out
+		tail -n 20 err
+		tail -n 5 daemon.log user.log
+	}
+	sed -n 's/^stayed: [0-9]* [0-9]* 0 //p' out | sort | uniq -c | sort -rn
+	echo "$1 workers: $(tail -n 2 out)"
+	seed=$((seed + 100000))
+	daemon_stop
+	kill "$other"
+	wait "$other"
+	companions=()
+}
+
+# At most a fifth of what the kernel could do may have stayed in the daemon.
+most_in_the_kernel() {
+	awk '/^functions that/ { most = $7 > 0 && $9 >= 0.8 * $7 } END { exit !most }' FS='[ ,;]+' out ||
+		fail "too little in the kernel: $(tail -n 1 out)"
+}
+
+compare 1 ordered "$cases"
+cause=$(sed -n 's/^mapid: cable0: filters run in the daemon, not in the kernel: //p' daemon.log)
+[ -z "$cause" ] || skip "no programs may be loaded into the kernel: $cause"
+most_in_the_kernel
+compare 2 free $((cases / 4))
+finish
