@@ -133,6 +133,62 @@ peer_run() {
 	nsenter -t "$peer" -n "$@"
 }
 
+# ---- the kernel tier ----
+
+bpftool=$(command -v bpftool) || bpftool=
+
+programs_of() { # PID: ids of programs that it holds
+	sed -n 's/^prog_id:[[:space:]]*//p' "/proc/$1"/fdinfo/* 2> /dev/null | sort -u
+}
+
+no_programs() { # IDS: whether the kernel has none of them
+	local id
+	for id in "$@"; do
+		! "$bpftool" prog show id "$id" > /dev/null 2>&1 || return 1
+	done
+}
+
+# Why filters run in the daemon and not in the kernel, with engine=kernel; nothing: they do not.
+tier_cause() {
+	sed -n 's/^mapid: cable0: filters run in the daemon, not in the kernel: //p' daemon.log | head -1
+}
+
+# ---- flows that count (tally.c) ----
+
+tally_start() { # CHANGES FILTER...: until it says that it is ready; file descriptor 9 keeps it
+	rm -f tally.out tally.go
+	mkfifo tally.go
+	"$TALLY" cable0 "$@" < tally.go > tally.out &
+	tally=$!
+	exec 9> tally.go
+	await "flows that count" grep -q ready tally.out || cat daemon.log
+}
+
+tally_end() {
+	await "flows that come and go" grep -q changed tally.out
+	exec 9>&-
+	wait "$tally" || fail "tally has failed"
+}
+
+tally_report() { # N: what flow number N (from 1) says
+	grep '^flow' tally.out | sed -n "$1s/^flow [0-9]* //p"
+}
+
+# Why no function runs in the kernel; nothing: some do.
+tally_cause() {
+	sed -n 's/^tier.*user: //p' tally.out | sort -u | head -1
+}
+
+# With losses: counted and lost together are what was sent, and a flow is not told of less.
+tally_accounts() { # WHAT PACKETS N...
+	local n what=$1 packets=$2
+	shift 2
+	for n in "$@"; do
+		equal "$what: flow $n, counted and lost" \
+			"$(tally_report "$n" | awk '{ print $2 + $10 }')" "$packets"
+	done
+}
+
 # Whether the command prints what it has printed for 1.5 seconds.
 is_still() { # COMMAND...
 	local now

@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # Semantics L2: what was sent is what was delivered and what was reported as lost, when the reader or
-# the daemon stands still, when memory is short, and while other flows come and go.
+# the daemon stands still, when memory is short, and while other flows come and go; with and without
+# the kernel tier. What the kernel counts is not lost when memory is short.
 . "$(dirname "$0")/lib.sh"
-packets=100000
+packets=50000
+rest=0 # more seconds for who stands still
+[ -z "${MAPI_TEST_LONG-}" ] || packets=200000 rest=3
 mkfifo go
 
 # account WHAT COMMAND...: a reader captures while the command runs. Sets delivered, nic, ring, queue.
@@ -32,6 +35,7 @@ blast() {
 reader_stands_still() {
 	kill -STOP "$reader_pid"
 	blast
+	read -r -t "$rest" <> <(:)
 	kill -CONT "$reader_pid"
 }
 
@@ -40,6 +44,7 @@ daemon_stands_still() {
 	engine=$(engine_pid)
 	kill -STOP "$engine"
 	blast
+	read -r -t "$rest" <> <(:)
 	kill -CONT "$engine"
 }
 
@@ -55,17 +60,33 @@ others_come_and_go() {
 	wait "${others[@]}"
 }
 
-for workers in 1 2; do
-	cpus=$(seq -s, 0 $((workers - 1)))
-	echo "== $workers workers"
-	daemon_config group=root "[driver]" device=cable0 driver=mapinicdrv.so ring_mb=1 "cpus=$cpus"
+# Flows that only count, while the daemon stands still.
+counters() { # WHAT
+	local counted
+	tally_start 0 "-" "udp port 9" "tcp"
+	[ -n "$(tally_cause)" ] || equal "$1: functions in the kernel" "$(grep -c '^tier.* kernel:' tally.out)" 8
+	daemon_stands_still
+	tally_end
+	tally_accounts "$1: counters" "$packets" 1 2
+	[ -z "$(tally_cause)" ] || return 0
+	counted="packets $packets bytes $((60 * packets)) entered $packets passed $packets lost 0"
+	equal "$1: counted in the kernel" "$(tally_report 2)" "$counted"
+}
+
+for round in "kernel 1" "user 1" "kernel 2" "user 2"; do
+	read -r engine workers <<< "$round"
+	what="engine=$engine, $workers workers"
+	echo "== $what"
+	daemon_config group=root "[driver]" device=cable0 driver=mapinicdrv.so ring_mb=1 engine="$engine" \
+		"cpus=$(seq -s, 0 $((workers - 1)))"
 	daemon_start
-	account "$workers workers, nothing special" blast
-	account "$workers workers, a reader that stands still" reader_stands_still
+	account "$what, nothing special" blast
+	account "$what, a reader that stands still" reader_stands_still
 	[ "$queue" -gt 0 ] || fail "the reader's ring was never full"
-	account "$workers workers, a daemon that stands still" daemon_stands_still
+	account "$what, a daemon that stands still" daemon_stands_still
 	[ "$ring" -gt 0 ] || fail "the capture's ring was never full"
-	account "$workers workers, flows that come and go" others_come_and_go
+	account "$what, flows that come and go" others_come_and_go
+	counters "$what"
 	daemon_stop
 done
 finish

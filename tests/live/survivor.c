@@ -3,10 +3,11 @@
  * A program that outlives its daemon: it counts, and reads packets in a second thread, whatever
  * happens to the system daemon meanwhile.
  *
- * usage: survivor DEVICE
+ * usage: survivor DEVICE [FILTER]
  *
- * Prints "restarts N" when it begins and whenever the number changes that the library reports. When
- * its standard input has ended, and nothing new has come for a while, it prints
+ * It counts what is sent to UDP port 9, and reads that, or what passes FILTER. Prints "restarts N"
+ * when it begins and whenever the number changes that the library reports. When its standard input
+ * has ended, and nothing new has come for a while, it prints
  *
  *   end restarts N gap_ms N count N packets N failed N lost N call_ms N
  *
@@ -98,13 +99,14 @@ int main(int argc, char *argv[])
 	struct mapi_result_status status = { .sz = sizeof(status) };
 	struct pollfd input = { .fd = 0, .events = POLLIN };
 	unsigned long long restarts = ~0ull, count = 0, lost;
-	int fd = argc == 2 ? mapi_create_flow(argv[1]) : -1, fid;
+	int fd = argc > 1 ? mapi_create_flow(argv[1]) : -1, fid;
 	pthread_t reader;
 
 	survivor_buffer_fd = fd > 0 ? mapi_create_flow(argv[1]) : -1;
 	(void)mapi_apply_function(fd, "BPF_FILTER", "udp port 9");
 	fid = mapi_apply_function(fd, "PKT_COUNTER");
-	(void)mapi_apply_function(survivor_buffer_fd, "BPF_FILTER", "udp port 9");
+	(void)mapi_apply_function(
+		survivor_buffer_fd, "BPF_FILTER", argc > 2 ? argv[2] : "udp port 9");
 	survivor_buffer_fid = mapi_apply_function(survivor_buffer_fd, "TO_BUFFER", 0);
 	if (mapi_connect(fd) < 0 || mapi_connect(survivor_buffer_fd) < 0 ||
 		pthread_create(&reader, NULL, survivor_read, NULL) != 0) {

@@ -9,26 +9,6 @@ packets=60000 changes=60
 
 filters=("udp port 9" "-" "ip[8] > 20" "tcp" "len > 0" "udp dst port 9 and src port 10003")
 
-tally_start() { # CHANGES: until it says that it is ready; file descriptor 9 keeps it
-	rm -f tally.out go
-	mkfifo go
-	"$TALLY" cable0 "$1" "${filters[@]}" < go > tally.out &
-	tally=$!
-	exec 9> go
-	await "flows that count" grep -q ready tally.out || cat daemon.log
-}
-
-tally_end() {
-	await "flows that come and go" grep -q changed tally.out
-	exec 9>&-
-	wait "$tally" || fail "tally has failed"
-}
-
-# report N: what flow number N (from 1) says
-report() {
-	grep '^flow' tally.out | sed -n "$1s/^flow [0-9]* //p"
-}
-
 tiers() { # of all functions, in order
 	sed -n 's/^tier [0-9]* [0-9]* \([a-z]*\):.*/\1/p' tally.out | sort | uniq -c | awk '{ print $2, $1 }'
 }
@@ -38,27 +18,17 @@ all_counted() { # WHAT SIZE PACKETS
 	local what=$1 n=$3 bytes=$(($2 * $3)) share=$(($3 / 16))
 	local all="packets $n bytes $bytes entered $n passed $n lost 0"
 
-	equal "$what: udp port 9" "$(report 1)" "$all"
-	equal "$what: no filter" "$(report 2)" "$all"
-	equal "$what: by a field" "$(report 3)" "$all"
-	equal "$what: nothing" "$(report 4)" "packets 0 bytes 0 entered $n passed 0 lost 0"
-	equal "$what: by length" "$(report 5)" "$all"
-	equal "$what: a sixteenth" "$(report 6)" \
+	equal "$what: udp port 9" "$(tally_report 1)" "$all"
+	equal "$what: no filter" "$(tally_report 2)" "$all"
+	equal "$what: by a field" "$(tally_report 3)" "$all"
+	equal "$what: nothing" "$(tally_report 4)" "packets 0 bytes 0 entered $n passed 0 lost 0"
+	equal "$what: by length" "$(tally_report 5)" "$all"
+	equal "$what: a sixteenth" "$(tally_report 6)" \
 		"packets $share bytes $(($2 * share)) entered $n passed $share lost 0"
 }
 
-# With losses: counted and lost together are what was sent, and a flow is not told of less.
-all_accounted() { # WHAT SIZE PACKETS
-	local n count lost
-	for n in 1 2 3 5; do
-		count=$(report "$n" | awk '{ print $2 }')
-		lost=$(report "$n" | awk '{ print $10 }')
-		equal "$1: flow $n, counted and lost" "$((count + lost))" "$3"
-	done
-}
-
 in_the_kernel() { # BY WHOM
-	tally_start 0
+	tally_start 0 "${filters[@]}"
 	equal "$1: functions in the kernel" "$(tiers)" "kernel 17"
 	"$BLAST" cable1 "$packets" > /dev/null
 	tally_end
@@ -66,31 +36,31 @@ in_the_kernel() { # BY WHOM
 }
 
 under_change() { # BY WHOM
-	tally_start "$changes"
+	tally_start "$changes" "${filters[@]}"
 	"$BLAST" cable1 "$packets" > /dev/null
 	tally_end
-	if report 2 | grep -q 'lost 0'; then
+	if tally_report 2 | grep -q 'lost 0'; then
 		all_counted "$1: while flows change" 60 "$packets"
 	else
-		all_accounted "$1: while flows change" 60 "$packets"
+		tally_accounts "$1: while flows change" "$packets" 1 2 3 5
 	fi
 }
 
 echo "== a private daemon"
-tally_start 0
+tally_start 0 "${filters[@]}"
 tally_end
-cause=$(sed -n 's/^tier.*user: //p' tally.out | sort -u | head -1)
+cause=$(tally_cause)
 [ -z "$cause" ] || skip "no programs may be loaded into the kernel: $cause"
 in_the_kernel "private"
 under_change "private"
 await "the interface is let go" nobody_captures
 
 echo "== tagged frames"
-tally_start 0
+tally_start 0 "${filters[@]}"
 "$BLAST" cable1 1600 -s 64 --vlan > /dev/null
 tally_end
-equal "tagged frames: no filter" "$(report 2)" "packets 1600 bytes 102400 entered 1600 passed 1600 lost 0"
-equal "tagged frames: udp" "$(report 1)" "packets 0 bytes 0 entered 1600 passed 0 lost 0"
+equal "tagged frames: no filter" "$(tally_report 2)" "packets 1600 bytes 102400 entered 1600 passed 1600 lost 0"
+equal "tagged frames: udp" "$(tally_report 1)" "packets 0 bytes 0 entered 1600 passed 0 lost 0"
 
 echo "== a program that takes long to make"
 few=("${filters[@]}")
@@ -105,7 +75,7 @@ all_in_the_kernel() { # asked once more each time
 	echo >&9
 	[ "$(grep '^tier' tally.out | tail -n 137 | grep -c ' kernel: ')" = 137 ]
 }
-tally_start 0
+tally_start 0 "${filters[@]}"
 "$BLAST" cable1 1600 > /dev/null
 await "46 flows in the kernel" all_in_the_kernel
 "$BLAST" cable1 1600 > /dev/null
@@ -128,16 +98,16 @@ await "the interface is let go" nobody_captures
 echo "== the same in the daemon"
 daemon_config group=root "[driver]" device=cable0 engine=user
 daemon_start
-tally_start 0
+tally_start 0 "${filters[@]}"
 equal "functions in the daemon" "$(tiers)" "user 17"
 equal "their reason" "$(sed -n 's/^tier.*user: //p' tally.out | sort -u)" \
 	"the device is configured so (engine=)"
 "$BLAST" cable1 "$packets" > /dev/null
 tally_end
-if report 2 | grep -q 'lost 0'; then
+if tally_report 2 | grep -q 'lost 0'; then
 	all_counted "in the daemon" 60 "$packets"
 else
-	all_accounted "in the daemon" 60 "$packets"
+	tally_accounts "in the daemon" "$packets" 1 2 3 5
 fi
 daemon_stop
 finish

@@ -55,7 +55,7 @@ most_in_the_kernel() {
 }
 
 compare 1 ordered "$cases"
-cause=$(sed -n 's/^mapid: cable0: filters run in the daemon, not in the kernel: //p' daemon.log)
+cause=$(tier_cause)
 [ -z "$cause" ] || skip "no programs may be loaded into the kernel: $cause"
 most_in_the_kernel
 compare 2 free $((cases / 4))
