@@ -67,24 +67,35 @@ const struct driver *driver_find(const struct driver_open_args *args)
 	return args->options->driver ? NULL : &fuzz_driver;
 }
 
-int __wrap_kernel_code_load(
-	const struct kernel_code *code, struct kernel_fds *ret, struct error *err);
+int __wrap_kernel_area_new(size_t area_bytes, struct error *err);
+int __wrap_kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns, int area_fd,
+	size_t area_bytes, struct kernel_fds *ret, struct error *err);
+
+int __wrap_kernel_area_new(size_t area_bytes, struct error *err)
+{
+	check(area_bytes <= PRIVILEGED_COUNTERS_BYTES_MAX, "memory for counters");
+	return dup(null_fd);
+}
 
 /* Loading is the kernel's; what comes here must be of the kind that is allowed. */
-int __wrap_kernel_code_load(
-	const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
+int __wrap_kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns, int area_fd,
+	size_t area_bytes, struct kernel_fds *ret, struct error *err)
 {
 	struct error none = ERROR_INIT;
 
 	(void)err;
 	check(kernel_code_hook(code) == KERNEL_SOCKET, "a socket's filter");
 	check(kernel_code_check(code, &none) == 0, "checked code");
-	*ret = (struct kernel_fds){ .program = dup(null_fd), .area = dup(null_fd), .chain = -1 };
-	check(ret->program >= 0 && ret->area >= 0, "dup");
+	check(kernel_code_area_bytes(code) <= area_bytes, "room for its counters");
+	*ret = (struct kernel_fds){
+		.program = dup(null_fd), .area = dup(area_fd), .chain = dup(null_fd)
+	};
+	check(ret->program >= 0 && ret->area >= 0 && ret->chain >= 0, "dup");
 	return 0;
 }
 
 static uint8_t fuzz_area[2048];
+static struct privileged_loads fuzz_loads;
 
 /* A program without filters. */
 static void fuzz_fill_area(void)
@@ -157,7 +168,7 @@ static void fuzz_check_reply(int fd, const struct privileged_request *request)
 	if (request->op == PRIVILEGED_PREPARE)
 		check(n_fds == (reply.code ? 0 : request->n_workers), "as many as were wanted");
 	else
-		check(n_fds == (reply.code ? 0 : 2), "a program and its counters");
+		check(n_fds == (reply.code ? 0 : 3), "a program, its counters, a lease");
 	check(memchr(reply.text, '\0', sizeof(reply.text)), "end of the text");
 	check(!reply.code == !reply.text[0], "code and text");
 	for (const char *c = reply.text; *c; c++)
@@ -177,7 +188,8 @@ static void fuzz_parent(const int fds[2], const struct config *config, const uin
 
 		if (!test_send_copies(fds[1], message, message_bytes, null_fd, n_fds))
 			return;
-		r = privileged_answer(fds[0], config, fuzz_area, sizeof(fuzz_area), &op);
+		r = privileged_answer(
+			fds[0], config, fuzz_area, sizeof(fuzz_area), &fuzz_loads, &op);
 		check(r == 0 || r == -EPIPE || r == -EBADMSG, "outcome");
 		check(r == 0 || op == _PRIVILEGED_N, "untouched on failure");
 		if (r < 0)
@@ -261,6 +273,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 		fuzz_engine(fds, bytes + 1, n_bytes - 1, n_fds, bytes[0]);
 	(void)close(fds[0]);
 	(void)close(fds[1]);
+	privileged_loads_clear(&fuzz_loads);
 	after = dup(null_fd);
 	(void)close(after);
 	check(after == lowest, "a descriptor stays");

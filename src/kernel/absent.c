@@ -70,10 +70,27 @@ int kernel_code_load(const struct kernel_code *code, struct kernel_fds *ret, str
 	return absent_fail(err);
 }
 
-int kernel_code_load_until(const struct kernel_code *code, uint64_t until_ns,
-	struct kernel_fds *ret, struct error *err)
+unsigned int kernel_n_cpus(void)
 {
-	(void)until_ns;
+	return 1;
+}
+
+size_t kernel_code_area_bytes(const struct kernel_code *code)
+{
+	(void)code;
+	return 0;
+}
+
+int kernel_area_new(size_t area_bytes, struct error *err)
+{
+	(void)area_bytes;
+	return absent_fail(err);
+}
+
+int kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns, int area_fd,
+	size_t area_bytes, struct kernel_fds *ret, struct error *err)
+{
+	(void)until_ns, (void)area_fd, (void)area_bytes;
 	return kernel_code_load(code, ret, err);
 }
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include <bpf/libbpf.h>
 
 #include "kernel_private.h"
@@ -358,6 +359,11 @@ static bool emit_are_options_right(const struct kernel_options *options)
 		(options->hook == KERNEL_XDP || !options->has_frags);
 }
 
+unsigned int kernel_n_cpus(void)
+{
+	return (unsigned int)MAX(libbpf_num_possible_cpus(), 1);
+}
+
 int kernel_code_new(struct kernel_code **ret, const struct kernel_options *options,
 	const struct filter_program *const programs[], unsigned int n_programs)
 {
@@ -374,7 +380,7 @@ int kernel_code_new(struct kernel_code **ret, const struct kernel_options *optio
 	code->options.deliver = NULL;
 	code->options.own = NULL;
 	if (code->options.n_cpus == 0)
-		code->options.n_cpus = (unsigned int)libbpf_num_possible_cpus();
+		code->options.n_cpus = kernel_n_cpus();
 	if (code->options.n_cpus < 1 ||
 		code->options.n_cpus > KERNEL_AREA_BYTES_MAX / kernel_stride_bytes(0))
 		return -EINVAL;

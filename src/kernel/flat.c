@@ -57,7 +57,8 @@ static bool flat_is_right(const struct flat_head *head, size_t n_bytes)
 	if (head->hook >= _KERNEL_HOOK_N || head->has_frags > 1 ||
 		(head->has_frags && head->hook != KERNEL_XDP))
 		return false;
-	if (head->n_cpus < 1 || head->n_slots > KERNEL_AREA_BYTES_MAX ||
+	if (head->n_cpus < 1 || head->n_cpus > kernel_n_cpus() ||
+		head->n_slots > KERNEL_AREA_BYTES_MAX ||
 		head->stride_bytes != kernel_stride_bytes(head->n_slots) ||
 		(uint64_t)head->n_cpus * head->stride_bytes > KERNEL_AREA_BYTES_MAX)
 		return false;

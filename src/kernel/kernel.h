@@ -145,7 +145,8 @@ int kernel_code_check(const struct kernel_code *code, struct error *err);
  * @area:    the map of the counters
  * @chain:   the further pages, -1 if there are none; also the first where a socket would not take
  *           it (net.core.optmem_max). An array of programs is emptied when its last descriptor is
- *           closed: it stays open as long as the program is used
+ *           closed: it stays open as long as the program is used. Or what stands for it, where
+ * another process keeps the array
  */
 struct kernel_fds {
 	int program;
@@ -169,15 +170,27 @@ void kernel_fds_close(struct kernel_fds *fds);
  */
 int kernel_code_load(const struct kernel_code *code, struct kernel_fds *ret, struct error *err);
 
+/* Possible CPUs of this machine. Thread safety: any thread. */
+unsigned int kernel_n_cpus(void);
+
+/* What the counters of a code take, of all CPUs. */
+size_t kernel_code_area_bytes(const struct kernel_code *code);
+
+/* Memory for counters, as a map of the kernel. Takes the right to load. Return: the descriptor;
+ * negative errno with @err filled. */
+int kernel_area_new(size_t area_bytes, struct error *err);
+
 /**
- * kernel_code_load_until() - the same, for who cannot wait
- * @until_ns: CLOCK_MONOTONIC: no page is begun later. The verifier takes a second for one at most,
- *            or twice that if it refuses it
+ * kernel_code_load_into() - as kernel_code_load(), for who cannot wait, and uses counters again
+ * @until_ns:   CLOCK_MONOTONIC: no page is begun later. The verifier takes a second for one at
+ *              most, or twice that if it refuses it
+ * @area_fd:    of kernel_area_new(); borrowed. Nothing else may count there; it begins at zero
+ * @area_bytes: its size, at least kernel_code_area_bytes()
  *
  * Return: also -ETIME with @err filled.
  */
-int kernel_code_load_until(const struct kernel_code *code, uint64_t until_ns,
-	struct kernel_fds *ret, struct error *err);
+int kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns, int area_fd,
+	size_t area_bytes, struct kernel_fds *ret, struct error *err);
 
 /**
  * kernel_code_flatten() - a code as bytes, for another process on this machine

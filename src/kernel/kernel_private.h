@@ -332,7 +332,7 @@ struct kernel_code {
 };
 
 #define KERNEL_PAGES_MAX 32u /* the kernel allows 33 tail calls */
-#define KERNEL_AREA_BYTES_MAX (64u << 20) /* of all CPUs */
+#define KERNEL_AREA_BYTES_MAX (16u << 20) /* of all CPUs */
 
 /* A CPU's share of the area. */
 static inline uint32_t kernel_stride_bytes(uint32_t n_slots)

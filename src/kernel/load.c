@@ -10,6 +10,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,19 +156,22 @@ static int load_head(const struct kernel_fds *fds, struct error *err)
 
 /* Without CAP_PERFMON, pointers stay within the map: also that to the last CPU's share, which is
  * AREA_BIAS ahead. */
-static size_t load_area_bytes(const struct kernel_code *code)
+size_t kernel_code_area_bytes(const struct kernel_code *code)
 {
 	return (size_t)code->options.n_cpus * code->stride_bytes + AREA_BIAS;
 }
 
-static int load_maps(const struct kernel_code *code, struct kernel_fds *fds, struct error *err)
+int kernel_area_new(size_t area_bytes, struct error *err)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	int fd = bpf_map_create(
+		BPF_MAP_TYPE_ARRAY, "mapi_area", sizeof(uint32_t), (uint32_t)area_bytes, 1, &opts);
 
-	fds->area = bpf_map_create(BPF_MAP_TYPE_ARRAY, "mapi_area", sizeof(uint32_t),
-		(uint32_t)load_area_bytes(code), 1, &opts);
-	if (fds->area < 0)
-		return load_fail(err, "making counters in the kernel", errno);
+	return fd < 0 ? load_fail(err, "making counters in the kernel", errno) : fd;
+}
+
+static int load_chain(const struct kernel_code *code, struct kernel_fds *fds, struct error *err)
+{
 	if (code->n_pages < 2 && !load_needs_head(code))
 		return 0;
 	fds->chain = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "mapi_chain", sizeof(uint32_t),
@@ -206,19 +210,31 @@ static int load_pages(const struct kernel_code *code, uint64_t until_ns, struct 
 
 int kernel_code_load(const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
 {
-	return kernel_code_load_until(code, UINT64_MAX, ret, err);
+	size_t area_bytes = kernel_code_area_bytes(code);
+	int area_fd = kernel_area_new(area_bytes, err), r;
+
+	if (area_fd < 0)
+		return area_fd;
+	r = kernel_code_load_into(code, UINT64_MAX, area_fd, area_bytes, ret, err);
+	(void)close(area_fd);
+	return r;
 }
 
-int kernel_code_load_until(const struct kernel_code *code, uint64_t until_ns,
-	struct kernel_fds *ret, struct error *err)
+int kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns, int area_fd,
+	size_t area_bytes, struct kernel_fds *ret, struct error *err)
 {
-	struct kernel_fds fds = KERNEL_FDS_INIT;
-	int r = load_maps(code, &fds, err);
+	struct kernel_fds fds = { .program = -1, .chain = -1 };
+	int r = 0;
 
+	fds.area = fcntl(area_fd, F_DUPFD_CLOEXEC, 0);
+	if (fds.area < 0)
+		r = load_fail(err, "making counters in the kernel", errno);
+	if (r == 0)
+		r = load_chain(code, &fds, err);
 	if (r == 0)
 		r = load_pages(code, until_ns, &fds, err);
 	if (r == 0)
-		r = kernel_measure(&fds, load_area_bytes(code));
+		r = kernel_measure(&fds, area_bytes);
 	if (r < 0)
 		kernel_fds_close(&fds);
 	else

@@ -57,6 +57,9 @@ static struct kernel_code *make(const struct kernel_options *options)
 /* Three pages of a socket filter for two CPUs. */
 static const struct kernel_options usual = { .hook = KERNEL_SOCKET, .n_cpus = 2, .page_max = 4 };
 
+/* Of another process on this machine. */
+static const struct kernel_options foreign = { .hook = KERNEL_SOCKET, .page_max = 4 };
+
 static uint8_t *flatten(const struct kernel_options *options, size_t *ret_n_bytes)
 {
 	struct kernel_code *code = make(options);
@@ -75,10 +78,10 @@ static uint8_t *flatten(const struct kernel_options *options, size_t *ret_n_byte
 
 static void bytes_are_the_code(void **state)
 {
-	struct kernel_code *code = make(&usual), *same;
+	struct kernel_code *code = make(&foreign), *same;
 	struct error err = ERROR_INIT;
 	size_t n_bytes;
-	uint8_t *bytes = flatten(&usual, &n_bytes);
+	uint8_t *bytes = flatten(&foreign, &n_bytes);
 
 	(void)state;
 	assert_int_equal(kernel_code_unflatten(&same, bytes, n_bytes), 0);
@@ -102,7 +105,7 @@ static void other_bytes_are_refused(void **state)
 		64u << 20, 0x7fffffff, 0x80000000, 0xffffffc0, 0xffffffff };
 	struct kernel_code *code = NULL;
 	size_t n_bytes, n_good = 0;
-	uint8_t *bytes = flatten(&usual, &n_bytes), *copy = malloc(n_bytes + 8);
+	uint8_t *bytes = flatten(&foreign, &n_bytes), *copy = malloc(n_bytes + 8);
 
 	(void)state;
 	assert_non_null(copy);
@@ -116,8 +119,10 @@ static void other_bytes_are_refused(void **state)
 			memcpy(copy + 4 * at, &numbers[i], sizeof(numbers[i]));
 			if (kernel_code_unflatten(&code, copy, n_bytes) < 0)
 				continue;
-			/* another hook; more or fewer CPUs; slots of an equal stride */
-			assert_true(numbers[i] == old || at == 0 || at == 2);
+			/* another hook; other CPUs that this machine has; slots of an equal
+			 * stride */
+			assert_true(numbers[i] == old || at == 0 ||
+				(at == 2 && numbers[i] <= kernel_n_cpus()));
 			kernel_code_free(code);
 			n_good++;
 		}
@@ -373,7 +378,7 @@ static void the_last_page_calls_none(void **state)
 /* The memory for counters has an end, also with many CPUs. */
 static void counters_are_limited(void **state)
 {
-	struct kernel_options options = { .hook = KERNEL_TC, .n_cpus = 15000 };
+	struct kernel_options options = { .hook = KERNEL_TC, .n_cpus = 3750 };
 	struct kernel_code *code = make(&options);
 	unsigned int n_out = 0;
 
@@ -385,7 +390,7 @@ static void counters_are_limited(void **state)
 	assert_int_equal(n_out + kernel_code_stats(code).n_lowered, N_FILTERS);
 	assert_true((uint64_t)code->stride_bytes * options.n_cpus <= KERNEL_AREA_BYTES_MAX);
 	kernel_code_free(code);
-	options.n_cpus = 16000;
+	options.n_cpus = 4000;
 	assert_int_equal(kernel_code_new(&code, &options, NULL, 0), -EINVAL);
 }
 

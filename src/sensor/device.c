@@ -130,9 +130,10 @@ struct device *device_free(struct device *device)
 	device->n_threads = 0; /* nobody uses anything */
 	device_free_retired(device);
 	plan_free(device->plan);
-	lowering_free(device->lowering);
+	lowering_stop(device->lowering);
 	if (device->source)
 		device->driver->close(device->source);
+	lowering_free(device->lowering); /* of which nothing counts any more */
 	(void)pthread_cond_destroy(&device->turn_cond);
 	(void)pthread_mutex_destroy(&device->flows_lock);
 	(void)pthread_mutex_destroy(&device->commit_lock);

@@ -341,17 +341,23 @@ int lowering_new(struct lowering **ret, struct device *device, const struct devi
 	return 0;
 }
 
+void lowering_stop(struct lowering *lowering)
+{
+	if (!lowering || !lowering->started)
+		return;
+	lowering_lock(lowering);
+	lowering->over = true;
+	(void)pthread_cond_signal(&lowering->asked);
+	lowering_unlock(lowering);
+	(void)pthread_join(lowering->thread, NULL);
+	lowering->started = false;
+}
+
 struct lowering *lowering_free(struct lowering *lowering)
 {
 	if (!lowering)
 		return NULL;
-	if (lowering->started) {
-		lowering_lock(lowering);
-		lowering->over = true;
-		(void)pthread_cond_signal(&lowering->asked);
-		lowering_unlock(lowering);
-		(void)pthread_join(lowering->thread, NULL);
-	}
+	lowering_stop(lowering);
 	while (lowering->sets) {
 		struct lowering_set *set = lowering->sets;
 

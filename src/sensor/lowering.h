@@ -26,7 +26,11 @@ struct lowering_set; /* the flows of a plan, and the program for them */
 int lowering_new(struct lowering **ret, struct device *device, const struct device_loader *loader,
 	struct error *err);
 
-/* Ends the thread; workers have ended. What was counted is lost with it. Takes NULL. */
+/* Ends the thread; workers have ended. Takes NULL. */
+void lowering_stop(struct lowering *lowering);
+
+/* The source has been closed: its program's counters may serve others now. What was counted is lost
+ * with them. Takes NULL. */
 struct lowering *lowering_free(struct lowering *lowering);
 DEFINE_CLEANUP(struct lowering *, lowering_free);
 

@@ -49,6 +49,7 @@
  * @engine:        its process; 0: there is none
  * @engine_fd:     our end of the socketpair; -1: none
  * @area:          that the engine hands code over in; NULL: none
+ * @loads:         what we have loaded for it
  * @life_fd:       of a pipe that hangs up at clients of the engine when it has died; -1: none
  * @started_ns:    when the engine was
  * @n_starts:      of engines, ever
@@ -73,6 +74,7 @@ struct parent {
 	pid_t engine;
 	int engine_fd;
 	void *area;
+	struct privileged_loads loads;
 	int life_fd;
 	uint64_t started_ns;
 	unsigned int n_starts;
@@ -151,6 +153,7 @@ static void parent_hang_up(struct parent *parent)
 	if (parent->area)
 		(void)munmap(parent->area, PARENT_AREA_BYTES);
 	parent->area = NULL;
+	privileged_loads_clear(&parent->loads);
 }
 
 /* There is no engine, as far as anybody is concerned. */
@@ -333,8 +336,8 @@ static void parent_on_alive(struct parent *parent)
 static void parent_on_request(struct parent *parent)
 {
 	enum privileged_op op = _PRIVILEGED_N;
-	int r = privileged_answer(
-		parent->engine_fd, parent->config, parent->area, PARENT_AREA_BYTES, &op);
+	int r = privileged_answer(parent->engine_fd, parent->config, parent->area,
+		PARENT_AREA_BYTES, &parent->loads, &op);
 
 	if (r == -EPIPE) {
 		parent->lost_ns = clock_monotonic_ns();

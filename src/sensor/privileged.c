@@ -211,14 +211,12 @@ static int privileged_loaded(const struct privileged_reply *reply, const int fds
 			reply->text);
 		return reply->code < 0 ? reply->code : -EINVAL;
 	}
-	if (reply->n_fds != 2 && reply->n_fds != 3) {
+	if (reply->n_fds != PRIVILEGED_LOAD_FDS) {
 		for (unsigned int i = 0; i < reply->n_fds; i++)
 			(void)close(fds[i]);
 		return privileged_lost(err);
 	}
-	*ret = (struct kernel_fds){
-		.program = fds[0], .area = fds[1], .chain = reply->n_fds == 3 ? fds[2] : -1
-	};
+	*ret = (struct kernel_fds){ .program = fds[0], .area = fds[1], .chain = fds[2] };
 	return 0;
 }
 
@@ -332,15 +330,17 @@ static int privileged_reply(int fd, const struct privileged_reply *reply, const 
 
 /* Do what was asked, and answer. Return: 0, -EPIPE, -EBADMSG. */
 static int privileged_serve(int fd, const struct config *config, const void *area,
-	const struct privileged_request *request)
+	struct privileged_loads *loads, const struct privileged_request *request)
 {
 	struct privileged_reply reply = { .serial = request->serial };
 	struct error err = ERROR_INIT;
 	int fds[DRIVER_FDS_MAX];
 	bool is_load = request->op == PRIVILEGED_LOAD;
-	int r = is_load ? privileged_load_foreign(area, request->n_bytes, fds, &reply.n_fds, &err)
+	int r = is_load ? privileged_load_foreign(loads, area, request->n_bytes, fds, &err)
 			: privileged_open(config, request, fds, &reply.n_fds, &err);
 
+	if (is_load)
+		reply.n_fds = PRIVILEGED_LOAD_FDS;
 	if (r < 0) { /* unless it has a sentence */
 		(void)error_set(&err, MAPID_NO_DRIVER, "%s", strerror(-r));
 		reply.code = is_load ? r : err.code;
@@ -354,7 +354,7 @@ static int privileged_serve(int fd, const struct config *config, const void *are
 }
 
 int privileged_answer(int fd, const struct config *config, const void *area, size_t area_bytes,
-	enum privileged_op *ret_op)
+	struct privileged_loads *loads, enum privileged_op *ret_op)
 {
 	struct privileged_request request;
 	int r = privileged_take(fd, &request);
@@ -364,7 +364,7 @@ int privileged_answer(int fd, const struct config *config, const void *area, siz
 	if (r < 0)
 		return r == -EAGAIN ? 0 : r;
 	if (request.op == PRIVILEGED_PREPARE || request.op == PRIVILEGED_LOAD)
-		r = privileged_serve(fd, config, area, &request);
+		r = privileged_serve(fd, config, area, loads, &request);
 	if (r == 0)
 		*ret_op = request.op;
 	return r;

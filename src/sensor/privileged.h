@@ -25,6 +25,37 @@
  * this many some 0.4 seconds, on pages that are small. It is also what a packet may cost. */
 #define PRIVILEGED_LOAD_INSNS_MAX 65536u
 
+/* What is loaded for an engine at a time: programs, and counters of all of them. Where that is not
+ * enough, the daemon counts by itself. */
+#define PRIVILEGED_LOADS_MAX 128u
+#define PRIVILEGED_COUNTERS_BYTES_MAX ((size_t)64 << 20)
+
+/**
+ * struct privileged_loads - the parent's: what it has loaded for an engine
+ *
+ * The engine may have been conquered, and keep descriptors for ever. So counters are not given up
+ * once they are made, but used again, by something that is loaded later; and chains of programs
+ * stay with the parent, which takes them apart. The engine has a lease of each: the end of a pipe,
+ * which it closes as the last of what it was given.
+ *
+ * @at: the first @n were used once; a @lease_fd of -1: to be used again. @chain_fd: -1: none
+ * @area_bytes: of all counters
+ */
+struct privileged_loads {
+	struct privileged_load {
+		int area_fd;
+		size_t area_bytes;
+		int chain_fd;
+		int lease_fd;
+	} at[PRIVILEGED_LOADS_MAX];
+	unsigned int n;
+	size_t area_bytes;
+};
+
+/* Nothing is loaded any more, as far as the parent is concerned: the engine has ended. All zero is
+ * a good beginning. */
+void privileged_loads_clear(struct privileged_loads *loads);
+
 enum privileged_op {
 	PRIVILEGED_PREPARE = 1, /* run the driver's prepare() */
 	PRIVILEGED_ALIVE, /* the engine's loop turns: for the watchdog; no reply */
@@ -105,11 +136,12 @@ void privileged_tell(int fd, enum privileged_op op);
  * privileged_answer() - the parent's side: answer one request of the engine
  * @fd: the parent's end, readable
  * @area, @area_bytes: that the engine writes to, also now; 0: none
+ * @loads: of this engine
  * @ret_op: what was asked
  *
  * Return: 0; -EPIPE: the engine is gone; -EBADMSG: it sent nonsense, and must be ended.
  */
 int privileged_answer(int fd, const struct config *config, const void *area, size_t area_bytes,
-	enum privileged_op *ret_op);
+	struct privileged_loads *loads, enum privileged_op *ret_op);
 
 #endif

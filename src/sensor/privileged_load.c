@@ -9,7 +9,9 @@
  * can keep the verifier busy for a second, and so much more of them: time is limited, too.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +61,126 @@ static int load_lower(struct load_caps *ret_old, struct error *err)
 	return syscall(SYS_capset, &lower.head, lower.data) < 0 ? -errno : 0;
 }
 
-static int load_checked(const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
+/* ---- what is loaded ---- */
+
+static void load_end(struct privileged_load *load)
+{
+	cleanup_closep(&load->chain_fd);
+	cleanup_closep(&load->lease_fd);
+	load->chain_fd = load->lease_fd = -1;
+}
+
+void privileged_loads_clear(struct privileged_loads *loads)
+{
+	for (unsigned int i = 0; i < loads->n; i++) {
+		load_end(&loads->at[i]);
+		(void)close(loads->at[i].area_fd);
+	}
+	loads->n = 0;
+	loads->area_bytes = 0;
+}
+
+/* End what the engine has done with. */
+static void load_end_old(struct privileged_loads *loads)
+{
+	struct pollfd leases[PRIVILEGED_LOADS_MAX];
+
+	for (unsigned int i = 0; i < loads->n; i++)
+		leases[i] = (struct pollfd){ .fd = loads->at[i].lease_fd };
+	if (poll(leases, loads->n, 0) < 1)
+		return;
+	for (unsigned int i = 0; i < loads->n; i++)
+		if (leases[i].revents)
+			load_end(&loads->at[i]);
+}
+
+/* Up to a quarter more than @bytes, so that what grows a little finds counters of others. */
+static size_t load_round(size_t bytes)
+{
+	size_t step = 4096;
+
+	while (8 * step <= bytes)
+		step *= 2;
+	return (bytes + step - 1) & ~(step - 1);
+}
+
+/* The smallest that are free and large enough. */
+static struct privileged_load *load_find(struct privileged_loads *loads, size_t bytes)
+{
+	struct privileged_load *best = NULL;
+
+	for (unsigned int i = 0; i < loads->n; i++) {
+		struct privileged_load *load = &loads->at[i];
+
+		if (load->lease_fd < 0 && load->area_bytes >= bytes &&
+			(!best || load->area_bytes < best->area_bytes))
+			best = load;
+	}
+	return best;
+}
+
+/* Counters that nobody uses, old or new. Return: 0, negative errno with @err filled. */
+static int load_take(struct privileged_loads *loads, size_t bytes, struct privileged_load **ret,
+	struct error *err)
+{
+	int fd;
+
+	load_end_old(loads);
+	*ret = load_find(loads, bytes);
+	if (*ret)
+		return 0;
+	bytes = load_round(bytes);
+	if (loads->n == PRIVILEGED_LOADS_MAX ||
+		loads->area_bytes + bytes > PRIVILEGED_COUNTERS_BYTES_MAX) {
+		(void)error_set(err, MFUNCT_NOT_SUPPORTED,
+			"all that is loaded for an engine at a time is taken: %u programs, %zu KiB "
+			"of counters",
+			loads->n, loads->area_bytes / 1024);
+		return -ENOSPC;
+	}
+	fd = kernel_area_new(bytes, err);
+	if (fd < 0)
+		return fd;
+	*ret = &loads->at[loads->n++];
+	**ret = (struct privileged_load){
+		.area_fd = fd, .area_bytes = bytes, .chain_fd = -1, .lease_fd = -1
+	};
+	loads->area_bytes += bytes;
+	return 0;
+}
+
+/* ---- loading ---- */
+
+/* Into counters of our choice; with the rights that are left. */
+static int load_into(struct privileged_loads *loads, const struct kernel_code *code,
+	int ret_fds[PRIVILEGED_LOAD_FDS], struct error *err)
+{
+	uint64_t until_ns = clock_monotonic_ns() + LOAD_TIME_NS;
+	struct privileged_load *load;
+	struct kernel_fds fds;
+	int lease[2];
+	int r = load_take(loads, kernel_code_area_bytes(code), &load, err);
+
+	if (r < 0)
+		return r;
+	if (pipe2(lease, O_CLOEXEC) < 0)
+		return -errno;
+	r = kernel_code_load_into(code, until_ns, load->area_fd, load->area_bytes, &fds, err);
+	if (r < 0) {
+		(void)close(lease[0]);
+		(void)close(lease[1]);
+		return r;
+	}
+	load->lease_fd = lease[0];
+	load->chain_fd = fds.chain;
+	ret_fds[0] = fds.program;
+	ret_fds[1] = fds.area;
+	ret_fds[2] = lease[1];
+	return 0;
+}
+
+static int load_checked(struct privileged_loads *loads, const struct kernel_code *code,
+	int ret_fds[PRIVILEGED_LOAD_FDS], struct error *err)
 {
 	struct load_caps old;
 	int r;
@@ -76,18 +197,17 @@ static int load_checked(const struct kernel_code *code, struct kernel_fds *ret, 
 		r = load_lower(&old, err);
 	if (r < 0)
 		return r;
-	r = kernel_code_load_until(code, clock_monotonic_ns() + LOAD_TIME_NS, ret, err);
+	r = load_into(loads, code, ret_fds, err);
 	/* It is what was there before. */
 	(void)syscall(SYS_capset, &old.head, old.data);
 	return r;
 }
 
-int privileged_load_foreign(const void *area, size_t n_bytes, int ret_fds[PRIVILEGED_LOAD_FDS_MAX],
-	unsigned int *ret_n_fds, struct error *err)
+int privileged_load_foreign(struct privileged_loads *loads, const void *area, size_t n_bytes,
+	int ret_fds[PRIVILEGED_LOAD_FDS], struct error *err)
 {
 	_cleanup_(kernel_code_freep) struct kernel_code *code = NULL;
 	_cleanup_(cleanup_freep) void *bytes = malloc(n_bytes);
-	struct kernel_fds fds;
 	int r;
 
 	if (!bytes)
@@ -95,12 +215,6 @@ int privileged_load_foreign(const void *area, size_t n_bytes, int ret_fds[PRIVIL
 	memcpy(bytes, area, n_bytes);
 	r = kernel_code_unflatten(&code, bytes, n_bytes);
 	if (r == 0)
-		r = load_checked(code, &fds, err);
-	if (r < 0)
-		return r;
-	ret_fds[0] = fds.program;
-	ret_fds[1] = fds.area;
-	ret_fds[2] = fds.chain;
-	*ret_n_fds = fds.chain < 0 ? 2 : 3;
-	return 0;
+		r = load_checked(loads, code, ret_fds, err);
+	return r;
 }

@@ -6,14 +6,15 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "privileged.h"
 
-#define PRIVILEGED_LOAD_FDS_MAX 3
+#define PRIVILEGED_LOAD_FDS 3
 
 /*
- * Load what the engine has written to @area. @ret_fds: the program, its counters, and if there are
- * further pages, their chain. Return: 0, negative errno with @err filled.
+ * Load what the engine has written to @area. @ret_fds: the program, its counters, and the lease.
+ * Return: 0, negative errno with @err filled.
  */
-int privileged_load_foreign(const void *area, size_t n_bytes, int ret_fds[PRIVILEGED_LOAD_FDS_MAX],
-	unsigned int *ret_n_fds, struct error *err);
+int privileged_load_foreign(struct privileged_loads *loads, const void *area, size_t n_bytes,
+	int ret_fds[PRIVILEGED_LOAD_FDS], struct error *err);
 
 #endif
