@@ -9,9 +9,9 @@
  * interface that is removed and made again is captured again by a process that could not have begun
  * to (afpacket_watch.c).
  *
- * Chunks are blocks of the rings. claim() takes the next block that the kernel has handed over; of
- * several rings the one whose first packet is the earliest, so that chunks are as good as in order
- * of time. The packets stay in the block until release(). Who claims waits in epoll_wait() for at
+ * Chunks are blocks of the ring. claim() takes the next block that the kernel has handed over; of
+ * several rings those parts of blocks that come next in time (afpacket_merge.c). The packets stay
+ * in the blocks until release(). Who claims waits in epoll_wait() for at
  * most DRIVER_IDLE_MS; no other call of a worker enters the kernel. It hears of a ring's socket
  * when a block has been handed over, not as long as one is out (EPOLLET): before it waits it has
  * seen that no block is ready.
@@ -49,6 +49,7 @@
 #include "mapi/errors.h"
 
 #define AFPACKET_EVENTS_MAX 8 /* heard of at once; the rest with the next call */
+#define AFPACKET_CHUNKS_MIN 4 /* workers hold one each */
 
 /* What an event is about. */
 enum afpacket_event {
@@ -61,12 +62,14 @@ enum afpacket_event {
 /**
  * struct driver_source - an open interface
  * @rings:  n_rings, one per worker
+ * @merge:  of the rings
  * @epoll_fd: for claim(): the rings' sockets, the watch's events, @wake_fd
  */
 struct driver_source {
 	struct afpacket_watch *watch;
 	struct afpacket_ring *rings;
 	unsigned int n_rings;
+	struct afpacket_merge merge;
 	int epoll_fd;
 	int wake_fd;
 	_Atomic bool woken;
@@ -191,6 +194,7 @@ static struct driver_source *afpacket_close(struct driver_source *source)
 		return NULL;
 	for (unsigned int i = 0; i < source->n_rings; i++)
 		afpacket_ring_deinit(&source->rings[i]);
+	afpacket_merge_deinit(&source->merge);
 	source->watch = afpacket_watch_free(source->watch);
 	cleanup_closep(&source->epoll_fd);
 	cleanup_closep(&source->wake_fd);
@@ -264,6 +268,9 @@ static int afpacket_start(struct driver_source *source, const struct driver_open
 		if (r == 0)
 			source->n_rings++;
 	}
+	if (r == 0)
+		r = afpacket_merge_init(&source->merge, source->rings, source->n_rings,
+			MAX(args->n_workers, AFPACKET_CHUNKS_MIN + 0u));
 	if (r < 0)
 		return r;
 	source->filter = filter;
@@ -303,23 +310,6 @@ static int afpacket_open(
 	return 0;
 }
 
-/* Return: the ring whose next block is the earliest, NULL if no block is ready. */
-static struct afpacket_ring *afpacket_earliest(struct driver_source *source)
-{
-	struct afpacket_ring *ret = NULL;
-	uint64_t ts_ns, ret_ts_ns = 0;
-
-	for (unsigned int i = 0; i < source->n_rings; i++) {
-		struct afpacket_ring *ring = &source->rings[i];
-
-		if (afpacket_ring_ready(ring, &ts_ns) && (!ret || ts_ns < ret_ts_ns)) {
-			ret = ring;
-			ret_ts_ns = ts_ns;
-		}
-	}
-	return ret;
-}
-
 /* Sleep until there may be a block, or @timeout_ms have passed; follow the interface. */
 static void afpacket_wait(struct driver_source *source, int timeout_ms)
 {
@@ -341,25 +331,27 @@ static void afpacket_wait(struct driver_source *source, int timeout_ms)
 static int afpacket_claim(struct driver_source *source, struct driver_chunk *chunk)
 {
 	const uint64_t limit_ns = DRIVER_IDLE_MS * 1000000ull;
-	struct afpacket_ring *ring = afpacket_earliest(source);
-	uint64_t start_ns = 0, passed_ns = 0;
+	uint64_t start_ns = clock_monotonic_ns(), now_ns = start_ns;
+	struct afpacket_chunk *mine;
+	int r;
 
-	if (!ring)
-		start_ns = clock_monotonic_ns();
-	while (!ring && passed_ns < limit_ns) {
+	for (;;) {
+		uint64_t passed_ns = now_ns - start_ns;
+
 		if (atomic_load_explicit(&source->woken, memory_order_relaxed))
 			return DRIVER_E_END;
-		afpacket_wait(source, (int)((limit_ns - passed_ns + 999999) / 1000000));
-		ring = afpacket_earliest(source);
-		if (!ring)
-			passed_ns = clock_monotonic_ns() - start_ns;
+		r = afpacket_merge_claim(&source->merge, now_ns, &mine);
+		if (r == 0)
+			break;
+		if (r == AFPACKET_E_HELD)
+			afpacket_wait(source, AFPACKET_BLOCK_MS);
+		else if (passed_ns < limit_ns)
+			afpacket_wait(source, (int)((limit_ns - passed_ns + 999999) / 1000000));
+		else
+			return DRIVER_E_IDLE;
+		now_ns = clock_monotonic_ns();
 	}
-	if (atomic_load_explicit(&source->woken, memory_order_relaxed))
-		return DRIVER_E_END;
-	if (!ring)
-		return DRIVER_E_IDLE;
-	*chunk = (struct driver_chunk){ .seq = source->next_seq++,
-		.impl = afpacket_ring_claim(ring) };
+	*chunk = (struct driver_chunk){ .seq = source->next_seq++, .impl = mine };
 	return 0;
 }
 
@@ -384,9 +376,7 @@ static int afpacket_verify(struct driver_source *source, struct driver_chunk *ch
 
 static void afpacket_release(struct driver_source *source, struct driver_chunk *chunk)
 {
-	struct afpacket_chunk *mine = chunk->impl;
-
-	afpacket_ring_release(mine->ring, mine);
+	afpacket_merge_release(chunk->impl);
 }
 
 static int afpacket_selects(

@@ -209,10 +209,10 @@ static __attribute__((noinline)) struct afpacket_note afpacket_meet(
 
 void afpacket_chunk_start(struct afpacket_chunk *chunk)
 {
-	const struct tpacket_hdr_v1 *head = &chunk->block->hdr.bh1;
-
-	chunk->at = (uint8_t *)chunk->block + head->offset_to_first_pkt;
-	chunk->n_left = head->num_pkts;
+	for (unsigned int i = 0; i < chunk->n_slices; i++) {
+		chunk->slices[i].at = chunk->slices[i].first;
+		chunk->slices[i].n_left = chunk->slices[i].n;
+	}
 }
 
 static void afpacket_ask_ahead(const uint8_t *at, uint32_t frame_bytes)
@@ -237,35 +237,71 @@ static void afpacket_present(struct tpacket3_hdr *frame, bool vnet,
 	ret->data[i] = afpacket_frame_data(frame);
 	ret->cap_bytes[i] = frame->tp_snaplen;
 	ret->wire_bytes[i] = frame->tp_len;
-	ret->ts_ns[i] = frame->tp_sec * 1000000000ull + frame->tp_nsec;
+	ret->ts_ns[i] = afpacket_frame_ns((uint8_t *)frame);
 	ret->flags[i] = note.flags |
 		(address->sll_pkttype == PACKET_OUTGOING ? PACKET_OUTBOUND : PACKET_INBOUND);
 	ret->wire_pkts[i] = note.wire_pkts;
 	ret->all_wire_bytes[i] = note.all_wire_bytes;
 }
 
+/* The slice whose next frame is the earliest. @ret_until_ns: how long it stays so. Return: NULL:
+ * the chunk is done. */
+static struct afpacket_slice *afpacket_chunk_earliest(
+	const struct afpacket_chunk *chunk, uint64_t *ret_until_ns)
+{
+	struct afpacket_slice *ret = NULL;
+	uint64_t ret_ns = UINT64_MAX;
+
+	*ret_until_ns = UINT64_MAX;
+	for (unsigned int i = 0; i < chunk->n_slices; i++) {
+		struct afpacket_slice *slice = &chunk->slices[i];
+		uint64_t ns;
+
+		if (slice->n_left == 0)
+			continue;
+		ns = afpacket_frame_ns(slice->at);
+		if (!ret || ns < ret_ns) {
+			*ret_until_ns = ret_ns;
+			ret_ns = ns;
+			ret = slice;
+		} else {
+			*ret_until_ns = MIN(*ret_until_ns, ns);
+		}
+	}
+	return ret;
+}
+
+/* Its next frame, and those after it that are not later than @until_ns. */
+static void afpacket_slice_next(struct afpacket_slice *slice, uint64_t until_ns,
+	const struct afpacket_frames *frames, struct packet_batch *ret)
+{
+	bool vnet = slice->ring->vnet;
+
+	do {
+		struct tpacket3_hdr *frame = (void *)slice->at; /* aligned by the kernel */
+
+		afpacket_ask_ahead(slice->at, frame->tp_next_offset);
+		afpacket_present(frame, vnet, frames, ret, ret->n++);
+		slice->at += frame->tp_next_offset;
+		slice->n_left--;
+	} while (slice->n_left > 0 && ret->n < frames->batch_pkts &&
+		afpacket_frame_ns(slice->at) <= until_ns);
+}
+
 int afpacket_chunk_next(struct afpacket_chunk *chunk, const struct afpacket_frames *frames,
 	struct packet_batch *ret)
 {
-	unsigned int n = MIN(chunk->n_left, frames->batch_pkts);
-	bool vnet = chunk->ring->vnet;
-	uint8_t *at = chunk->at;
+	struct afpacket_slice *slice;
+	uint64_t until_ns;
 
-	if (n == 0)
-		return DRIVER_E_END;
-	ret->n = n;
+	ret->n = 0;
 	ret->linktype = frames->linktype;
 	ret->is_live = true;
 	ret->has_super = false;
-	memset(ret->ifindex, 0, n * sizeof(ret->ifindex[0]));
-	for (unsigned int i = 0; i < n; i++) {
-		struct tpacket3_hdr *frame = (void *)at; /* aligned by the kernel */
-
-		afpacket_ask_ahead(at, frame->tp_next_offset);
-		afpacket_present(frame, vnet, frames, ret, i);
-		at += frame->tp_next_offset;
-	}
-	chunk->at = at;
-	chunk->n_left -= n;
+	while (ret->n < frames->batch_pkts && (slice = afpacket_chunk_earliest(chunk, &until_ns)))
+		afpacket_slice_next(slice, until_ns, frames, ret);
+	if (ret->n == 0)
+		return DRIVER_E_END;
+	memset(ret->ifindex, 0, ret->n * sizeof(ret->ifindex[0]));
 	return 0;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The AF_PACKET driver's parts. afpacket.c: the driver's table, opening, claiming, and the essay on
- * the design. afpacket_ring.c: a socket with its ring. afpacket_frame.c: from the ring's frames to
- * batches. afpacket_filter.c: the program that the kernel runs for each packet. afpacket_watch.c:
- * what becomes of the interface, and what it lost. afpacket_link.c: questions to the kernel about
- * interfaces.
+ * the design. afpacket_ring.c: a socket with its ring. afpacket_merge.c: several rings become one
+ * sequence of chunks. afpacket_frame.c: from the ring's frames to batches. afpacket_filter.c: the
+ * program that the kernel runs for each packet. afpacket_watch.c: what becomes of the interface,
+ * and what it lost. afpacket_link.c: questions to the kernel about interfaces.
  */
 #ifndef MAPI_DRIVER_AFPACKET_PRIVATE_H
 #define MAPI_DRIVER_AFPACKET_PRIVATE_H
@@ -102,24 +102,17 @@ unsigned int afpacket_filter_make(
 /* -- afpacket_ring.c -- */
 
 /**
- * struct afpacket_chunk - one block of a ring
- * @at:     the frame to be given next
- * @n_left: frames from @at on
- */
-struct afpacket_chunk {
-	struct afpacket_ring *ring;
-	struct tpacket_block_desc *block;
-	uint8_t *at;
-	unsigned int n_left;
-};
-
-/**
  * struct afpacket_ring - a socket and the memory that it shares with the kernel
  * @fd:         borrowed from the watch
  * @vnet:       a struct virtio_net_hdr stands before each packet
- * @chunks:     one per block
- * @n_claimed:  blocks taken so far; the next is number n_claimed % n_blocks
+ * @n_claimed:  blocks whose last frame is in a chunk; the next is number n_claimed % n_blocks
  * @n_released: blocks given back so far; pairs with the acquire in afpacket_ring_ready()
+ * @at:         of the next block: the first frame that is in no chunk; NULL: the block has not been
+ *              looked at, or the kernel has it
+ * @n_left:     frames from @at on
+ * @end_ns:     time of the last of them
+ * @n_passed:   chunks made since without one of them
+ * @is_awaited: packets of others wait for what the kernel is filling its block with
  */
 struct afpacket_ring {
 	int fd;
@@ -127,9 +120,13 @@ struct afpacket_ring {
 	uint8_t *map;
 	size_t block_bytes;
 	unsigned int n_blocks;
-	struct afpacket_chunk *chunks;
 	uint64_t n_claimed;
 	_Atomic uint64_t n_released;
+	uint8_t *at;
+	unsigned int n_left;
+	uint64_t end_ns;
+	uint64_t n_passed;
+	bool is_awaited;
 };
 
 /* Give the socket its program and its ring. Return: 0, -EINVAL with @err filled, -ENOMEM. */
@@ -142,13 +139,85 @@ void afpacket_ring_deinit(struct afpacket_ring *ring);
 int afpacket_ring_filter(const struct afpacket_ring *ring, const struct afpacket_filter *filter);
 int afpacket_ring_select(const struct afpacket_ring *ring, int program_fd);
 
-/* Whether a block can be claimed. @ret_ts_ns: time of its first packet. */
-bool afpacket_ring_ready(const struct afpacket_ring *ring, uint64_t *ret_ts_ns);
-struct afpacket_chunk *afpacket_ring_claim(struct afpacket_ring *ring);
-void afpacket_ring_release(struct afpacket_ring *ring, struct afpacket_chunk *chunk);
+/* Whether there are frames to be claimed: then ring->at and its neighbours tell which. */
+bool afpacket_ring_ready(struct afpacket_ring *ring);
+
+/* Of a ring that is not ready: whether the kernel has put frames into the block that it has. */
+bool afpacket_ring_fills(const struct afpacket_ring *ring);
+
+/* Whether half the ring waits for us. */
+bool afpacket_ring_is_short(const struct afpacket_ring *ring);
+
+/* The ring's next @n_frames are in a chunk. Return: the block, if they are its last; else NULL. */
+struct tpacket_block_desc *afpacket_ring_claim(
+	struct afpacket_ring *ring, uint8_t *end, unsigned int n_frames);
+void afpacket_ring_release(struct afpacket_ring *ring, struct tpacket_block_desc *block);
+
+/* -- afpacket_merge.c -- */
+
+/**
+ * struct afpacket_slice - frames of one ring, of one block, one after the other
+ * @first, @n:    the frames
+ * @block:        to be given back with them; NULL: more of its frames are to come
+ * @at, @n_left:  the frame to be given next, and how many there are from it on
+ */
+struct afpacket_slice {
+	struct afpacket_ring *ring;
+	struct tpacket_block_desc *block;
+	uint8_t *first;
+	unsigned int n;
+	uint8_t *at;
+	unsigned int n_left;
+};
+
+/* struct afpacket_chunk - frames that follow each other in time, of as many rings as have some. */
+struct afpacket_chunk {
+	_Atomic bool held; /* by a worker; pairs release with acquire */
+	struct afpacket_slice *slices;
+	unsigned int n_slices;
+};
+
+/**
+ * struct afpacket_merge - from rings to chunks
+ * @rings:   borrowed
+ * @held_ns: since when packets have waited for others; 0: they do not
+ */
+struct afpacket_merge {
+	struct afpacket_ring *rings;
+	unsigned int n_rings;
+	struct afpacket_chunk *chunks;
+	unsigned int n_chunks;
+	uint64_t held_ns;
+};
+
+enum afpacket_outcome {
+	AFPACKET_E_NONE = 1, /* no packets */
+	AFPACKET_E_HELD, /* packets wait for a ring that may have earlier ones; not for long */
+};
+
+/* @n_chunks: how many may be out. Return: 0, -ENOMEM. */
+int afpacket_merge_init(struct afpacket_merge *merge, struct afpacket_ring *rings,
+	unsigned int n_rings, unsigned int n_chunks);
+void afpacket_merge_deinit(struct afpacket_merge *merge);
+
+/* The chunk that comes next. @now_ns: monotonic. One caller at a time. Return: 0,
+ * AFPACKET_E_NONE, AFPACKET_E_HELD. */
+int afpacket_merge_claim(
+	struct afpacket_merge *merge, uint64_t now_ns, struct afpacket_chunk **ret);
+
+/* In the order of the claims. */
+void afpacket_merge_release(struct afpacket_chunk *chunk);
 
 /* -- afpacket_frame.c -- */
 
+static inline uint64_t afpacket_frame_ns(const uint8_t *at)
+{
+	const struct tpacket3_hdr *frame = (const void *)at; /* aligned by the kernel */
+
+	return frame->tp_sec * 1000000000ull + frame->tp_nsec;
+}
+
+/* Begin, or begin again. */
 void afpacket_chunk_start(struct afpacket_chunk *chunk);
 
 /* struct afpacket_frames - what must be known to read frames; @mtu_bytes of the interface now. */
@@ -159,7 +228,7 @@ struct afpacket_frames {
 	unsigned int batch_pkts;
 };
 
-/* Return: 0, DRIVER_E_END. */
+/* The chunk's next frames, those of all its slices by time. Return: 0, DRIVER_E_END. */
 int afpacket_chunk_next(struct afpacket_chunk *chunk, const struct afpacket_frames *frames,
 	struct packet_batch *ret);
 

@@ -99,8 +99,7 @@ static int afpacket_ring_map(struct afpacket_ring *ring, uint64_t ring_bytes)
 		ring->map = NULL;
 		return -errno;
 	}
-	ring->chunks = calloc(ring->n_blocks, sizeof(ring->chunks[0]));
-	return ring->chunks ? 0 : -ENOMEM;
+	return 0;
 }
 
 int afpacket_ring_init(struct afpacket_ring *ring, int fd, const struct afpacket_filter *filter,
@@ -130,44 +129,77 @@ void afpacket_ring_deinit(struct afpacket_ring *ring)
 {
 	if (ring->map)
 		(void)munmap(ring->map, ring->block_bytes * ring->n_blocks);
-	free(ring->chunks);
 	*ring = (struct afpacket_ring){ .fd = -1 };
 }
 
-static struct tpacket_block_desc *afpacket_ring_next(const struct afpacket_ring *ring)
+static struct tpacket_block_desc *afpacket_ring_block(const struct afpacket_ring *ring, uint64_t no)
 {
-	return (void *)(ring->map + ring->n_claimed % ring->n_blocks * ring->block_bytes);
+	return (void *)(ring->map + no % ring->n_blocks * ring->block_bytes);
 }
 
-bool afpacket_ring_ready(const struct afpacket_ring *ring, uint64_t *ret_ts_ns)
+/* Blocks that are not the kernel's to fill: in chunks, or in one of which frames are. */
+static uint64_t afpacket_ring_n_out(const struct afpacket_ring *ring)
 {
-	const struct tpacket_block_desc *block = afpacket_ring_next(ring);
+	return ring->n_claimed - atomic_load_explicit(&ring->n_released, memory_order_acquire);
+}
+
+static bool afpacket_block_is_ours(const struct tpacket_block_desc *block)
+{
+	/* Pairs with the barrier in the kernel's prb_flush_block(). */
+	return __atomic_load_n(&block->hdr.bh1.block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER;
+}
+
+bool afpacket_ring_ready(struct afpacket_ring *ring)
+{
+	struct tpacket_block_desc *block = afpacket_ring_block(ring, ring->n_claimed);
 	const struct tpacket_hdr_v1 *head = &block->hdr.bh1;
 
+	if (ring->at)
+		return true;
 	/* All blocks are out: the word below is that of a block that has not come back. */
-	if (ring->n_claimed - atomic_load_explicit(&ring->n_released, memory_order_acquire) ==
-		ring->n_blocks)
+	if (afpacket_ring_n_out(ring) == ring->n_blocks || !afpacket_block_is_ours(block))
 		return false;
-	/* Pairs with the barrier in the kernel's prb_flush_block(). */
-	if (!(__atomic_load_n(&head->block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER))
-		return false;
-	*ret_ts_ns = head->ts_first_pkt.ts_sec * 1000000000ull + head->ts_first_pkt.ts_nsec;
+	ring->at = (uint8_t *)block + head->offset_to_first_pkt;
+	ring->n_left = head->num_pkts;
+	ring->end_ns = head->ts_last_pkt.ts_sec * 1000000000ull + head->ts_last_pkt.ts_nsec;
+	ring->n_passed = 0;
 	return true;
 }
 
-struct afpacket_chunk *afpacket_ring_claim(struct afpacket_ring *ring)
+bool afpacket_ring_fills(const struct afpacket_ring *ring)
 {
-	struct afpacket_chunk *chunk = &ring->chunks[ring->n_claimed % ring->n_blocks];
+	struct tpacket_block_desc *block = afpacket_ring_block(ring, ring->n_claimed);
 
-	*chunk = (struct afpacket_chunk){ .ring = ring, .block = afpacket_ring_next(ring) };
-	afpacket_chunk_start(chunk);
-	ring->n_claimed++;
-	return chunk;
+	return afpacket_ring_n_out(ring) < ring->n_blocks &&
+		__atomic_load_n(&block->hdr.bh1.num_pkts, __ATOMIC_ACQUIRE) > 0;
 }
 
-void afpacket_ring_release(struct afpacket_ring *ring, struct afpacket_chunk *chunk)
+bool afpacket_ring_is_short(const struct afpacket_ring *ring)
 {
+	uint64_t n_out = afpacket_ring_n_out(ring), n_half = ring->n_blocks / 2;
+
+	/* Blocks are filled in turn. */
+	return n_out >= n_half ||
+		afpacket_block_is_ours(afpacket_ring_block(ring, ring->n_claimed - n_out + n_half));
+}
+
+struct tpacket_block_desc *afpacket_ring_claim(
+	struct afpacket_ring *ring, uint8_t *end, unsigned int n_frames)
+{
+	ring->at = end;
+	ring->n_left -= n_frames;
+	ring->n_passed = 0;
+	if (ring->n_left > 0)
+		return NULL;
+	ring->at = NULL;
+	return afpacket_ring_block(ring, ring->n_claimed++);
+}
+
+void afpacket_ring_release(struct afpacket_ring *ring, struct tpacket_block_desc *block)
+{
+	/* So that nobody takes it for a block that fills until the kernel begins with it. */
+	block->hdr.bh1.num_pkts = 0;
 	/* Pairs with the kernel's reading of the status before it writes to the block. */
-	__atomic_store_n(&chunk->block->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+	__atomic_store_n(&block->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
 	atomic_fetch_add_explicit(&ring->n_released, 1, memory_order_release);
 }

@@ -148,7 +148,8 @@ struct driver {
 	int (*open)(
 		struct driver_source **ret, const struct driver_open_args *args, struct error *err);
 	/* Return: 0, DRIVER_E_END, DRIVER_E_IDLE. May block (pipe) until wake() is called; a live
-	 * source blocks for at most DRIVER_IDLE_MS. */
+	 * source blocks for at most DRIVER_IDLE_MS, unless it has packets that wait for earlier
+	 * ones: some milliseconds more. A worker claims when it has released what it held. */
 	int (*claim)(struct driver_source *source, struct driver_chunk *chunk);
 	/* Fills @batch with 1 .. batch_pkts packets. Return: 0, DRIVER_E_END at the end of the
 	 * chunk. */

@@ -200,8 +200,29 @@ static void test_capture_keep(
 	c->copy_bytes += sizeof(n) + n;
 }
 
+/* The ring that packet @data of a chunk came by: the first that was ever met, or another. */
+static unsigned int test_capture_ring(
+	struct test_capture *c, const struct driver_chunk *chunk, const uint8_t *data)
+{
+	const struct afpacket_chunk *mine = chunk->impl;
+	const struct afpacket_ring *ring = NULL;
+	unsigned int no = 0;
+
+	for (unsigned int i = 0; i < mine->n_slices && !ring; i++) {
+		const struct afpacket_ring *r = mine->slices[i].ring;
+
+		if (data >= r->map && data < r->map + r->n_blocks * r->block_bytes)
+			ring = r;
+	}
+	while (no < 2 && c->ring[no] && c->ring[no] != ring)
+		no++;
+	assert_true(ring && no < 2);
+	c->ring[no] = ring;
+	return no;
+}
+
 static void test_capture_batch(
-	struct test_capture *c, const struct packet_batch *batch, unsigned int ring)
+	struct test_capture *c, const struct driver_chunk *chunk, const struct packet_batch *batch)
 {
 	assert_true(batch->is_live);
 	assert_int_equal(batch->linktype, AFPACKET_LINKTYPE_ETHERNET);
@@ -219,7 +240,7 @@ static void test_capture_batch(
 		c->last_flags = batch->flags[i];
 		c->last_bytes = MIN(batch->cap_bytes[i], sizeof(c->last));
 		memcpy(c->last, batch->data[i], c->last_bytes);
-		test_capture_udp(c, batch, i, ring);
+		test_capture_udp(c, batch, i, test_capture_ring(c, chunk, batch->data[i]));
 		test_capture_keep(c, batch, i);
 	}
 }
@@ -242,17 +263,11 @@ static uint64_t test_capture_walk(struct driver_source *source, struct driver_ch
 
 void test_capture_chunk(struct test_capture *c, struct driver_chunk *chunk)
 {
-	const struct afpacket_chunk *mine = chunk->impl;
 	static struct packet_batch batch;
-	unsigned int ring = 0;
 	uint64_t sum;
 
-	while (ring < 2 && c->ring[ring] && c->ring[ring] != mine->ring)
-		ring++;
-	assert_true(ring < 2);
-	c->ring[ring] = mine->ring;
 	while (driver_afpacket.next_batch(c->source, chunk, &batch) == 0)
-		test_capture_batch(c, &batch, ring);
+		test_capture_batch(c, chunk, &batch);
 	driver_afpacket.rewind(c->source, chunk);
 	sum = test_capture_walk(c->source, chunk);
 	driver_afpacket.rewind(c->source, chunk);

@@ -3,7 +3,7 @@
 #
 # Semantics T2 with random pipelines: what functions say of an interface, they say of the recording
 # that TO_FILE makes meanwhile, and so does the reference model (tests/model/live.c). Captures are sent
-# over a cable, with one and with two workers; 400 pipelines with MAPI_TEST_LONG.
+# over a cable, with one, two and four workers; 400 pipelines with MAPI_TEST_LONG.
 . "$(dirname "$0")/lib.sh"
 
 cases=40
@@ -16,7 +16,7 @@ if [ -d "$MAPI_PCAPS" ]; then
 fi
 seed=${MAPI_MODEL_SEED:-1}
 
-for workers in 1 2; do
+for workers in 1 2 4; do
 	MAPI_WORKERS=$workers "$ALONE" "$MODEL" -f "$MAPI_SOURCE/tests/filters.txt" -i cable0 -o cable1 \
 		-n $cases -s "$seed" -b 262144 "${captures[@]}" > out 2> err || {
 		fail "$workers workers: code $?"
