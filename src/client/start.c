@@ -10,7 +10,6 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/close_range.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -73,19 +72,6 @@ static int private_find(char ret_path[PATH_MAX])
 
 /* ---- between clone and exec ---- */
 
-static void private_close_from(unsigned int first)
-{
-	struct rlimit limit;
-
-	if (syscall(SYS_close_range, first, ~0u, 0) == 0)
-		return;
-	/* Linux before 5.9 */
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > 1u << 20)
-		limit.rlim_cur = 1u << 20;
-	for (unsigned int fd = first; fd < limit.rlim_cur; fd++)
-		(void)close((int)fd);
-}
-
 static void private_reset_signals(void)
 {
 	struct sigaction action = { .sa_handler = SIG_DFL };
@@ -113,7 +99,7 @@ static void private_exec(const struct private_plan *plan)
 	if (dup2(plan->socket_fd, PRIVATE_SOCKET_FD) < 0 ||
 		dup3(plan->status_fd, PRIVATE_STATUS_FD, O_CLOEXEC) < 0)
 		goto failed;
-	private_close_from(PRIVATE_STATUS_FD + 1);
+	close_from(PRIVATE_STATUS_FD + 1);
 	private_reset_signals();
 	(void)execv(plan->path, argv);
 	status = errno;

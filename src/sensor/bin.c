@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -17,8 +16,10 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/close_from.h"
 #include "wire/send_fds.h"
 
 #define BIN_NAME "mapid-bin"
@@ -119,8 +120,9 @@ static bool bin_engine_has_gone(void)
 	return poll(&p, 1, 0) == 1 && p.revents & (POLLRDHUP | POLLHUP);
 }
 
-/* One collector, until it has been killed. @n_hanging: those before it. */
-static void bin_keep_one(pid_t collector, int said_fd, unsigned int *n_hanging)
+/* One collector, until it has been killed. @collector: its pidfd: if it has ended, it may have been
+ * reaped, and its number may be somebody else's. @n_hanging: those before it. */
+static void bin_keep_one(int collector, int said_fd, unsigned int *n_hanging)
 {
 	char says = bin_listen(said_fd, -1);
 
@@ -136,7 +138,7 @@ static void bin_keep_one(pid_t collector, int said_fd, unsigned int *n_hanging)
 		if (*n_hanging == 0)
 			break;
 	}
-	(void)kill(collector, SIGKILL); /* ours, and not reaped yet */
+	(void)syscall(SYS_pidfd_send_signal, collector, SIGKILL, NULL, 0);
 	++*n_hanging;
 }
 
@@ -145,7 +147,7 @@ static _Noreturn void bin_keep(void)
 	unsigned int n_hanging = 0;
 
 	while (!bin_engine_has_gone()) {
-		int said[2];
+		int said[2], collector_fd;
 		pid_t collector;
 
 		n_hanging = bin_reap(n_hanging);
@@ -157,10 +159,16 @@ static _Noreturn void bin_keep(void)
 		if (collector == 0)
 			bin_collect(said);
 		(void)close(said[1]);
-		if (collector > 0)
-			bin_keep_one(collector, said[0], &n_hanging);
-		else
+		/* It is ours, and not reaped yet. */
+		collector_fd = collector < 0 ? -1 : (int)syscall(SYS_pidfd_open, collector, 0);
+		if (collector_fd >= 0) {
+			bin_keep_one(collector_fd, said[0], &n_hanging);
+			(void)close(collector_fd);
+		} else {
+			if (collector > 0 && kill(collector, SIGKILL) == 0)
+				n_hanging++;
 			(void)poll(NULL, 0, BIN_TIME_MS);
+		}
 		(void)close(said[0]);
 	}
 	bin_await(-1);
@@ -175,7 +183,7 @@ static _Noreturn void bin_main(int fd)
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
 		(fd != BIN_FD && dup3(fd, BIN_FD, O_CLOEXEC) < 0))
 		_exit(EXIT_FAILURE);
-	(void)close_range(BIN_FD + 1, UINT_MAX, 0); /* Linux 5.9; before, they stay */
+	close_from(BIN_FD + 1);
 	bin_keep();
 }
 

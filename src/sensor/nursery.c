@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The nursery: see nursery.h. A question is one byte, its answer an errno or two descriptors: the
- * socket to the child, and the child itself (pidfd_open(2)), so that no process is ever ended in
- * its place. The kernel reaps the children.
+ * The nursery: see nursery.h. A question is its number; the answer has the same number, and an
+ * errno or two descriptors: the socket to the child, and the child itself (pidfd_open(2)), so that
+ * no process is ever ended in its place. Answers to questions whose asker has given up are dropped:
+ * without its socket, the child ends. The kernel reaps the children.
  */
 #include "nursery.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/build.h"
+#include "base/close_from.h"
 
 #define NURSERY_WAIT_S 2 /* an answer takes a millisecond */
 #define NURSERY_CPU_S 3 /* per task; who gave it kills sooner */
@@ -35,6 +37,12 @@ struct nursery {
 	pid_t pid;
 	int fd;
 	pthread_mutex_t lock; /* one question at a time */
+	uint32_t question; /* the last one's number */
+};
+
+struct nursery_answer {
+	uint32_t question;
+	int32_t code;
 };
 
 union nursery_control {
@@ -81,8 +89,9 @@ static void nursery_reset_signals(void)
 /* Keep one descriptor, under a number of its own. */
 static void nursery_keep(int fd, int as)
 {
-	if (dup2(fd, as) < 0 || close_range((unsigned int)as + 1, UINT_MAX, 0) < 0)
+	if (dup2(fd, as) < 0)
 		_exit(1);
+	close_from((unsigned int)as + 1);
 }
 
 static void nursery_confine(int fd)
@@ -135,16 +144,17 @@ static int nursery_bear(int ret_fds[NURSERY_ANSWER_FDS], void (*body)(void))
 	return r;
 }
 
-static void nursery_answer(void (*body)(void))
+static void nursery_answer(uint32_t question, void (*body)(void))
 {
 	union nursery_control control = { .bytes = { 0 } };
 	int fds[NURSERY_ANSWER_FDS];
-	int32_t code = nursery_bear(fds, body);
-	struct iovec iov = { .iov_base = &code, .iov_len = sizeof(code) };
+	struct nursery_answer answer = { .question = question, .code = nursery_bear(fds, body) };
+	struct iovec iov = { .iov_base = &answer, .iov_len = sizeof(answer) };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	bool has_child = answer.code == 0;
 	struct cmsghdr *c;
 
-	if (code == 0) {
+	if (has_child) {
 		msg.msg_control = control.bytes;
 		msg.msg_controllen = sizeof(control.bytes);
 		c = CMSG_FIRSTHDR(&msg);
@@ -157,17 +167,17 @@ static void nursery_answer(void (*body)(void))
 		/* Too many descriptors are on their way (ETOOMANYREFS), or no memory: later. */
 		msg.msg_controllen = 0;
 		msg.msg_control = NULL;
-		iov.iov_base = &(int32_t){ -errno };
-		if (code < 0 || sendmsg(NURSERY_FD, &msg, MSG_NOSIGNAL) < 0)
+		answer.code = -errno;
+		if (!has_child || sendmsg(NURSERY_FD, &msg, MSG_NOSIGNAL) < 0)
 			_exit(0);
 	}
-	for (size_t i = 0; code == 0 && i < ARRAY_SIZE(fds); i++)
+	for (size_t i = 0; has_child && i < ARRAY_SIZE(fds); i++)
 		(void)close(fds[i]);
 }
 
 static _Noreturn void nursery_main(int fd, void (*body)(void))
 {
-	char question;
+	uint32_t question;
 	ssize_t n;
 
 	nursery_confine(fd);
@@ -175,7 +185,7 @@ static _Noreturn void nursery_main(int fd, void (*body)(void))
 	for (;;) {
 		n = recv(NURSERY_FD, &question, sizeof(question), 0);
 		if (n == sizeof(question))
-			nursery_answer(body);
+			nursery_answer(question, body);
 		else if (n == 0 || errno != EINTR)
 			_exit(0);
 	}
@@ -243,12 +253,12 @@ bool nursery_lives(const struct nursery *nursery)
 	return recv(nursery->fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) != 0;
 }
 
-/* Return: 0, negative errno. */
-static int nursery_receive(int fd, struct nursery_child *ret)
+/* The next answer, to whatever question. Return: 0, negative errno: there is none, or no child. */
+static int nursery_receive(int fd, uint32_t *ret_question, struct nursery_child *ret)
 {
 	union nursery_control control = { .bytes = { 0 } };
-	int32_t code = -EPIPE;
-	struct iovec iov = { .iov_base = &code, .iov_len = sizeof(code) };
+	struct nursery_answer answer;
+	struct iovec iov = { .iov_base = &answer, .iov_len = sizeof(answer) };
 	struct msghdr msg = { .msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
@@ -261,10 +271,11 @@ static int nursery_receive(int fd, struct nursery_child *ret)
 	do
 		n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
-	if (n != sizeof(code))
+	if (n != sizeof(answer))
 		return n < 0 && errno == EAGAIN ? -ETIMEDOUT : -EPIPE;
-	if (code < 0)
-		return code;
+	*ret_question = answer.question;
+	if (answer.code < 0)
+		return answer.code;
 	c = CMSG_FIRSTHDR(&msg);
 	if (c && c->cmsg_type == SCM_RIGHTS)
 		fds_bytes = MIN(c->cmsg_len - CMSG_LEN(0), sizeof(fds));
@@ -280,14 +291,23 @@ static int nursery_receive(int fd, struct nursery_child *ret)
 
 int nursery_fork(struct nursery *nursery, struct nursery_child *ret)
 {
-	static const char question = 'f';
+	struct nursery_child child = NURSERY_CHILD_NONE;
+	uint32_t question, answered;
 	int r;
 
 	(void)pthread_mutex_lock(&nursery->lock);
+	question = answered = ++nursery->question;
 	r = send(nursery->fd, &question, sizeof(question), MSG_NOSIGNAL) < 0 ? -errno : 0;
 	if (r == 0)
-		r = nursery_receive(nursery->fd, ret);
+		r = nursery_receive(nursery->fd, &answered, &child);
+	while (answered != question) { /* somebody has given up on that one */
+		nursery_kill(&child);
+		answered = question;
+		r = nursery_receive(nursery->fd, &answered, &child);
+	}
 	(void)pthread_mutex_unlock(&nursery->lock);
+	if (r == 0)
+		*ret = child;
 	return r;
 }
 

@@ -10,12 +10,12 @@
 #include <errno.h>
 #include <net/if.h>
 #include <poll.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/turns.h"
 #include "mapi/errors.h"
 #include "privileged_private.h"
 #include "wire/send_fds.h"
@@ -169,7 +169,7 @@ static int privileged_ask(int fd, struct privileged_request *request, struct pri
 	return r < 0 ? r : privileged_wait(fd, request->serial, ret, ret_fds);
 }
 
-static pthread_mutex_t privileged_turn = PTHREAD_MUTEX_INITIALIZER;
+static struct turns privileged_turns = TURNS_INIT;
 
 int privileged_prepare(int fd, const char *name, unsigned int n_workers,
 	int ret_fds[DRIVER_FDS_MAX], unsigned int *ret_n_fds, struct error *err)
@@ -185,9 +185,9 @@ int privileged_prepare(int fd, const char *name, unsigned int n_workers,
 			"a device has a name of at most %d characters and 1 to %d workers",
 			PRIVILEGED_NAME_BYTES - 1, DRIVER_FDS_MAX);
 	memcpy(request.name, name, len);
-	(void)pthread_mutex_lock(&privileged_turn);
+	turns_begin(&privileged_turns);
 	r = privileged_ask(fd, &request, &reply, fds);
-	(void)pthread_mutex_unlock(&privileged_turn);
+	turns_end(&privileged_turns);
 	if (r == -ETIMEDOUT)
 		return error_set(err, MAPID_NO_DRIVER,
 			"device '%.200s' could not be opened within %d seconds", name,
@@ -229,13 +229,13 @@ int privileged_load(int fd, void *area, size_t area_bytes, const struct kernel_c
 	size_t n_bytes;
 	int r = -ENOSPC;
 
-	(void)pthread_mutex_lock(&privileged_turn);
+	turns_begin(&privileged_turns);
 	n_bytes = kernel_code_flatten(code, area, area_bytes);
 	if (n_bytes <= area_bytes) {
 		request.n_bytes = (uint32_t)n_bytes;
 		r = privileged_ask(fd, &request, &reply, fds);
 	}
-	(void)pthread_mutex_unlock(&privileged_turn);
+	turns_end(&privileged_turns);
 	if (r == -ENOSPC)
 		return error_set(err, MFUNCT_NOT_SUPPORTED,
 			"the filters are more than %zu bytes of code for the kernel", area_bytes);

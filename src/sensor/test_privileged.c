@@ -19,12 +19,14 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "base/turns.h"
 #include "mapi/errors.h"
 #include "privileged.h"
 #include "privileged_private.h"
@@ -814,6 +816,45 @@ static void test_threads(void **state)
 	test_driver = NULL;
 }
 
+struct test_turns {
+	struct turns turns;
+	_Atomic bool has_had;
+};
+
+static void *test_turns_main(void *argument)
+{
+	struct test_turns *test = argument;
+
+	turns_begin(&test->turns);
+	atomic_store(&test->has_had, true);
+	turns_end(&test->turns);
+	return NULL;
+}
+
+/* Who asks again at once comes after who waits. */
+static void test_turns(void **state)
+{
+	for (unsigned int i = 0; i < 100; i++) {
+		struct test_turns test = { .turns = TURNS_INIT };
+		bool waits = false;
+		pthread_t thread;
+
+		turns_begin(&test.turns);
+		assert_int_equal(pthread_create(&thread, NULL, test_turns_main, &test), 0);
+		while (!waits) {
+			(void)pthread_mutex_lock(&test.turns.lock);
+			waits = test.turns.n_taken == 2;
+			(void)pthread_mutex_unlock(&test.turns.lock);
+		}
+		assert_false(atomic_load(&test.has_had));
+		turns_end(&test.turns);
+		turns_begin(&test.turns);
+		assert_true(atomic_load(&test.has_had));
+		turns_end(&test.turns);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+	}
+}
+
 /* ---- the whole way, with the real driver ---- */
 
 /* An engine without rights that has a program, on a socket of its own. Return: 0, or less with a
@@ -911,6 +952,7 @@ int main(void)
 		cmocka_unit_test(test_large_code),
 		cmocka_unit_test(test_too_many_instructions),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_capture),
 	};
 
