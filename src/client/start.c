@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/close_from.h"
 #include "client.h"
 
 #ifndef MAPI_MAPID_PATH
