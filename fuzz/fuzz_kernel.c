@@ -200,6 +200,7 @@ static void fuzz_flat(struct input *in, const struct kernel_code *code)
 static void fuzz_emit(
 	struct input *in, const struct filter_program *const programs[], unsigned int n)
 {
+	struct kernel_sampling samplings[FUZZ_FILTERS_MAX];
 	bool deliver[FUZZ_FILTERS_MAX];
 	uint8_t chosen = input_byte(in), more = input_byte(in);
 	struct kernel_options options = { .hook = chosen % _KERNEL_HOOK_N,
@@ -213,13 +214,25 @@ static void fuzz_emit(
 	struct kernel_stats stats;
 	unsigned int n_allocations;
 
-	for (unsigned int i = 0; i < n; i++)
-		deliver[i] = input_byte(in) & 1;
+	for (unsigned int i = 0; i < n; i++) {
+		uint8_t flags = input_byte(in);
+
+		deliver[i] = flags & 1;
+		samplings[i] = (struct kernel_sampling){ .cell = flags };
+		if (flags & 2)
+			samplings[i].rule =
+				(struct sampling){ .mode = flags & 4 ? SAMPLING_PERIODIC
+								     : SAMPLING_BY_CHANCE,
+					.value = 1 + input_byte(in) % 100,
+					.seed = UINT64_C(0x8000000080000000) * flags };
+	}
 	if (options.hook == KERNEL_SOCKET) {
 		options.deliver = more & 1 ? deliver : NULL;
 		options.undelivered = more & 2;
 		options.skip_outgoing = chosen & 32;
 	}
+	if (!options.deliver || options.undelivered)
+		options.samplings = samplings;
 	options.has_frags = options.hook == KERNEL_XDP && more & 2;
 	fault_arm(0);
 	if (kernel_code_new(&code, &options, programs, n) < 0)
@@ -230,7 +243,7 @@ static void fuzz_emit(
 	stats = kernel_code_stats(code);
 	for (unsigned int i = 0; i < n; i++)
 		stats.n_lowered -= kernel_code_reason(code, i) == KERNEL_LOWERED;
-	if (stats.n_lowered != 0 || stats.n_slots > n)
+	if (stats.n_lowered != 0 || stats.n_slots > 2 * n)
 		abort();
 	fuzz_without_memory(&options, programs, n, n_allocations, input_byte(in));
 	fuzz_flat(in, code);

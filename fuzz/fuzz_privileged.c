@@ -67,9 +67,16 @@ const struct driver *driver_find(const struct driver_open_args *args)
 	return args->options->driver ? NULL : &fuzz_driver;
 }
 
+int __wrap_kernel_turns_open(struct error *err);
 int __wrap_kernel_area_new(size_t area_bytes, struct error *err);
-int __wrap_kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns, int area_fd,
-	size_t area_bytes, struct kernel_fds *ret, struct error *err);
+int __wrap_kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns,
+	const struct kernel_memory *memory, struct kernel_fds *ret, struct error *err);
+
+int __wrap_kernel_turns_open(struct error *err)
+{
+	(void)err;
+	return dup(null_fd);
+}
 
 int __wrap_kernel_area_new(size_t area_bytes, struct error *err)
 {
@@ -78,18 +85,20 @@ int __wrap_kernel_area_new(size_t area_bytes, struct error *err)
 }
 
 /* Loading is the kernel's; what comes here must be of the kind that is allowed. */
-int __wrap_kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns, int area_fd,
-	size_t area_bytes, struct kernel_fds *ret, struct error *err)
+int __wrap_kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns,
+	const struct kernel_memory *memory, struct kernel_fds *ret, struct error *err)
 {
 	struct error none = ERROR_INIT;
 
-	(void)err;
+	(void)err, (void)until_ns;
+	check(kernel_code_samples(code) <= (memory->turns_fd >= 0), "numbers for samples");
 	check(kernel_code_hook(code) == KERNEL_SOCKET, "a socket's filter");
 	check(kernel_code_check(code, &none) == 0, "checked code");
-	check(kernel_code_area_bytes(code) <= area_bytes, "room for its counters");
-	*ret = (struct kernel_fds){
-		.program = dup(null_fd), .area = dup(area_fd), .chain = dup(null_fd)
-	};
+	check(kernel_code_area_bytes(code) <= memory->area_bytes, "room for its counters");
+	*ret = (struct kernel_fds){ .program = dup(null_fd),
+		.area = dup(memory->area_fd),
+		.chain = dup(null_fd),
+		.turns = -1 };
 	check(ret->program >= 0 && ret->area >= 0 && ret->chain >= 0, "dup");
 	return 0;
 }
@@ -168,7 +177,8 @@ static void fuzz_check_reply(int fd, const struct privileged_request *request)
 	if (request->op == PRIVILEGED_PREPARE)
 		check(n_fds == (reply.code ? 0 : request->n_workers), "as many as were wanted");
 	else
-		check(n_fds == (reply.code ? 0 : 3), "a program, its counters, a lease");
+		check(reply.code ? n_fds == 0 : n_fds == 3 || n_fds == 4,
+			"a program, its counters, a lease, and perhaps numbers of samples");
 	check(memchr(reply.text, '\0', sizeof(reply.text)), "end of the text");
 	check(!reply.code == !reply.text[0], "code and text");
 	for (const char *c = reply.text; *c; c++)

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/sampling.h"
 #include "mapi/schema.h"
 #include "packet/decode.h"
 #include "packet/packet.h"
@@ -85,8 +86,6 @@ struct function_ref {
  * struct function_call - one call of process()
  * @batch:    the packets of the domain
  * @first, @n: the range [first, first + n) to be processed
- * @begin_no: number within the device of the first packet of the function's flow, as
- *            @batch->first_no; of functions that need order
  * @decode:   columns of @batch; NULL unless wants_decode
  * @column:   NULL, or the value must be written for every packet i of the range, selected or not:
  *            column[i] = the value after packet i
@@ -98,7 +97,6 @@ struct function_call {
 	const struct packet_batch *batch;
 	unsigned int first;
 	unsigned int n;
-	uint64_t begin_no;
 	const struct decode_columns *decode;
 	uint64_t *column;
 	const struct function_ref *refs;
@@ -213,6 +211,11 @@ struct function {
 	/* Whether what it does depends on packets that filters before it hold back: on their number
 	 * or time. True of all functions that have tick(). NULL: it does not. */
 	bool (*needs_all)(const void *instance);
+
+	/* The function does nothing but let packets pass by sampling_next(): the kernel may choose
+	 * packets, too. @ret_state: in @state. NULL: it does more, or goes by something else. */
+	const struct sampling *(*sampling)(
+		const void *instance, void *state, struct sampling_state **ret_state);
 
 	/* NULL: the first desc.result_bytes of the state are the result. */
 	void (*read)(const void *instance, const void *state, void *ret_result);

@@ -47,6 +47,12 @@ struct kernel_stats kernel_code_stats(const struct kernel_code *code)
 	return (struct kernel_stats){ 0 };
 }
 
+bool kernel_code_samples(const struct kernel_code *code)
+{
+	(void)code;
+	return false;
+}
+
 enum kernel_reason kernel_code_reason(const struct kernel_code *code, unsigned int i)
 {
 	(void)code, (void)i;
@@ -87,10 +93,10 @@ int kernel_area_new(size_t area_bytes, struct error *err)
 	return absent_fail(err);
 }
 
-int kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns, int area_fd,
-	size_t area_bytes, struct kernel_fds *ret, struct error *err)
+int kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns,
+	const struct kernel_memory *memory, struct kernel_fds *ret, struct error *err)
 {
-	(void)until_ns, (void)area_fd, (void)area_bytes;
+	(void)until_ns, (void)memory;
 	return kernel_code_load(code, ret, err);
 }
 
@@ -104,6 +110,53 @@ int kernel_code_unflatten(struct kernel_code **ret, const void *bytes, size_t n_
 {
 	(void)ret, (void)bytes, (void)n_bytes;
 	return -EBADMSG;
+}
+
+int kernel_turns_new(struct kernel_turns **ret)
+{
+	*ret = NULL;
+	return 0;
+}
+
+struct kernel_turns *kernel_turns_free(struct kernel_turns *turns)
+{
+	(void)turns;
+	return NULL;
+}
+
+int kernel_turns_get(struct kernel_turns *turns)
+{
+	(void)turns;
+	return -1;
+}
+
+void kernel_turns_put(struct kernel_turns *turns, int cell)
+{
+	(void)turns, (void)cell;
+}
+
+struct sampling_turns *kernel_turns_at(struct kernel_turns *turns, int cell)
+{
+	(void)turns, (void)cell;
+	return NULL;
+}
+
+int kernel_turns_open(struct error *err)
+{
+	return absent_fail(err);
+}
+
+int kernel_turns_map(struct kernel_turns *turns, int fd, struct error *err)
+{
+	(void)turns, (void)fd;
+	return absent_fail(err);
+}
+
+int kernel_turns_load(
+	void *argument, const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
+{
+	(void)argument;
+	return kernel_code_load(code, ret, err);
 }
 
 int kernel_program_new(struct kernel_program **ret, const struct kernel_code *code,

@@ -8,8 +8,9 @@
  * multiply; nothing falls into it.
  *
  * The code may come from a process that has been conquered. That process may count and deliver what
- * it likes, but no more: it has these helpers, its own area and the next page, and addresses go
- * nowhere else. What memory may be read and written is for the kernel's verifier to say.
+ * it likes, but no more: it has these helpers, its own area, the next page and, if it samples, the
+ * numbers of samples, and addresses go nowhere else. What memory may be read and written is for the
+ * kernel's verifier to say.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@
 #define MAY_BE_CONTEXT 4u
 #define MAY_BE_AREA 8u /* an address in the area */
 #define MAY_BE_PACKET 16u /* an address in the packet, or its end */
+#define MAY_BE_TURNS 32u /* the address of a sample's numbers */
 
 /*
  * struct check_state - what is known before an instruction
@@ -270,12 +272,31 @@ static int check_load(const struct check *c, const struct bpf_insn *insn, struct
 	return r ? r : check_memory(c, insn, insn->src_reg);
 }
 
+/* One of the numbers of a sample += a register, which may get what was there. */
+static int check_turn(
+	const struct check *c, const struct bpf_insn *insn, const struct check_state *now)
+{
+	int r = check_holds(c, now, insn->dst_reg, MAY_BE_TURNS);
+
+	if (r == 0)
+		r = check_holds(c, now, insn->src_reg, MAY_BE_NUMBER);
+	if (r == 0 &&
+		(insn->off < 0 || insn->off % 8 ||
+			insn->off >= (int16_t)sizeof(struct sampling_turns) ||
+			(insn->imm != BPF_ADD && insn->imm != (BPF_ADD | BPF_FETCH))))
+		return check_fail(c, "is not a known way to take a number");
+	return r;
+}
+
 /* What is written is the area, and numbers. */
 static int check_store(
 	const struct check *c, const struct bpf_insn *insn, const struct check_state *now)
 {
-	int r = check_holds(c, now, insn->dst_reg, MAY_BE_AREA);
+	int r;
 
+	if (insn->code == (BPF_STX | BPF_ATOMIC | BPF_DW))
+		return check_turn(c, insn, now);
+	r = check_holds(c, now, insn->dst_reg, MAY_BE_AREA);
 	if (r == 0 && BPF_CLASS(insn->code) == BPF_STX)
 		r = check_holds(c, now, insn->src_reg, MAY_BE_NUMBER);
 	return r ? r : check_memory(c, insn, insn->dst_reg);
@@ -366,14 +387,25 @@ static bool check_is_register(const struct bpf_insn *insn)
 		(insn->src_reg <= BPF_REG_9 || BPF_CLASS(insn->code) == BPF_LD);
 }
 
-/* The area's address; whatever stands for the map. */
-static int check_area(struct check *c, const struct bpf_insn *insn, struct check_state *now)
+/* An address or a constant, of two instructions, comes into the register. */
+static int check_wide(
+	struct check *c, const struct bpf_insn *insn, uint8_t kind, struct check_state *now)
 {
-	if (insn->dst_reg != REG_AREA || insn[1].imm != 0)
-		return check_fail(c, "is not the area");
-	now->may[REG_AREA] = MAY_BE_AREA;
+	now->may[insn->dst_reg] = kind;
 	c->at++;
 	return check_reach(c, (int64_t)c->at + 1, now);
+}
+
+/* The area's address, or that of a sample's numbers; whatever stands for the map. */
+static int check_value(struct check *c, const struct bpf_insn *insn, struct check_state *now)
+{
+	if (insn->dst_reg == REG_AREA && insn[1].imm == 0)
+		return check_wide(c, insn, MAY_BE_AREA, now);
+	if (insn->dst_reg != BPF_REG_2 || !c->code->samples || insn[1].imm < 0 ||
+		(size_t)insn[1].imm % sizeof(struct sampling_turns) ||
+		(size_t)insn[1].imm >= KERNEL_TURNS_BYTES)
+		return check_fail(c, "is neither the area nor the numbers of a sample");
+	return check_wide(c, insn, MAY_BE_TURNS, now);
 }
 
 /* On to the next page: always the same instructions, which nothing jumps into. */
@@ -401,8 +433,11 @@ static int check_map(struct check *c, const struct bpf_insn *insn, struct check_
 		insn[1].off || insn->off)
 		return check_fail(c, "is not whole");
 	switch (insn->src_reg) {
+	case 0:
+		return insn->dst_reg == BPF_REG_3 ? check_wide(c, insn, MAY_BE_NUMBER, now)
+						  : check_fail(c, "is not a known constant");
 	case BPF_PSEUDO_MAP_VALUE:
-		return check_area(c, insn, now);
+		return check_value(c, insn, now);
 	case BPF_PSEUDO_MAP_FD:
 		return check_chain(c, insn, now);
 	default:

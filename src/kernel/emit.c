@@ -19,7 +19,9 @@
  * @roots:   of each slot
  * @actions: of each slot
  * @reasons: of each slot
- * @n_deliver: the first slots deliver, and are not counted
+ * @n_deliver: the first slots deliver, or choose what is delivered: nothing is counted before them
+ * @samples: programs that sample, in the order of their slots
+ * @sample_of: of each program: its sample + 1
  * @own:     root of the filter of the same name, ACCEPT if there is none
  */
 struct emit_job {
@@ -30,9 +32,12 @@ struct emit_job {
 	uint32_t *roots;
 	uint8_t *actions;
 	uint8_t *reasons;
-	uint32_t n_slots;
+	uint32_t n_slots; /* of filters; those of samples follow */
 	uint32_t n_deliver;
 	uint32_t own;
+	struct kernel_sample *samples;
+	uint32_t *sample_of;
+	uint32_t n_samples;
 };
 
 const char *kernel_reason_text(enum kernel_reason reason)
@@ -43,6 +48,7 @@ const char *kernel_reason_text(enum kernel_reason reason)
 		[KERNEL_REASON_SIZE] = "the filter has more instructions than a program may have",
 		[KERNEL_REASON_PAGES] = "the filters before it fill all programs of a chain",
 		[KERNEL_REASON_COUNTERS] = "the filters before it fill the memory for counters",
+		[KERNEL_REASON_SAMPLES] = "functions before it take samples, as many as may",
 	};
 
 	return reason < _KERNEL_REASON_N ? texts[reason] : "unknown";
@@ -61,7 +67,12 @@ static int emit_init(struct kernel_emit *e, struct emit_job *j)
 {
 	uint32_t n = j->graph.values.n;
 
-	*e = (struct kernel_emit){ .g = &j->graph, .options = j->options, .actions = j->actions };
+	*e = (struct kernel_emit){ .g = &j->graph,
+		.options = j->options,
+		.actions = j->actions,
+		.n_early = j->n_deliver,
+		.samples = j->samples,
+		.n_samples = j->n_samples };
 	e->uses = calloc(n, sizeof(*e->uses));
 	e->column = calloc(n, sizeof(*e->column));
 	e->kept = calloc(n, sizeof(*e->kept));
@@ -135,9 +146,15 @@ static int emit_page(struct emit_job *j, struct kernel_frame_page *frame, uint32
 		emit_place(&e, undelivered);
 	}
 	kernel_frame_counts(&e, frame);
+	if (frame->index == frame->counts_from) {
+		kernel_sample_deliver(&e);
+		kernel_sample_count(&e, 0, j->n_deliver);
+	}
 	first += n_deliver;
-	kernel_trie(&e, &j->cofactor, j->roots + first, n - n_deliver, first, end);
+	n -= n_deliver;
+	kernel_trie(&e, &j->cofactor, j->roots + first, n, first, end);
 	emit_place(&e, end);
+	kernel_sample_count(&e, first, n);
 	kernel_frame_end(&e, frame, last);
 	if (e.code.failed || j->graph.failed)
 		r = -ENOMEM;
@@ -162,13 +179,13 @@ static void emit_free_pages(struct kernel_code *code)
 	code->n_pages = 0;
 }
 
-/* The first page that has more than delivering slots. */
+/* The first page that has more than delivering slots, or else the last. */
 static unsigned int emit_counts_from(
 	const struct emit_job *j, const struct emit_span spans[], unsigned int n_spans)
 {
 	unsigned int i = 0;
 
-	while (j->n_deliver && i < n_spans && spans[i].first + spans[i].n <= j->n_deliver)
+	while (j->n_deliver && i + 1 < n_spans && spans[i].first + spans[i].n <= j->n_deliver)
 		i++;
 	return i;
 }
@@ -251,6 +268,11 @@ static int emit_pages(struct emit_job *j)
 	}
 }
 
+static bool emit_samples(const struct kernel_options *options, unsigned int i)
+{
+	return options->samplings && options->samplings[i].rule.mode != SAMPLING_NONE;
+}
+
 /* The slot of a root, new or old. */
 static uint32_t emit_slot(struct emit_job *j, uint32_t *slot_of, uint32_t root)
 {
@@ -259,6 +281,16 @@ static uint32_t emit_slot(struct emit_job *j, uint32_t *slot_of, uint32_t root)
 		slot_of[root] = ++j->n_slots;
 	}
 	return slot_of[root] - 1;
+}
+
+/* Program @i chooses among the packets of filter @slot. */
+static void emit_sample(struct emit_job *j, unsigned int i, uint32_t slot, bool deliver)
+{
+	j->samples[j->n_samples++] = (struct kernel_sample){
+		.of = j->options->samplings[i], .filter = slot, .deliver = deliver
+	};
+	j->sample_of[i] = j->n_samples;
+	j->actions[slot] |= ACTION_SAMPLE;
 }
 
 /* Slots for all programs that deliver, or that do not. */
@@ -271,9 +303,16 @@ static void emit_slots(
 		if (code->reasons[i] != KERNEL_LOWERED ||
 			is_delivering != (j->options->deliver && j->options->deliver[i]))
 			continue;
+		if (emit_samples(j->options, i) && j->n_samples == KERNEL_SAMPLES_MAX) {
+			code->reasons[i] = KERNEL_REASON_SAMPLES;
+			continue;
+		}
 		code->slots[i] = emit_slot(j, slot_of, roots[i]);
-		j->actions[code->slots[i]] |=
-			is_delivering ? ACTION_COUNT | ACTION_DELIVER : ACTION_COUNT;
+		if (emit_samples(j->options, i))
+			emit_sample(j, i, code->slots[i], is_delivering);
+		else
+			j->actions[code->slots[i]] |=
+				is_delivering ? ACTION_COUNT | ACTION_DELIVER : ACTION_COUNT;
 	}
 }
 
@@ -307,6 +346,20 @@ static int emit_lift(
 	return 0;
 }
 
+/* Slots of samples. */
+static void emit_sample_slots(struct emit_job *j)
+{
+	for (uint32_t i = 0; i < j->n_samples; i++) {
+		struct kernel_sample *s = &j->samples[i];
+		uint32_t leader = 0;
+
+		s->slot = j->n_slots + i;
+		while (j->samples[leader].filter != s->filter)
+			leader++;
+		s->leader = j->samples[leader].slot;
+	}
+}
+
 static void emit_finish(struct emit_job *j)
 {
 	struct kernel_code *code = j->code;
@@ -314,6 +367,8 @@ static void emit_finish(struct emit_job *j)
 	for (unsigned int i = 0; i < code->n_programs; i++) {
 		if (code->reasons[i] == KERNEL_LOWERED)
 			code->reasons[i] = j->reasons[code->slots[i]];
+		if (j->sample_of[i])
+			code->slots[i] = j->samples[j->sample_of[i] - 1].slot;
 		if (code->reasons[i] != KERNEL_LOWERED)
 			code->slots[i] = UINT32_MAX;
 		code->n_lowered += code->reasons[i] == KERNEL_LOWERED;
@@ -327,6 +382,9 @@ static void emit_limit(struct emit_job *j)
 	uint32_t max = (uint32_t)((stride_bytes - sizeof(struct kernel_area)) /
 		sizeof(struct kernel_slot));
 
+	max -= MIN(j->n_samples, max);
+	if (max == 0)
+		j->n_samples = 0;
 	for (uint32_t i = max; i < j->n_slots; i++)
 		j->reasons[i] = KERNEL_REASON_COUNTERS;
 	j->n_slots = MIN(j->n_slots, max);
@@ -341,12 +399,28 @@ static int emit_all(struct emit_job *j, const struct filter_program *const progr
 	if (r < 0)
 		return r;
 	emit_limit(j);
-	code->n_slots = j->n_slots;
-	code->stride_bytes = kernel_stride_bytes(j->n_slots);
+	emit_sample_slots(j);
+	code->n_slots = j->n_slots + j->n_samples;
+	code->samples = j->n_samples > 0;
+	code->stride_bytes = kernel_stride_bytes(code->n_slots);
 	r = emit_pages(j);
 	if (r == 0)
 		emit_finish(j);
 	return r;
+}
+
+static bool emit_are_samplings_right(const struct kernel_options *options, unsigned int n)
+{
+	for (unsigned int i = 0; options->samplings && i < n; i++) {
+		const struct kernel_sampling *s = &options->samplings[i];
+
+		if (emit_samples(options, i) &&
+			((options->deliver && !options->undelivered) ||
+				s->cell >= KERNEL_TURNS_MAX || s->rule.value > INT32_MAX ||
+				(s->rule.mode == SAMPLING_PERIODIC && s->rule.value < 1)))
+			return false;
+	}
+	return true;
 }
 
 static bool emit_are_options_right(const struct kernel_options *options)
@@ -371,7 +445,7 @@ int kernel_code_new(struct kernel_code **ret, const struct kernel_options *optio
 	struct emit_job j = { .options = options };
 	int r = -ENOMEM;
 
-	if (!emit_are_options_right(options))
+	if (!emit_are_options_right(options) || !emit_are_samplings_right(options, n_programs))
 		return -EINVAL;
 	code = calloc(1, sizeof(*code));
 	if (!code)
@@ -379,6 +453,7 @@ int kernel_code_new(struct kernel_code **ret, const struct kernel_options *optio
 	code->options = *options;
 	code->options.deliver = NULL;
 	code->options.own = NULL;
+	code->options.samplings = NULL;
 	if (code->options.n_cpus == 0)
 		code->options.n_cpus = kernel_n_cpus();
 	if (code->options.n_cpus < 1 ||
@@ -392,7 +467,10 @@ int kernel_code_new(struct kernel_code **ret, const struct kernel_options *optio
 	j.actions = calloc(n_programs + 1, sizeof(*j.actions));
 	j.reasons = calloc(n_programs + 1, sizeof(*j.reasons));
 	j.cofactor = (struct kernel_cofactor){ .g = &j.graph };
-	if (code->slots && code->reasons && j.roots && j.actions && j.reasons)
+	j.samples = calloc(n_programs + 1, sizeof(*j.samples));
+	j.sample_of = calloc(n_programs + 1, sizeof(*j.sample_of));
+	if (code->slots && code->reasons && j.roots && j.actions && j.reasons && j.samples &&
+		j.sample_of)
 		r = filter_graph_init(&j.graph);
 	if (r == 0)
 		r = emit_all(&j, programs);
@@ -401,6 +479,8 @@ int kernel_code_new(struct kernel_code **ret, const struct kernel_options *optio
 	free(j.roots);
 	free(j.actions);
 	free(j.reasons);
+	free(j.samples);
+	free(j.sample_of);
 	if (r == 0)
 		*ret = TAKE(code);
 	return r;
@@ -433,6 +513,11 @@ struct kernel_stats kernel_code_stats(const struct kernel_code *code)
 	for (unsigned int i = 0; i < code->n_pages; i++)
 		stats.n_insns += code->pages[i].n_insns;
 	return stats;
+}
+
+bool kernel_code_samples(const struct kernel_code *code)
+{
+	return code->samples;
 }
 
 enum kernel_reason kernel_code_reason(const struct kernel_code *code, unsigned int i)

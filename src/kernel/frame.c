@@ -24,8 +24,7 @@ static bool frame_is_xdp(const struct kernel_emit *e)
 	return e->options->hook == KERNEL_XDP;
 }
 
-/* Where a slot's counters are: an offset from *@reg, which is changed if that is too far. */
-static int16_t frame_slot(struct kernel_emit *e, uint32_t slot, size_t member, uint8_t *reg)
+int16_t kernel_frame_slot(struct kernel_emit *e, uint32_t slot, size_t member, uint8_t *reg)
 {
 	int64_t at =
 		(int64_t)(sizeof(struct kernel_area) + slot * sizeof(struct kernel_slot) + member) -
@@ -44,7 +43,7 @@ static int16_t frame_slot(struct kernel_emit *e, uint32_t slot, size_t member, u
 void kernel_frame_mark(struct kernel_emit *e, uint32_t slot)
 {
 	uint8_t reg;
-	int16_t at = frame_slot(e, slot, offsetof(struct kernel_slot, mark), &reg);
+	int16_t at = kernel_frame_slot(e, slot, offsetof(struct kernel_slot, mark), &reg);
 
 	emit_put(e, LOAD(BPF_DW, BPF_REG_1, REG_AREA, AREA_AT(seq)));
 	emit_put(e, STORE(BPF_DW, reg, BPF_REG_1, at));
@@ -54,14 +53,14 @@ void kernel_frame_mark(struct kernel_emit *e, uint32_t slot)
 static void frame_add(struct kernel_emit *e, uint32_t slot, size_t member, uint8_t more)
 {
 	uint8_t reg;
-	int16_t at = frame_slot(e, slot, member, &reg);
+	int16_t at = kernel_frame_slot(e, slot, member, &reg);
 
 	emit_put(e, LOAD(BPF_DW, BPF_REG_1, reg, at));
 	emit_put(e, more ? ALU_REG(BPF_ADD, BPF_REG_1, more) : ALU_IMM(BPF_ADD, BPF_REG_1, 1));
 	emit_put(e, STORE(BPF_DW, reg, BPF_REG_1, at));
 }
 
-static void frame_count(struct kernel_emit *e, uint32_t slot)
+void kernel_frame_count(struct kernel_emit *e, uint32_t slot)
 {
 	if (frame_is_xdp(e)) {
 		frame_add(e, slot, offsetof(struct kernel_slot, pkts), 0);
@@ -73,13 +72,23 @@ static void frame_count(struct kernel_emit *e, uint32_t slot)
 	frame_add(e, slot, offsetof(struct kernel_slot, bytes), REG_BYTES);
 }
 
+/* The slot whose mark says that filter @slot has accepted. */
+static uint32_t frame_leader(const struct kernel_emit *e, uint32_t slot)
+{
+	uint32_t i = 0;
+
+	while (e->samples[i].filter != slot)
+		i++;
+	return e->samples[i].leader;
+}
+
 void kernel_frame_accept(struct kernel_emit *e, uint32_t slot, bool check)
 {
 	uint32_t skip = ASM_NOWHERE;
 	uint8_t reg;
 
 	if (check) {
-		int16_t at = frame_slot(e, slot, offsetof(struct kernel_slot, mark), &reg);
+		int16_t at = kernel_frame_slot(e, slot, offsetof(struct kernel_slot, mark), &reg);
 
 		skip = kernel_asm_label(&e->code);
 		emit_put(e, LOAD(BPF_DW, BPF_REG_1, REG_AREA, AREA_AT(seq)));
@@ -89,8 +98,10 @@ void kernel_frame_accept(struct kernel_emit *e, uint32_t slot, bool check)
 	if (e->options->undelivered && e->actions[slot] & ACTION_DELIVER) {
 		emit_goto(e, e->delivered);
 	} else {
-		if (e->actions[slot] & ACTION_COUNT)
-			frame_count(e, slot);
+		if (e->actions[slot] & ACTION_SAMPLE)
+			kernel_frame_mark(e, frame_leader(e, slot));
+		if (e->actions[slot] & ACTION_COUNT && slot >= e->n_early)
+			kernel_frame_count(e, slot);
 		if (e->actions[slot] & ACTION_DELIVER)
 			emit_put(e, STORE_IMM(BPF_W, REG_AREA, AREA_AT(deliver), 1));
 	}

@@ -18,6 +18,7 @@
 #include "base/build_config.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/sampling.h"
 #include "filter/filter.h"
 
 /* Without libbpf nothing can be made or loaded: calls fail with -ENOTSUP, and @err filled. */
@@ -39,6 +40,13 @@ enum kernel_hook {
  * packet met.
  */
 
+/* struct kernel_sampling - of a program that counts or delivers only what is chosen of the packets
+ * that it accepts. @cell: of kernel_turns_get(), from where they have their numbers */
+struct kernel_sampling {
+	struct sampling rule; /* mode SAMPLING_NONE: everything is chosen */
+	uint32_t cell;
+};
+
 /**
  * struct kernel_options - what to make of a set of filters
  * @hook:          where it will run
@@ -54,6 +62,8 @@ enum kernel_hook {
  * @undelivered:   SOCKET: a packet that is delivered is not counted, by any filter. Delivered are
  *                 then also super-packets of which it is not known here what they stand for on the
  *                 wire (P3): all but those of TCP over IP, and where packets are cut, all
+ * @samplings:     for each program; borrowed for the call. NULL: none. If packets are delivered,
+ *                 only together with @undelivered
  * @skip_outgoing: SOCKET: packets on their way out are neither counted nor delivered: for loopback,
  *                 where all of them come back
  * @has_frags:     XDP: packets may consist of several buffers (kernel 5.18)
@@ -68,6 +78,7 @@ struct kernel_options {
 	bool is_cut;
 	const struct filter_program *own;
 	const bool *deliver;
+	const struct kernel_sampling *samplings;
 	bool undelivered;
 	bool skip_outgoing;
 	bool has_frags;
@@ -83,6 +94,7 @@ enum kernel_reason {
 	KERNEL_REASON_SIZE, /* more instructions or columns than a program may have */
 	KERNEL_REASON_PAGES, /* the pages before it are all that a chain may have */
 	KERNEL_REASON_COUNTERS, /* the counters before its own fill the memory for them */
+	KERNEL_REASON_SAMPLES, /* more samples than a program may have */
 	_KERNEL_REASON_N
 };
 
@@ -123,6 +135,9 @@ DEFINE_CLEANUP(struct kernel_code *, kernel_code_free);
 enum kernel_hook kernel_code_hook(const struct kernel_code *code);
 struct kernel_stats kernel_code_stats(const struct kernel_code *code);
 
+/* Does it take numbers (struct kernel_turns)? */
+bool kernel_code_samples(const struct kernel_code *code);
+
 /* Is program @i of kernel_code_new() in it, and if not, why? */
 enum kernel_reason kernel_code_reason(const struct kernel_code *code, unsigned int i);
 
@@ -146,20 +161,23 @@ int kernel_code_check(const struct kernel_code *code, struct error *err);
  * @chain:   the further pages, -1 if there are none; also the first where a socket would not take
  *           it (net.core.optmem_max). An array of programs is emptied when its last descriptor is
  *           closed: it stays open as long as the program is used. Or what stands for it, where
- * another process keeps the array
+ *           another process keeps the array
+ * @turns:   the map of the numbers that it takes, -1: who has loaded it has it already, or needs
+ *           none
  */
 struct kernel_fds {
 	int program;
 	int area;
 	int chain;
+	int turns;
 };
 
-#define KERNEL_FDS_INIT ((struct kernel_fds){ .program = -1, .area = -1, .chain = -1 })
+#define KERNEL_FDS_INIT ((struct kernel_fds){ .program = -1, .area = -1, .chain = -1, .turns = -1 })
 
 void kernel_fds_close(struct kernel_fds *fds);
 
 /**
- * kernel_code_load() - load the pages of a code, and make its counters
+ * kernel_code_load() - load the pages of a code that does not sample, and make its counters
  * @ret: the caller owns the descriptors. Nothing is attached
  * @err: what the verifier said, in its own words, or which right is missing
  *
@@ -181,16 +199,26 @@ size_t kernel_code_area_bytes(const struct kernel_code *code);
 int kernel_area_new(size_t area_bytes, struct error *err);
 
 /**
- * kernel_code_load_into() - as kernel_code_load(), for who cannot wait, and uses counters again
- * @until_ns:   CLOCK_MONOTONIC: no page is begun later. The verifier takes a second for one at
- *              most, or twice that if it refuses it
+ * struct kernel_memory - of programs, used again
  * @area_fd:    of kernel_area_new(); borrowed. Nothing else may count there; it begins at zero
  * @area_bytes: its size, at least kernel_code_area_bytes()
+ * @turns_fd:   of kernel_turns_open(); borrowed. -1: none, for a code that does not sample
+ */
+struct kernel_memory {
+	int area_fd;
+	size_t area_bytes;
+	int turns_fd;
+};
+
+/**
+ * kernel_code_load_into() - as kernel_code_load(), for who cannot wait, and uses memory again
+ * @until_ns: CLOCK_MONOTONIC: no page is begun later. The verifier takes a second for one at most,
+ *            or twice that if it refuses it
  *
  * Return: also -ETIME with @err filled.
  */
-int kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns, int area_fd,
-	size_t area_bytes, struct kernel_fds *ret, struct error *err);
+int kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns,
+	const struct kernel_memory *memory, struct kernel_fds *ret, struct error *err);
 
 /**
  * kernel_code_flatten() - a code as bytes, for another process on this machine
@@ -210,6 +238,42 @@ size_t kernel_code_flatten(const struct kernel_code *code, void *bytes, size_t r
  * Return: 0, -ENOMEM, -EBADMSG.
  */
 int kernel_code_unflatten(struct kernel_code **ret, const void *bytes, size_t n_bytes);
+
+/*
+ * struct kernel_turns - the numbers of packets among which functions choose, as programs and user
+ * space give them out together (base/sampling.h): one for all programs of a process
+ *
+ * Thread safety: any thread, several at once.
+ */
+struct kernel_turns;
+
+#define KERNEL_TURNS_MAX 4096u
+#define KERNEL_TURNS_BYTES (KERNEL_TURNS_MAX * sizeof(struct sampling_turns))
+
+/* No map yet. Return: 0 (*@ret is NULL in a build without kernel tier), -ENOMEM. */
+int kernel_turns_new(struct kernel_turns **ret);
+struct kernel_turns *kernel_turns_free(struct kernel_turns *turns); /* takes NULL */
+DEFINE_CLEANUP(struct kernel_turns *, kernel_turns_free);
+
+/* A cell for one sample. Return: its number; -1: there is none left, or @turns is NULL. */
+int kernel_turns_get(struct kernel_turns *turns);
+void kernel_turns_put(struct kernel_turns *turns, int cell); /* no program uses it any more */
+
+/* The cell's memory; NULL: no program that samples has been loaded yet. */
+struct sampling_turns *kernel_turns_at(struct kernel_turns *turns, int cell);
+
+/* With the right to load: make a map. Return: the descriptor, which is the caller's, or as
+ * kernel_code_load(). */
+int kernel_turns_open(struct error *err);
+
+/* The map of these numbers, if they have none yet; @fd is taken. Return: 0, -EINVAL with @err
+ * filled. */
+int kernel_turns_map(struct kernel_turns *turns, int fd, struct error *err);
+
+/* A kernel_load_fn with the right to load: kernel_code_load() of any code. @argument: a struct
+ * kernel_turns, which gets its map with the first code that samples; NULL: none does. */
+int kernel_turns_load(
+	void *argument, const struct kernel_code *code, struct kernel_fds *ret, struct error *err);
 
 /* struct kernel_program - loaded code with its counters. */
 struct kernel_program;

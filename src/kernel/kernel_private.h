@@ -8,6 +8,7 @@
  * single.c    one filter by itself;  choose.c: by ranges of a value, to labels
  * operand.c   values and tests -> registers
  * frame.c     what stands around that: finding the packet, counting, ends
+ * sample.c    what functions that sample choose;  turns.c: their numbers
  * asm.c       instructions and labels -> a program
  * emit.c      the whole: pages, kernel_code_new();  make.c: again, if they are too large
  * check.c     looks at finished instructions;  flat.c: as bytes for another process
@@ -178,11 +179,30 @@ struct kernel_emit {
 	bool uses_slow;
 	bool too_large;
 	const uint8_t *actions; /* of each slot */
+	uint32_t n_early; /* slots that are decided before anything is counted: the first ones */
+	const struct kernel_sample *samples;
+	uint32_t n_samples;
+};
+
+/*
+ * struct kernel_sample - a program that samples
+ * @filter:  slot of its filter
+ * @slot:    its own, which is behind those of all filters
+ * @leader:  slot of the first sample of the same filter. Its mark says that the filter has accepted
+ * @deliver: what is chosen
+ */
+struct kernel_sample {
+	struct kernel_sampling of;
+	uint32_t filter;
+	uint32_t slot;
+	uint32_t leader;
+	bool deliver;
 };
 
 /* What a slot does with packets that its filter accepts. */
 #define ACTION_COUNT 1u
 #define ACTION_DELIVER 2u
+#define ACTION_SAMPLE 4u
 
 static inline void emit_put(struct kernel_emit *e, struct bpf_insn insn)
 {
@@ -234,6 +254,14 @@ void kernel_frame_end(struct kernel_emit *e, const struct kernel_frame_page *pag
 /* @slot's filter has accepted. @check: unless it is marked. Keeps r0. */
 void kernel_frame_accept(struct kernel_emit *e, uint32_t slot, bool check);
 void kernel_frame_mark(struct kernel_emit *e, uint32_t slot);
+void kernel_frame_count(struct kernel_emit *e, uint32_t slot);
+/* Where a slot's counters are: an offset from *@reg, which is r5 if it is far. */
+int16_t kernel_frame_slot(struct kernel_emit *e, uint32_t slot, size_t member, uint8_t *reg);
+
+/* sample.c: change r0 to r5. Delivers what is chosen to be; all filters for that are decided. */
+void kernel_sample_deliver(struct kernel_emit *e);
+/* Counts what is chosen of packets of the filters from slot @first, which are decided. */
+void kernel_sample_count(struct kernel_emit *e, uint32_t first, uint32_t n);
 
 /* cofactor.c */
 
@@ -329,8 +357,16 @@ struct kernel_code {
 	uint8_t *reasons; /* of each program */
 	unsigned int n_programs, n_slots, n_lowered;
 	uint32_t stride_bytes;
+	bool samples;
 };
 
+/* load.c: what the kernel has said. Return: -ENOMEM, -EPERM, -EINVAL with @err filled. */
+int kernel_load_fail(struct error *err, const char *what, int error);
+/* kernel_code_load() of a code that may take numbers. @turns_fd: as in struct kernel_memory. */
+int kernel_load_fresh(
+	const struct kernel_code *code, int turns_fd, struct kernel_fds *ret, struct error *err);
+
+#define KERNEL_SAMPLES_MAX 256u /* of a code */
 #define KERNEL_PAGES_MAX 32u /* the kernel allows 33 tail calls */
 #define KERNEL_AREA_BYTES_MAX (16u << 20) /* of all CPUs */
 
@@ -349,6 +385,6 @@ static inline uint32_t kernel_pages(uint32_t n, uint32_t size)
 
 /* measure.c: run what is loaded on a few frames, clear its memory of @area_bytes, and leave the
  * cost there. Return: 0, -ENOMEM, what the kernel says. */
-int kernel_measure(const struct kernel_fds *fds, size_t area_bytes);
+int kernel_measure(const struct kernel_fds *fds, size_t area_bytes, bool runs);
 
 #endif

@@ -3,7 +3,7 @@
  * Pages into the kernel.
  *
  * Uses the kernel's interface directly (libbpf's low level), without type information: what is
- * loaded was made here and needs no relocation but the descriptors of its two maps. A page is
+ * loaded was made here and needs no relocation but the descriptors of its maps. A page is
  * loaded without a log, and again with one only if the verifier refuses it. The counters are one
  * array element, so that they can be mapped (program.c).
  */
@@ -39,7 +39,7 @@ static enum bpf_prog_type load_type(enum kernel_hook hook)
 	return types[hook];
 }
 
-static int load_fail(struct error *err, const char *what, int error)
+int kernel_load_fail(struct error *err, const char *what, int error)
 {
 	(void)error_set(err, error == EPERM ? MAPI_NO_PERMISSION : MFUNCT_NOT_SUPPORTED, "%s: %s%s",
 		what, strerror(error),
@@ -90,7 +90,7 @@ static int load_refused(struct error *err, const struct kernel_code *code,
 	is_large = strstr(log, "too large") || strstr(log, "too complex") ||
 		strstr(log, "cannot be patched");
 	if (error == ENOMEM && !is_large)
-		return load_fail(err, "loading a program into the kernel", ENOMEM);
+		return kernel_load_fail(err, "loading a program into the kernel", ENOMEM);
 	(void)error_set(err, MFUNCT_NOT_SUPPORTED, "the kernel's verifier refuses the filters: %s",
 		verdict[0] ? verdict : "it does not say why");
 	return is_large ? -E2BIG : -EINVAL;
@@ -98,7 +98,7 @@ static int load_refused(struct error *err, const struct kernel_code *code,
 
 /* Return: the descriptor, or a negative errno. */
 static int load_page(const struct kernel_code *code, const struct kernel_page *page,
-	const struct kernel_fds *fds, struct error *err)
+	const struct kernel_fds *fds, int turns, struct error *err)
 {
 	_cleanup_(cleanup_freep) struct bpf_insn *insns = NULL;
 	LIBBPF_OPTS(bpf_prog_load_opts, opts,
@@ -112,7 +112,10 @@ static int load_page(const struct kernel_code *code, const struct kernel_page *p
 	for (uint32_t at = 0; at < page->n_insns; at++) {
 		if (insns[at].code != (BPF_LD | BPF_IMM | BPF_DW))
 			continue;
-		insns[at].imm = insns[at].src_reg == BPF_PSEUDO_MAP_VALUE ? fds->area : fds->chain;
+		if (insns[at].src_reg == BPF_PSEUDO_MAP_FD)
+			insns[at].imm = fds->chain;
+		else if (insns[at].src_reg == BPF_PSEUDO_MAP_VALUE)
+			insns[at].imm = insns[at].dst_reg == REG_AREA ? fds->area : turns;
 		at++;
 	}
 	fd = bpf_prog_load(load_type(code->options.hook), "mapi_count", LOAD_LICENSE, insns,
@@ -120,7 +123,7 @@ static int load_page(const struct kernel_code *code, const struct kernel_page *p
 	if (fd >= 0)
 		return fd;
 	if (errno == EPERM)
-		return load_fail(err, "loading a program into the kernel", EPERM);
+		return kernel_load_fail(err, "loading a program into the kernel", EPERM);
 	if (errno == E2BIG) { /* and it takes seconds to find out */
 		(void)error_set(err, MFUNCT_NOT_SUPPORTED,
 			"the filters are too much for the kernel's verifier");
@@ -151,7 +154,7 @@ static int load_head(const struct kernel_fds *fds, struct error *err)
 	int fd = bpf_prog_load(load_type(KERNEL_SOCKET), "mapi_head", LOAD_LICENSE, insns,
 		ARRAY_SIZE(insns), NULL);
 
-	return fd >= 0 ? fd : load_fail(err, "loading a program into the kernel", errno);
+	return fd >= 0 ? fd : kernel_load_fail(err, "loading a program into the kernel", errno);
 }
 
 /* Without CAP_PERFMON, pointers stay within the map: also that to the last CPU's share, which is
@@ -167,7 +170,7 @@ int kernel_area_new(size_t area_bytes, struct error *err)
 	int fd = bpf_map_create(
 		BPF_MAP_TYPE_ARRAY, "mapi_area", sizeof(uint32_t), (uint32_t)area_bytes, 1, &opts);
 
-	return fd < 0 ? load_fail(err, "making counters in the kernel", errno) : fd;
+	return fd < 0 ? kernel_load_fail(err, "making counters in the kernel", errno) : fd;
 }
 
 static int load_chain(const struct kernel_code *code, struct kernel_fds *fds, struct error *err)
@@ -176,12 +179,12 @@ static int load_chain(const struct kernel_code *code, struct kernel_fds *fds, st
 		return 0;
 	fds->chain = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "mapi_chain", sizeof(uint32_t),
 		sizeof(uint32_t), code->n_pages, NULL);
-	return fds->chain < 0 ? load_fail(err, "making a chain of programs", errno) : 0;
+	return fds->chain < 0 ? kernel_load_fail(err, "making a chain of programs", errno) : 0;
 }
 
 /* The array holds the pages behind the one that is attached. */
-static int load_pages(const struct kernel_code *code, uint64_t until_ns, struct kernel_fds *fds,
-	struct error *err)
+static int load_pages(const struct kernel_code *code, int turns, uint64_t until_ns,
+	struct kernel_fds *fds, struct error *err)
 {
 	for (unsigned int i = 0; i < code->n_pages; i++) {
 		int fd, r;
@@ -191,7 +194,7 @@ static int load_pages(const struct kernel_code *code, uint64_t until_ns, struct 
 				"the kernel's verifier takes too long for the filters");
 			return -ETIME;
 		}
-		fd = load_page(code, &code->pages[i], fds, err);
+		fd = load_page(code, &code->pages[i], fds, turns, err);
 		if (fd < 0)
 			return fd;
 		if (i == 0 && !load_needs_head(code)) {
@@ -201,40 +204,51 @@ static int load_pages(const struct kernel_code *code, uint64_t until_ns, struct 
 		r = bpf_map_update_elem(fds->chain, &i, &fd, 0) < 0 ? errno : 0;
 		(void)close(fd);
 		if (r)
-			return load_fail(err, "chaining programs", r);
+			return kernel_load_fail(err, "chaining programs", r);
 	}
 	if (fds->program < 0)
 		fds->program = load_head(fds, err);
 	return MIN(fds->program, 0);
 }
 
-int kernel_code_load(const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
+int kernel_load_fresh(
+	const struct kernel_code *code, int turns_fd, struct kernel_fds *ret, struct error *err)
 {
-	size_t area_bytes = kernel_code_area_bytes(code);
-	int area_fd = kernel_area_new(area_bytes, err), r;
+	struct kernel_memory memory = { .area_bytes = kernel_code_area_bytes(code),
+		.turns_fd = turns_fd };
+	int r;
 
-	if (area_fd < 0)
-		return area_fd;
-	r = kernel_code_load_into(code, UINT64_MAX, area_fd, area_bytes, ret, err);
-	(void)close(area_fd);
+	memory.area_fd = kernel_area_new(memory.area_bytes, err);
+	if (memory.area_fd < 0)
+		return memory.area_fd;
+	r = kernel_code_load_into(code, UINT64_MAX, &memory, ret, err);
+	(void)close(memory.area_fd);
 	return r;
 }
 
-int kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns, int area_fd,
-	size_t area_bytes, struct kernel_fds *ret, struct error *err)
+int kernel_code_load(const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
 {
-	struct kernel_fds fds = { .program = -1, .chain = -1 };
+	return kernel_load_fresh(code, -1, ret, err);
+}
+
+int kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns,
+	const struct kernel_memory *memory, struct kernel_fds *ret, struct error *err)
+{
+	struct kernel_fds fds = KERNEL_FDS_INIT;
 	int r = 0;
 
-	fds.area = fcntl(area_fd, F_DUPFD_CLOEXEC, 0);
+	if (code->samples && memory->turns_fd < 0)
+		return error_set(err, MFUNCT_NOT_SUPPORTED, "there is no memory for samples");
+	fds.area = fcntl(memory->area_fd, F_DUPFD_CLOEXEC, 0);
 	if (fds.area < 0)
-		r = load_fail(err, "making counters in the kernel", errno);
+		r = kernel_load_fail(err, "making counters in the kernel", errno);
 	if (r == 0)
 		r = load_chain(code, &fds, err);
 	if (r == 0)
-		r = load_pages(code, until_ns, &fds, err);
+		r = load_pages(code, memory->turns_fd, until_ns, &fds, err);
+	/* The numbers that a run takes would be missing: others are using them. */
 	if (r == 0)
-		r = kernel_measure(&fds, area_bytes);
+		r = kernel_measure(&fds, memory->area_bytes, !code->samples);
 	if (r < 0)
 		kernel_fds_close(&fds);
 	else
@@ -247,6 +261,7 @@ void kernel_fds_close(struct kernel_fds *fds)
 	cleanup_closep(&fds->program);
 	cleanup_closep(&fds->area);
 	cleanup_closep(&fds->chain);
+	cleanup_closep(&fds->turns);
 	*fds = KERNEL_FDS_INIT;
 }
 

@@ -61,13 +61,13 @@ static uint64_t measure_run(int program_fd)
 	return MAX(sum_ns / ARRAY_SIZE(measure_frames), 1u);
 }
 
-int kernel_measure(const struct kernel_fds *fds, size_t area_bytes)
+int kernel_measure(const struct kernel_fds *fds, size_t area_bytes, bool runs)
 {
 	_cleanup_(cleanup_freep) struct kernel_area *zero = calloc(1, area_bytes);
 	const uint32_t first = 0;
 
 	if (!zero)
 		return -ENOMEM;
-	zero->cost_ns = measure_run(fds->program);
+	zero->cost_ns = runs ? measure_run(fds->program) : 0;
 	return bpf_map_update_elem(fds->area, &first, zero, 0) < 0 ? -errno : 0;
 }

@@ -110,7 +110,7 @@ static void other_bytes_are_refused(void **state)
 	(void)state;
 	assert_non_null(copy);
 	memset(copy + n_bytes, 0, 8);
-	for (size_t at = 0; at < 38; at++) {
+	for (size_t at = 0; at < 39; at++) {
 		for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
 			uint32_t old;
 
@@ -119,9 +119,9 @@ static void other_bytes_are_refused(void **state)
 			memcpy(copy + 4 * at, &numbers[i], sizeof(numbers[i]));
 			if (kernel_code_unflatten(&code, copy, n_bytes) < 0)
 				continue;
-			/* another hook; other CPUs that this machine has; slots of an equal
-			 * stride */
-			assert_true(numbers[i] == old || at == 0 ||
+			/* another hook; that it samples; other CPUs that this machine has; slots
+			 * of an equal stride */
+			assert_true(numbers[i] == old || at == 0 || at == 5 ||
 				(at == 2 && numbers[i] <= kernel_n_cpus()));
 			kernel_code_free(code);
 			n_good++;
@@ -435,12 +435,95 @@ static void pages_become_smaller(void **state)
 	}
 }
 
+/* Numbers of samples are taken in one way, and only by code that is said to. */
+static void other_ways_to_take_numbers_are_refused(void **state)
+{
+	struct kernel_sampling samplings[N_FILTERS] = { 0 };
+	struct kernel_options options = usual;
+	struct bpf_insn add, wide;
+	struct kernel_code *code;
+	struct error err = ERROR_INIT;
+	uint32_t take, turns;
+
+	(void)state;
+	samplings[0] = (struct kernel_sampling){
+		.rule = { .mode = SAMPLING_BY_CHANCE, .value = 7, .seed = 1 }, .cell = 5
+	};
+	options.samplings = samplings;
+	code = make(&options);
+	assert_true(kernel_code_samples(code));
+	take = find(&code->pages[0], 0, BPF_STX | BPF_ATOMIC | BPF_DW, BPF_ADD | BPF_FETCH);
+	turns = take - 3;
+	add = code->pages[0].insns[take];
+	wide = code->pages[0].insns[turns];
+	assert_int_equal(wide.code, BPF_LD | BPF_IMM | BPF_DW);
+	assert_int_equal(code->pages[0].insns[turns + 1].imm, 5 * sizeof(struct sampling_turns));
+	expect_refused(code, turns, INSN(wide.code, BPF_REG_1, wide.src_reg, 0, 0));
+	expect_refused(code, turns, INSN(wide.code, BPF_REG_2, 0, 0, 0));
+	expect_refused(code, turns, INSN(wide.code, BPF_REG_2, BPF_PSEUDO_MAP_IDX_VALUE, 0, 0));
+	expect_refused(code, turns + 1, INSN(0, 0, 0, 0, 8));
+	expect_refused(code, turns + 1, INSN(0, 0, 0, 0, (int32_t)KERNEL_TURNS_BYTES));
+	expect_refused(code, turns + 1, INSN(0, 0, 0, 0, -32));
+	expect_refused(code, take, INSN(add.code, BPF_REG_2, BPF_REG_0, 0, BPF_XCHG));
+	expect_refused(code, take, INSN(add.code, BPF_REG_2, BPF_REG_0, 0, BPF_OR));
+	expect_refused(code, take, INSN(add.code, BPF_REG_2, BPF_REG_0, 32, add.imm));
+	expect_refused(code, take, INSN(add.code, BPF_REG_2, BPF_REG_0, -8, add.imm));
+	expect_refused(code, take, INSN(add.code, BPF_REG_2, BPF_REG_0, 4, add.imm));
+	expect_refused(code, take, INSN(add.code, REG_AREA, BPF_REG_0, 0, add.imm));
+	expect_refused(
+		code, take, INSN(BPF_STX | BPF_ATOMIC | BPF_W, BPF_REG_2, BPF_REG_0, 0, add.imm));
+	expect_refused(code, take, INSN(add.code, BPF_REG_2, BPF_REG_5, 0, add.imm));
+	code->samples = false;
+	assert_int_equal(kernel_code_check(code, &err), -EINVAL);
+	kernel_code_free(code);
+}
+
+/* More than a program may have stay in user space; what cannot be is said. */
+static void samples_are_limited(void **state)
+{
+	static const struct filter_program *many[KERNEL_SAMPLES_MAX + 1];
+	static struct kernel_sampling samplings[ARRAY_SIZE(many)];
+	static bool deliver[ARRAY_SIZE(many)];
+	struct kernel_options options = {
+		.hook = KERNEL_SOCKET, .n_cpus = 1, .samplings = samplings
+	};
+	struct error err = ERROR_INIT;
+	struct kernel_code *code;
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(many); i++) {
+		many[i] = filters[i % N_FILTERS];
+		samplings[i] =
+			(struct kernel_sampling){ .rule = { .mode = SAMPLING_PERIODIC, .value = 7 },
+				.cell = i };
+	}
+	assert_int_equal(kernel_code_new(&code, &options, many, ARRAY_SIZE(many)), 0);
+	assert_int_equal(kernel_code_stats(code).n_lowered, KERNEL_SAMPLES_MAX);
+	assert_int_equal(kernel_code_reason(code, KERNEL_SAMPLES_MAX), KERNEL_REASON_SAMPLES);
+	assert_int_equal(kernel_code_check(code, &err), 0);
+	kernel_code_free(code);
+	samplings[3].rule.value = 0;
+	assert_int_equal(kernel_code_new(&code, &options, many, 4), -EINVAL);
+	samplings[3].rule.value = 1u << 31;
+	assert_int_equal(kernel_code_new(&code, &options, many, 4), -EINVAL);
+	samplings[3].rule.value = 1;
+	samplings[3].cell = KERNEL_TURNS_MAX;
+	assert_int_equal(kernel_code_new(&code, &options, many, 4), -EINVAL);
+	options.deliver = deliver;
+	assert_int_equal(kernel_code_new(&code, &options, many, 3), -EINVAL);
+	options.undelivered = true;
+	assert_int_equal(kernel_code_new(&code, &options, many, 3), 0);
+	kernel_code_free(code);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes_are_the_code),
 		cmocka_unit_test(other_bytes_are_refused),
 		cmocka_unit_test(other_instructions_are_refused),
+		cmocka_unit_test(other_ways_to_take_numbers_are_refused),
+		cmocka_unit_test(samples_are_limited),
 		cmocka_unit_test(one_function_is_enough),
 		cmocka_unit_test(the_function_is_short),
 		cmocka_unit_test(the_function_calls_one_helper),

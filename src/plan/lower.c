@@ -5,7 +5,9 @@
  * A flow begins with functions that need to know of a packet only whether it passes filters, and
  * how long it is: filters, and counters that nobody refers to. Between two filters is a place,
  * whose packets the kernel can recognise and count. The first function that needs more ends that
- * part of the flow: packets that come as far as this have to be delivered.
+ * part of the flow: packets that come as far as this have to be delivered. A function that samples
+ * goes by numbers that both tiers give out together (base/sampling.h), and so it may be the last
+ * one but for counters: whatever needs more, filters too, gets the packets that were chosen.
  *
  * A packet is delivered for all flows or for none, and in each case counted once: by the plan,
  * which runs all functions on whatever is delivered, or by the kernel, which counts what it keeps
@@ -46,7 +48,13 @@ static bool lower_needs_all(const struct plan_instance *instance)
 }
 
 /* How the kernel may serve a flow: from the first function that needs packets on, it cannot. */
-enum lower_need { LOWER_NEEDS_NOTHING, LOWER_NEEDS_COUNT, LOWER_NEEDS_PACKETS, LOWER_NEEDS_ALL };
+enum lower_need {
+	LOWER_NEEDS_NOTHING,
+	LOWER_NEEDS_COUNT,
+	LOWER_NEEDS_NUMBER,
+	LOWER_NEEDS_PACKETS,
+	LOWER_NEEDS_ALL
+};
 
 static enum lower_need lower_need(const struct plan_instance *instance)
 {
@@ -56,6 +64,8 @@ static enum lower_need lower_need(const struct plan_instance *instance)
 		return LOWER_NEEDS_NOTHING;
 	if (f->filter || (f->add && !instance->referred))
 		return LOWER_NEEDS_COUNT;
+	if (f->sampling)
+		return LOWER_NEEDS_NUMBER;
 	return lower_needs_all(instance) ? LOWER_NEEDS_ALL : LOWER_NEEDS_PACKETS;
 }
 
@@ -90,6 +100,41 @@ static int lower_join(const struct plan_flow *flow, unsigned int end, uint32_t l
 	return filter_program_join(ret, programs, n);
 }
 
+/* What the functions from @i on need of the kernel, so that the place @place goes on with them. */
+static enum lower_need lower_most(const struct plan_place *place, unsigned int i)
+{
+	const struct plan_instance *instance = place->flow->instances[i];
+
+	/* Behind a sample, only chosen packets matter: they may as well be delivered. */
+	if (place->sampling && (instance->function->filter || instance->function->sampling))
+		return LOWER_NEEDS_PACKETS;
+	return lower_need(instance);
+}
+
+/* The place behind instance @i of the flow, which filters or samples. Return: 0, -ENOTSUP, -E2BIG,
+ * -ENOMEM. */
+static int lower_next(struct lower_list *list, struct plan_flow *flow, unsigned int i)
+{
+	struct plan_instance *instance = flow->instances[i];
+	struct filter_program *program;
+	struct plan_place *place;
+	int r = lower_join(flow, i + 1, list->linktype, &program);
+
+	if (r < 0)
+		return r;
+	place = lower_append(list, flow);
+	if (!place) {
+		filter_program_free(program);
+		return -ENOMEM;
+	}
+	place->first = i + 1;
+	place->program = program;
+	if (instance->function->sampling)
+		place->sampling = instance->function->sampling(
+			instance->memory, instance->state, &place->state);
+	return 0;
+}
+
 /* The places of a flow. */
 static int lower_flow(struct lower_list *list, struct plan_flow *flow)
 {
@@ -100,35 +145,26 @@ static int lower_flow(struct lower_list *list, struct plan_flow *flow)
 	if (!place)
 		return -ENOMEM;
 	r = filter_program_join(&place->program, NULL, 0);
-	place->deliver = r == 0 && lower_flow_needs_all(flow);
-	for (i = 0; r == 0 && i < flow->n_instances; i++) {
-		const struct plan_instance *instance = flow->instances[i];
-		struct filter_program *program;
+	if (r < 0)
+		return r;
+	place->deliver = lower_flow_needs_all(flow);
+	for (i = 0; !place->deliver && i < flow->n_instances; i++) {
+		const struct function *f = flow->instances[i]->function;
+		enum lower_need need = lower_most(place, i);
 
 		place->end = i;
-		if (place->deliver || lower_need(instance) > LOWER_NEEDS_COUNT) {
-			place->deliver = true;
-			return 0;
-		}
-		if (!instance->function->filter)
+		place->deliver = need > LOWER_NEEDS_NUMBER;
+		if (place->deliver || !(f->filter || need == LOWER_NEEDS_NUMBER))
 			continue;
-		r = lower_join(flow, i + 1, list->linktype, &program);
-		if (r == -ENOTSUP || r == -E2BIG) {
-			place->deliver = true;
-			return 0;
-		}
-		if (r < 0)
+		r = lower_next(list, flow, i);
+		if (r == -ENOMEM)
 			return r;
-		place = lower_append(list, flow);
-		if (!place) {
-			filter_program_free(program);
-			return -ENOMEM;
-		}
-		place->first = i + 1;
-		place->program = program;
+		place = &list->places[list->n - 1];
+		place->deliver = r < 0;
 	}
-	place->end = i;
-	return r;
+	if (!place->deliver)
+		place->end = i;
+	return 0;
 }
 
 struct plan_place *plan_places_free(struct plan_place *places, unsigned int n)

@@ -40,7 +40,6 @@ static void plan_open_gates(struct plan *plan)
 		if (node->kind != PLAN_NODE_GATE)
 			continue;
 		node->index = plan_gate_is_open(plan, node->instance);
-		plan->is_gated[node->flow] |= !node->index;
 	}
 }
 
@@ -198,9 +197,8 @@ int plan_new(struct plan **ret, struct plan_flow *const *flows, unsigned int n_f
 	for (unsigned int i = 0; i < n_flows; i++)
 		n_nodes += flows[i]->n_instances;
 	plan->flows = calloc(MAX(n_flows, 1u), sizeof(plan->flows[0]));
-	plan->is_gated = calloc(MAX(n_flows, 1u), sizeof(plan->is_gated[0]));
 	plan->nodes = calloc(MAX(n_nodes, 1u), sizeof(plan->nodes[0]));
-	if (!plan->flows || !plan->is_gated || !plan->nodes)
+	if (!plan->flows || !plan->nodes)
 		return -ENOMEM;
 	plan->n_selections = n_flows;
 	r = plan_domain_open(plan, 0, NULL, &root);
@@ -252,7 +250,6 @@ struct plan *plan_free(struct plan *plan)
 	free(plan->domains);
 	free(plan->nodes);
 	free(plan->flows);
-	free(plan->is_gated);
 	free(plan);
 	return NULL;
 }

@@ -132,8 +132,6 @@ struct plan_instance {
  * @id:     orders the flows (semantics O2)
  * @failed: a function cannot go on: the flow gets no more packets
  * @pkts:   committed packets that have entered it
- * @begun, @begin_no: whether it has had packets, none of its gates being closed, and which was the
- *          first of them on the device; in turn
  */
 struct plan_flow {
 	unsigned int id;
@@ -141,8 +139,6 @@ struct plan_flow {
 	struct plan_instance **instances;
 	_Atomic bool failed;
 	uint64_t pkts;
-	bool begun;
-	uint64_t begin_no;
 };
 
 int plan_flow_new(struct plan_flow **ret, unsigned int id);
@@ -220,8 +216,10 @@ DEFINE_CLEANUP(struct plan *, plan_free);
  * struct plan_place - packets of a flow that filters alone tell, and what only counts them
  * @flow:    NULL: all packets of the device; or the flow is no more
  * @first, @end: its instances that see them: [first, end). Before @first, unless it is 0, stands
- * the last of the filters
+ * the last of the filters, or a function that samples
  * @program: those filters as one, owned
+ * @sampling: of the function that samples, which is the last one before @first; NULL: there is none
+ * @state:   whose numbers it gives out; as @sampling, the flow's
  * @deliver: somebody needs the packets themselves
  */
 struct plan_place {
@@ -229,6 +227,8 @@ struct plan_place {
 	unsigned int first;
 	unsigned int end;
 	struct filter_program *program;
+	const struct sampling *sampling;
+	struct sampling_state *state;
 	bool deliver;
 };
 

@@ -102,7 +102,6 @@ struct plan_link {
 
 struct plan {
 	struct plan_flow **flows;
-	bool *is_gated; /* of each flow: it waits for others */
 	unsigned int n_flows;
 	struct plan_node *nodes; /* in order of execution, once plan_order() has run */
 	unsigned int n_nodes;

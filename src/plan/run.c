@@ -337,8 +337,6 @@ static void run_process(
 		return;
 	rn->call.first = first;
 	rn->call.n = n;
-	if (!rn->delta) /* in order */
-		rn->call.begin_no = instance->flow->begin_no;
 	rn->dirty = true;
 	f->process(&rn->call, instance->memory, rn->delta ? rn->delta : instance->state, out);
 	if (__builtin_expect(instance->error.code != 0, 0))
@@ -499,19 +497,6 @@ static void run_nodes(struct plan_run *run, const unsigned int *list, unsigned i
 	}
 }
 
-/* Flows that begin with this batch; in order only. */
-static void run_begin(const struct plan *plan, uint64_t first_no)
-{
-	for (unsigned int f = 0; f < plan->n_flows; f++) {
-		struct plan_flow *flow = plan->flows[f];
-
-		if (flow->begun || plan->is_gated[f])
-			continue;
-		flow->begun = true;
-		flow->begin_no = first_no;
-	}
-}
-
 int plan_run_direct(struct plan_run *run, const struct packet_batch *batch)
 {
 	if (!run->link || run->link->linktype != batch->linktype) {
@@ -523,8 +508,6 @@ int plan_run_direct(struct plan_run *run, const struct packet_batch *batch)
 	run_cost_begin(run, false);
 	run_view(run, batch, false);
 	run_verdicts(run);
-	if (run->direct)
-		run_begin(run->plan, batch->first_no);
 	run_nodes(run, run->early, run->n_early);
 	run_count(run, false);
 	return 0;
@@ -567,7 +550,6 @@ void plan_run_commit(struct plan_run *run, uint64_t first_no)
 		offset += run_restore(run, offset);
 		run->kept_batch->first_no = first_no;
 		first_no += run->kept_batch->n;
-		run_begin(run->plan, run->kept_batch->first_no);
 		run_cost_begin(run, true);
 		run_view(run, run->kept_batch, true);
 		run_nodes(run, run->late, run->n_late);

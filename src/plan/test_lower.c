@@ -50,6 +50,8 @@ static struct plan_flow *test_flow(const char *words)
 			name = "SAMPLE";
 			values[0].number = 10;
 			values[1].number = strcmp(word, "CHANCE") == 0 ? 3 : 2;
+		} else if (strcmp(word, "HASHSAMP") == 0) {
+			values[0].number = 100;
 		} else if (strcmp(word, "STARTSTOP") == 0) {
 			values[0].text = "+1s";
 			values[1].text = "+2s";
@@ -104,9 +106,16 @@ static void what_the_kernel_could_do(void **state)
 	test_places("TO_BUFFER", "0-0!");
 	test_places("TCP PKT_COUNTER TO_BUFFER", "0-0 1-2!");
 	test_places("TCP TO_BUFFER UDP PKT_COUNTER", "0-0 1-1!");
-	test_places("TCP PERIODIC PKT_COUNTER", "0-0 1-1!");
+	test_places("TCP HASHSAMP PKT_COUNTER", "0-0 1-1!");
+	/* ... of those that are sampled, to all that does not only count ... */
+	test_places("TCP PERIODIC PKT_COUNTER BYTE_COUNTER", "0-0 1-1 2-4");
+	test_places("CHANCE PKT_COUNTER", "0-0 1-2");
+	test_places("TCP CHANCE TO_BUFFER", "0-0 1-1 2-2!");
+	test_places("PERIODIC PKT_COUNTER UDP PKT_COUNTER", "0-0 1-2!");
+	test_places("PERIODIC CHANCE PKT_COUNTER", "0-0 1-1!");
+	test_places("LOOP PERIODIC TO_BUFFER", "0-0 1-1 2-2!");
 	/* ... and all of them to who depends on others, too. */
-	test_places("TCP CHANCE PKT_COUNTER", "0-0!");
+	test_places("TCP CHANCE PKT_COUNTER STARTSTOP", "0-0!");
 	test_places("TCP PKT_COUNTER STARTSTOP", "0-0!");
 	test_places("TCP PKT_COUNTER REF", "0-0!");
 	(void)state;

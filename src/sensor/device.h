@@ -56,6 +56,8 @@ struct device_flow {
  * @is_expected: that a device has none is worth a warning
  * @has_long_jumps: see kernel_has_long_jumps()
  * @page_max: programs on a page at most; 0: as many as fit
+ * @turns:    numbers of samples, of all programs that are loaded; NULL: samples are taken in user
+ *            space
  */
 struct device_loader {
 	bool is_expected;
@@ -63,6 +65,7 @@ struct device_loader {
 	void *argument;
 	bool has_long_jumps;
 	unsigned int page_max;
+	struct kernel_turns *turns;
 };
 
 /**

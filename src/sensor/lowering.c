@@ -146,6 +146,8 @@ static void lowering_make(struct lowering *l, struct lowering_set *set)
 		kernel_program_free(program);
 		return;
 	}
+	if (program)
+		lowering_set_share(l, set);
 	r = lowering_attach(l, program, &err);
 	/* What cannot be attached must not be waited for: then all are delivered. */
 	if (r < 0 && lowering_attach(l, NULL, NULL) < 0)
@@ -193,6 +195,7 @@ static struct lowering_set *lowering_take(struct lowering *l, bool all)
 		set->next = ret;
 		ret = set;
 	}
+	lowering_clear_cells(l, false);
 	return ret;
 }
 
@@ -364,6 +367,7 @@ struct lowering *lowering_free(struct lowering *lowering)
 		lowering->sets = set->next;
 		lowering_set_free(set);
 	}
+	lowering_clear_cells(lowering, true);
 	(void)pthread_cond_destroy(&lowering->asked);
 	free(lowering);
 	return NULL;
@@ -431,6 +435,9 @@ void lowering_forget(struct lowering *lowering, const struct plan_flow *flow)
 		for (unsigned int i = 0; i < set->n_places; i++)
 			if (set->places[i].flow == flow)
 				set->places[i].flow = NULL;
+	for (struct lowering_cell *c = lowering->cells; c; c = c->next)
+		if (c->flow == flow)
+			c->flow = NULL;
 }
 
 /* ---- who publishes ---- */

@@ -36,6 +36,9 @@ static void lowering_explain_packets(const struct lowering_set *set,
 	if (first == instance && first->referred)
 		(void)snprintf(ret->reason, sizeof(ret->reason),
 			"another function refers to its values, packet by packet");
+	else if (first == instance && last->sampling)
+		(void)snprintf(ret->reason, sizeof(ret->reason),
+			"packets that a function before it chooses are delivered");
 	else if (first == instance && first->function->filter)
 		(void)snprintf(ret->reason, sizeof(ret->reason),
 			"its filter cannot be a program of the kernel");

@@ -24,6 +24,7 @@ enum lowering_state {
  * @due_ns:  when it is to be made; 0: at once, because flows wait for it
  * @program: NULL: all packets are delivered
  * @counts, @added: of each place: as read, and of it what flows have been given
+ * @samplings: of each place, as its program was made
  * @why:     there is no program
  */
 struct lowering_set {
@@ -39,7 +40,17 @@ struct lowering_set {
 	unsigned int n_insns;
 	struct kernel_count *counts;
 	struct kernel_count *added;
+	struct kernel_sampling *samplings;
 	struct error why;
+};
+
+/* struct lowering_cell - where a function that samples has its numbers from
+ * @flow:  of the function; NULL: it is no more, but programs may still use the cell */
+struct lowering_cell {
+	struct lowering_cell *next;
+	int cell;
+	const struct plan_flow *flow;
+	const struct sampling_state *state;
 };
 
 /**
@@ -52,6 +63,7 @@ struct lowering_set {
  * @served_epoch: flows that were there then get what they want
  * @changed_ns: when flows got another program last
  * @units:   that sets have counted which have been freed
+ * @cells:   of functions that sample
  */
 struct lowering {
 	struct device *device;
@@ -71,6 +83,7 @@ struct lowering {
 	uint64_t changed_ns;
 	uint64_t units;
 	uint64_t last_ns;
+	struct lowering_cell *cells;
 };
 
 static inline void lowering_lock(struct lowering *l)
@@ -90,5 +103,12 @@ int lowering_set_load(struct lowering *l, struct lowering_set *set, struct kerne
 /* Give flows what the set's program has counted since the last call. The caller holds flows_lock
  * and commit_lock. */
 void lowering_set_add(struct lowering *l, struct lowering_set *set);
+
+/* Functions of the set that sample have their numbers from the kernel from now on. The thread's. */
+void lowering_set_share(struct lowering *l, struct lowering_set *set);
+
+/* Cells of functions that are no more, and that no set uses, or all of them (@all). The caller
+ * holds flows_lock. */
+void lowering_clear_cells(struct lowering *l, bool all);
 
 #endif

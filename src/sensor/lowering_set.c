@@ -18,6 +18,7 @@ struct lowering_set *lowering_set_free(struct lowering_set *set)
 	kernel_program_free(set->program);
 	free(set->counts);
 	free(set->added);
+	free(set->samplings);
 	free(set);
 	return NULL;
 }
@@ -44,7 +45,8 @@ int lowering_prepare(struct lowering *lowering, struct plan_flow *const flows[],
 		return r;
 	set->counts = calloc(set->n_places, sizeof(set->counts[0]));
 	set->added = calloc(set->n_places, sizeof(set->added[0]));
-	if (!set->counts || !set->added)
+	set->samplings = calloc(set->n_places, sizeof(set->samplings[0]));
+	if (!set->counts || !set->added || !set->samplings)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < set->n_places; i++) {
 		const struct bpf_insn *insns;
@@ -87,6 +89,96 @@ static int lowering_cut(struct lowering *l, struct lowering_set *set,
 	return 0;
 }
 
+/* ---- numbers of samples ---- */
+
+/* With flows_lock held. The cell of a place that samples. Return: -1: there is none. */
+static int lowering_cell(struct lowering *l, const struct plan_place *place)
+{
+	struct lowering_cell *c;
+
+	for (c = l->cells; c; c = c->next)
+		if (c->flow && c->state == place->state)
+			return c->cell;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -1;
+	*c = (struct lowering_cell){ .next = l->cells,
+		.cell = kernel_turns_get(l->loader.turns),
+		.flow = place->flow,
+		.state = place->state };
+	if (c->cell < 0) {
+		free(c);
+		return -1;
+	}
+	l->cells = c;
+	return c->cell;
+}
+
+/* What is to be sampled, and with which numbers. Where there are none, more is delivered. */
+static void lowering_sample(struct lowering *l, struct lowering_set *set)
+{
+	lowering_lock(l);
+	for (unsigned int i = 0; i < set->n_places; i++) {
+		struct plan_place *place = &set->places[i];
+		int cell = -1;
+
+		set->samplings[i] = (struct kernel_sampling){ .cell = 0 };
+		if (!place->sampling)
+			continue;
+		if (place->flow)
+			cell = lowering_cell(l, place);
+		if (cell >= 0)
+			set->samplings[i] = (struct kernel_sampling){ .rule = *place->sampling,
+				.cell = (uint32_t)cell };
+		else
+			set->n_places = plan_places_cut(set->places, set->n_places, i--);
+	}
+	lowering_unlock(l);
+}
+
+void lowering_set_share(struct lowering *l, struct lowering_set *set)
+{
+	(void)pthread_mutex_lock(&l->device->commit_lock);
+	lowering_lock(l);
+	for (unsigned int i = 0; i < set->n_places; i++) {
+		struct plan_place *place = &set->places[i];
+
+		if (place->sampling && place->flow && !place->state->shared)
+			sampling_share(place->state,
+				kernel_turns_at(l->loader.turns, (int)set->samplings[i].cell));
+	}
+	lowering_unlock(l);
+	(void)pthread_mutex_unlock(&l->device->commit_lock);
+}
+
+/* Whether some program may take numbers from it. */
+static bool lowering_uses_cell(const struct lowering *l, int cell)
+{
+	for (const struct lowering_set *set = l->sets; set; set = set->next)
+		for (unsigned int i = 0; i < set->n_places; i++)
+			if (set->samplings[i].rule.mode != SAMPLING_NONE &&
+				set->samplings[i].cell == (uint32_t)cell)
+				return true;
+	return false;
+}
+
+void lowering_clear_cells(struct lowering *l, bool all)
+{
+	for (struct lowering_cell **link = &l->cells; *link;) {
+		struct lowering_cell *c = *link;
+
+		if (!all && (c->flow || lowering_uses_cell(l, c->cell))) {
+			link = &c->next;
+			continue;
+		}
+		*link = c->next;
+		kernel_turns_put(l->loader.turns, c->cell);
+		free(c);
+	}
+}
+
+/* ---- programs ---- */
+
 int lowering_set_load(struct lowering *l, struct lowering_set *set, struct kernel_program **ret,
 	struct error *err)
 {
@@ -98,6 +190,7 @@ int lowering_set_load(struct lowering *l, struct lowering_set *set, struct kerne
 		.skip_outgoing = l->select.skip_outgoing,
 		.undelivered = true,
 		.deliver = deliver,
+		.samplings = set->samplings,
 		.page_max = l->loader.page_max,
 		.no_long_jumps = !l->loader.has_long_jumps };
 
@@ -108,6 +201,7 @@ int lowering_set_load(struct lowering *l, struct lowering_set *set, struct kerne
 		unsigned int left_out;
 		int r;
 
+		lowering_sample(l, set);
 		for (unsigned int i = 0; i < set->n_places; i++) {
 			programs[i] = set->places[i].program;
 			deliver[i] = set->places[i].deliver;

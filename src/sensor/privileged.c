@@ -203,20 +203,25 @@ int privileged_prepare(int fd, const char *name, unsigned int n_workers,
 
 /* What came with the answer. */
 static int privileged_loaded(const struct privileged_reply *reply, const int fds[],
-	struct kernel_fds *ret, struct error *err)
+	const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
 {
+	unsigned int n_fds = PRIVILEGED_LOAD_FDS + kernel_code_samples(code);
+
 	if (reply->code) {
 		(void)error_set(err,
 			reply->code == -EPERM ? MAPI_NO_PERMISSION : MFUNCT_NOT_SUPPORTED, "%s",
 			reply->text);
 		return reply->code < 0 ? reply->code : -EINVAL;
 	}
-	if (reply->n_fds != PRIVILEGED_LOAD_FDS) {
+	if (reply->n_fds != n_fds) {
 		for (unsigned int i = 0; i < reply->n_fds; i++)
 			(void)close(fds[i]);
 		return privileged_lost(err);
 	}
-	*ret = (struct kernel_fds){ .program = fds[0], .area = fds[1], .chain = fds[2] };
+	*ret = (struct kernel_fds){ .program = fds[0],
+		.area = fds[1],
+		.chain = fds[2],
+		.turns = kernel_code_samples(code) ? fds[3] : -1 };
 	return 0;
 }
 
@@ -245,7 +250,7 @@ int privileged_load(int fd, void *area, size_t area_bytes, const struct kernel_c
 			PRIVILEGED_WAIT_MS / 1000);
 	if (r < 0)
 		return privileged_lost(err);
-	return privileged_loaded(&reply, fds, ret, err);
+	return privileged_loaded(&reply, fds, code, ret, err);
 }
 
 /* ---- the parent's side ---- */
@@ -336,11 +341,10 @@ static int privileged_serve(int fd, const struct config *config, const void *are
 	struct error err = ERROR_INIT;
 	int fds[DRIVER_FDS_MAX];
 	bool is_load = request->op == PRIVILEGED_LOAD;
-	int r = is_load ? privileged_load_foreign(loads, area, request->n_bytes, fds, &err)
-			: privileged_open(config, request, fds, &reply.n_fds, &err);
+	int r = is_load
+		? privileged_load_foreign(loads, area, request->n_bytes, fds, &reply.n_fds, &err)
+		: privileged_open(config, request, fds, &reply.n_fds, &err);
 
-	if (is_load)
-		reply.n_fds = PRIVILEGED_LOAD_FDS;
 	if (r < 0) { /* unless it has a sentence */
 		(void)error_set(&err, MAPID_NO_DRIVER, "%s", strerror(-r));
 		reply.code = is_load ? r : err.code;

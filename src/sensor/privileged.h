@@ -40,6 +40,7 @@
  *
  * @at: the first @n were used once; a @lease_fd of -1: to be used again. @chain_fd: -1: none
  * @area_bytes: of all counters
+ * @has_turns, @turns_fd: the map of numbers that programs take (kernel_turns_open()), once one has
  */
 struct privileged_loads {
 	struct privileged_load {
@@ -50,6 +51,8 @@ struct privileged_loads {
 	} at[PRIVILEGED_LOADS_MAX];
 	unsigned int n;
 	size_t area_bytes;
+	bool has_turns;
+	int turns_fd;
 };
 
 /* Nothing is loaded any more, as far as the parent is concerned: the engine has ended. All zero is

@@ -76,6 +76,9 @@ void privileged_loads_clear(struct privileged_loads *loads)
 		load_end(&loads->at[i]);
 		(void)close(loads->at[i].area_fd);
 	}
+	if (loads->has_turns)
+		(void)close(loads->turns_fd);
+	loads->has_turns = false;
 	loads->n = 0;
 	loads->area_bytes = 0;
 }
@@ -149,26 +152,55 @@ static int load_take(struct privileged_loads *loads, size_t bytes, struct privil
 	return 0;
 }
 
+/* The numbers of samples. @ret: a descriptor of its own; -1: the code takes none. Return: 0,
+ * negative errno with @err filled. */
+static int load_take_turns(
+	struct privileged_loads *loads, const struct kernel_code *code, int *ret, struct error *err)
+{
+	*ret = -1;
+	if (!kernel_code_samples(code))
+		return 0;
+	if (!loads->has_turns) {
+		int fd = kernel_turns_open(err);
+
+		if (fd < 0)
+			return fd;
+		loads->turns_fd = fd;
+		loads->has_turns = true;
+	}
+	*ret = fcntl(loads->turns_fd, F_DUPFD_CLOEXEC, 0);
+	return *ret < 0 ? -errno : 0;
+}
+
 /* ---- loading ---- */
 
 /* Into counters of our choice; with the rights that are left. */
 static int load_into(struct privileged_loads *loads, const struct kernel_code *code,
-	int ret_fds[PRIVILEGED_LOAD_FDS], struct error *err)
+	int ret_fds[PRIVILEGED_LOAD_FDS_MAX], unsigned int *ret_n_fds, struct error *err)
 {
 	uint64_t until_ns = clock_monotonic_ns() + LOAD_TIME_NS;
 	struct privileged_load *load;
+	struct kernel_memory memory;
 	struct kernel_fds fds;
 	int lease[2];
 	int r = load_take(loads, kernel_code_area_bytes(code), &load, err);
 
+	if (r == 0)
+		r = load_take_turns(loads, code, &memory.turns_fd, err);
 	if (r < 0)
 		return r;
-	if (pipe2(lease, O_CLOEXEC) < 0)
-		return -errno;
-	r = kernel_code_load_into(code, until_ns, load->area_fd, load->area_bytes, &fds, err);
+	memory.area_fd = load->area_fd;
+	memory.area_bytes = load->area_bytes;
+	r = pipe2(lease, O_CLOEXEC) < 0 ? -errno : 0;
+	if (r == 0) {
+		r = kernel_code_load_into(code, until_ns, &memory, &fds, err);
+		if (r < 0) {
+			(void)close(lease[0]);
+			(void)close(lease[1]);
+		}
+	}
 	if (r < 0) {
-		(void)close(lease[0]);
-		(void)close(lease[1]);
+		cleanup_closep(&memory.turns_fd);
 		return r;
 	}
 	load->lease_fd = lease[0];
@@ -176,11 +208,13 @@ static int load_into(struct privileged_loads *loads, const struct kernel_code *c
 	ret_fds[0] = fds.program;
 	ret_fds[1] = fds.area;
 	ret_fds[2] = lease[1];
+	ret_fds[3] = memory.turns_fd;
+	*ret_n_fds = PRIVILEGED_LOAD_FDS + kernel_code_samples(code);
 	return 0;
 }
 
 static int load_checked(struct privileged_loads *loads, const struct kernel_code *code,
-	int ret_fds[PRIVILEGED_LOAD_FDS], struct error *err)
+	int ret_fds[PRIVILEGED_LOAD_FDS_MAX], unsigned int *ret_n_fds, struct error *err)
 {
 	struct load_caps old;
 	int r;
@@ -197,14 +231,14 @@ static int load_checked(struct privileged_loads *loads, const struct kernel_code
 		r = load_lower(&old, err);
 	if (r < 0)
 		return r;
-	r = load_into(loads, code, ret_fds, err);
+	r = load_into(loads, code, ret_fds, ret_n_fds, err);
 	/* It is what was there before. */
 	(void)syscall(SYS_capset, &old.head, old.data);
 	return r;
 }
 
 int privileged_load_foreign(struct privileged_loads *loads, const void *area, size_t n_bytes,
-	int ret_fds[PRIVILEGED_LOAD_FDS], struct error *err)
+	int ret_fds[PRIVILEGED_LOAD_FDS_MAX], unsigned int *ret_n_fds, struct error *err)
 {
 	_cleanup_(kernel_code_freep) struct kernel_code *code = NULL;
 	_cleanup_(cleanup_freep) void *bytes = malloc(n_bytes);
@@ -215,6 +249,6 @@ int privileged_load_foreign(struct privileged_loads *loads, const void *area, si
 	memcpy(bytes, area, n_bytes);
 	r = kernel_code_unflatten(&code, bytes, n_bytes);
 	if (r == 0)
-		r = load_checked(loads, code, ret_fds, err);
+		r = load_checked(loads, code, ret_fds, ret_n_fds, err);
 	return r;
 }

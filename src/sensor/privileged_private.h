@@ -8,13 +8,14 @@
 #include "base/error.h"
 #include "privileged.h"
 
-#define PRIVILEGED_LOAD_FDS 3
+#define PRIVILEGED_LOAD_FDS 3 /* and one more, if it samples */
+#define PRIVILEGED_LOAD_FDS_MAX 4
 
 /*
- * Load what the engine has written to @area. @ret_fds: the program, its counters, and the lease.
- * Return: 0, negative errno with @err filled.
+ * Load what the engine has written to @area. @ret_fds: the program, its counters, the lease, and if
+ * it samples the numbers that it takes. Return: 0, negative errno with @err filled.
  */
 int privileged_load_foreign(struct privileged_loads *loads, const void *area, size_t n_bytes,
-	int ret_fds[PRIVILEGED_LOAD_FDS], struct error *err);
+	int ret_fds[PRIVILEGED_LOAD_FDS_MAX], unsigned int *ret_n_fds, struct error *err);
 
 #endif

@@ -81,6 +81,10 @@ int registry_new(struct registry **ret, const struct registry_args *args)
 	if (!registry)
 		return -ENOMEM;
 	registry->args = *args;
+	if (kernel_turns_new(&registry->args.turns) < 0) {
+		free(registry);
+		return -ENOMEM;
+	}
 	registry->loader = loader_get(&registry->args);
 	registry->last_job = &registry->first_job;
 	(void)pthread_mutex_init(&registry->lock, NULL); /* these cannot fail on Linux */
@@ -265,6 +269,7 @@ struct registry *registry_free(struct registry *registry)
 	(void)pthread_cond_destroy(&registry->asked);
 	(void)pthread_mutex_destroy(&registry->lock);
 	interfaces_deinit(&registry->interfaces);
+	kernel_turns_free(registry->args.turns);
 	free(registry);
 	return NULL;
 }

@@ -18,6 +18,7 @@ struct registry_entry; /* a device in use */
  * @privileged_fd: who opens them; -1: the engine itself
  * @area:          for code to be loaded by who opens them; outlives the registry
  * @notify_fd:     eventfd that workers poke; borrowed
+ * @turns:         numbers of samples in the kernel; the registry's own
  */
 struct registry_args {
 	const struct config *config;
@@ -25,6 +26,7 @@ struct registry_args {
 	void *area;
 	size_t area_bytes;
 	int notify_fd;
+	struct kernel_turns *turns;
 };
 
 int registry_new(struct registry **ret, const struct registry_args *args);

@@ -360,18 +360,18 @@ int __wrap_kernel_code_unflatten(struct kernel_code **ret, const void *bytes, si
 
 static bool test_is_late;
 
-int __real_kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns, int area_fd,
-	size_t area_bytes, struct kernel_fds *ret, struct error *err);
-int __wrap_kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns, int area_fd,
-	size_t area_bytes, struct kernel_fds *ret, struct error *err);
+int __real_kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns,
+	const struct kernel_memory *memory, struct kernel_fds *ret, struct error *err);
+int __wrap_kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns,
+	const struct kernel_memory *memory, struct kernel_fds *ret, struct error *err);
 
 /* The parent gives up before the engine that asks does; or a verifier that has taken that long. */
-int __wrap_kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns, int area_fd,
-	size_t area_bytes, struct kernel_fds *ret, struct error *err)
+int __wrap_kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns,
+	const struct kernel_memory *memory, struct kernel_fds *ret, struct error *err)
 {
 	assert(until_ns <= clock_monotonic_ns() + UINT64_C(4000000000));
-	return __real_kernel_code_load_into(code, test_is_late ? clock_monotonic_ns() : until_ns,
-		area_fd, area_bytes, ret, err);
+	return __real_kernel_code_load_into(
+		code, test_is_late ? clock_monotonic_ns() : until_ns, memory, ret, err);
 }
 
 /* @page_max: of two filters on a page; 1 makes a chain. */
@@ -735,7 +735,8 @@ static void test_too_many_instructions(void **state)
 	struct error err = ERROR_INIT;
 	struct kernel_code *code;
 	struct privileged_loads loads = { .n = 0 };
-	int fds[PRIVILEGED_LOAD_FDS];
+	int fds[PRIVILEGED_LOAD_FDS_MAX];
+	unsigned int n_fds;
 	size_t n_bytes;
 
 	if (!test_has_kernel())
@@ -753,7 +754,8 @@ static void test_too_many_instructions(void **state)
 	assert_true(kernel_code_stats(code).n_insns > PRIVILEGED_LOAD_INSNS_MAX);
 	n_bytes = kernel_code_flatten(code, bytes, sizeof(bytes));
 	assert_true(n_bytes <= sizeof(bytes));
-	assert_int_equal(privileged_load_foreign(&loads, bytes, n_bytes, fds, &err), -EINVAL);
+	assert_int_equal(
+		privileged_load_foreign(&loads, bytes, n_bytes, fds, &n_fds, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "more than 65536 instructions"));
 	kernel_code_free(code);
 	for (unsigned int i = 0; i < ARRAY_SIZE(filters); i++)

@@ -45,7 +45,10 @@ struct tiers_set {
 	struct kernel_count *counts, *added;
 };
 
-/* A case under way. @lowers: in the kernel, else all packets are delivered. */
+static struct kernel_turns *tiers_turns;
+
+/* A case under way. @lowers: in the kernel, else all packets are delivered. @cells: of functions
+ * that sample, + 1 */
 struct tiers_run {
 	const struct tiers_case *c;
 	bool lowers;
@@ -56,6 +59,7 @@ struct tiers_run {
 	struct tiers_set *sets; /* newest first */
 	struct packet_batch batch;
 	uint64_t n_delivered, now_ns;
+	int cells[TIERS_FLOWS_MAX][TIERS_FUNCTIONS_MAX];
 };
 
 /* ---- programs ---- */
@@ -83,15 +87,32 @@ static void tiers_set_free(struct tiers_set *set)
 	free(set);
 }
 
-/* As lowering_set.c does. Return: the program; NULL: all must be delivered. */
-static struct kernel_program *tiers_load(struct tiers_set *set)
+/* The cell of a place that samples. */
+static uint32_t tiers_cell(struct tiers_run *t, const struct plan_place *place)
 {
+	unsigned int flow = 0;
+	int *cell;
+
+	while (t->flows[flow] != place->flow)
+		flow++;
+	cell = &t->cells[flow][place->first - 1];
+	if (*cell == 0)
+		*cell = kernel_turns_get(tiers_turns) + 1;
+	assert_true(*cell > 0);
+	return (uint32_t)*cell - 1;
+}
+
+/* As lowering_set.c does. Return: the program; NULL: all must be delivered. */
+static struct kernel_program *tiers_load(struct tiers_run *t, struct tiers_set *set)
+{
+	struct kernel_sampling samplings[TIERS_FLOWS_MAX * (TIERS_FUNCTIONS_MAX + 1) + 1];
 	const struct filter_program *programs[TIERS_FLOWS_MAX * (TIERS_FUNCTIONS_MAX + 1) + 1];
 	bool deliver[ARRAY_SIZE(programs)];
 	const struct kernel_options options = { .hook = KERNEL_SOCKET,
 		.snaplen_bytes = TIERS_SNAPLEN_BYTES,
 		.undelivered = true,
 		.deliver = deliver,
+		.samplings = samplings,
 		.no_long_jumps = !kernel_has_long_jumps() };
 
 	for (;;) {
@@ -104,9 +125,14 @@ static struct kernel_program *tiers_load(struct tiers_set *set)
 		for (i = 0; i < set->n_places; i++) {
 			programs[i] = set->places[i].program;
 			deliver[i] = set->places[i].deliver;
+			samplings[i] = (struct kernel_sampling){ .cell = 0 };
+			if (set->places[i].sampling)
+				samplings[i] =
+					(struct kernel_sampling){ .rule = *set->places[i].sampling,
+						.cell = tiers_cell(t, &set->places[i]) };
 		}
-		if (kernel_program_make(
-			    &ret, &code, &options, programs, set->n_places, NULL, NULL, &err) < 0)
+		if (kernel_program_make(&ret, &code, &options, programs, set->n_places,
+			    kernel_turns_load, tiers_turns, &err) < 0)
 			fail_msg("%s", err.text);
 		for (i = 0; i < set->n_places; i++)
 			if (kernel_code_reason(code, i) != KERNEL_LOWERED)
@@ -141,7 +167,9 @@ static unsigned int tiers_flow_end(const struct tiers_set *set, const struct pla
 
 static bool tiers_is_able(const struct plan_instance *instance)
 {
-	return instance->function->filter || instance->function->add;
+	const struct function *f = instance->function;
+
+	return f->filter || f->add || f->sampling;
 }
 
 /* Where filters and counters of the flows are. @ends: of each flow, before places were cut. */
@@ -163,8 +191,20 @@ static void tiers_account_set(struct tiers_account *a, const struct tiers_set *s
 	}
 }
 
-static struct tiers_set *tiers_set_new(
-	struct plan_flow *const flows[], unsigned int n_flows, bool deliver_all)
+/* Functions that sample have their numbers from the kernel from now on. */
+static void tiers_share(struct tiers_run *t, const struct tiers_set *set)
+{
+	for (unsigned int i = 0; i < set->n_places; i++) {
+		const struct plan_place *place = &set->places[i];
+
+		if (place->sampling && !place->state->shared)
+			sampling_share(place->state,
+				kernel_turns_at(tiers_turns, (int)tiers_cell(t, place)));
+	}
+}
+
+static struct tiers_set *tiers_set_new(struct tiers_run *t, struct plan_flow *const flows[],
+	unsigned int n_flows, bool deliver_all)
 {
 	struct tiers_set *set = calloc(1, sizeof(*set));
 	unsigned int ends[TIERS_FLOWS_MAX];
@@ -179,7 +219,9 @@ static struct tiers_set *tiers_set_new(
 		ends[f] = tiers_flow_end(set, flows[f]);
 	all = tiers_wants_all(set);
 	if (!all && !deliver_all) {
-		set->program = tiers_load(set);
+		set->program = tiers_load(t, set);
+		if (set->program)
+			tiers_share(t, set);
 		tiers_account.n_programs++;
 	}
 	if (!deliver_all)
@@ -299,7 +341,7 @@ static void tiers_deliver(struct tiers_run *t, const struct tiers_packet *packet
 	batch->wire_pkts[i] = tiers_wire_pkts(packet->packet);
 	batch->all_wire_bytes[i] = tiers_wire_bytes(packet->packet);
 	batch->has_super |= batch->wire_pkts[i] > 1;
-	if (batch->n == PACKET_BATCH_MAX || random_below(&t->random, 40) == 0)
+	if (batch->n == PACKET_BATCH_MAX || t->c->samples || random_below(&t->random, 40) == 0)
 		tiers_flush(t);
 }
 
@@ -362,7 +404,7 @@ static void tiers_change_program(struct tiers_run *t, unsigned int change)
 {
 	struct plan_flow *flows[TIERS_FLOWS_MAX];
 	unsigned int n_flows = tiers_flows_of(t, change, flows);
-	struct tiers_set *set = tiers_set_new(flows, n_flows, t->c->changes[change].all);
+	struct tiers_set *set = tiers_set_new(t, flows, n_flows, t->c->changes[change].all);
 
 	set->next = t->sets;
 	t->sets = set;
@@ -391,6 +433,11 @@ static void tiers_run(struct tiers_run *t, const struct tiers_case *c, bool lowe
 
 static void tiers_end(struct tiers_run *t)
 {
+	const int *cells = &t->cells[0][0];
+
+	for (unsigned int i = 0; i < TIERS_FLOWS_MAX * TIERS_FUNCTIONS_MAX; i++)
+		if (cells[i] > 0)
+			kernel_turns_put(tiers_turns, cells[i] - 1);
 	plan_run_free(t->run);
 	plan_free(t->plan);
 	for (unsigned int f = t->c->n_flows; f-- > 0;)
@@ -467,7 +514,8 @@ static void tiers_account_print(const struct tiers_account *a, unsigned int n_pa
 		a->n_plans, a->n_flows, a->n_compared, a->n_programs, a->n_run, a->n_delivered);
 	print_message("%u different packets; %lu more (%u to %u bytes) refused by BPF_PROG_RUN\n",
 		n_packets, a->n_refused, a->refused_least, a->refused_most);
-	print_message("filters and counters that need no packets: %lu, of them in user space %lu "
+	print_message("filters, counters and samples that need no packets: %lu, of them in user "
+		      "space %lu "
 		      "(%.2f %%)\n",
 		a->n_able, a->n_untranslated,
 		100.0 * (double)a->n_untranslated / (double)MAX(a->n_able, 1u));
@@ -485,6 +533,7 @@ static void both_tiers_come_to_the_same(void **state)
 	(void)state;
 	if (!tiers_can_load())
 		skip();
+	assert_int_equal(kernel_turns_new(&tiers_turns), 0);
 	tiers_pool_init(&pool, 4000, 1000);
 	tiers_pool_filter(&pool);
 	for (unsigned int seed = 1; seed <= n_cases; seed++) {
@@ -507,6 +556,7 @@ static void both_tiers_come_to_the_same(void **state)
 	assert_true(a->n_compared * 2 > a->n_flows);
 	assert_true(a->n_delivered > 0 && a->n_delivered < a->n_run);
 	tiers_pool_deinit(&pool);
+	kernel_turns_free(tiers_turns);
 }
 
 int main(void)

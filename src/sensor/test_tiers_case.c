@@ -194,7 +194,7 @@ static bool tiers_function_make(struct tiers_case *c, const struct tiers_pool *p
 	static const char *const spans[] = { "0", "1", "7ms", "50ms", "300ms" };
 	static const char *const starts[] = { "+0ms", "+5ms", "+40ms" };
 	static const char *const stops[] = { "", "+60ms", "+200ms" };
-	static const unsigned int n_choices[_TIERS_KIND_N] = { 8, 14, 26 };
+	static const unsigned int n_choices[_TIERS_KIND_N] = { 10, 15, 26 };
 	struct tiers_flow *f = &c->flows[flow];
 	struct tiers_function *function = &f->functions[f->n_functions];
 	unsigned int choice, n_refs = 0;
@@ -223,30 +223,30 @@ static bool tiers_function_make(struct tiers_case *c, const struct tiers_pool *p
 		function->values[1].number = PERIODIC;
 		break;
 	case 9:
-		function->name = "HASHSAMP";
-		function->values[0].number = 1 + random_below(r, 1024);
-		break;
-	case 10:
-		function->name = "HASH";
-		function->values[0].number = random_below(r, 4);
-		break;
-	case 11:
-		function->name = "CUT";
-		function->values[0].number = 14 + random_below(r, 80);
-		break;
-	case 12:
-		function->name = "PKTINFO";
-		function->values[0].number = random_below(r, 2);
-		break;
-	case 13:
-		function->name = "BINOP";
-		function->values[0].number = random_below(r, 2) ? BINOP_ADD : BINOP_SUB;
-		n_refs = 2;
-		break;
-	case 14:
 		function->name = "SAMPLE";
 		function->values[0].number = random_below(r, 101);
 		function->values[1].number = PROBABILISTIC;
+		break;
+	case 10:
+		function->name = "HASHSAMP";
+		function->values[0].number = 1 + random_below(r, 1024);
+		break;
+	case 11:
+		function->name = "HASH";
+		function->values[0].number = random_below(r, 4);
+		break;
+	case 12:
+		function->name = "CUT";
+		function->values[0].number = 14 + random_below(r, 80);
+		break;
+	case 13:
+		function->name = "PKTINFO";
+		function->values[0].number = random_below(r, 2);
+		break;
+	case 14:
+		function->name = "BINOP";
+		function->values[0].number = random_below(r, 2) ? BINOP_ADD : BINOP_SUB;
+		n_refs = 2;
 		break;
 	case 15:
 		function->name = "STARTSTOP";
@@ -328,8 +328,12 @@ void tiers_case_make(struct tiers_case *ret, const struct tiers_pool *pool, uint
 		};
 	}
 	tiers_changes_make(ret, &r);
-	for (unsigned int f = 0; f < ret->n_flows; f++)
+	ret->samples = false;
+	for (unsigned int f = 0; f < ret->n_flows; f++) {
 		tiers_flow_make(ret, pool, f, &r);
+		for (unsigned int i = 0; i < ret->flows[f].n_functions; i++)
+			ret->samples |= strcmp(ret->flows[f].functions[i].name, "SAMPLE") == 0;
+	}
 }
 
 bool tiers_is_exact(const struct tiers_case *c, unsigned int flow)

@@ -59,9 +59,11 @@ struct tiers_packet {
  * struct tiers_case - one test
  * @has_all:     some flows may want all packets
  * @is_reversed: flows that are made later are earlier in order (semantics O2)
+ * @samples:     some function goes by numbers of packets, which both tiers give out: what is
+ * delivered is run at once, or packets would have others
  */
 struct tiers_case {
-	bool has_all, is_reversed;
+	bool has_all, is_reversed, samples;
 	unsigned int n_packets, n_flows, n_changes;
 	struct tiers_packet packets[TIERS_PKTS_MAX];
 	struct tiers_flow flows[TIERS_FLOWS_MAX];
