@@ -29,14 +29,15 @@ daemon_config() { # LINES of mapi.conf, beside the sockets
 		> "$scratch/mapi.conf"
 }
 
-await() { # WHAT COMMAND...: until the command succeeds, at most 10 seconds
+await_s=10
+await() { # WHAT COMMAND...: until the command succeeds, at most $await_s seconds
 	local what=$1 n
 	shift
-	for ((n = 0; n < 1000; n++)); do
+	for ((n = 0; n < 100 * await_s; n++)); do
 		"$@" > "$scratch/await.out" 2>&1 && return 0
 		read -r -t 0.01 <> <(:)
 	done
-	fail "$what: waited for 10 seconds"
+	fail "$what: waited for $await_s seconds"
 	cat "$scratch/await.out"
 	return 1
 }

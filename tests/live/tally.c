@@ -7,8 +7,9 @@
  * Makes a flow of BPF_FILTER, PKT_COUNTER and BYTE_COUNTER for each FILTER ("-": none), says where
  * each function runs, "tier FLOW FUNCTION kernel|user: REASON", and "ready". Then CHANGES times
  * another flow is connected and closed, which in turn counts packets, wants some of them, or wants
- * all. When that is done it says "changed", for each line of its standard input where each function
- * runs now, and when that has ended
+ * all. When that is done it says "changed", with how long the slowest and the middle one of these
+ * calls of mapi_connect() and mapi_close_flow() took, in milliseconds; for each line of its
+ * standard input where each function runs now, and when that has ended
  *
  *   flow N packets N bytes N entered N passed N lost N
  *
@@ -61,7 +62,17 @@ static int tally_make(const char *device, const char *filter, int *ret)
 	return 2 + has_filter;
 }
 
-static void tally_change(const char *device, int i)
+/* Return: how long the call took, in milliseconds. */
+static double tally_time(int (*call)(int fd), int fd)
+{
+	double begin = process_seconds();
+
+	if (call(fd) < 0)
+		tally_fail("change");
+	return (process_seconds() - begin) * 1e3;
+}
+
+static void tally_change(const char *device, int i, double *ret_connect_ms, double *ret_close_ms)
 {
 	char filter[64];
 	int fd = mapi_create_flow(device);
@@ -74,8 +85,39 @@ static void tally_change(const char *device, int i)
 	if ((i % 3 == 0 ? mapi_apply_function(fd, "PKT_COUNTER")
 			: mapi_apply_function(fd, "TO_BUFFER", 1)) < 0)
 		tally_fail("function");
-	if (mapi_connect(fd) < 0 || mapi_close_flow(fd) < 0)
-		tally_fail("change");
+	*ret_connect_ms = tally_time(mapi_connect, fd);
+	*ret_close_ms = tally_time(mapi_close_flow, fd);
+}
+
+static int tally_compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void tally_print_times(const char *call, double ms[], int n)
+{
+	qsort(ms, (size_t)n, sizeof(ms[0]), tally_compare);
+	printf(" %s_ms %.1f middle %.1f", call, n ? ms[n - 1] : 0, n ? ms[n / 2] : 0);
+}
+
+static void tally_changes(const char *device, int n)
+{
+	double *connect_ms = calloc((size_t)n + 1, sizeof(*connect_ms));
+	double *close_ms = calloc((size_t)n + 1, sizeof(*close_ms));
+
+	if (!connect_ms || !close_ms)
+		exit(1);
+	for (int i = 0; i < n; i++)
+		tally_change(device, i, &connect_ms[i], &close_ms[i]);
+	printf("changed");
+	tally_print_times("connect", connect_ms, n);
+	tally_print_times("close", close_ms, n);
+	printf("\n");
+	fflush(stdout);
+	free(connect_ms);
+	free(close_ms);
 }
 
 static void tally_report(int fd, int n_functions)
@@ -117,10 +159,7 @@ int main(int argc, char *argv[])
 		tally_explain(fds[i], n_functions[i]);
 	printf("ready\n");
 	fflush(stdout);
-	for (int i = 0; i < changes; i++)
-		tally_change(argv[1], i);
-	printf("changed\n");
-	fflush(stdout);
+	tally_changes(argv[1], changes);
 	while (read(0, &c, 1) > 0) {
 		for (int i = 0; c == '\n' && i < n; i++)
 			tally_explain(fds[i], n_functions[i]);
