@@ -3,11 +3,11 @@
  * The driver of Linux interfaces: packet sockets (AF_PACKET) whose packets come through memory that
  * is shared with the kernel. What this file and its neighbours do:
  *
- * Rights. prepare() makes one socket per worker, bound to the interface but deaf, two rtnetlink
- * sockets and the interfaces' counters; the first are all that takes CAP_NET_RAW. open() gives each
- * socket a program and a ring and lets packets in. Binding again, later, takes no right either: an
- * interface that is removed and made again is captured again by a process that could not have begun
- * to (afpacket_watch.c).
+ * Rights. prepare() makes one socket per worker, bound to the interface but deaf, three rtnetlink
+ * sockets and the counters of the machine's queues; the first are all that takes CAP_NET_RAW.
+ * open() gives each socket a program and a ring and lets packets in. Binding again, later, takes no
+ * right either: an interface that is removed and made again is captured again by a process that
+ * could not have begun to (afpacket_watch.c).
  *
  * Chunks are blocks of the ring. claim() takes the next block that the kernel has handed over; of
  * several rings those parts of blocks that come next in time (afpacket_merge.c). The packets stay
@@ -27,7 +27,9 @@
  *
  * Losses (L2): the kernel counts packets for which a ring had no room; so, by name, it does SCTP
  * super-packets, which its virtio_net_hdr cannot express. What the interface itself lost is read
- * from its own counters, without a lock, ten times a second at most.
+ * from its own counters, ten times a second at most. One of them also has packets that were
+ * captured and that the stack then found no use for: how many those may be, we count
+ * (afpacket_frame.c), and whoever asks for the counters finds out what was lost.
  *
  * Connections that deliver results to other machines over a captured interface must not be
  * captured: each result would make packets that make results. When there are such connections,
@@ -130,10 +132,10 @@ static int afpacket_refuse(const char *name, int r, struct error *err)
 	return error_set(err, MAPID_NO_DRIVER, "%s: cannot be captured: %s", name, strerror(-r));
 }
 
-/* The counters of all interfaces; without /proc something that has none. */
-static int afpacket_counters_open(void)
+/* The counters of the machine's queues; without /proc something that has none. */
+static int afpacket_queues_open(void)
 {
-	int fd = open("/proc/net/dev", O_RDONLY | O_CLOEXEC);
+	int fd = open("/proc/net/softnet_stat", O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -172,10 +174,10 @@ static int afpacket_prepare(const struct driver_open_args *args, int ret_fds[DRI
 	while (r >= 0 && n < n_rings + AFPACKET_FDS_EXTRA) {
 		if (n < n_rings)
 			r = afpacket_socket(link.ifindex, promisc);
-		else if (n < n_rings + 2)
+		else if (n < n_rings + 3)
 			r = afpacket_link_open(n == n_rings);
 		else
-			r = afpacket_counters_open();
+			r = afpacket_queues_open();
 		if (r >= 0)
 			ret_fds[n++] = r;
 	}
@@ -260,7 +262,8 @@ static int afpacket_start(struct driver_source *source, const struct driver_open
 	watch->promisc = !options || !options->no_promisc;
 	source->frames = (struct afpacket_frames){ .linktype = watch->linktype,
 		.snaplen_bytes = filter.snaplen_bytes,
-		.batch_pkts = args->batch_pkts };
+		.batch_pkts = args->batch_pkts,
+		.has_ipv6 = access("/proc/net/if_inet6", F_OK) == 0 };
 	for (unsigned int i = 0; r == 0 && i < watch->n_fds; i++) {
 		filter.share = i;
 		r = afpacket_ring_init(&source->rings[i], watch->fds[i], &filter,
@@ -395,7 +398,8 @@ static int afpacket_selects(
 		return -ENOTSUP;
 	}
 	*ret = (struct driver_select){ .snaplen_bytes = source->filter.snaplen_bytes,
-		.skip_outgoing = source->filter.skip_outgoing };
+		.skip_outgoing = source->filter.skip_outgoing,
+		.has_ipv6 = source->frames.has_ipv6 };
 	return 0;
 }
 
@@ -421,6 +425,8 @@ static void afpacket_wake(struct driver_source *source)
 static void afpacket_stats(const struct driver_source *source, struct driver_stats *ret)
 {
 	afpacket_watch_stats(source->watch, ret);
+	for (unsigned int i = 0; i < source->n_rings; i++)
+		afpacket_ring_count(&source->rings[i], &ret->drops);
 }
 
 static int afpacket_interface(

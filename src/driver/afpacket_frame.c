@@ -212,6 +212,7 @@ void afpacket_chunk_start(struct afpacket_chunk *chunk)
 	for (unsigned int i = 0; i < chunk->n_slices; i++) {
 		chunk->slices[i].at = chunk->slices[i].first;
 		chunk->slices[i].n_left = chunk->slices[i].n;
+		chunk->slices[i].n_foreign = 0;
 	}
 }
 
@@ -223,11 +224,25 @@ static void afpacket_ask_ahead(const uint8_t *at, uint32_t frame_bytes)
 		__builtin_prefetch(ahead + i);
 }
 
+/* Whether the stack may have no use for a packet that came in, after all have seen it: it drops
+ * what nobody takes (net/core/dev.c), which these take always. */
+static bool afpacket_is_foreign(const struct sockaddr_ll *address, bool has_ipv6)
+{
+	uint16_t type = address->sll_protocol; /* behind a first tag */
+
+	return type != htons(ETH_P_IP) && !(has_ipv6 && type == htons(ETH_P_IPV6)) &&
+		type != htons(ETH_P_ARP) && address->sll_pkttype != PACKET_OUTGOING;
+}
+
+static const struct sockaddr_ll *afpacket_address(const struct tpacket3_hdr *frame)
+{
+	return (const void *)((const uint8_t *)frame + TPACKET_ALIGN(sizeof(*frame)));
+}
+
 static void afpacket_present(struct tpacket3_hdr *frame, bool vnet,
 	const struct afpacket_frames *frames, struct packet_batch *ret, unsigned int i)
 {
-	const struct sockaddr_ll *address =
-		(void *)((uint8_t *)frame + TPACKET_ALIGN(sizeof(*frame)));
+	const struct sockaddr_ll *address = afpacket_address(frame);
 	struct afpacket_note note = { .wire_pkts = 1, .all_wire_bytes = frame->tp_len };
 
 	if (!afpacket_is_plain(frame, vnet, frames)) {
@@ -282,6 +297,7 @@ static void afpacket_slice_next(struct afpacket_slice *slice, uint64_t until_ns,
 
 		afpacket_ask_ahead(slice->at, frame->tp_next_offset);
 		afpacket_present(frame, vnet, frames, ret, ret->n++);
+		slice->n_foreign += afpacket_is_foreign(afpacket_address(frame), frames->has_ipv6);
 		slice->at += frame->tp_next_offset;
 		slice->n_left--;
 	} while (slice->n_left > 0 && ret->n < frames->batch_pkts &&

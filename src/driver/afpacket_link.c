@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Questions to the kernel about interfaces, over rtnetlink: one question gives name, index, type,
- * state, MTU and counters, and needs no file system and no right. Replies come from the kernel
- * alone; they are read within their bounds all the same.
+ * state and MTU, another counters; they need no file system and no right. Replies come from the
+ * kernel alone; they are read within their bounds all the same.
  */
 #include "afpacket_private.h"
 
 #include <errno.h>
 #include <linux/if_arp.h>
 #include <linux/rtnetlink.h>
-#include <stdio.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -78,14 +78,34 @@ static int afpacket_link_ask(int fd, int ifindex, const char *name)
 	return send(fd, &request, request.head.nlmsg_len, 0) < 0 ? -errno : 0;
 }
 
-/* What came in before the interface's taps, or would have. What a driver has dropped for lack of
- * memory is missing from what it gives to the stack as much as what the card had no room for. */
-static uint64_t afpacket_link_lost(const void *data, size_t n_bytes)
+/* What a broken-off question may have left. */
+static void afpacket_link_drain(int fd)
 {
-	struct rtnl_link_stats64 stats = { .rx_packets = 0 };
+	char ignored[256];
 
-	memcpy(&stats, data, MIN(n_bytes, sizeof(stats)));
-	return stats.rx_dropped + stats.rx_missed_errors + stats.rx_fifo_errors;
+	while (recv(fd, ignored, sizeof(ignored), MSG_DONTWAIT) > 0)
+		;
+}
+
+/* The answer is there when send() returns. @ret_head: within @reply, of the type @type, and its
+ * data are as long as it says. */
+static int afpacket_link_answer(int fd, void *reply, size_t reply_bytes, uint16_t type)
+{
+	const struct nlmsghdr *head = reply;
+	ssize_t n = recv(fd, reply, reply_bytes, MSG_DONTWAIT);
+
+	if (n < 0)
+		return -errno;
+	if (!NLMSG_OK(head, (size_t)n))
+		return -EBADMSG;
+	if (head->nlmsg_type == NLMSG_ERROR) {
+		const struct nlmsgerr *error = NLMSG_DATA(head);
+
+		if (head->nlmsg_len < NLMSG_LENGTH(sizeof(*error)) || error->error >= 0)
+			return -EBADMSG;
+		return error->error;
+	}
+	return head->nlmsg_type == type ? 0 : -EBADMSG;
 }
 
 static void afpacket_link_attr(
@@ -95,8 +115,6 @@ static void afpacket_link_attr(
 		memcpy(ret->name, data, MIN(n_bytes, sizeof(ret->name) - 1));
 	else if (type == IFLA_MTU && n_bytes >= sizeof(ret->mtu_bytes))
 		memcpy(&ret->mtu_bytes, data, sizeof(ret->mtu_bytes));
-	else if (type == IFLA_STATS64)
-		ret->lost_pkts = afpacket_link_lost(data, n_bytes);
 }
 
 static int afpacket_link_read(const struct nlmsghdr *head, struct afpacket_link *ret)
@@ -128,67 +146,63 @@ static int afpacket_link_read(const struct nlmsghdr *head, struct afpacket_link 
 int afpacket_link_get(int fd, int ifindex, const char *name, struct afpacket_link *ret)
 {
 	_Alignas(struct nlmsghdr) char reply[AFPACKET_REPLY_BYTES];
-	const struct nlmsghdr *head = (const struct nlmsghdr *)reply;
-	ssize_t n;
 	int r;
 
-	/* What a broken-off question may have left. */
-	while (recv(fd, reply, sizeof(reply), MSG_DONTWAIT) > 0)
-		;
+	afpacket_link_drain(fd);
 	r = afpacket_link_ask(fd, ifindex, name);
+	if (r == 0)
+		r = afpacket_link_answer(fd, reply, sizeof(reply), RTM_NEWLINK);
+	return r < 0 ? r : afpacket_link_read((const struct nlmsghdr *)reply, ret);
+}
+
+/*
+ * Of linux/if_link.h: what a card has no room for is in rx_missed_errors; where a driver uses
+ * rx_fifo_errors or rx_over_errors for that, it is one or the other, or both for the same packets.
+ */
+static void afpacket_link_count(const void *data, size_t n_bytes, struct afpacket_counts *ret)
+{
+	struct rtnl_link_stats64 stats = { .rx_packets = 0 };
+
+	memcpy(&stats, data, MIN(n_bytes, sizeof(stats)));
+	*ret = (struct afpacket_counts){ .missed_pkts = stats.rx_missed_errors +
+			MAX(stats.rx_fifo_errors, stats.rx_over_errors),
+		.dropped_pkts = stats.rx_dropped };
+}
+
+int afpacket_link_counts(int fd, int ifindex, struct afpacket_counts *ret)
+{
+	const struct {
+		struct nlmsghdr head;
+		struct if_stats_msg stats;
+	} request = {
+		.head = {
+			.nlmsg_len = sizeof(request),
+			.nlmsg_type = RTM_GETSTATS,
+			.nlmsg_flags = NLM_F_REQUEST,
+		},
+		.stats = { .ifindex = (uint32_t)ifindex,
+			.filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64) },
+	};
+	struct {
+		struct nlmsghdr head;
+		struct if_stats_msg stats;
+		struct rtattr attr;
+		char data[1024];
+	} reply;
+	size_t n_bytes;
+	int r;
+
+	afpacket_link_drain(fd);
+	if (send(fd, &request, sizeof(request), 0) < 0)
+		return -errno;
+	r = afpacket_link_answer(fd, &reply, sizeof(reply), RTM_NEWSTATS);
 	if (r < 0)
 		return r;
-	n = recv(fd, reply, sizeof(reply), MSG_DONTWAIT); /* is there when send() returns */
-	if (n < 0)
-		return -errno;
-	if (!NLMSG_OK(head, (size_t)n))
+	n_bytes = reply.head.nlmsg_len - offsetof(__typeof__(reply), attr);
+	if (reply.head.nlmsg_len < offsetof(__typeof__(reply), data) ||
+		reply.attr.rta_type != IFLA_STATS_LINK_64 || reply.attr.rta_len < RTA_LENGTH(0) ||
+		reply.attr.rta_len > n_bytes)
 		return -EBADMSG;
-	if (head->nlmsg_type == NLMSG_ERROR) {
-		const struct nlmsgerr *error = NLMSG_DATA(head);
-
-		if (head->nlmsg_len < NLMSG_LENGTH(sizeof(*error)) || error->error >= 0)
-			return -EBADMSG;
-		return error->error;
-	}
-	return head->nlmsg_type == RTM_NEWLINK ? afpacket_link_read(head, ret) : -EBADMSG;
-}
-
-/* "  name: bytes packets errs drop fifo ...", of what was received. Missed packets are in drop.
- * Return: whether the line is that of @name. */
-static bool afpacket_link_line(const char *line, const char *name, uint64_t *ret)
-{
-	unsigned long long drop, fifo;
-	size_t n = strlen(name);
-
-	line += strspn(line, " ");
-	if (strncmp(line, name, n) != 0 || line[n] != ':')
-		return false;
-	if (sscanf(line + n + 1, " %*u %*u %*u %llu %llu", &drop, &fifo) != 2)
-		return false;
-	*ret = drop + fifo;
-	return true;
-}
-
-int afpacket_link_lost_now(int fd, const char *name, uint64_t *ret)
-{
-	char text[4096];
-	size_t held = 0;
-	ssize_t n;
-
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return -errno;
-	while ((n = read(fd, text + held, sizeof(text) - 1 - held)) > 0) {
-		char *line = text, *end;
-
-		text[held + (size_t)n] = '\0';
-		while ((end = strchr(line, '\n'))) {
-			*end = '\0';
-			if (afpacket_link_line(line, name, ret))
-				return 0;
-			line = end + 1;
-		}
-		held = strlen(line);
-		memmove(text, line, held);
-	}
-	return n < 0 ? -errno : -ENODEV;
+	afpacket_link_count(reply.data, reply.attr.rta_len - RTA_LENGTH(0), ret);
+	return 0;
 }

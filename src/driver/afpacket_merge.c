@@ -150,8 +150,13 @@ int afpacket_merge_claim(struct afpacket_merge *merge, uint64_t now_ns, struct a
 
 void afpacket_merge_release(struct afpacket_chunk *chunk)
 {
-	for (unsigned int i = 0; i < chunk->n_slices; i++)
-		if (chunk->slices[i].block)
-			afpacket_ring_release(chunk->slices[i].ring, chunk->slices[i].block);
+	for (unsigned int i = 0; i < chunk->n_slices; i++) {
+		const struct afpacket_slice *slice = &chunk->slices[i];
+
+		/* What nobody looked at may have been anything. */
+		afpacket_ring_note(slice->ring, slice->n, slice->n_foreign + slice->n_left);
+		if (slice->block)
+			afpacket_ring_release(slice->ring, slice->block);
+	}
 	atomic_store_explicit(&chunk->held, false, memory_order_release);
 }

@@ -4,7 +4,8 @@
  * the design. afpacket_ring.c: a socket with its ring. afpacket_merge.c: several rings become one
  * sequence of chunks. afpacket_frame.c: from the ring's frames to batches. afpacket_filter.c: the
  * program that the kernel runs for each packet. afpacket_watch.c: what becomes of the interface,
- * and what it lost. afpacket_link.c: questions to the kernel about interfaces.
+ * and what it lost. afpacket_link.c: questions to the kernel about interfaces. afpacket_counter.c:
+ * what an interface has dropped.
  */
 #ifndef MAPI_DRIVER_AFPACKET_PRIVATE_H
 #define MAPI_DRIVER_AFPACKET_PRIVATE_H
@@ -30,8 +31,9 @@
 #define AFPACKET_LINKTYPE_ETHERNET 1u
 #define AFPACKET_LINKTYPE_RAW 101u
 
-/* Descriptors of prepare(): one socket per ring, then those for events, questions, counters. */
-#define AFPACKET_FDS_EXTRA 3
+/* Descriptors of prepare(): one socket per ring, then those for events, questions, questions about
+ * counters, and the machine's queues. */
+#define AFPACKET_FDS_EXTRA 4
 #define AFPACKET_RINGS_MAX (DRIVER_FDS_MAX - AFPACKET_FDS_EXTRA)
 
 /* -- afpacket_link.c -- */
@@ -40,15 +42,23 @@
  * struct afpacket_link - what the kernel says of an interface
  * @type:      ARPHRD_
  * @flags:     IFF_
- * @lost_pkts: received by the card and lost before anybody could see them, since it exists
  */
 struct afpacket_link {
 	int ifindex;
 	uint16_t type;
 	unsigned int flags;
 	uint32_t mtu_bytes;
-	uint64_t lost_pkts;
 	char name[IFNAMSIZ];
+};
+
+/**
+ * struct afpacket_counts - what an interface has not given to the stack, since it exists
+ * @missed_pkts:  the card had no room for them
+ * @dropped_pkts: lost by the driver, or in front of the taps, or captured and then of no use
+ */
+struct afpacket_counts {
+	uint64_t missed_pkts;
+	uint64_t dropped_pkts;
 };
 
 /**
@@ -65,13 +75,12 @@ int afpacket_link_get(int fd, int ifindex, const char *name, struct afpacket_lin
 int afpacket_link_open(bool events);
 
 /**
- * afpacket_link_lost_now() - the same as lost_pkts of afpacket_link_get(), without its lock
- * @fd: of /proc/net/dev; one caller at a time
+ * afpacket_link_counts() - ask for the counters of one interface
+ * @fd: of afpacket_link_open(); one caller at a time
  *
- * Questions over rtnetlink wait for whoever changes interfaces, which may take long; this does not.
- * Return: 0, -ENODEV, -errno.
+ * Return: 0, -ENODEV if there is none, -errno.
  */
-int afpacket_link_lost_now(int fd, const char *name, uint64_t *ret);
+int afpacket_link_counts(int fd, int ifindex, struct afpacket_counts *ret);
 
 /* The link type of packets of such an interface. Return: 0, -ENOENT: another driver's business. */
 int afpacket_linktype(uint16_t type, uint32_t *ret);
@@ -113,6 +122,8 @@ unsigned int afpacket_filter_make(
  * @end_ns:     time of the last of them
  * @n_passed:   chunks made since without one of them
  * @is_awaited: packets of others wait for what the kernel is filling its block with
+ * @read_pkts, @foreign_pkts: in chunks given back; @read_pkts pairs with the acquire in
+ *              afpacket_ring_count()
  */
 struct afpacket_ring {
 	int fd;
@@ -127,6 +138,8 @@ struct afpacket_ring {
 	uint64_t end_ns;
 	uint64_t n_passed;
 	bool is_awaited;
+	_Atomic uint64_t read_pkts;
+	_Atomic uint64_t foreign_pkts;
 };
 
 /* Give the socket its program and its ring. Return: 0, -EINVAL with @err filled, -ENOMEM. */
@@ -160,6 +173,8 @@ void afpacket_ring_release(struct afpacket_ring *ring, struct tpacket_block_desc
  * @first, @n:    the frames
  * @block:        to be given back with them; NULL: more of its frames are to come
  * @at, @n_left:  the frame to be given next, and how many there are from it on
+ * @n_foreign:    of those before it that came in, how many have a protocol that the stack may not
+ *                know
  */
 struct afpacket_slice {
 	struct afpacket_ring *ring;
@@ -168,6 +183,7 @@ struct afpacket_slice {
 	unsigned int n;
 	uint8_t *at;
 	unsigned int n_left;
+	unsigned int n_foreign;
 };
 
 /* struct afpacket_chunk - frames that follow each other in time, of as many rings as have some. */
@@ -208,6 +224,12 @@ int afpacket_merge_claim(
 /* In the order of the claims. */
 void afpacket_merge_release(struct afpacket_chunk *chunk);
 
+/* So many packets have been read, and of them @foreign_pkts may be of no use to the stack. */
+void afpacket_ring_note(struct afpacket_ring *ring, uint64_t read_pkts, uint64_t foreign_pkts);
+
+/* Add what has been read of the ring. Any thread. */
+void afpacket_ring_count(const struct afpacket_ring *ring, struct driver_drops *drops);
+
 /* -- afpacket_frame.c -- */
 
 static inline uint64_t afpacket_frame_ns(const uint8_t *at)
@@ -220,17 +242,54 @@ static inline uint64_t afpacket_frame_ns(const uint8_t *at)
 /* Begin, or begin again. */
 void afpacket_chunk_start(struct afpacket_chunk *chunk);
 
-/* struct afpacket_frames - what must be known to read frames; @mtu_bytes of the interface now. */
+/* struct afpacket_frames - what must be known to read frames; @mtu_bytes of the interface now;
+ * @has_ipv6: this machine speaks it. */
 struct afpacket_frames {
 	uint32_t linktype;
 	uint32_t snaplen_bytes;
 	uint32_t mtu_bytes;
 	unsigned int batch_pkts;
+	bool has_ipv6;
 };
 
 /* The chunk's next frames, those of all its slices by time. Return: 0, DRIVER_E_END. */
 int afpacket_chunk_next(struct afpacket_chunk *chunk, const struct afpacket_frames *frames,
 	struct packet_batch *ret);
+
+/* -- afpacket_counter.c -- */
+
+/**
+ * struct afpacket_reading - counts, and when they were read
+ * @n:       how many readings there were with this one; 0: none yet
+ * @ifindex, @binding: as asked for
+ * @queues_before, @queues_after: of struct driver_drops
+ */
+struct afpacket_reading {
+	uint64_t n;
+	int ifindex;
+	uint64_t binding;
+	struct afpacket_counts counts;
+	uint64_t queues_before;
+	uint64_t queues_after;
+};
+
+struct afpacket_counter;
+
+/* @query_fd: of afpacket_link_open(), @queues_fd: /proc/net/softnet_stat; both taken, also on
+ * failure. Return: 0, -errno. */
+int afpacket_counter_new(struct afpacket_counter **ret, int query_fd, int queues_fd);
+struct afpacket_counter *afpacket_counter_free(struct afpacket_counter *counter); /* takes NULL */
+
+/**
+ * afpacket_counter_ask() - what an interface has dropped
+ * @binding: a number of the caller's, to be found in the reading
+ * @ret:     the last reading: a new one, if the last is a tenth of a second old and the kernel
+ *           answers within some milliseconds
+ *
+ * Thread safety: one caller at a time.
+ */
+void afpacket_counter_ask(struct afpacket_counter *counter, int ifindex, uint64_t binding,
+	struct afpacket_reading *ret);
 
 /* -- afpacket_watch.c -- */
 
@@ -245,16 +304,17 @@ int afpacket_chunk_next(struct afpacket_chunk *chunk, const struct afpacket_fram
  *              is asked about the interface
  * @name:       of the interface now
  * @first_name: as the user gave it
- * @counters_fd: /proc/net/dev
- * @link_lost:  the interface's own count when last asked; @nic_lost goes by its increments
- * @count_ns:   when the counters are to be read again
+ * @binding:    counts to which interface the sockets were bound, @bound_to its index
+ * @counted:    the interface's own counts as of reading number @n_read; what is lost goes by their
+ *              increments. @has_counted: there is such a reading of this binding
+ * @met_pkts:   that came into the rings
  */
 struct afpacket_watch {
 	int *fds;
 	unsigned int n_fds;
 	int events_fd;
 	int query_fd;
-	int counters_fd;
+	struct afpacket_counter *counter;
 	bool promisc;
 	_Atomic uint32_t mtu_bytes;
 	_Atomic int state; /* enum driver_state */
@@ -264,9 +324,14 @@ struct afpacket_watch {
 	pthread_mutex_t lock;
 	char name[IFNAMSIZ];
 	char first_name[IFNAMSIZ];
-	uint64_t link_lost;
-	uint64_t count_ns;
+	uint64_t binding;
+	int bound_to;
+	struct afpacket_counts counted;
+	bool has_counted;
+	uint64_t n_read;
 	uint64_t nic_lost;
+	uint64_t dropped;
+	uint64_t met_pkts;
 	uint64_t ring_lost;
 	uint64_t outages;
 };

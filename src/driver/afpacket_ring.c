@@ -203,3 +203,15 @@ void afpacket_ring_release(struct afpacket_ring *ring, struct tpacket_block_desc
 	__atomic_store_n(&block->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
 	atomic_fetch_add_explicit(&ring->n_released, 1, memory_order_release);
 }
+
+void afpacket_ring_note(struct afpacket_ring *ring, uint64_t read_pkts, uint64_t foreign_pkts)
+{
+	atomic_fetch_add_explicit(&ring->foreign_pkts, foreign_pkts, memory_order_relaxed);
+	atomic_fetch_add_explicit(&ring->read_pkts, read_pkts, memory_order_release);
+}
+
+void afpacket_ring_count(const struct afpacket_ring *ring, struct driver_drops *drops)
+{
+	drops->read_pkts += atomic_load_explicit(&ring->read_pkts, memory_order_acquire);
+	drops->foreign_pkts += atomic_load_explicit(&ring->foreign_pkts, memory_order_relaxed);
+}

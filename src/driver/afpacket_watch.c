@@ -13,7 +13,7 @@
  * reports a change of whatever interface (what it says is not read), every 100 ms while the
  * interface is not up. Never per packet, and never while packets keep claim() from idling: such a
  * question may have to wait for whoever changes interfaces. The counters of the interface are read
- * without that, from /proc/net/dev.
+ * by a thread of their own (afpacket_counter.c).
  */
 #include "afpacket_private.h"
 
@@ -78,18 +78,20 @@ static enum driver_state afpacket_state_of(const struct afpacket_link *link)
 	return link->flags & IFF_UP ? DRIVER_UP : DRIVER_DOWN;
 }
 
-static void afpacket_watch_lost(struct afpacket_watch *watch, uint64_t link_lost)
-{
-	if (link_lost > watch->link_lost)
-		watch->nic_lost += link_lost - watch->link_lost;
-	watch->link_lost = link_lost;
-}
-
 static void afpacket_watch_note(struct afpacket_watch *watch, const struct afpacket_link *link)
 {
-	afpacket_watch_lost(watch, link->lost_pkts);
 	memcpy(watch->name, link->name, sizeof(watch->name));
 	atomic_store_explicit(&watch->mtu_bytes, link->mtu_bytes, memory_order_relaxed);
+}
+
+/* The sockets have been bound to an interface: what it has dropped before is no loss of ours. */
+static void afpacket_watch_bound(struct afpacket_watch *watch, const struct afpacket_counts *counts)
+{
+	watch->bound_to = watch->ifindex;
+	watch->binding++;
+	watch->has_counted = counts != NULL;
+	if (counts)
+		watch->counted = *counts;
 }
 
 static bool afpacket_watch_is_bound(const struct afpacket_watch *watch)
@@ -158,15 +160,18 @@ void afpacket_watch_look(struct afpacket_watch *watch)
 	enum driver_state before =
 		(enum driver_state)atomic_load_explicit(&watch->state, memory_order_relaxed);
 	enum driver_state now = DRIVER_GONE;
+	struct afpacket_counts counts;
 	struct afpacket_link link;
-	bool went, rebound;
+	bool went, rebound, counted = false;
 	int r;
 
 	watch->looked_ns = clock_monotonic_ns();
 	r = afpacket_watch_ask(watch, &link, &went, &rebound);
+	if (rebound)
+		counted = afpacket_link_counts(watch->query_fd, watch->ifindex, &counts) == 0;
 	(void)pthread_mutex_lock(&watch->lock);
 	if (rebound)
-		watch->link_lost = link.lost_pkts;
+		afpacket_watch_bound(watch, counted ? &counts : NULL);
 	if (r == 0) {
 		now = afpacket_state_of(&link);
 		afpacket_watch_note(watch, &link);
@@ -198,31 +203,60 @@ void afpacket_watch_idle(struct afpacket_watch *watch)
 		afpacket_watch_look(watch);
 }
 
-/* The list has all interfaces, and there may be thousands: at most one percent of the time. */
-static void afpacket_watch_count(struct afpacket_watch *watch)
+/* What has been counted since the last reading; nothing if the counts have been set back: what they
+ * were in between is not known. */
+static uint64_t afpacket_watch_more(uint64_t now, uint64_t before)
 {
-	uint64_t now_ns = clock_monotonic_ns(), took_ns, lost;
-
-	if (now_ns < watch->count_ns)
-		return;
-	if (afpacket_link_lost_now(watch->counters_fd, watch->name, &lost) == 0)
-		afpacket_watch_lost(watch, lost);
-	took_ns = clock_monotonic_ns() - now_ns;
-	watch->count_ns = now_ns + MAX((uint64_t)AFPACKET_ASK_NS, 100 * took_ns);
+	return now > before ? now - before : 0;
 }
 
-void afpacket_watch_stats(struct afpacket_watch *watch, struct driver_stats *ret)
+static void afpacket_watch_count(struct afpacket_watch *watch, struct driver_drops *ret)
 {
-	(void)pthread_mutex_lock(&watch->lock);
+	struct afpacket_reading reading;
+	const struct afpacket_counts *now = &reading.counts;
+
+	afpacket_counter_ask(watch->counter, watch->bound_to, watch->binding, &reading);
+	if (reading.n > 0 && reading.binding == watch->binding && reading.n != watch->n_read) {
+		if (watch->has_counted) {
+			watch->nic_lost +=
+				afpacket_watch_more(now->missed_pkts, watch->counted.missed_pkts);
+			watch->dropped +=
+				afpacket_watch_more(now->dropped_pkts, watch->counted.dropped_pkts);
+		}
+		watch->counted = *now;
+		watch->has_counted = true;
+		watch->n_read = reading.n;
+	}
+	*ret = (struct driver_drops){ .n_read = reading.n,
+		.pkts = watch->dropped,
+		.queues_before = reading.queues_before,
+		.queues_after = reading.queues_after };
+}
+
+/* Reading sets the kernel's counts back to 0. */
+static void afpacket_watch_rings(struct afpacket_watch *watch)
+{
 	for (unsigned int i = 0; i < watch->n_fds; i++) {
 		struct tpacket_stats_v3 stats = { .tp_drops = 0 };
 		socklen_t n_bytes = sizeof(stats);
 
-		/* Reading sets the kernel's counts back to 0. */
-		if (getsockopt(watch->fds[i], SOL_PACKET, PACKET_STATISTICS, &stats, &n_bytes) == 0)
-			watch->ring_lost += stats.tp_drops;
+		if (getsockopt(watch->fds[i], SOL_PACKET, PACKET_STATISTICS, &stats, &n_bytes) < 0)
+			continue;
+		watch->ring_lost += stats.tp_drops;
+		/* These are all that came, also those that were dropped. */
+		watch->met_pkts += stats.tp_packets - stats.tp_drops;
 	}
-	afpacket_watch_count(watch);
+}
+
+void afpacket_watch_stats(struct afpacket_watch *watch, struct driver_stats *ret)
+{
+	struct driver_drops drops;
+
+	(void)pthread_mutex_lock(&watch->lock);
+	/* In this order: what the interface's count has of captured packets is in the rings'. */
+	afpacket_watch_count(watch, &drops);
+	afpacket_watch_rings(watch);
+	drops.met_pkts = watch->met_pkts;
 	*ret = (struct driver_stats){
 		.nic_lost_pkts = watch->nic_lost,
 		.ring_lost_pkts = watch->ring_lost,
@@ -230,6 +264,7 @@ void afpacket_watch_stats(struct afpacket_watch *watch, struct driver_stats *ret
 		.state = (enum driver_state)atomic_load_explicit(
 			&watch->state, memory_order_relaxed),
 		.outages = watch->outages,
+		.drops = drops,
 	};
 	(void)pthread_mutex_unlock(&watch->lock);
 }
@@ -245,11 +280,11 @@ struct afpacket_watch *afpacket_watch_free(struct afpacket_watch *watch)
 {
 	if (!watch)
 		return NULL;
+	watch->counter = afpacket_counter_free(watch->counter);
 	for (unsigned int i = 0; i < watch->n_fds; i++)
 		cleanup_closep(&watch->fds[i]);
 	cleanup_closep(&watch->events_fd);
 	cleanup_closep(&watch->query_fd);
-	cleanup_closep(&watch->counters_fd);
 	(void)pthread_mutex_destroy(&watch->lock);
 	free(watch->fds);
 	free(watch);
@@ -273,9 +308,8 @@ static struct afpacket_watch *afpacket_watch_take(const int fds[], unsigned int 
 	memcpy(copy, fds, n_fds * sizeof(copy[0]));
 	watch->n_fds = n_fds - AFPACKET_FDS_EXTRA;
 	watch->fds = copy;
-	watch->events_fd = fds[n_fds - 3];
-	watch->query_fd = fds[n_fds - 2];
-	watch->counters_fd = fds[n_fds - 1];
+	watch->events_fd = fds[n_fds - 4];
+	watch->query_fd = fds[n_fds - 3];
 	(void)pthread_mutex_init(&watch->lock, NULL); /* cannot fail on Linux */
 	return watch;
 }
@@ -285,17 +319,20 @@ int afpacket_watch_new(struct afpacket_watch **ret, const int fds[], unsigned in
 {
 	_cleanup_(afpacket_watch_freep) struct afpacket_watch *watch = NULL;
 	struct afpacket_link link;
+	int r;
 
 	watch = afpacket_watch_take(fds, n_fds);
 	if (!watch)
 		return -ENOMEM;
+	r = afpacket_counter_new(&watch->counter, fds[n_fds - 2], fds[n_fds - 1]);
+	if (r < 0)
+		return r;
 	watch->ifindex = afpacket_bound_to(watch->fds[0]);
 	if (watch->ifindex <= 0 ||
 		afpacket_link_get(watch->query_fd, watch->ifindex, NULL, &link) < 0 ||
 		afpacket_linktype(link.type, &watch->linktype) < 0)
 		return error_set(err, MAPID_NO_DRIVER,
 			"%s: the interface has gone away while it was opened", name);
-	watch->link_lost = link.lost_pkts;
 	afpacket_watch_note(watch, &link);
 	memcpy(watch->first_name, name, MIN(strlen(name), sizeof(watch->first_name) - 1));
 	atomic_store_explicit(&watch->state, (int)afpacket_state_of(&link), memory_order_relaxed);
@@ -306,6 +343,9 @@ int afpacket_watch_new(struct afpacket_watch **ret, const int fds[], unsigned in
 
 int afpacket_watch_start(struct afpacket_watch *watch)
 {
+	struct afpacket_counts counts;
+	bool counted;
+
 	for (unsigned int i = 0; i < watch->n_fds; i++) {
 		int r = afpacket_bind(watch->fds[i], watch->ifindex, ETH_P_ALL);
 
@@ -313,5 +353,7 @@ int afpacket_watch_start(struct afpacket_watch *watch)
 			return r;
 	}
 	(void)afpacket_watch_went(watch); /* it may be down from the start: that is no outage */
+	counted = afpacket_link_counts(watch->query_fd, watch->ifindex, &counts) == 0;
+	afpacket_watch_bound(watch, counted ? &counts : NULL);
 	return 0;
 }

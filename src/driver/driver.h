@@ -102,10 +102,12 @@ struct driver_interface {
  * struct driver_select - what a program that selects packets must know
  * @snaplen_bytes: how much of a packet it has kept
  * @skip_outgoing: packets that leave are not captured: on loopback, where everything comes back
+ * @has_ipv6: the machine speaks it: such packets are not foreign (struct driver_drops)
  */
 struct driver_select {
 	uint32_t snaplen_bytes;
 	bool skip_outgoing;
+	bool has_ipv6;
 };
 
 enum driver_state {
@@ -115,11 +117,37 @@ enum driver_state {
 };
 
 /**
+ * struct driver_drops - packets of a live source that the kernel calls dropped
+ * @n_read:     how often @pkts and the queues have been read; 0: there is no such count
+ * @pkts:       dropped since open, as of the last reading
+ * @queues_before, @queues_after: dropped by the machine's queues in front of all captures, of
+ *              whatever interface; right before @pkts was read, and right after
+ * @met_pkts:   captured at some moment after that reading, those included that wait to be read
+ * @read_pkts:  of them, read
+ * @foreign_pkts: of those, such as the kernel may call dropped, too
+ *
+ * Some were lost before anybody could see them. Others were captured, and only then the kernel
+ * found no use for them, because nothing speaks their protocol (net/core/dev.c). It counts both in
+ * one.
+ */
+struct driver_drops {
+	uint64_t n_read;
+	uint64_t pkts;
+	uint64_t queues_before;
+	uint64_t queues_after;
+	uint64_t met_pkts;
+	uint64_t read_pkts;
+	uint64_t foreign_pkts;
+};
+
+/**
  * struct driver_stats - what a source knows about itself
  * @done_bytes:  how much of @total_bytes has been handed out (progress); total 0: unknown
  * @n_interfaces: capture interfaces seen so far
  * @state:       of a live source, now
  * @outages:     how often a live source has left DRIVER_UP
+ * @nic_lost_pkts: lost before anybody could see them, for certain
+ * @drops:       those of which some were
  * Lost packets are counts since open.
  */
 struct driver_stats {
@@ -130,6 +158,7 @@ struct driver_stats {
 	unsigned int n_interfaces;
 	enum driver_state state;
 	uint64_t outages;
+	struct driver_drops drops;
 };
 
 struct driver {

@@ -194,6 +194,21 @@ int plan_lower(struct plan_flow *const flows[], unsigned int n_flows, uint32_t l
 	return 0;
 }
 
+int plan_places_insert(struct plan_place **places, unsigned int *n, struct filter_program *program)
+{
+	struct plan_place *grown = realloc(*places, (*n + 1) * sizeof(grown[0]));
+
+	if (!grown) {
+		filter_program_free(program);
+		return -ENOMEM;
+	}
+	memmove(&grown[2], &grown[1], (*n - 1) * sizeof(grown[0]));
+	grown[1] = (struct plan_place){ .program = program };
+	*places = grown;
+	*n += 1;
+	return 0;
+}
+
 unsigned int plan_places_cut(struct plan_place *places, unsigned int n, unsigned int i)
 {
 	unsigned int end = i;

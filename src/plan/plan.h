@@ -245,6 +245,10 @@ int plan_lower(struct plan_flow *const flows[], unsigned int n_flows, uint32_t l
 	struct plan_place **ret, unsigned int *ret_n);
 struct plan_place *plan_places_free(struct plan_place *places, unsigned int n); /* takes NULL */
 
+/* Put a place of no flow behind the first. @program: whose packets are counted; taken, also on
+ * failure. Return: 0, -ENOMEM. */
+int plan_places_insert(struct plan_place **places, unsigned int *n, struct filter_program *program);
+
 /* Place @i, which is not the first of its flow (its @first is not 0), cannot be told by the kernel:
  * what comes as far as the place before it is to be delivered. Return: how many places are left. */
 unsigned int plan_places_cut(struct plan_place *places, unsigned int n, unsigned int i);

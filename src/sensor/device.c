@@ -577,9 +577,9 @@ struct plan_counts device_counts(struct device *device, const struct plan_instan
 
 void device_stats(struct device *device, uint64_t *ret_pkts, struct driver_stats *ret)
 {
-	*ret = (struct driver_stats){ .total_bytes = 0 };
-	device->driver->stats(device->source, ret);
 	(void)pthread_mutex_lock(&device->flows_lock);
+	publish_ask(device, clock_monotonic_ns());
+	*ret = device->stats;
 	*ret_pkts = atomic_load_explicit(&device->seen_pkts, memory_order_relaxed) +
 		lowering_units(device->lowering, false);
 	(void)pthread_mutex_unlock(&device->flows_lock);

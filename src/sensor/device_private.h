@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 
 #include "device.h"
+#include "loss.h"
 #include "lowering.h"
 
 /* Time as packets tell it (semantics T1). */
@@ -101,7 +102,8 @@ struct device {
 	pthread_mutex_t flows_lock;
 	struct device_flow **flows; /* ascending by id */
 	unsigned int n_flows;
-	struct driver_stats stats; /* as of asked_ns; both GUARDED_BY(flows_lock) */
+	struct driver_stats stats; /* as of asked_ns; all GUARDED_BY(flows_lock) */
+	struct loss loss;
 	uint64_t asked_ns;
 };
 
@@ -122,7 +124,8 @@ static inline void device_halt(struct device *device)
 void publish_all(struct device *device);
 void publish_due(struct device *device); /* if it is time */
 
-/* Bring device->stats up to date; the caller holds flows_lock. */
+/* Bring device->stats up to date, where nic_lost_pkts is all that the interface lost; the caller
+ * holds flows_lock. */
 void publish_ask(struct device *device, uint64_t now_ns);
 
 /* worker.c: the body of a worker's thread; @argument is its struct device_worker. */

@@ -190,7 +190,8 @@ static struct lowering_set *lowering_take(struct lowering *l, bool all)
 			continue;
 		}
 		lowering_set_add(l, set);
-		l->units += set->added[0].units;
+		l->units += set->added[LOWERING_ALL].units;
+		l->foreign += set->added[LOWERING_FOREIGN].units;
 		*link = set->next;
 		set->next = ret;
 		ret = set;
@@ -450,20 +451,31 @@ void lowering_add(struct lowering *lowering)
 		lowering_set_add(lowering, set);
 }
 
-uint64_t lowering_units(const struct lowering *lowering, bool now)
+/* Packets that all sets have counted at one of the first places. */
+static uint64_t lowering_sum(const struct lowering *lowering, unsigned int place, bool now)
 {
-	uint64_t units = lowering ? lowering->units : 0;
+	uint64_t units = 0;
 
-	if (!lowering)
-		return 0;
 	for (const struct lowering_set *set = lowering->sets; set; set = set->next) {
-		struct kernel_count all = { .units = set->added[0].units };
+		struct kernel_count counts[_LOWERING_N] = { { 0 } };
 
 		if (now && set->program)
-			kernel_program_read(set->program, &all, 1);
-		units += all.units;
+			kernel_program_read(set->program, counts, _LOWERING_N);
+		else
+			counts[place] = set->added[place];
+		units += counts[place].units;
 	}
 	return units;
+}
+
+uint64_t lowering_units(const struct lowering *lowering, bool now)
+{
+	return lowering ? lowering->units + lowering_sum(lowering, LOWERING_ALL, now) : 0;
+}
+
+uint64_t lowering_foreign(const struct lowering *lowering)
+{
+	return lowering ? lowering->foreign + lowering_sum(lowering, LOWERING_FOREIGN, true) : 0;
 }
 
 uint64_t lowering_last_ns(const struct lowering *lowering)

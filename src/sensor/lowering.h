@@ -57,6 +57,9 @@ void lowering_add(struct lowering *lowering);
 /* Packets that were not delivered. @now: until now; else until the last lowering_add(). */
 uint64_t lowering_units(const struct lowering *lowering, bool now);
 
+/* Those of them until now whose protocol the stack may not know (loss.h). */
+uint64_t lowering_foreign(const struct lowering *lowering);
+
 /* When such a packet came last, CLOCK_REALTIME, at most one publication late; 0: never. */
 uint64_t lowering_last_ns(const struct lowering *lowering);
 

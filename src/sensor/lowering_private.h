@@ -15,6 +15,13 @@ enum lowering_state {
 	LOWERING_REPLACED,
 };
 
+/* The first places of a set, which are of no flow. */
+enum lowering_place {
+	LOWERING_ALL, /* all packets */
+	LOWERING_FOREIGN,
+	_LOWERING_N
+};
+
 /**
  * struct lowering_set - what the flows of one plan want of the kernel
  * @next:    older
@@ -62,7 +69,7 @@ struct lowering_cell {
  * @rest_ns: until then nothing large is made; the thread's
  * @served_epoch: flows that were there then get what they want
  * @changed_ns: when flows got another program last
- * @units:   that sets have counted which have been freed
+ * @units, @foreign: that sets have counted which have been freed
  * @cells:   of functions that sample
  */
 struct lowering {
@@ -82,6 +89,7 @@ struct lowering {
 	uint64_t served_epoch;
 	uint64_t changed_ns;
 	uint64_t units;
+	uint64_t foreign;
 	uint64_t last_ns;
 	struct lowering_cell *cells;
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the flows of one plan want of the kernel, and the program that does it: see lowering.h. */
 #include <errno.h>
+#include <net/ethernet.h>
+#include <pcap/bpf.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -9,6 +11,7 @@
 
 #define LOWERING_SMALL_INSNS 1024u /* classic BPF of all places: some 20 ms of work */
 #define LOWERING_INSNS_MAX 65536u
+#define LOWERING_TYPE_8021AD 0x88a8
 
 struct lowering_set *lowering_set_free(struct lowering_set *set)
 {
@@ -21,6 +24,27 @@ struct lowering_set *lowering_set_free(struct lowering_set *set)
 	free(set->samplings);
 	free(set);
 	return NULL;
+}
+
+/* Packets whose protocol the stack may not know: see loss.h. The type behind a first tag says so.
+ */
+static int lowering_add_foreign(const struct lowering *l, struct lowering_set *set)
+{
+	const struct bpf_insn insns[] = {
+		BPF_STMT(BPF_LD + BPF_H + BPF_ABS, 12),
+		BPF_JUMP(BPF_JMP + BPF_JEQ + BPF_K, ETHERTYPE_VLAN, 1, 0),
+		BPF_JUMP(BPF_JMP + BPF_JEQ + BPF_K, LOWERING_TYPE_8021AD, 0, 1),
+		BPF_STMT(BPF_LD + BPF_H + BPF_ABS, 16),
+		BPF_JUMP(BPF_JMP + BPF_JEQ + BPF_K, ETHERTYPE_IP, 3, 0),
+		BPF_JUMP(BPF_JMP + BPF_JEQ + BPF_K, ETHERTYPE_ARP, 2, 0),
+		BPF_JUMP(BPF_JMP + BPF_JEQ + BPF_K, ETHERTYPE_IPV6, l->select.has_ipv6, 0),
+		BPF_STMT(BPF_RET + BPF_K, 1),
+		BPF_STMT(BPF_RET + BPF_K, 0),
+	};
+	struct filter_program *program;
+	int r = filter_program_new(&program, insns, ARRAY_SIZE(insns));
+
+	return r < 0 ? r : plan_places_insert(&set->places, &set->n_places, program);
 }
 
 int lowering_prepare(struct lowering *lowering, struct plan_flow *const flows[],
@@ -41,6 +65,8 @@ int lowering_prepare(struct lowering *lowering, struct plan_flow *const flows[],
 	(void)lowering->device->driver->interface(
 		lowering->device->source, 0, &interface); /* it has one: it is live */
 	r = plan_lower(flows, n_flows, interface.linktype, &set->places, &set->n_places);
+	if (r == 0)
+		r = lowering_add_foreign(lowering, set);
 	if (r < 0)
 		return r;
 	set->counts = calloc(set->n_places, sizeof(set->counts[0]));
@@ -228,7 +254,7 @@ void lowering_set_add(struct lowering *l, struct lowering_set *set)
 	if (!set->program)
 		return;
 	kernel_program_read(set->program, set->counts, set->n_places);
-	if (set->counts[0].units != set->added[0].units)
+	if (set->counts[LOWERING_ALL].units != set->added[LOWERING_ALL].units)
 		l->last_ns = clock_realtime_ns();
 	for (unsigned int i = 0; i < set->n_places; i++) {
 		const struct kernel_count *now = &set->counts[i], *before = &set->added[i];

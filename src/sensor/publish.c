@@ -145,6 +145,8 @@ static void publish_flow(struct device *device, struct device_flow *flow, uint64
 void publish_ask(struct device *device, uint64_t now_ns)
 {
 	device->driver->stats(device->source, &device->stats);
+	device->stats.nic_lost_pkts =
+		loss_update(&device->loss, &device->stats, lowering_foreign(device->lowering));
 	device->asked_ns = now_ns;
 }
 
