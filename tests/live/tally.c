@@ -4,12 +4,13 @@
  *
  * usage: tally DEVICE CHANGES FILTER...
  *
- * Makes a flow of BPF_FILTER, PKT_COUNTER and BYTE_COUNTER for each FILTER ("-": none), says where
- * each function runs, "tier FLOW FUNCTION kernel|user: REASON", and "ready". Then CHANGES times
- * another flow is connected and closed, which in turn counts packets, wants some of them, or wants
- * all. When that is done it says "changed", with how long the slowest and the middle one of these
- * calls of mapi_connect() and mapi_close_flow() took, in milliseconds; for each line of its
- * standard input where each function runs now, and when that has ended
+ * Makes a flow of BPF_FILTER, PKT_COUNTER and BYTE_COUNTER for each FILTER ("-": none; "%N FILTER":
+ * with SAMPLE(N, PERIODIC) before the counters), says where each function runs, "tier FLOW FUNCTION
+ * kernel|user: REASON", and "ready". Then CHANGES times another flow is connected and closed, which
+ * in turn counts packets, wants some of them, or wants all. When that is done it says "changed",
+ * with how long the slowest and the middle one of these calls of mapi_connect() and
+ * mapi_close_flow() took, in milliseconds; for each line of its standard input where each function
+ * runs now, and when that has ended
  *
  *   flow N packets N bytes N entered N passed N lost N
  *
@@ -18,6 +19,7 @@
  */
 #include <mapi.h>
 #include <mapi/explain.h>
+#include <mapi/sample.h>
 
 #include "../process.h"
 
@@ -47,19 +49,24 @@ static void tally_explain(int fd, int n_functions)
 /* Return: how many functions it has. */
 static int tally_make(const char *device, const char *filter, int *ret)
 {
-	int fd = mapi_create_flow(device), has_filter = strcmp(filter, "-") != 0;
+	int fd = mapi_create_flow(device), period = 0, used = 0, has_filter;
 
+	if (sscanf(filter, "%%%d %n", &period, &used) == 1)
+		filter += used;
+	has_filter = strcmp(filter, "-") != 0;
 	if (fd < 0)
 		tally_fail("mapi_create_flow");
 	if (has_filter && mapi_apply_function(fd, "BPF_FILTER", filter) < 0)
 		tally_fail("BPF_FILTER");
+	if (period && mapi_apply_function(fd, "SAMPLE", period, PERIODIC) < 0)
+		tally_fail("SAMPLE");
 	if (mapi_apply_function(fd, "PKT_COUNTER") < 0 ||
 		mapi_apply_function(fd, "BYTE_COUNTER") < 0)
 		tally_fail("counters");
 	if (mapi_connect(fd) < 0)
 		tally_fail("mapi_connect");
 	*ret = fd;
-	return 2 + has_filter;
+	return 2 + has_filter + (period != 0);
 }
 
 /* Return: how long the call took, in milliseconds. */
