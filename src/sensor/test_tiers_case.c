@@ -336,7 +336,8 @@ void tiers_case_make(struct tiers_case *ret, const struct tiers_pool *pool, uint
 	}
 }
 
-bool tiers_is_exact(const struct tiers_case *c, unsigned int flow)
+/* Whether the flow comes and goes with the program. */
+static bool tiers_is_in_step(const struct tiers_case *c, unsigned int flow)
 {
 	const struct tiers_flow *f = &c->flows[flow];
 	const struct tiers_change *joins = &c->changes[f->joins];
@@ -344,15 +345,43 @@ bool tiers_is_exact(const struct tiers_case *c, unsigned int flow)
 	if (joins->at != joins->program_at)
 		return false;
 	/* Who has left is still counted for, but not any more before. */
-	if (f->leaves < c->n_changes && c->changes[f->leaves].program_at < c->changes[f->leaves].at)
-		return false;
+	return f->leaves >= c->n_changes ||
+		c->changes[f->leaves].program_at >= c->changes[f->leaves].at;
+}
+
+/* What the flow refers to, and what it resets, is not exact if it is not, and the other way round.
+ * Return: whether @inexact has changed. */
+static bool tiers_spread(const struct tiers_case *c, unsigned int flow, bool inexact[])
+{
+	const struct tiers_flow *f = &c->flows[flow];
+	bool changed = false;
+
 	for (unsigned int i = 0; i < f->n_functions; i++) {
 		const struct tiers_function *function = &f->functions[i];
 
-		for (unsigned int k = 0; k < function->n_refs; k++)
-			if (function->refs[k].flow != flow &&
-				!tiers_is_exact(c, function->refs[k].flow))
-				return false;
+		for (unsigned int k = 0; k < function->n_refs; k++) {
+			unsigned int source = function->refs[k].flow;
+			bool resets = strcmp(function->name, "BUCKET") == 0;
+
+			changed |= (inexact[source] && !inexact[flow]) ||
+				(resets && inexact[flow] && !inexact[source]);
+			inexact[flow] |= inexact[source];
+			inexact[source] |= resets && inexact[flow];
+		}
 	}
-	return true;
+	return changed;
+}
+
+bool tiers_is_exact(const struct tiers_case *c, unsigned int flow)
+{
+	bool inexact[TIERS_FLOWS_MAX] = { false }, changed = true;
+
+	for (unsigned int f = 0; f < c->n_flows; f++)
+		inexact[f] = !tiers_is_in_step(c, f);
+	while (changed) {
+		changed = false;
+		for (unsigned int f = 0; f < c->n_flows; f++)
+			changed |= tiers_spread(c, f, inexact);
+	}
+	return !inexact[flow];
 }

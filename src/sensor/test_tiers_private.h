@@ -72,8 +72,8 @@ struct tiers_case {
 
 void tiers_case_make(struct tiers_case *ret, const struct tiers_pool *pool, uint64_t seed);
 
-/* Whether both tiers must agree on the flow: it comes and goes, as do those that it refers to, with
- * the program. */
+/* Whether both tiers must agree on the flow: it comes and goes, as do those that it refers to and
+ * those that may reset it, with the program. */
 bool tiers_is_exact(const struct tiers_case *c, unsigned int flow);
 
 /* What a packet stands for on the wire. */
