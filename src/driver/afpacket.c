@@ -48,6 +48,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "filter/filter.h"
 #include "mapi/errors.h"
 
 #define AFPACKET_EVENTS_MAX 8 /* heard of at once; the rest with the next call */
@@ -78,6 +79,8 @@ struct driver_source {
 	uint64_t next_seq;
 	struct afpacket_frames frames;
 	struct afpacket_filter filter; /* of the last ring */
+	struct filter_program *
+		*own; /* of each ring, for the kernel tier; NULL: there is one ring */
 	uint32_t snaplen_bytes; /* as asked for; 0: whole packets */
 };
 
@@ -197,6 +200,9 @@ static struct driver_source *afpacket_close(struct driver_source *source)
 	for (unsigned int i = 0; i < source->n_rings; i++)
 		afpacket_ring_deinit(&source->rings[i]);
 	afpacket_merge_deinit(&source->merge);
+	for (unsigned int i = 0; source->own && i < source->n_rings; i++)
+		filter_program_free(source->own[i]);
+	free(source->own);
 	source->watch = afpacket_watch_free(source->watch);
 	cleanup_closep(&source->epoll_fd);
 	cleanup_closep(&source->wake_fd);
@@ -242,6 +248,29 @@ static int afpacket_new(struct driver_source **ret, struct afpacket_watch *watch
 	return 0;
 }
 
+/* What is each ring's own, as programs of the kernel tier see packets. */
+static int afpacket_share(struct driver_source *source)
+{
+	struct afpacket_filter filter = source->filter;
+	int r = 0;
+
+	if (source->n_rings < 2 || filter.linktype != AFPACKET_LINKTYPE_ETHERNET)
+		return 0;
+	filter.is_wire = true;
+	filter.skip_outgoing = false;
+	source->own = calloc(source->n_rings, sizeof(source->own[0]));
+	if (!source->own)
+		return -ENOMEM;
+	for (filter.share = 0; r == 0 && filter.share < source->n_rings; filter.share++) {
+		struct sock_filter code[AFPACKET_FILTER_MAX];
+		unsigned int n = afpacket_filter_make(&filter, code);
+
+		r = filter_program_new(
+			&source->own[filter.share], (const struct bpf_insn *)code, n);
+	}
+	return r;
+}
+
 static int afpacket_start(struct driver_source *source, const struct driver_open_args *args,
 	const struct afpacket_link *link, struct error *err)
 {
@@ -277,7 +306,9 @@ static int afpacket_start(struct driver_source *source, const struct driver_open
 	if (r < 0)
 		return r;
 	source->filter = filter;
-	r = afpacket_watch_start(watch);
+	r = afpacket_share(source);
+	if (r == 0)
+		r = afpacket_watch_start(watch);
 	return r < 0 ? afpacket_refuse(args->name, r, err) : 0;
 }
 
@@ -385,29 +416,31 @@ static void afpacket_release(struct driver_source *source, struct driver_chunk *
 static int afpacket_selects(
 	const struct driver_source *source, struct driver_select *ret, struct error *err)
 {
-	const char *why = NULL;
-
-	if (source->filter.linktype != AFPACKET_LINKTYPE_ETHERNET)
-		why = "its packets have no Ethernet header";
-	else if (source->n_rings > 1)
-		why = "several workers share it";
-	else if (source->snaplen_bytes > 0)
-		why = "packets are cut (snaplen=), and filters go by what is kept";
-	if (why) {
-		(void)error_set(err, MFUNCT_NOT_SUPPORTED, "%s", why);
+	if (source->filter.linktype != AFPACKET_LINKTYPE_ETHERNET) {
+		(void)error_set(err, MFUNCT_NOT_SUPPORTED, "its packets have no Ethernet header");
 		return -ENOTSUP;
 	}
 	*ret = (struct driver_select){ .snaplen_bytes = source->filter.snaplen_bytes,
+		.is_cut = source->snaplen_bytes > 0,
 		.skip_outgoing = source->filter.skip_outgoing,
-		.has_ipv6 = source->frames.has_ipv6 };
+		.has_ipv6 = source->frames.has_ipv6,
+		.n_programs = source->n_rings,
+		.own = (const struct filter_program *const *)source->own };
 	return 0;
 }
 
-static int afpacket_select(struct driver_source *source, int program_fd, struct error *err)
+/* Ring by ring: a packet is the same ring's by all programs. */
+static int afpacket_select(struct driver_source *source, const int program_fds[], struct error *err)
 {
-	int r = program_fd < 0 ? afpacket_ring_filter(&source->rings[0], &source->filter)
-			       : afpacket_ring_select(&source->rings[0], program_fd);
+	struct afpacket_filter filter = source->filter;
+	int r = 0;
 
+	for (filter.share = 0; r == 0 && filter.share < source->n_rings; filter.share++) {
+		const struct afpacket_ring *ring = &source->rings[filter.share];
+
+		r = program_fds ? afpacket_ring_select(ring, program_fds[filter.share])
+				: afpacket_ring_filter(ring, &filter);
+	}
 	return r == 0
 		? 0
 		: error_set(err, MFUNCT_NOT_SUPPORTED,

@@ -89,12 +89,16 @@ int afpacket_linktype(uint16_t type, uint32_t *ret);
 
 #define AFPACKET_FILTER_MAX 256
 
+/* A load from there: whether the kernel keeps a tag beside the packet. */
+#define AFPACKET_TAG_IS_BESIDE ((uint32_t)(SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT))
+
 /**
  * struct afpacket_filter - what a socket's program does
  * @snaplen_bytes: how much of a packet is kept
  * @skip_outgoing: on loopback, where everything comes back
  * @share, @n_shares: of @n_shares sockets on one interface each keeps the packets whose hash says
  *                so. The hash is that of semantics O6: symmetric, fragments by addresses
+ * @is_wire:      packets are seen as they were on the wire: no tag is beside them
  */
 struct afpacket_filter {
 	uint32_t linktype;
@@ -102,6 +106,7 @@ struct afpacket_filter {
 	bool skip_outgoing;
 	unsigned int share;
 	unsigned int n_shares;
+	bool is_wire;
 };
 
 /* Return: the number of instructions written. */

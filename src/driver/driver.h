@@ -99,15 +99,23 @@ struct driver_interface {
 };
 
 /**
- * struct driver_select - what a program that selects packets must know
- * @snaplen_bytes: how much of a packet it has kept
+ * struct driver_select - what programs that select packets must know
+ * @snaplen_bytes: how much of a packet they have kept
+ * @is_cut:        that is less than all of it, and filters go by what is kept
  * @skip_outgoing: packets that leave are not captured: on loopback, where everything comes back
  * @has_ipv6: the machine speaks it: such packets are not foreign (struct driver_drops)
+ * @n_programs:    as many select together
+ * @own:           of each program, a filter for the packets that it decides, by the whole packet as
+ *                 it was on the wire: each packet is one program's. Belongs to the source. NULL:
+ *                 the one program decides all
  */
 struct driver_select {
 	uint32_t snaplen_bytes;
+	bool is_cut;
 	bool skip_outgoing;
 	bool has_ipv6;
+	unsigned int n_programs;
+	const struct filter_program *const *own;
 };
 
 enum driver_state {
@@ -190,9 +198,10 @@ struct driver {
 	void (*release)(struct driver_source *source, struct driver_chunk *chunk);
 	/* Any thread, one at a time. An eBPF program of the type socket filter decides which
 	 * packets are captured, from this call on; each packet is decided by one program.
-	 * @program_fd: borrowed; -1: all packets are captured again. NULL: not with this driver.
-	 * Return: 0, -EINVAL with @err filled: the source is as it was. */
-	int (*select)(struct driver_source *source, int program_fd, struct error *err);
+	 * @program_fds: borrowed, as many as selects() says; NULL: all packets are captured again.
+	 * NULL: not with this driver. Return: 0, -EINVAL with @err filled: some of the programs may
+	 * decide, beside those of before. */
+	int (*select)(struct driver_source *source, const int program_fds[], struct error *err);
 	/* Whether select() can do justice to this source, and what programs have to do beside.
 	 * Return: 0; -ENOTSUP with @err filled: why not. NULL if select is. */
 	int (*selects)(

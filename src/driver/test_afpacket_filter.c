@@ -7,9 +7,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <pcap/pcap.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "afpacket_private.h"
+#include "filter/filter.h"
 
 #define TEST_SHARES_MAX 5
 #define TEST_BYTES 96
@@ -21,16 +23,31 @@ struct test_programs {
 	unsigned int n_shares;
 };
 
-static void test_programs(struct test_programs *p, uint32_t linktype, unsigned int n_shares)
+/* How packets are seen: as on the wire, or with no tag or one beside them. */
+enum test_view { TEST_WIRE, TEST_NO_TAG_BESIDE, TEST_TAG_BESIDE, _TEST_VIEW_N };
+
+/* libpcap's interpreter knows of nothing beside packets: what is known is put in. */
+static void test_put_beside(struct sock_filter code[], unsigned int n, uint32_t is_beside)
+{
+	for (unsigned int i = 0; i < n; i++)
+		if (code[i].k == AFPACKET_TAG_IS_BESIDE)
+			code[i] = (struct sock_filter){ .code = BPF_LD | BPF_IMM, .k = is_beside };
+}
+
+static void test_programs(
+	struct test_programs *p, uint32_t linktype, unsigned int n_shares, enum test_view view)
 {
 	p->n_shares = n_shares;
 	for (unsigned int i = 0; i < n_shares; i++) {
-		struct afpacket_filter filter = {
-			.linktype = linktype, .snaplen_bytes = 77, .share = i, .n_shares = n_shares
-		};
+		struct afpacket_filter filter = { .linktype = linktype,
+			.snaplen_bytes = 77,
+			.share = i,
+			.n_shares = n_shares,
+			.is_wire = view == TEST_WIRE };
 		unsigned int n = afpacket_filter_make(&filter, p->code[i]);
 
 		assert_true(n < AFPACKET_FILTER_MAX);
+		test_put_beside(p->code[i], n, view == TEST_TAG_BESIDE);
 		assert_true(bpf_validate((const struct bpf_insn *)p->code[i], (int)n));
 	}
 }
@@ -76,7 +93,7 @@ static unsigned int test_packet(unsigned int kind, bool ethernet, uint8_t *one, 
 {
 	static const uint8_t protos[] = { 6, 17, 132, 1, 44, 50 };
 	bool v6 = kind % 2;
-	unsigned int n_tags = ethernet ? kind / 2 % 3 : 0;
+	unsigned int n_tags = ethernet ? kind / 2 % 4 : 0;
 	unsigned int at = ethernet ? 14 + 4 * n_tags : 0;
 	uint8_t ihl = (uint8_t)(5 + kind / 6 % 4);
 	unsigned int ports_at = at + (v6 ? 40 : 4 * ihl);
@@ -110,7 +127,7 @@ static void test_each_packet_is_one_socket_s(void **state)
 
 			test_programs(&p,
 				ethernet ? AFPACKET_LINKTYPE_ETHERNET : AFPACKET_LINKTYPE_RAW,
-				n_shares);
+				n_shares, TEST_WIRE);
 			for (unsigned int kind = 0; kind < 2000; kind++) {
 				uint8_t one[TEST_BYTES], other[TEST_BYTES];
 
@@ -133,12 +150,12 @@ static void test_fragments_go_by_addresses(void **state)
 {
 	static struct test_programs p;
 
-	test_programs(&p, AFPACKET_LINKTYPE_ETHERNET, 2);
+	test_programs(&p, AFPACKET_LINKTYPE_ETHERNET, 2, TEST_WIRE);
 	for (unsigned int kind = 0; kind < 200; kind += 2) {
 		uint8_t one[TEST_BYTES], other[TEST_BYTES];
 		unsigned int at, share;
 
-		if (kind / 2 % 3 == 2)
+		if (kind / 2 % 4 == 3)
 			continue; /* more tags than are looked behind: all by Ethernet addresses */
 		at = test_packet(kind, true, one, other);
 		one[at + 9] = 17;
@@ -149,6 +166,73 @@ static void test_fragments_go_by_addresses(void **state)
 			one[i] ^= 0xff;
 			assert_int_equal(test_share(&p, one, TEST_BYTES), share);
 		}
+	}
+}
+
+/* Whether the kernel keeps a tag beside a packet, or it was put back: it is the same socket's. */
+static void test_tags_beside_packets_change_nothing(void **state)
+{
+	static struct test_programs views[_TEST_VIEW_N];
+	unsigned int n_tagged = 0;
+
+	for (unsigned int view = 0; view < _TEST_VIEW_N; view++)
+		test_programs(&views[view], AFPACKET_LINKTYPE_ETHERNET, TEST_SHARES_MAX, view);
+	for (unsigned int kind = 0; kind < 2000; kind++) {
+		uint8_t one[TEST_BYTES], other[TEST_BYTES];
+
+		(void)test_packet(kind, true, one, other);
+		memcpy(other, one, 12);
+		memcpy(other + 12, one + 16, TEST_BYTES - 16);
+		for (unsigned int n = TEST_BYTES; n > 13; n -= 1 + kind % 5) {
+			unsigned int share = test_share(&views[TEST_WIRE], one, n);
+
+			assert_int_equal(test_share(&views[TEST_NO_TAG_BESIDE], one, n), share);
+			if (kind / 2 % 4 == 0 || n < 14 + 4)
+				continue; /* no tag; shorter, it is not put back */
+			assert_int_equal(test_share(&views[TEST_TAG_BESIDE], other, n - 4), share);
+			n_tagged++;
+		}
+	}
+	assert_true(n_tagged > 10000);
+}
+
+/* The kernel tier makes the same of the instructions: they can be lifted. */
+static void test_shares_can_be_lifted(void **state)
+{
+	static struct test_programs p;
+	static struct packet_batch batch = { .n = 1, .linktype = 1 };
+
+	test_programs(&p, AFPACKET_LINKTYPE_ETHERNET, 3, TEST_WIRE);
+	for (unsigned int i = 0; i < 3; i++) {
+		struct filter_program *program;
+		struct filter_set *set;
+		unsigned int n = 0, n_own = 0;
+		void *scratch;
+
+		while (p.code[i][n].code != (BPF_RET | BPF_K) || p.code[i][n].k)
+			n++;
+		assert_int_equal(
+			filter_program_new(&program, (const struct bpf_insn *)p.code[i], n + 1), 0);
+		assert_int_equal(
+			filter_set_new(&set, (const struct filter_program *const *)&program, 1), 0);
+		assert_int_equal(filter_set_stats(set).n_interpreted, 0);
+		scratch = aligned_alloc(64, filter_set_scratch_bytes(set));
+		for (unsigned int kind = 0; kind < 2000; kind++) {
+			uint8_t one[TEST_BYTES], other[TEST_BYTES];
+			struct packet_mask mask;
+
+			(void)test_packet(kind, true, one, other);
+			batch.data[0] = one;
+			batch.cap_bytes[0] = batch.wire_bytes[0] = TEST_BYTES - kind % 90;
+			filter_set_run(set, scratch, &batch, &mask);
+			assert_int_equal(
+				mask.word[0] & 1, test_share(&p, one, batch.cap_bytes[0]) == i);
+			n_own += mask.word[0] & 1;
+		}
+		assert_true(n_own > 2000 / 6);
+		free(scratch);
+		filter_set_free(set);
+		filter_program_free(program);
 	}
 }
 
@@ -168,6 +252,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_packet_is_one_socket_s),
 		cmocka_unit_test(test_fragments_go_by_addresses),
+		cmocka_unit_test(test_tags_beside_packets_change_nothing),
+		cmocka_unit_test(test_shares_can_be_lifted),
 		cmocka_unit_test(test_one_socket_takes_all),
 	};
 

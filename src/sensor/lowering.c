@@ -2,10 +2,11 @@
 /*
  * The kernel tier of a device: see lowering.h.
  *
- * A set is what the flows of one plan want, and the program that does it. The newest set is the one
- * that runs, or is about to; older ones have been replaced, but their program may still be counting
- * its last packet on another processor. So a set is kept until the kernel says that nobody can be
- * in it any more (membarrier), its counts are taken for the last time, and then it is freed.
+ * A set is what the flows of one plan want, and the programs that do it, one for each ring. The
+ * newest set is the one that runs, or is about to; older ones have been replaced, but their program
+ * may still be counting its last packet on another processor. So a set is kept until the kernel
+ * says that nobody can be in it any more (membarrier), its counts are taken for the last time, and
+ * then it is freed.
  *
  * Lock: flows_lock of the device guards the list of sets, their states, and whose places they are.
  * The places' filters belong to the thread while a set is being made.
@@ -81,20 +82,21 @@ static void lowering_say(struct lowering *l, int r, const struct error *err)
 		"%s: filters run in the daemon, not in the kernel: %s", l->device->name, err->text);
 }
 
-/* From now on the set's program decides; NULL: all packets are delivered. Return: 0, -EINVAL with
- * @err filled. */
+/* From now on these programs decide; NULL: all packets are delivered. Return: 0, -EINVAL with @err
+ * filled. */
 static int lowering_attach(
-	struct lowering *l, const struct kernel_program *program, struct error *err)
+	struct lowering *l, const struct lowering_programs *programs, struct error *err)
 {
-	int r = 0;
+	int fds[DRIVER_FDS_MAX], r = 0;
 
-	if (program || l->selects)
-		r = l->device->driver->select(
-			l->device->source, program ? kernel_program_fd(program) : -1, err);
+	for (unsigned int i = 0; programs && i < programs->n; i++)
+		fds[i] = kernel_program_fd(programs->at[i]);
+	if (programs || l->selects)
+		r = l->device->driver->select(l->device->source, programs ? fds : NULL, err);
 	if (r < 0)
 		return r;
 	lowering_lock(l);
-	l->selects = program;
+	l->selects = programs;
 	lowering_unlock(l);
 	return 0;
 }
@@ -109,18 +111,18 @@ static void lowering_served(struct lowering *l, struct lowering_set *set)
 	(void)eventfd_write(l->device->notify_fd, 1); /* fails only if it is readable anyway */
 }
 
-/* The program is about to be attached. Return: false: others have been told meanwhile that all
- * packets are delivered, and so they are until there is a program for them, too. */
+/* The programs are about to be attached. Return: false: others have been told meanwhile that all
+ * packets are delivered, and so they are until there are programs for them, too. */
 static bool lowering_take_over(
-	struct lowering *l, struct lowering_set *set, struct kernel_program *program)
+	struct lowering *l, struct lowering_set *set, struct lowering_programs *programs)
 {
 	bool takes;
 
 	lowering_lock(l);
 	takes = l->served_epoch <= set->epoch;
 	if (takes) {
-		set->program = program;
-		l->selects |= program != NULL;
+		set->programs = programs;
+		l->selects |= programs != NULL;
 	} else {
 		set->state = LOWERING_REPLACED;
 	}
@@ -130,32 +132,31 @@ static bool lowering_take_over(
 
 static void lowering_make(struct lowering *l, struct lowering_set *set)
 {
-	struct kernel_program *program = NULL;
+	struct lowering_programs *programs = NULL;
 	struct error err = set->why.code ? set->why : l->refused;
 	uint64_t begin_ns = clock_monotonic_ns(), end_ns;
 	int r = 0;
 
 	if (!set->all && !err.code) {
-		r = lowering_set_load(l, set, &program, &err);
+		r = lowering_set_load(l, set, &programs, &err);
 		if (r < 0)
 			lowering_say(l, r, &err);
 	}
 	end_ns = clock_monotonic_ns();
 	l->rest_ns = end_ns + LOWERING_REST * (end_ns - begin_ns);
-	if (!lowering_take_over(l, set, program)) {
-		kernel_program_free(program);
+	if (!lowering_take_over(l, set, programs)) {
+		lowering_programs_free(programs);
 		return;
 	}
-	if (program)
+	if (programs)
 		lowering_set_share(l, set);
-	r = lowering_attach(l, program, &err);
-	/* What cannot be attached must not be waited for: then all are delivered. */
+	r = lowering_attach(l, programs, &err);
+	/* What cannot be attached must not be waited for: then all are delivered. What some of the
+	 * programs have counted until then remains. */
 	if (r < 0 && lowering_attach(l, NULL, NULL) < 0)
 		device_halt(l->device);
 	lowering_lock(l);
-	if (r < 0)
-		set->program = kernel_program_free(program);
-	if (!set->program)
+	if (r < 0 || !set->programs)
 		set->why = err;
 	set->state = LOWERING_RUNS;
 	lowering_served(l, set);
@@ -185,7 +186,7 @@ static struct lowering_set *lowering_take(struct lowering *l, bool all)
 	for (struct lowering_set **link = &l->sets; *link;) {
 		struct lowering_set *set = *link;
 
-		if (set->state != LOWERING_REPLACED || (set->program && !all)) {
+		if (set->state != LOWERING_REPLACED || (set->programs && !all)) {
 			link = &set->next;
 			continue;
 		}
@@ -459,8 +460,8 @@ static uint64_t lowering_sum(const struct lowering *lowering, unsigned int place
 	for (const struct lowering_set *set = lowering->sets; set; set = set->next) {
 		struct kernel_count counts[_LOWERING_N] = { { 0 } };
 
-		if (now && set->program)
-			kernel_program_read(set->program, counts, _LOWERING_N);
+		if (now && set->programs)
+			lowering_programs_read(set->programs, counts, _LOWERING_N);
 		else
 			counts[place] = set->added[place];
 		units += counts[place].units;

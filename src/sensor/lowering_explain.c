@@ -51,6 +51,12 @@ static void lowering_explain_packets(const struct lowering_set *set,
 			first->fid);
 }
 
+/* Do the set's programs decide? */
+static bool lowering_is_kernel(const struct lowering_set *set)
+{
+	return set->programs && !set->why.code;
+}
+
 void lowering_explain(const struct lowering *lowering, const struct plan_instance *instance,
 	struct device_tier *ret)
 {
@@ -66,16 +72,16 @@ void lowering_explain(const struct lowering *lowering, const struct plan_instanc
 		return;
 	}
 	place = lowering_place(set, instance);
-	if (set->program && place) {
+	if (lowering_is_kernel(set) && place) {
 		*ret = (struct device_tier){ .tier = MAPI_TIER_KERNEL,
 			.n_insns = set->n_insns,
-			.ns_per_pkt = (double)kernel_program_cost_ns(set->program) };
+			.ns_per_pkt = (double)lowering_programs_cost_ns(set->programs) };
 		(void)snprintf(ret->reason, sizeof(ret->reason),
 			place->deliver ? "decides which packets are delivered"
 				       : "packets are counted, and not delivered");
 		return;
 	}
-	if (set->program || place == NULL)
+	if (lowering_is_kernel(set) || place == NULL)
 		lowering_explain_packets(set, instance, ret);
 	if (!ret->reason[0] && set->why.code)
 		(void)snprintf(ret->reason, sizeof(ret->reason), "%.*s",

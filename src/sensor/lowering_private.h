@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the files of the kernel tier of a device share: lowering.c (the thread, and who asks it),
- * lowering_set.c (what flows want, and the program for it), lowering_explain.c. */
+ * lowering_set.c (what flows want, and the programs for it), lowering_programs.c,
+ * lowering_explain.c. */
 #ifndef MAPI_SENSOR_LOWERING_PRIVATE_H
 #define MAPI_SENSOR_LOWERING_PRIVATE_H
 
@@ -23,16 +24,27 @@ enum lowering_place {
 };
 
 /**
+ * struct lowering_programs - one for each ring, loaded; each counts packets of its own
+ * @counts: working memory of lowering_programs_read()
+ */
+struct lowering_programs {
+	struct kernel_count *counts;
+	unsigned int n;
+	struct kernel_program *at[];
+};
+
+/**
  * struct lowering_set - what the flows of one plan want of the kernel
  * @next:    older
  * @epoch:   of the device, when it was asked for
  * @all:     somebody wants all packets
  * @is_large: takes long to make
  * @due_ns:  when it is to be made; 0: at once, because flows wait for it
- * @program: NULL: all packets are delivered
+ * @programs: NULL: all packets are delivered
  * @counts, @added: of each place: as read, and of it what flows have been given
- * @samplings: of each place, as its program was made
- * @why:     there is no program
+ * @samplings: of each place, as its programs were made
+ * @why:     there are no programs, or they could not be attached; they may have counted all the
+ * same
  */
 struct lowering_set {
 	struct lowering_set *next;
@@ -43,7 +55,7 @@ struct lowering_set {
 	uint64_t due_ns;
 	struct plan_place *places;
 	unsigned int n_places;
-	struct kernel_program *program;
+	struct lowering_programs *programs;
 	unsigned int n_insns;
 	struct kernel_count *counts;
 	struct kernel_count *added;
@@ -63,7 +75,7 @@ struct lowering_cell {
 /**
  * struct lowering - of one device
  * @has_news: something was asked for since the thread has looked
- * @selects: a program is attached, or about to be; written by the thread
+ * @selects: programs are attached, or about to be; written by the thread
  * @refused: nobody may load programs, so why; written by the thread
  * @said:    what the log was told last; the thread's
  * @rest_ns: until then nothing large is made; the thread's
@@ -104,11 +116,21 @@ static inline void lowering_unlock(struct lowering *l)
 	(void)pthread_mutex_unlock(&l->device->flows_lock);
 }
 
-/* Thread of the lowering: a program for the set. Return: 0, negative errno with @err filled. */
-int lowering_set_load(struct lowering *l, struct lowering_set *set, struct kernel_program **ret,
+/* lowering_programs.c: places for programs, to be filled. Return: NULL without memory. */
+struct lowering_programs *lowering_programs_new(unsigned int n, unsigned int n_places);
+struct lowering_programs *lowering_programs_free(struct lowering_programs *programs);
+DEFINE_CLEANUP(struct lowering_programs *, lowering_programs_free);
+/* What they have counted together, at @n places. */
+void lowering_programs_read(
+	struct lowering_programs *programs, struct kernel_count ret[], unsigned int n);
+/* What a packet costs that comes by all of them; 0: not known. */
+uint64_t lowering_programs_cost_ns(const struct lowering_programs *programs);
+
+/* Thread of the lowering: programs for the set. Return: 0, negative errno with @err filled. */
+int lowering_set_load(struct lowering *l, struct lowering_set *set, struct lowering_programs **ret,
 	struct error *err);
 
-/* Give flows what the set's program has counted since the last call. The caller holds flows_lock
+/* Give flows what the set's programs have counted since the last call. The caller holds flows_lock
  * and commit_lock. */
 void lowering_set_add(struct lowering *l, struct lowering_set *set);
 

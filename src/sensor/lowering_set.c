@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the flows of one plan want of the kernel, and the program that does it: see lowering.h. */
+/* What the flows of one plan want of the kernel, and the programs that do it: see lowering.h. */
 #include <errno.h>
 #include <net/ethernet.h>
 #include <pcap/bpf.h>
@@ -18,7 +18,7 @@ struct lowering_set *lowering_set_free(struct lowering_set *set)
 	if (!set)
 		return NULL;
 	plan_places_free(set->places, set->n_places);
-	kernel_program_free(set->program);
+	lowering_programs_free(set->programs);
 	free(set->counts);
 	free(set->added);
 	free(set->samplings);
@@ -80,7 +80,7 @@ int lowering_prepare(struct lowering *lowering, struct plan_flow *const flows[],
 		set->all |= set->places[i].deliver && set->places[i].first == 0;
 		n_insns += filter_program_insns(set->places[i].program, &insns);
 	}
-	set->is_large = n_insns > LOWERING_SMALL_INSNS;
+	set->is_large = n_insns * lowering->select.n_programs > LOWERING_SMALL_INSNS;
 	if (n_insns > LOWERING_INSNS_MAX)
 		(void)error_set(&set->why, MFUNCT_NOT_SUPPORTED,
 			"the filters of all flows are more than the kernel is given at once");
@@ -205,55 +205,84 @@ void lowering_clear_cells(struct lowering *l, bool all)
 
 /* ---- programs ---- */
 
-int lowering_set_load(struct lowering *l, struct lowering_set *set, struct kernel_program **ret,
+/* The program of ring @i. Return: 0; -EAGAIN: some place had to be cut; negative errno with @err
+ * filled. */
+static int lowering_load_one(struct lowering *l, struct lowering_set *set,
+	struct kernel_options *options, const struct filter_program *const programs[],
+	unsigned int i, struct kernel_program **ret, struct error *err)
+{
+	_cleanup_(kernel_code_freep) struct kernel_code *code = NULL;
+	unsigned int left_out;
+	int r;
+
+	options->own = l->select.own ? l->select.own[i] : NULL;
+	r = kernel_program_make(ret, &code, options, programs, set->n_places, l->loader.load,
+		l->loader.argument, err);
+	if (r == -ENOMEM)
+		(void)error_set(err, MAPI_OUT_OF_MEMORY, "out of memory");
+	if (r < 0)
+		return r;
+	left_out = lowering_left_out(set, code);
+	set->n_insns += kernel_code_stats(code).n_insns;
+	if (left_out == set->n_places)
+		return 0;
+	r = lowering_cut(l, set, code, left_out, err);
+	return r < 0 ? r : -EAGAIN;
+}
+
+/* Programs for the places that there are. Return: as lowering_load_one(). */
+static int lowering_load_all(struct lowering *l, struct lowering_set *set,
+	const struct filter_program **programs, bool *deliver, struct lowering_programs **ret,
 	struct error *err)
 {
-	_cleanup_(cleanup_freep) const struct filter_program **programs =
-		calloc(set->n_places, sizeof(programs[0]));
-	_cleanup_(cleanup_freep) bool *deliver = calloc(set->n_places, sizeof(deliver[0]));
-	const struct kernel_options options = { .hook = KERNEL_SOCKET,
+	_cleanup_(lowering_programs_freep) struct lowering_programs *loaded =
+		lowering_programs_new(l->select.n_programs, set->n_places);
+	struct kernel_options options = { .hook = KERNEL_SOCKET,
 		.snaplen_bytes = l->select.snaplen_bytes,
+		.is_cut = l->select.is_cut,
 		.skip_outgoing = l->select.skip_outgoing,
 		.undelivered = true,
 		.deliver = deliver,
 		.samplings = set->samplings,
 		.page_max = l->loader.page_max,
 		.no_long_jumps = !l->loader.has_long_jumps };
+	int r = 0;
+
+	if (!loaded)
+		return error_set(err, MAPI_OUT_OF_MEMORY, "out of memory");
+	lowering_sample(l, set);
+	for (unsigned int i = 0; i < set->n_places; i++) {
+		programs[i] = set->places[i].program;
+		deliver[i] = set->places[i].deliver;
+	}
+	set->n_insns = 0;
+	for (unsigned int i = 0; r == 0 && i < loaded->n; i++)
+		r = lowering_load_one(l, set, &options, programs, i, &loaded->at[i], err);
+	if (r == 0)
+		*ret = TAKE(loaded);
+	return r;
+}
+
+int lowering_set_load(struct lowering *l, struct lowering_set *set, struct lowering_programs **ret,
+	struct error *err)
+{
+	_cleanup_(cleanup_freep) const struct filter_program **programs =
+		calloc(set->n_places, sizeof(programs[0]));
+	_cleanup_(cleanup_freep) bool *deliver = calloc(set->n_places, sizeof(deliver[0]));
+	int r = -EAGAIN;
 
 	if (!programs || !deliver)
 		return error_set(err, MAPI_OUT_OF_MEMORY, "out of memory");
-	for (;;) {
-		_cleanup_(kernel_code_freep) struct kernel_code *code = NULL;
-		unsigned int left_out;
-		int r;
-
-		lowering_sample(l, set);
-		for (unsigned int i = 0; i < set->n_places; i++) {
-			programs[i] = set->places[i].program;
-			deliver[i] = set->places[i].deliver;
-		}
-		r = kernel_program_make(ret, &code, &options, programs, set->n_places,
-			l->loader.load, l->loader.argument, err);
-		if (r == -ENOMEM)
-			(void)error_set(err, MAPI_OUT_OF_MEMORY, "out of memory");
-		if (r < 0)
-			return r;
-		left_out = lowering_left_out(set, code);
-		set->n_insns = kernel_code_stats(code).n_insns;
-		if (left_out == set->n_places)
-			return 0;
-		*ret = kernel_program_free(*ret);
-		r = lowering_cut(l, set, code, left_out, err);
-		if (r < 0)
-			return r;
-	}
+	while (r == -EAGAIN)
+		r = lowering_load_all(l, set, programs, deliver, ret, err);
+	return r;
 }
 
 void lowering_set_add(struct lowering *l, struct lowering_set *set)
 {
-	if (!set->program)
+	if (!set->programs)
 		return;
-	kernel_program_read(set->program, set->counts, set->n_places);
+	lowering_programs_read(set->programs, set->counts, set->n_places);
 	if (set->counts[LOWERING_ALL].units != set->added[LOWERING_ALL].units)
 		l->last_ns = clock_realtime_ns();
 	for (unsigned int i = 0; i < set->n_places; i++) {

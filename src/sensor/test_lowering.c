@@ -55,7 +55,8 @@ static void lowering_driver_wake(struct driver_source *source)
 	atomic_store(&source->woken, true);
 }
 
-static int lowering_driver_select(struct driver_source *source, int program_fd, struct error *err)
+static int lowering_driver_select(
+	struct driver_source *source, const int program_fds[], struct error *err)
 {
 	return 0;
 }
@@ -63,7 +64,7 @@ static int lowering_driver_select(struct driver_source *source, int program_fd, 
 static int lowering_driver_selects(
 	const struct driver_source *source, struct driver_select *ret, struct error *err)
 {
-	*ret = (struct driver_select){ .snaplen_bytes = 65535 };
+	*ret = (struct driver_select){ .snaplen_bytes = 65535, .n_programs = 1 };
 	return 0;
 }
 

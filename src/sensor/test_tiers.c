@@ -41,9 +41,13 @@ struct tiers_set {
 	struct tiers_set *next;
 	struct plan_place *places;
 	unsigned int n_places;
-	struct kernel_program *program; /* NULL: all packets are delivered */
+	bool selects; /* else all packets are delivered */
+	struct kernel_program *programs[TIERS_WORKERS_MAX]; /* of each worker that there is */
 	struct kernel_count *counts, *added;
 };
+
+/* Each packet is one worker's: by its length. */
+static struct filter_program *tiers_own[TIERS_WORKERS_MAX + 1][TIERS_WORKERS_MAX];
 
 static struct kernel_turns *tiers_turns;
 
@@ -78,10 +82,31 @@ static bool tiers_can_load(void)
 	return r == 0;
 }
 
+static void tiers_own_init(void)
+{
+	for (unsigned int n = 2; n <= TIERS_WORKERS_MAX; n++) {
+		for (unsigned int i = 0; i < n; i++) {
+			struct error err = ERROR_INIT;
+			char text[32];
+
+			(void)snprintf(text, sizeof(text), "len %% %u = %u", n, i);
+			assert_int_equal(filter_compile(&tiers_own[n][i], text, 1, &err), 0);
+		}
+	}
+}
+
+static void tiers_own_deinit(void)
+{
+	for (unsigned int n = 2; n <= TIERS_WORKERS_MAX; n++)
+		for (unsigned int i = 0; i < n; i++)
+			filter_program_free(tiers_own[n][i]);
+}
+
 static void tiers_set_free(struct tiers_set *set)
 {
 	plan_places_free(set->places, set->n_places);
-	kernel_program_free(set->program);
+	for (unsigned int i = 0; i < TIERS_WORKERS_MAX; i++)
+		kernel_program_free(set->programs[i]);
 	free(set->counts);
 	free(set->added);
 	free(set);
@@ -102,48 +127,62 @@ static uint32_t tiers_cell(struct tiers_run *t, const struct plan_place *place)
 	return (uint32_t)*cell - 1;
 }
 
-/* As lowering_set.c does. Return: the program; NULL: all must be delivered. */
-static struct kernel_program *tiers_load(struct tiers_run *t, struct tiers_set *set)
+/* As lowering_set.c does. Return: 0; -ENOTSUP: all must be delivered; -EAGAIN: places were cut. */
+static int tiers_load(struct tiers_run *t, struct tiers_set *set, unsigned int worker)
 {
 	struct kernel_sampling samplings[TIERS_FLOWS_MAX * (TIERS_FUNCTIONS_MAX + 1) + 1];
 	const struct filter_program *programs[TIERS_FLOWS_MAX * (TIERS_FUNCTIONS_MAX + 1) + 1];
 	bool deliver[ARRAY_SIZE(programs)];
 	const struct kernel_options options = { .hook = KERNEL_SOCKET,
-		.snaplen_bytes = TIERS_SNAPLEN_BYTES,
+		.snaplen_bytes = t->c->snaplen_bytes ? t->c->snaplen_bytes : TIERS_SNAPLEN_BYTES,
+		.is_cut = t->c->snaplen_bytes > 0,
+		.own = tiers_own[t->c->n_workers][worker],
 		.undelivered = true,
 		.deliver = deliver,
 		.samplings = samplings,
 		.no_long_jumps = !kernel_has_long_jumps() };
+	_cleanup_(kernel_code_freep) struct kernel_code *code = NULL;
+	struct kernel_program **program = &set->programs[worker];
+	struct error err = ERROR_INIT;
+	unsigned int i;
 
-	for (;;) {
-		_cleanup_(kernel_code_freep) struct kernel_code *code = NULL;
-		struct kernel_program *ret;
-		struct error err = ERROR_INIT;
-		unsigned int i;
-
-		assert_true(set->n_places <= ARRAY_SIZE(programs));
-		for (i = 0; i < set->n_places; i++) {
-			programs[i] = set->places[i].program;
-			deliver[i] = set->places[i].deliver;
-			samplings[i] = (struct kernel_sampling){ .cell = 0 };
-			if (set->places[i].sampling)
-				samplings[i] =
-					(struct kernel_sampling){ .rule = *set->places[i].sampling,
-						.cell = tiers_cell(t, &set->places[i]) };
-		}
-		if (kernel_program_make(&ret, &code, &options, programs, set->n_places,
-			    kernel_turns_load, tiers_turns, &err) < 0)
-			fail_msg("%s", err.text);
-		for (i = 0; i < set->n_places; i++)
-			if (kernel_code_reason(code, i) != KERNEL_LOWERED)
-				break;
-		if (i == set->n_places)
-			return ret;
-		kernel_program_free(ret);
-		if (set->places[i].first == 0)
-			return NULL;
-		set->n_places = plan_places_cut(set->places, set->n_places, i);
+	assert_true(set->n_places <= ARRAY_SIZE(programs));
+	for (i = 0; i < set->n_places; i++) {
+		programs[i] = set->places[i].program;
+		deliver[i] = set->places[i].deliver;
+		samplings[i] = (struct kernel_sampling){ .cell = 0 };
+		if (set->places[i].sampling)
+			samplings[i] = (struct kernel_sampling){ .rule = *set->places[i].sampling,
+				.cell = tiers_cell(t, &set->places[i]) };
 	}
+	*program = kernel_program_free(*program);
+	if (kernel_program_make(program, &code, &options, programs, set->n_places,
+		    kernel_turns_load, tiers_turns, &err) < 0)
+		fail_msg("%s", err.text);
+	for (i = 0; i < set->n_places; i++)
+		if (kernel_code_reason(code, i) != KERNEL_LOWERED)
+			break;
+	if (i == set->n_places)
+		return 0;
+	if (set->places[i].first == 0)
+		return -ENOTSUP;
+	set->n_places = plan_places_cut(set->places, set->n_places, i);
+	return -EAGAIN;
+}
+
+/* Programs of all workers. Return: false: all must be delivered. */
+static bool tiers_load_all(struct tiers_run *t, struct tiers_set *set)
+{
+	unsigned int worker = 0;
+
+	while (worker < t->c->n_workers) {
+		int r = tiers_load(t, set, worker);
+
+		if (r == -ENOTSUP)
+			return false;
+		worker = r == -EAGAIN ? 0 : worker + 1;
+	}
+	return true;
 }
 
 static bool tiers_wants_all(const struct tiers_set *set)
@@ -219,21 +258,38 @@ static struct tiers_set *tiers_set_new(struct tiers_run *t, struct plan_flow *co
 		ends[f] = tiers_flow_end(set, flows[f]);
 	all = tiers_wants_all(set);
 	if (!all && !deliver_all) {
-		set->program = tiers_load(t, set);
-		if (set->program)
+		set->selects = tiers_load_all(t, set);
+		if (set->selects)
 			tiers_share(t, set);
-		tiers_account.n_programs++;
+		tiers_account.n_programs += t->c->n_workers;
 	}
 	if (!deliver_all)
 		tiers_account_set(&tiers_account, set, flows, n_flows, ends, all);
 	return set;
 }
 
+static void tiers_set_read(struct tiers_set *set)
+{
+	struct kernel_count counts[TIERS_FLOWS_MAX * (TIERS_FUNCTIONS_MAX + 1) + 1];
+
+	memset(set->counts, 0, set->n_places * sizeof(set->counts[0]));
+	for (unsigned int worker = 0; worker < TIERS_WORKERS_MAX; worker++) {
+		if (!set->programs[worker])
+			break;
+		kernel_program_read(set->programs[worker], counts, set->n_places);
+		for (unsigned int i = 0; i < set->n_places; i++) {
+			set->counts[i].units += counts[i].units;
+			set->counts[i].pkts += counts[i].pkts;
+			set->counts[i].bytes += counts[i].bytes;
+		}
+	}
+}
+
 static void tiers_set_add(struct tiers_set *set)
 {
-	if (!set->program)
+	if (!set->selects)
 		return;
-	kernel_program_read(set->program, set->counts, set->n_places);
+	tiers_set_read(set);
 	for (unsigned int i = 0; i < set->n_places; i++) {
 		const struct kernel_count *now = &set->counts[i], *before = &set->added[i];
 		const struct function_count more = { .units = now->units - before->units,
@@ -334,6 +390,8 @@ static void tiers_deliver(struct tiers_run *t, const struct tiers_packet *packet
 
 	batch->data[i] = packet->packet->data;
 	batch->cap_bytes[i] = packet->packet->n_bytes;
+	if (t->c->snaplen_bytes)
+		batch->cap_bytes[i] = MIN(batch->cap_bytes[i], t->c->snaplen_bytes);
 	batch->wire_bytes[i] = packet->packet->n_bytes;
 	batch->ts_ns[i] = packet->ts_ns;
 	batch->ifindex[i] = 1;
@@ -350,19 +408,36 @@ static bool tiers_refuses(const struct tiers_packet *packet, int fd)
 	return fd >= 0 && test_run(fd, KERNEL_SOCKET, packet->packet, NULL) < 0;
 }
 
-static void tiers_packet(struct tiers_run *t, const struct tiers_packet *packet)
+/* By which program it is: one at most. */
+static bool tiers_is_delivered(const struct tiers_set *set, const struct tiers_packet *packet)
 {
-	int verdict = 1;
+	unsigned int n = 0;
 
-	t->now_ns = MAX(t->now_ns, packet->ts_ns);
-	if (t->lowers && t->sets->program) {
-		assert_int_equal(test_run(kernel_program_fd(t->sets->program), KERNEL_SOCKET,
+	for (unsigned int worker = 0; worker < TIERS_WORKERS_MAX; worker++) {
+		int verdict;
+
+		if (!set->programs[worker])
+			break;
+		assert_int_equal(test_run(kernel_program_fd(set->programs[worker]), KERNEL_SOCKET,
 					 packet->packet, &verdict),
 			0);
-		tiers_account.n_run++;
-		tiers_account.n_delivered += verdict > 0;
+		n += verdict > 0;
 	}
-	if (verdict > 0)
+	assert_true(n <= 1);
+	return n;
+}
+
+static void tiers_packet(struct tiers_run *t, const struct tiers_packet *packet)
+{
+	bool is_delivered = true;
+
+	t->now_ns = MAX(t->now_ns, packet->ts_ns);
+	if (t->lowers && t->sets->selects) {
+		is_delivered = tiers_is_delivered(t->sets, packet);
+		tiers_account.n_run++;
+		tiers_account.n_delivered += is_delivered;
+	}
+	if (is_delivered)
 		tiers_deliver(t, packet);
 	if (t->lowers && random_below(&t->random, 30) == 0)
 		tiers_add(t);
@@ -534,6 +609,7 @@ static void both_tiers_come_to_the_same(void **state)
 	if (!tiers_can_load())
 		skip();
 	assert_int_equal(kernel_turns_new(&tiers_turns), 0);
+	tiers_own_init();
 	tiers_pool_init(&pool, 4000, 1000);
 	tiers_pool_filter(&pool);
 	for (unsigned int seed = 1; seed <= n_cases; seed++) {
@@ -557,6 +633,7 @@ static void both_tiers_come_to_the_same(void **state)
 	assert_true(a->n_delivered > 0 && a->n_delivered < a->n_run);
 	tiers_pool_deinit(&pool);
 	kernel_turns_free(tiers_turns);
+	tiers_own_deinit();
 }
 
 int main(void)

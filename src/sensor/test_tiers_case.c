@@ -327,6 +327,8 @@ void tiers_case_make(struct tiers_case *ret, const struct tiers_pool *pool, uint
 			.ts_ns = random_below(&r, 20) ? ts_ns : ts_ns - 5000000,
 		};
 	}
+	ret->n_workers = random_below(&r, 2) ? 1 : 2 + random_below(&r, TIERS_WORKERS_MAX - 1);
+	ret->snaplen_bytes = random_below(&r, 4) ? 0 : 1 + random_below(&r, 120);
 	tiers_changes_make(ret, &r);
 	ret->samples = false;
 	for (unsigned int f = 0; f < ret->n_flows; f++) {

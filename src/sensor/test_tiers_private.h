@@ -11,6 +11,7 @@
 #define TIERS_FUNCTIONS_MAX 6u
 #define TIERS_PKTS_MAX 240u
 #define TIERS_CHANGES_MAX 6u
+#define TIERS_WORKERS_MAX 3u
 
 /* Packets and filter expressions to choose from. */
 struct tiers_pool {
@@ -58,12 +59,16 @@ struct tiers_packet {
 /**
  * struct tiers_case - one test
  * @has_all:     some flows may want all packets
+ * @n_workers:   so many programs share the packets
+ * @snaplen_bytes: packets are cut to; 0: whole
  * @is_reversed: flows that are made later are earlier in order (semantics O2)
  * @samples:     some function goes by numbers of packets, which both tiers give out: what is
  * delivered is run at once, or packets would have others
  */
 struct tiers_case {
 	bool has_all, is_reversed, samples;
+	unsigned int n_workers;
+	uint32_t snaplen_bytes;
 	unsigned int n_packets, n_flows, n_changes;
 	struct tiers_packet packets[TIERS_PKTS_MAX];
 	struct tiers_flow flows[TIERS_FLOWS_MAX];

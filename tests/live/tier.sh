@@ -98,6 +98,32 @@ under_change "system"
 daemon_stop
 await "the interface is let go" nobody_captures
 
+echo "== two workers"
+daemon_config group=root "[driver]" device=cable0 cpus=0-1 engine=kernel
+daemon_start
+in_the_kernel "two workers"
+tally_start 0 "${filters[@]}"
+equal "rings" "$(packet_sockets)" 2
+"$BLAST" cable1 1600 -s 64 --vlan > /dev/null
+tally_end
+equal "two workers, tagged frames: no filter" "$(tally_report 2)" \
+	"packets 1600 bytes 102400 entered 1600 passed 1600 lost 0"
+under_change "two workers"
+daemon_stop
+await "the interface is let go" nobody_captures
+
+echo "== packets that are cut: counted are those that filters see"
+daemon_config group=root "[driver]" device=cable0 snaplen=30 engine=kernel
+daemon_start
+tally_start 0 "${filters[@]}"
+equal "cut: functions in the kernel" "$(tiers)" "kernel 17"
+"$BLAST" cable1 1600 > /dev/null
+tally_end
+equal "cut: no filter" "$(tally_report 2)" "packets 1600 bytes 96000 entered 1600 passed 1600 lost 0"
+equal "cut: by a field that is kept" "$(tally_report 3)" "packets 1600 bytes 96000 entered 1600 passed 1600 lost 0"
+equal "cut: by a port that is not" "$(tally_report 1)" "packets 0 bytes 0 entered 1600 passed 0 lost 0"
+daemon_stop
+
 echo "== the same in the daemon"
 daemon_config group=root "[driver]" device=cable0 engine=user
 daemon_start
