@@ -116,7 +116,7 @@ echo "== packets that are cut: counted are those that filters see"
 daemon_config group=root "[driver]" device=cable0 snaplen=30 engine=kernel
 daemon_start
 tally_start 0 "${filters[@]}"
-equal "cut: functions in the kernel" "$(tiers)" "kernel 17"
+equal "cut: functions in the kernel" "$(tiers)" "kernel 21"
 "$BLAST" cable1 1600 > /dev/null
 tally_end
 equal "cut: no filter" "$(tally_report 2)" "packets 1600 bytes 96000 entered 1600 passed 1600 lost 0"
