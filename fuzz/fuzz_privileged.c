@@ -3,9 +3,12 @@
  * What parent and engine of the system daemon read from each other. The first byte says who reads,
  * how many descriptors travel beside each message, and what the configuration allows; then come
  * messages, each behind its length in two bytes (little endian). The area in which code is handed
- * over holds a good one, or all of the input.
+ * over holds a good one, or all of the input; and perhaps each message is preceded by a place in
+ * that area, two bytes, and four bytes to be written there. Messages that ask for loading may get
+ * the size of a good code.
  *
- * The parent's answers must be of their form, and no descriptor may stay on either side.
+ * The parent's answers must be of their form, and no descriptor may stay on either side. An engine
+ * that keeps what it is given comes to an end.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -104,6 +107,7 @@ int __wrap_kernel_code_load_into(const struct kernel_code *code, uint64_t until_
 }
 
 static uint8_t fuzz_area[2048];
+static size_t fuzz_code_bytes; /* of a good code */
 static struct privileged_loads fuzz_loads;
 
 /* A program without filters. */
@@ -114,8 +118,8 @@ static void fuzz_fill_area(void)
 
 	if (kernel_code_new(&code, &options, NULL, 0) < 0)
 		return;
-	check(kernel_code_flatten(code, fuzz_area, sizeof(fuzz_area)) <= sizeof(fuzz_area),
-		"room for a program");
+	fuzz_code_bytes = kernel_code_flatten(code, fuzz_area, sizeof(fuzz_area));
+	check(fuzz_code_bytes <= sizeof(fuzz_area), "room for a program");
 	kernel_code_free(code);
 }
 
@@ -148,8 +152,26 @@ static const uint8_t *fuzz_next(const uint8_t **bytes, size_t *n_bytes, size_t *
 	return message;
 }
 
+/* What the engine has and does not give back. */
+static int fuzz_kept[4 * PRIVILEGED_LOADS_MAX];
+static size_t fuzz_n_kept;
+
+static void fuzz_take(int fd, bool keeps)
+{
+	if (keeps && fuzz_n_kept < ARRAY_SIZE(fuzz_kept))
+		fuzz_kept[fuzz_n_kept++] = fd;
+	else
+		(void)close(fd);
+}
+
+static void fuzz_give_back(void)
+{
+	while (fuzz_n_kept > 0)
+		(void)close(fuzz_kept[--fuzz_n_kept]);
+}
+
 /* The engine's end: what the parent has said. */
-static void fuzz_check_reply(int fd, const struct privileged_request *request)
+static void fuzz_check_reply(int fd, const struct privileged_request *request, bool keeps)
 {
 	union {
 		struct cmsghdr align;
@@ -170,7 +192,7 @@ static void fuzz_check_reply(int fd, const struct privileged_request *request)
 		n_fds = (unsigned int)((CMSG_FIRSTHDR(&msg)->cmsg_len - CMSG_LEN(0)) / sizeof(int));
 		memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&msg)), n_fds * sizeof(int));
 		for (unsigned int i = 0; i < n_fds; i++)
-			(void)close(fds[i]);
+			fuzz_take(fds[i], keeps && request->op == PRIVILEGED_LOAD);
 	}
 	check(reply.serial == request->serial, "the request's number");
 	check(reply.n_fds == n_fds, "number of descriptors");
@@ -185,17 +207,62 @@ static void fuzz_check_reply(int fd, const struct privileged_request *request)
 		check((unsigned char)*c >= ' ' && *c != 127, "a text for people");
 }
 
+/* The engine writes to the area again. */
+static void fuzz_patch(const uint8_t **bytes, size_t *n_bytes)
+{
+	size_t at;
+
+	if (*n_bytes < 6)
+		return;
+	at = (size_t)((*bytes)[0] | (*bytes)[1] << 8) % (sizeof(fuzz_area) - 4);
+	memcpy(fuzz_area + at, *bytes + 2, 4);
+	*bytes += 6;
+	*n_bytes -= 6;
+}
+
+static void fuzz_check_loads(void)
+{
+	size_t area_bytes = 0;
+
+	check(fuzz_loads.n <= PRIVILEGED_LOADS_MAX, "number of programs");
+	for (unsigned int i = 0; i < fuzz_loads.n; i++)
+		area_bytes += fuzz_loads.at[i].area_bytes;
+	check(fuzz_loads.area_bytes == area_bytes && area_bytes <= PRIVILEGED_COUNTERS_BYTES_MAX,
+		"memory for counters");
+}
+
+/* A message with the size of a good code, whatever that is. Return: its bytes. */
+static const uint8_t *fuzz_sized(const uint8_t *message, size_t n_bytes)
+{
+	static struct privileged_request request;
+
+	if (n_bytes != sizeof(request))
+		return message;
+	memcpy(&request, message, sizeof(request));
+	if (request.op == PRIVILEGED_LOAD)
+		request.n_bytes = (uint32_t)fuzz_code_bytes;
+	return (const uint8_t *)&request;
+}
+
+/* @how: the input's first byte */
 static void fuzz_parent(const int fds[2], const struct config *config, const uint8_t *bytes,
-	size_t n_bytes, unsigned int n_fds)
+	size_t n_bytes, unsigned int n_fds, uint8_t how)
 {
 	const uint8_t *message;
 	size_t message_bytes;
 
-	while ((message = fuzz_next(&bytes, &n_bytes, &message_bytes))) {
+	for (;;) {
 		enum privileged_op op = _PRIVILEGED_N;
 		struct privileged_request request;
 		int r;
 
+		if (how & 64)
+			fuzz_patch(&bytes, &n_bytes);
+		message = fuzz_next(&bytes, &n_bytes, &message_bytes);
+		if (!message)
+			return;
+		if (how & 128)
+			message = fuzz_sized(message, message_bytes);
 		if (!test_send_copies(fds[1], message, message_bytes, null_fd, n_fds))
 			return;
 		r = privileged_answer(
@@ -209,7 +276,8 @@ static void fuzz_parent(const int fds[2], const struct config *config, const uin
 		memcpy(&request, message, sizeof(request));
 		check(op > 0 && op < _PRIVILEGED_N && op == request.op, "what was asked");
 		if (op == PRIVILEGED_PREPARE || op == PRIVILEGED_LOAD)
-			fuzz_check_reply(fds[1], &request);
+			fuzz_check_reply(fds[1], &request, how & 32);
+		fuzz_check_loads();
 	}
 }
 
@@ -278,11 +346,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 		fuzz_fill_area();
 	check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0, "socketpair");
 	if (bytes[0] % 2 == 0)
-		fuzz_parent(fds, &config, bytes + 1, n_bytes - 1, n_fds);
+		fuzz_parent(fds, &config, bytes + 1, n_bytes - 1, n_fds, bytes[0]);
 	else
 		fuzz_engine(fds, bytes + 1, n_bytes - 1, n_fds, bytes[0]);
 	(void)close(fds[0]);
 	(void)close(fds[1]);
+	fuzz_give_back();
 	privileged_loads_clear(&fuzz_loads);
 	after = dup(null_fd);
 	(void)close(after);
