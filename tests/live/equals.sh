@@ -3,6 +3,7 @@
 #
 # Semantics T2, live == offline: what functions say of an interface while programs talk, they say of
 # the recording that TO_FILE makes meanwhile. And what tcpdump records of the same talk is the same.
+# What only counts runs once more with a daemon whose flows want no packets, in the kernel.
 #
 # Periods of a live device go on after its last packet, in a recording they do not. So the last packet
 # comes when periods have just begun, and the run ends before they do.
@@ -48,17 +49,22 @@ pipelines=(
 	'TOP(2, TOPX_UDP, TOPX_UDP_SRCPORT, SORT_BY_PACKETS, 2)'
 	'BPF_FILTER("udp") | BYTE_COUNTER @u | BUCKET(u, "2s")'
 	'PKT_COUNTER @o | THRESHOLD(THRESHOLD_ULL_MULTI, o, 100, TR_B_D_POS, 2000000) | PKT_COUNTER'
+	# with files
+	'BPF_FILTER("udp") | TO_FILE(MFF_PCAP_NS, "udp.pcap")'
 	'PKT_COUNTER @p | BYTE_COUNTER @q | RES2FILE("1,1", "p,q", "packets bytes", "rows.txt", "2s", 1)'
 )
-# BPF_FILTER to TOP as "mapi functions" has them, without those that have tests of their own: TO_BUFFER
-# hands out packets (live-cli, live-loss).
-others='TO_BUFFER|TO_FILE'
-for function in $("$MAPI" functions | cut -d ' ' -f 1 | grep -vxE "$others"); do
-	[[ "${pipelines[*]}" == *"$function"* ]] || fail "$function has no pipeline here"
+# As "mapi functions" has them; TO_BUFFER is what "mapi dump" reads.
+for function in $("$MAPI" functions | cut -d ' ' -f 1 | grep -vx TO_BUFFER); do
+	[[ " ${pipelines[*]} " == *[\ \|]$function[\(\ \|]* ]] || fail "$function has no pipeline here"
 done
 arguments=()
 for pipeline in "${pipelines[@]}"; do
 	arguments+=(-e "$pipeline")
+done
+
+counting=()
+for pipeline in "${pipelines[@]}"; do
+	[[ ! $pipeline =~ ^((BPF_FILTER\([^@|]*\)|PKT_COUNTER|BYTE_COUNTER)( \| )?)+$ ]] || counting+=(-e "$pipeline")
 done
 
 # What the capture has seen, and tcpdump, which waits for a second of its own before it looks.
@@ -92,8 +98,13 @@ packets() { # FILE OPTIONS of tcpdump
 		awk '/^[^\t]/ { if (line) print line; line = "" } { line = line $0 } END { print line }' | sort
 }
 
-# compare WORKERS
+in_the_kernel() { # ... as the second daemon's programs
+	MAPI_SOCKET=$scratch/second/mapid.sock "$@"
+}
+
+# compare WORKERS WHAT
 compare() {
+	local what=$2
 	await "a silent cable" is_still cable_counters
 	rm -rf live file dump.pcap
 	mkdir live file
@@ -109,7 +120,17 @@ compare() {
 		-e 'TO_FILE(MFF_PCAPNG, "live.pcapng")' > results.json 2> errors) &
 	run=$!
 	await "a capture" flows_running $((${#arguments[@]} / 2 + 2))
-	equal "$1 workers: rings, and that of tcpdump" "$(packet_sockets)" $(($1 + 1))
+	equal "$what: rings, and that of tcpdump" "$(packet_sockets)" $(($1 + 1))
+	(cd live && in_the_kernel exec "$MAPI" run -q -i cable0 --json "${counting[@]}" > counted.json 2>&1) &
+	local counter=$!
+	await "flows that count" in_the_kernel flows_running $((${#counting[@]} / 2))
+	"$MAPI" dump -q -i cable0 -w live/buffer.pcapng udp > dump.out 2>&1 &
+	local buffer=$!
+	if [ "$1" = 1 ] && ! grep "not in the kernel" second.log; then
+		equal "$what: where the second daemon counts" "$(in_the_kernel "$MAPI" explain -i cable0 --json \
+			'BPF_FILTER("udp") | PKT_COUNTER' | grep -o '"tier":"[a-z]*"' | xargs)" "tier:kernel tier:kernel"
+	fi
+	await "a program that reads packets" flows_running $((${#arguments[@]} / 2 + 3))
 	say
 	first=$EPOCHREALTIME
 	traffic
@@ -119,33 +140,48 @@ compare() {
 	wait $dump
 	await "the beginning of a period" is_early
 	say
+	kill -TERM $buffer $counter
+	wait $buffer || fail "mapi dump: $(cat dump.out)"
+	wait $counter || fail "mapi run, in the kernel: $(cat live/counted.json)"
 	kill -TERM $run # a shell gives its background processes no SIGINT
 	wait $run || fail "mapi run: $(cat live/errors)"
 	kill -TERM $before
 	wait $before || fail "the program before: $(cat before)"
 	(cd file && exec "$MAPI" run -q -r ../live/live.pcapng --workers "$1" --seed 1 --json \
 		"${arguments[@]}" > results.json)
+	"$MAPI" dump -q -r live/live.pcapng -w file/buffer.pcapng udp > /dev/null 2>&1
+	"$MAPI" run -q -r live/live.pcapng --json "${counting[@]}" > file/counted.json
 	for side in live file; do
+		json_values < $side/counted.json > $side/counted.txt
+		packets $side/buffer.pcapng > $side/buffer.txt
+		packets $side/udp.pcap > $side/udp.txt
 		# Records of several functions come in any order.
 		grep -v '"function":"TO_FILE"' $side/results.json | json_values | sort > $side/results.txt
 	done
 	n=$("$MAPI" run -q -r live/live.pcapng PKT_COUNTER | grep -oE '[0-9]+ packets')
 	[ "$(wc -l < file/results.txt)" -ge ${#pipelines[@]} ] || fail "results are missing"
-	if diff live/results.txt file/results.txt > difference && diff live/rows.txt file/rows.txt >> difference; then
-		echo "ok: $1 workers: $(wc -l < file/results.txt) results of $n, $(wc -l < file/rows.txt) rows"
+	: > difference
+	for file in results.txt rows.txt counted.txt buffer.txt udp.txt; do
+		[ -s file/$file ] || fail "$what: $file is empty"
+		diff live/$file file/$file >> difference || fail "$what: $file"
+	done
+	if [ ! -s difference ]; then
+		echo "ok: $what: $(wc -l < file/results.txt) results of $n, $(wc -l < file/rows.txt) rows," \
+			"$(wc -l < file/counted.txt) counters, $(wc -l < file/udp.txt) packets"
 	else
-		fail "$1 workers: live (<) and of the recording (>)"
-		cat difference
+		echo "live (<) and of the recording (>)"
+		head -60 difference
 	fi
-	packets live/live.pcapng -c $((${n% packets} - 1)) > live.txt
+	n=$(tcpdump -r live/live.pcapng -nn 2> /dev/null | wc -l) # a super-packet is one here
+	packets live/live.pcapng -c $((n - 1)) > live.txt
 	packets dump.pcap > dump.txt
 	if diff live.txt dump.txt > difference; then
-		echo "ok: $1 workers: tcpdump has the same packets, byte for byte"
+		echo "ok: $what: tcpdump has the same packets, byte for byte"
 	else
-		fail "$1 workers: the recording (<) and that of tcpdump (>)"
+		fail "$what: the recording (<) and that of tcpdump (>)"
 		head -20 difference
 	fi
-	equal "$1 workers: results with losses" \
+	equal "$what: results with losses" \
 		"$(grep -o '"loss":{[^}]*}' live/results.json | grep -cE '"(nic|ring|queue)":[1-9]')" 0
 }
 
@@ -169,13 +205,23 @@ print(f"{sys.argv[1]}: at most {back} us late, of {n} packets; {changes} times o
 sys.exit(back >= int(sys.argv[2]) or changes < 5000)' "$1" "$2" || fail "$1: out of order"
 }
 
+offloads() { # on|off: GSO, GRO and unfinished checksums (P3)
+	python3 "$MAPI_SOURCE/tests/live/offloads.py" cable0 "$1"
+	peer_run python3 "$MAPI_SOURCE/tests/live/offloads.py" cable1 "$1"
+}
+
 peer_start
-for workers in 1 2 4; do
+for round in "1 off" "2 off" "4 off" "1 on"; do
+	read -r workers offloads <<< "$round"
+	what="$workers workers, offloads $offloads"
+	offloads "$offloads"
 	daemon_config group=root "[driver]" device=cable0 driver=mapinicdrv.so \
 		"cpus=$(seq -s, 0 $((workers - 1)))"
 	daemon_start
-	compare $workers
-	in_order "$workers workers" 1000
+	second_start kernel
+	compare "$workers" "$what"
+	[ "$offloads" = on ] || in_order "$what" 1000
+	second_stop
 	daemon_stop
 done
 finish

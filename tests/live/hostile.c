@@ -16,6 +16,7 @@
  *       refused  such sockets in thousands of connections beyond what it may have
  *       fuse     files, as root: of a file system of its own that never answers; is user 65533 then
  *       untaken  packet rings by the thousand, which it never takes
+ *       spy      everything that can be asked about a flow, about flows of others
  *       resize   its shared memory, cut, grown, and with holes
  *
  * MAPI_SOCKET is the daemon's. Prints what it did. Exit status: 0, 1: it had success, 2 for wrong
@@ -282,6 +283,7 @@ int main(int argc, char *argv[])
 		{ "fuse", hostile_fuse },
 		{ "untaken", hostile_untaken },
 		{ "resize", hostile_resize },
+		{ "spy", hostile_spy },
 	};
 
 	if (argc != 4 || !getenv("MAPI_SOCKET")) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The parts of hostile: hostile.c, hostile_fds.c. */
+/* The parts of hostile: hostile.c, hostile_fds.c (descriptors), hostile_spy.c. */
 #ifndef TESTS_LIVE_HOSTILE_H
 #define TESTS_LIVE_HOSTILE_H
 
@@ -17,5 +17,6 @@ void hostile_refused(void);
 void hostile_fuse(void);
 void hostile_untaken(void);
 void hostile_resize(void);
+void hostile_spy(void);
 
 #endif

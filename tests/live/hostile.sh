@@ -4,7 +4,7 @@
 # Hostile programs, one kind after the other, beside a program of another user: it loses nothing, and
 # its calls have answers.
 . "$(dirname "$0")/lib.sh"
-packets=5000
+packets=4800
 seconds=2
 [ -z "${MAPI_TEST_LONG-}" ] || seconds=5
 user=(setpriv --reuid 65533 --regid 65533 --clear-groups)
@@ -21,7 +21,7 @@ begin() { # MAX_DESCRIPTORS: a daemon that both may use
 
 survivor_begin() {
 	rm -f survivor.out
-	"$SURVIVOR" cable0 < go > survivor.out 2> survivor.err &
+	"$SURVIVOR" cable0 "udp src port 10003" < go > survivor.out 2> survivor.err &
 	survivor=$!
 	exec 9> go
 	await "a program that counts" grep -q "restarts 0" survivor.out
@@ -32,7 +32,8 @@ survivor_end() { # WHAT SENT
 	exec 9>&-
 	wait $survivor || fail "$1: the other program failed: $(cat survivor.err)"
 	read -r _ _ _ _ _ _ count _ read_ _ failed _ lost _ call_ms < <(tail -1 survivor.out)
-	equal "$1: counted, read, failed, lost" "$count $read_ $failed $lost" "$2 $2 0 0"
+	# It reads one of sixteen flows; the rest need not be delivered.
+	equal "$1: counted, read, failed, lost" "$count $read_ $failed $lost" "$2 $(($2 / 16)) 0 0"
 	# A few on a machine that does nothing else.
 	[ "$call_ms" -lt 1000 ] || fail "$1: a call took $call_ms ms"
 	equal "$1: the engine" "$(engine_pid)" "$engine"

@@ -18,135 +18,14 @@
 #include <unistd.h>
 
 #include "../process.h"
-#include "mapi.pb-c.h"
+#include "hostile_wire.h"
 #include "wire/ring.h"
 #include "wire/test_send.h"
-#include "wire/wire.h"
 
 #define FDS_LINGER_S 8
 #define FDS_CONNECTIONS 300 /* more than a user may have */
 #define FDS_REFUSED 3000
 #define FDS_USER 65533
-
-/* ---- a connection ---- */
-
-/* The reply to a request; NULL: the connection is over. To be freed. */
-static Wire__Reply *fds_call(
-	struct wire_conn *conn, Wire__Request *request, const int *fds, unsigned int n_fds)
-{
-	static uint64_t last_id;
-	const uint8_t *frame;
-	size_t n_bytes;
-	int r;
-
-	request->id = ++last_id;
-	if (wire_conn_put(conn, &request->base, fds, n_fds) < 0)
-		return NULL;
-	while ((r = wire_conn_next(conn, &frame, &n_bytes)) == WIRE_E_AGAIN)
-		process_pause_us(100);
-	return r == 0 ? wire__reply__unpack(NULL, n_bytes, frame) : NULL;
-}
-
-static int fds_code(Wire__Reply *reply)
-{
-	int code = !reply ? -1 : reply->error ? reply->error->code : 0;
-
-	if (reply)
-		wire__reply__free_unpacked(reply, NULL);
-	return code;
-}
-
-static struct wire_conn *fds_greet(int *ret_area_fd)
-{
-	Wire__Request request = WIRE__REQUEST__INIT;
-	Wire__Hello hello = WIRE__HELLO__INIT;
-	struct wire_conn *conn = NULL;
-	int fd = hostile_connect(0), area_fd = -1;
-
-	if (fd < 0 || wire_conn_new(&conn, fd) < 0)
-		return NULL;
-	hello.version = WIRE_VERSION;
-	request.call_case = WIRE__REQUEST__CALL_HELLO;
-	request.hello = &hello;
-	if (fds_code(fds_call(conn, &request, NULL, 0)) != 0 ||
-		wire_conn_take_fds(conn, &area_fd, 1) < 0)
-		return wire_conn_free(conn);
-	if (ret_area_fd)
-		*ret_area_fd = area_fd;
-	else
-		close(area_fd);
-	return conn;
-}
-
-/* A flow on the device. Return: its number, 0: refused. */
-static uint32_t fds_flow(struct wire_conn *conn)
-{
-	Wire__Request request = WIRE__REQUEST__INIT;
-	Wire__DeviceOpen open = WIRE__DEVICE_OPEN__INIT;
-	Wire__FlowCreate create = WIRE__FLOW_CREATE__INIT;
-	Wire__Reply *reply;
-	uint32_t flow = 0;
-
-	open.name = (char *)(uintptr_t)hostile_device;
-	request.call_case = WIRE__REQUEST__CALL_DEVICE_OPEN;
-	request.device_open = &open;
-	reply = fds_call(conn, &request, NULL, 0);
-	if (!reply || reply->error)
-		return 0;
-	create.device = reply->device->device;
-	create.start = true;
-	wire__reply__free_unpacked(reply, NULL);
-	request = (Wire__Request)WIRE__REQUEST__INIT;
-	request.call_case = WIRE__REQUEST__CALL_FLOW_CREATE;
-	request.flow_create = &create;
-	reply = fds_call(conn, &request, NULL, 0);
-	if (reply && !reply->error)
-		flow = reply->flow->flow;
-	fds_code(reply);
-	return flow;
-}
-
-static int fds_apply(struct wire_conn *conn, uint32_t flow, const char *function, const int *fds,
-	unsigned int n_fds)
-{
-	Wire__Request request = WIRE__REQUEST__INIT;
-	Wire__FlowApply apply = WIRE__FLOW_APPLY__INIT;
-	Wire__Value format = WIRE__VALUE__INIT, path = WIRE__VALUE__INIT;
-	Wire__Value *args[] = { &format, &path };
-
-	format.kind_case = WIRE__VALUE__KIND_NUMBER;
-	path.kind_case = WIRE__VALUE__KIND_TEXT;
-	path.text = (char[]){ "file" };
-	apply.flow = flow;
-	apply.function = (char *)(uintptr_t)function;
-	apply.args = args;
-	apply.n_args = n_fds ? 2 : 0;
-	request.call_case = WIRE__REQUEST__CALL_FLOW_APPLY;
-	request.flow_apply = &apply;
-	return fds_code(fds_call(conn, &request, fds, n_fds));
-}
-
-static int fds_connect(struct wire_conn *conn, uint32_t flow)
-{
-	Wire__Request request = WIRE__REQUEST__INIT;
-	Wire__FlowConnect connect_ = WIRE__FLOW_CONNECT__INIT;
-
-	connect_.flow = flow;
-	request.call_case = WIRE__REQUEST__CALL_FLOW_CONNECT;
-	request.flow_connect = &connect_;
-	return fds_code(fds_call(conn, &request, NULL, 0));
-}
-
-static int fds_close(struct wire_conn *conn, uint32_t flow)
-{
-	Wire__Request request = WIRE__REQUEST__INIT;
-	Wire__FlowClose close_ = WIRE__FLOW_CLOSE__INIT;
-
-	close_.flow = flow;
-	request.call_case = WIRE__REQUEST__CALL_FLOW_CLOSE;
-	request.flow_close = &close_;
-	return fds_code(fds_call(conn, &request, NULL, 0));
-}
 
 /* ---- sockets that linger ---- */
 
@@ -346,21 +225,21 @@ void hostile_fuse(void)
 		(void)test_send_copies(socket_fd, fds_hello, sizeof(fds_hello), fd, i);
 		close(socket_fd);
 	}
-	conn = fds_greet(NULL);
-	flow = conn ? fds_flow(conn) : 0;
+	conn = hostile_greet(NULL);
+	flow = conn ? hostile_flow_new(conn) : 0;
 	if (!flow) {
 		printf("FAILED: no flow\n");
 		exit(1);
 	}
-	first = fds_apply(conn, flow, "TO_FILE", &fd, 1);
+	first = hostile_flow_apply(conn, flow, "TO_FILE", &fd, 1);
 	if (first == 0)
-		first = fds_connect(conn, flow);
+		first = hostile_flow_connect(conn, flow);
 	printf("connected %d\n", first);
 	fflush(stdout);
 	process_pause_us(1000000); /* packets come */
-	first = fds_close(conn, flow);
-	flow = fds_flow(conn);
-	second = fds_apply(conn, flow, "TO_FILE", &fd, 1);
+	first = hostile_flow_close(conn, flow);
+	flow = hostile_flow_new(conn);
+	second = hostile_flow_apply(conn, flow, "TO_FILE", &fd, 1);
 	printf("closing gives %d, another file %d\n", first, second);
 	fflush(stdout);
 	hostile_rest();
@@ -373,7 +252,7 @@ void hostile_untaken(void)
 {
 	Wire__Request request = WIRE__REQUEST__INIT;
 	Wire__FlowApply apply = WIRE__FLOW_APPLY__INIT;
-	struct wire_conn *conn = fds_greet(NULL);
+	struct wire_conn *conn = hostile_greet(NULL);
 	unsigned long n = 0;
 	size_t n_bytes;
 	uint8_t frame[256];
@@ -381,7 +260,7 @@ void hostile_untaken(void)
 
 	if (!conn)
 		return;
-	apply.flow = fds_flow(conn);
+	apply.flow = hostile_flow_new(conn);
 	apply.function = (char[]){ "TO_BUFFER" };
 	request.call_case = WIRE__REQUEST__CALL_FLOW_APPLY;
 	request.flow_apply = &apply;
@@ -410,13 +289,14 @@ static void fds_must_fail(bool failed, const char *what)
 void hostile_resize(void)
 {
 	int area_fd = -1, fds[RING_N_FDS];
-	struct wire_conn *conn = fds_greet(&area_fd);
-	uint32_t flow = conn ? fds_flow(conn) : 0;
+	struct wire_conn *conn = hostile_greet(&area_fd);
+	uint32_t flow = conn ? hostile_flow_new(conn) : 0;
 	struct stat st;
 	unsigned long n = 0;
 
-	if (!flow || fds_apply(conn, flow, "TO_BUFFER", NULL, 0) != 0 ||
-		wire_conn_take_fds(conn, fds, RING_N_FDS) < 0 || fds_connect(conn, flow) != 0) {
+	if (!flow || hostile_flow_apply(conn, flow, "TO_BUFFER", NULL, 0) != 0 ||
+		wire_conn_take_fds(conn, fds, RING_N_FDS) < 0 ||
+		hostile_flow_connect(conn, flow) != 0) {
 		printf("FAILED: no ring\n");
 		exit(1);
 	}

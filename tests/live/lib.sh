@@ -55,6 +55,23 @@ daemon_start() {
 	await "the daemon" daemon_serves
 }
 
+# Another daemon, whose programs have MAPI_SOCKET=$scratch/second/mapid.sock. As mapi.conf says, but
+# for the sockets and engine=.
+second=
+second_start() { # ENGINE
+	sed "s,/run/,/second/,; /^engine=/d; s/^\[driver\]$/&\nengine=$1/" mapi.conf > second.conf
+	"$MAPID" -f "$scratch/second.conf" 2>> second.log &
+	second=$!
+	companions+=($second)
+	await "the second daemon" test -e second/mapid.sock
+}
+
+second_stop() {
+	kill "$second"
+	wait "$second"
+	equal "exit status of the second daemon" $? 0
+}
+
 # The process that serves: the child of the one that was started.
 engine_pid() {
 	cat "/proc/$daemon/task/$daemon/children" | tr -d ' '

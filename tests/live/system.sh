@@ -58,15 +58,14 @@ for call in connect close; do
 done
 
 echo "== hostile programs of another user"
+other=(setpriv --reuid 65533 --regid 65533 --clear-groups)
 chmod 666 run/mapid.sock # of a group that both are in, as it were
 engine=$(engine_pid)
 hostile() {
 	hostiles=()
 	for kind in connect half garbage flood ring stopped killed; do
 		# What they leak is their business, and a leak checker would stop threads that are stuck.
-		ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 \
-			setpriv --reuid 65533 --regid 65533 --clear-groups \
-			"$HOSTILE" $kind 2 cable0 > hostile.$kind 9>&- &
+		ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 "${other[@]}" "$HOSTILE" $kind 2 cable0 > hostile.$kind 9>&- &
 		hostiles+=($!)
 	done
 }
@@ -80,16 +79,31 @@ cat hostile.*
 equal "the engine" "$(engine_pid)" "$engine"
 await "flows of the dead are gone" flows_running 0
 
+echo "== what a program sees of another user's"
+spied() {
+	equal "exit status of a spy" "$("${other[@]}" "$HOSTILE" spy 0 cable0 > spy; echo $?)" 0
+	equal "flows that it sees, bytes of results" "$(sed 's/^flow [0-9]*, //' spy)" \
+		"1 listed, 0 bytes of results that were there before"
+	# The administrator sees all: so there was something to see.
+	grep -q FAILED <("$HOSTILE" spy 0 cable0) || fail "the spy does not find what root may see"
+	for what in maps mem fd/0 environ; do
+		! "${other[@]}" head -c 1 "/proc/$engine/$what" > out 2>&1 || fail "the engine's $what can be read"
+	done
+	equal "memory of the engine in the file system" "$(grep -c mapi <(ls /dev/shm 2> /dev/null))" 0
+}
+crowd 2 3 spied
+counted "beside a spy"
+
 echo "== users"
 chmod 660 run/mapid.sock
-setpriv --reuid 65533 --regid 65533 --clear-groups "$MAPI" run -i cable0 --duration 1 PKT_COUNTER > out 2>&1
+"${other[@]}" "$MAPI" run -i cable0 --duration 1 PKT_COUNTER > out 2>&1
 status=$?
 equal "exit status without the right" $status 3
 [ $status = 3 ] || cat out
 grep -q "group 'root'" out || fail "the group is not named: $(cat out)"
 crowd_seen() {
 	equal "flows that another user sees" \
-		"$(setpriv --reuid 65533 --regid 65533 --clear-groups "$MAPI" flows --json | grep -c active)" 0
+		"$("${other[@]}" "$MAPI" flows --json | grep -c active)" 0
 	"$MAPI" flows --json > flows.json
 	"$MAPI" devices --json > devices.json
 	python3 - << 'END' || fail "flows: $(< flows.json)"

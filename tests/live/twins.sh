@@ -16,36 +16,23 @@ if [ -d "$MAPI_PCAPS" ]; then
 fi
 seed=${MAPI_TWINS_SEED:-1}
 
-twins_start() { # WORKERS; $other has no kernel tier, $daemon has
-	local cpus
-	cpus=$(seq -s, 0 $(($1 - 1)))
-	daemon_config group=root "[driver]" device=cable0 engine=user "cpus=$cpus"
-	sed s,/run/,/run2/, mapi.conf > user.conf
-	"$MAPID" -f "$scratch/user.conf" 2>> user.log &
-	other=$!
-	companions=($other)
-	daemon_config group=root "[driver]" device=cable0 engine=kernel "cpus=$cpus"
-	daemon_start
-	await "the other daemon" test -e run2/mapid.sock
-}
-
 # compare WORKERS ordered|free CASES
 compare() {
-	twins_start "$1"
-	"$TWINS" cable0 cable1 "$scratch/run/mapid.sock" "$scratch/run2/mapid.sock" "$2" "$seed" "$3" \
+	daemon_config group=root "[driver]" device=cable0 engine=kernel "cpus=$(seq -s, 0 $(($1 - 1)))"
+	daemon_start
+	second_start user
+	"$TWINS" cable0 cable1 "$scratch/run/mapid.sock" "$scratch/second/mapid.sock" "$2" "$seed" "$3" \
 		"${captures[@]}" > out 2> err || {
 		fail "$1 workers, MAPI_TWINS_SEED=$seed: code $?"
 		head -n 60 out
 		tail -n 20 err
-		tail -n 5 daemon.log user.log
+		tail -n 5 daemon.log second.log
 	}
 	sed -n 's/^stayed: [0-9]* [0-9]* 0 //p' out | sort | uniq -c | sort -rn
 	echo "$1 workers: $(tail -n 2 out)"
 	seed=$((seed + 100000))
 	daemon_stop
-	kill "$other"
-	wait "$other"
-	companions=()
+	second_stop
 }
 
 # At most a fifth of what the kernel could do may have stayed in the daemon.
