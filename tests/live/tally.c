@@ -14,8 +14,10 @@
  *
  *   flow N packets N bytes N entered N passed N lost N
  *
+ *   outages N
+ *
  * of each flow: what the counters say, the function statistics of the first function, and what the
- * flow reports as lost.
+ * flow reports as lost; and how often the device was not there.
  */
 #include <mapi.h>
 #include <mapi/explain.h>
@@ -127,7 +129,7 @@ static void tally_changes(const char *device, int n)
 	free(close_ms);
 }
 
-static void tally_report(int fd, int n_functions)
+static void tally_report(int fd, int n_functions, unsigned long long *ret_outages)
 {
 	struct mapi_result_status status = { .sz = sizeof(status) };
 	unsigned long long pkts, bytes, lost = 0;
@@ -146,6 +148,7 @@ static void tally_report(int fd, int n_functions)
 		lost += status.lost_pkts[i];
 	if (mapi_get_function_info(fd, 1, &info) < 0)
 		tally_fail("mapi_get_function_info");
+	*ret_outages = status.outages;
 	printf("flow %d packets %llu bytes %llu entered %llu passed %llu lost %llu\n", fd, pkts,
 		bytes, (unsigned long long)info.pkts, (unsigned long long)info.passed_pkts, lost);
 }
@@ -153,6 +156,7 @@ static void tally_report(int fd, int n_functions)
 int main(int argc, char *argv[])
 {
 	int fds[TALLY_FLOWS_MAX], n_functions[TALLY_FLOWS_MAX], n = argc - 3, changes;
+	unsigned long long outages = 0;
 	char c;
 
 	if (n < 1 || n > TALLY_FLOWS_MAX) {
@@ -173,6 +177,7 @@ int main(int argc, char *argv[])
 		fflush(stdout);
 	}
 	for (int i = 0; i < n; i++)
-		tally_report(fds[i], n_functions[i]);
+		tally_report(fds[i], n_functions[i], &outages);
+	printf("outages %llu\n", outages);
 	return 0;
 }

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # In the kernel tier: fragments, IPv6 extension headers, two tags and the shortest frames are counted
-# as filters say; an interface may go down and up meanwhile; of a daemon that was killed no program
-# is left in the kernel.
+# as filters say; an interface may go down and up meanwhile, be removed and made again, renamed and
+# resized; of a daemon that was killed no program is left in the kernel.
 . "$(dirname "$0")/lib.sh"
 filters=("-" "udp port 9" "ip[6:2] & 0x1fff != 0" "ip6" "ip6[6] = 0" "vlan" "len <= 14")
 
@@ -36,6 +36,55 @@ tally_end
 awk '{ $3 = $3 * 2 / 3; $5 = $5 * 2 / 3; print }' sent > both
 mv both sent
 all_counted "down and up, packets and bytes"
+
+bound_to() { # INTERFACE SOCKETS: so many are, and receive
+	local index
+	index=$(ip -o link show "$1" | cut -d : -f 1)
+	[ "$(awk -v i="$index" '$4 == "0003" && $5 == i && $6 == 1' /proc/net/packet | wc -l)" = "$2" ]
+}
+
+frames_sent() { # NAME OF THE OTHER END
+	python3 "$MAPI_SOURCE/tests/live/frames.py" "$1" 100 > /dev/null
+}
+
+# While a program counts, its interface is removed and made again, renamed, given another MTU.
+changing() { # RINGS
+	tally_start 0 "${filters[@]}"
+	equal "functions in the kernel" "$(grep -c '^tier.* kernel: ' tally.out)" 20
+	frames_sent cable1
+	ip link del cable0
+	ip link add cable0 type veth peer name cable1
+	ip link set cable1 up
+	ip link set cable0 up
+	await "the new interface is captured" bound_to cable0 "$1"
+	frames_sent cable1
+	ip link set cable0 down
+	ip link set cable0 name cable7
+	ip link set cable7 mtu 4000 up
+	frames_sent cable1
+	ip link set cable7 mtu 1400
+	frames_sent cable1
+	echo >&9 # where do functions run now?
+	await "an answer" [ "$(grep -c '^tier.* kernel: ' tally.out)" -ge 20 ]
+	tally_end
+	all_counted "removed, made again, renamed, resized: packets and bytes"
+	equal "still in the kernel" "$(grep -c '^tier.* kernel: ' tally.out)" 40
+	equal "lost" "$(sed -n 's/^flow.* lost //p' tally.out | sort -u)" 0
+	grep -q '^outages [2-9]' tally.out || fail "outages: $(grep outages tally.out)"
+	ip link set cable7 down
+	ip link set cable7 name cable0
+	ip link set cable0 up
+}
+
+awk '{ $3 = $3 * 2; $5 = $5 * 2; print }' sent > twice
+mv twice sent
+for cpus in "" "cpus=0-1"; do
+	echo "== an interface that changes, $([ -z "$cpus" ] && echo one worker || echo two workers)"
+	daemon_config group=root "[driver]" device=cable0 engine=kernel $cpus
+	daemon_start
+	changing $([ -z "$cpus" ] && echo 1 || echo 2)
+	daemon_stop
+done
 
 echo "== a daemon that is killed"
 if [ -z "$bpftool" ]; then
