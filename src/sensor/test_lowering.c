@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -27,6 +28,9 @@
 
 #define LOWERING_FLOWS 3u
 #define LOWERING_WAIT_MS 10000
+/* Of the memory for counters, which nobody else looks into. */
+#define LOWERING_SLOT_BYTES 32u
+#define LOWERING_REACH_BYTES 32768u
 
 /* A live device on which no packet comes. */
 struct driver_source {
@@ -55,9 +59,13 @@ static void lowering_driver_wake(struct driver_source *source)
 	atomic_store(&source->woken, true);
 }
 
+static void lowering_attached(void);
+
 static int lowering_driver_select(
 	struct driver_source *source, const int program_fds[], struct error *err)
 {
+	if (program_fds)
+		lowering_attached();
 	return 0;
 }
 
@@ -104,8 +112,23 @@ const struct driver *__wrap_driver_find(const struct driver_open_args *args)
 	return &driver;
 }
 
-/* @begun: a program is being loaded; @may_end: and may be refused */
+/* Counters as a program would have them: the first processor's are counted in. */
+struct lowering_counters {
+	uint8_t *bytes;
+	size_t n_bytes;
+	size_t slots_at;
+	unsigned int n_slots;
+};
+
+/*
+ * @begun: a program is being loaded, or attached if programs @count; @may_end: and may be refused,
+ * or that goes on
+ * @counters: of the programs that were loaded, one after the other
+ */
 struct lowering_test {
+	bool count;
+	struct lowering_counters counters[LOWERING_FLOWS];
+	unsigned int n_loaded;
 	struct device *device;
 	int notify_fd;
 	sem_t begun, may_end;
@@ -113,11 +136,63 @@ struct lowering_test {
 	struct results_flow shared[LOWERING_FLOWS];
 };
 
+/* No program, but counters. */
+static void lowering_make_counters(
+	struct lowering_counters *c, const struct kernel_code *code, struct kernel_fds *ret)
+{
+	struct kernel_stats stats = kernel_code_stats(code);
+	size_t slots_bytes = (stats.n_slots * LOWERING_SLOT_BYTES + 63) & ~63u;
+
+	*ret = KERNEL_FDS_INIT;
+	ret->program = eventfd(0, EFD_CLOEXEC);
+	ret->area = memfd_create("counters", MFD_CLOEXEC);
+	c->n_bytes = kernel_code_area_bytes(code);
+	assert(ret->program >= 0 && ftruncate(ret->area, (off_t)c->n_bytes) == 0);
+	c->bytes = mmap(NULL, c->n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ret->area, 0);
+	assert(c->bytes != MAP_FAILED);
+	/* The last processor's share is followed by what keeps addresses within the memory. */
+	c->slots_at = (c->n_bytes - LOWERING_REACH_BYTES) / kernel_n_cpus() - slots_bytes;
+	c->n_slots = stats.n_slots;
+}
+
+/* @n packets of 60 bytes that all filters accept. */
+static void lowering_count(const struct lowering_counters *c, unsigned int n)
+{
+	for (unsigned int i = 0; i < c->n_slots; i++) {
+		uint64_t *slot = (void *)(c->bytes + c->slots_at + i * LOWERING_SLOT_BYTES);
+
+		__atomic_fetch_add(&slot[0], n, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&slot[1], 60 * n, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&slot[2], n, __ATOMIC_RELAXED);
+	}
+}
+
+static struct lowering_test *lowering_counting; /* whose programs count */
+
+/* At once there is something to count, also for the program before, on another processor. */
+static void lowering_attached(void)
+{
+	struct lowering_test *test = lowering_counting;
+
+	if (!test)
+		return;
+	lowering_count(&test->counters[test->n_loaded - 1], 5);
+	if (test->n_loaded > 1)
+		lowering_count(&test->counters[test->n_loaded - 2], 1);
+	assert(sem_post(&test->begun) == 0);
+	assert(sem_wait(&test->may_end) == 0);
+}
+
 static int lowering_load(
 	void *argument, const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
 {
 	struct lowering_test *test = argument;
 
+	if (test->count) {
+		assert(test->n_loaded < LOWERING_FLOWS);
+		lowering_make_counters(&test->counters[test->n_loaded++], code, ret);
+		return 0;
+	}
 	assert(sem_post(&test->begun) == 0);
 	assert(sem_wait(&test->may_end) == 0);
 	return error_set(err, MFUNCT_NOT_SUPPORTED, "refused");
@@ -235,11 +310,64 @@ static void nobody_waits_for_large_programs(void **state)
 	lowering_end(&test);
 }
 
+/* What a flow was given, once it has been published. */
+static uint64_t lowering_given(struct lowering_test *test, unsigned int n)
+{
+	struct plan_counts counts;
+
+	while (!device_publish(test->device))
+		;
+	counts = device_counts(test->device, test->flows[n].plan->instances[0]);
+	assert_int_equal(counts.pkts, counts.passed_pkts);
+	return counts.pkts;
+}
+
+/* From the moment in which its program is attached, whether or not that has been told already, and
+ * to the last packet of a program that is replaced. */
+static void all_that_is_counted_is_given_once(void **state)
+{
+	struct lowering_test test = { .count = true };
+	uint64_t epoch;
+
+	(void)state;
+	lowering_begin(&test);
+	lowering_counting = &test;
+	epoch = lowering_connect(&test, 0, "udp");
+	assert_int_equal(sem_wait(&test.begun), 0);
+	for (unsigned int i = 0; i < 3; i++) {
+		assert_int_equal(lowering_given(&test, 0), 5);
+		assert_false(device_connected(test.device, epoch));
+	}
+	assert_int_equal(sem_post(&test.may_end), 0);
+	lowering_await(&test, epoch);
+	assert_int_equal(lowering_given(&test, 0), 5);
+	lowering_count(&test.counters[0], 2);
+	assert_int_equal(lowering_given(&test, 0), 7);
+	epoch = lowering_connect(&test, 1, "tcp");
+	assert_int_equal(sem_wait(&test.begun), 0);
+	assert_int_equal(lowering_given(&test, 0), 7 + 5 + 1);
+	assert_int_equal(lowering_given(&test, 1), 5);
+	assert_false(device_connected(test.device, epoch));
+	lowering_count(&test.counters[0], 1); /* late */
+	assert_int_equal(sem_post(&test.may_end), 0);
+	lowering_await(&test, epoch);
+	lowering_count(&test.counters[1], 3);
+	for (unsigned int i = 0; i < 3; i++) {
+		assert_int_equal(lowering_given(&test, 0), 7 + 5 + 2 + 3);
+		assert_int_equal(lowering_given(&test, 1), 5 + 3);
+	}
+	lowering_counting = NULL;
+	lowering_end(&test);
+	for (unsigned int i = 0; i < test.n_loaded; i++)
+		(void)munmap(test.counters[i].bytes, test.counters[i].n_bytes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nobody_waits_for_who_comes_later),
 		cmocka_unit_test(nobody_waits_for_large_programs),
+		cmocka_unit_test(all_that_is_counted_is_given_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
