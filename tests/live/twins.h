@@ -45,14 +45,16 @@ struct twins_ref {
 	unsigned int flow, function;
 };
 
-/* @text: of BPF_FILTER, STR_SEARCH, STARTSTOP; @number: of what takes one */
+/* @text: of BPF_FILTER, STR_SEARCH, STARTSTOP; @number: of what takes one; @few: it is behind a
+ * sample, directly or by a reference: how many packets are chosen is known, which ones is not
+ * (semantics T3); @vague: so its packets are not known; @vague_value: its value is not */
 struct twins_function {
 	enum twins_kind kind;
 	char text[TWINS_TEXT_BYTES];
 	char stop[16];
 	int number;
 	struct twins_ref refs[2];
-	bool referred;
+	bool referred, few, vague, vague_value;
 };
 
 /**

@@ -210,6 +210,33 @@ static void twins_periods_draw(struct twins_case *c, unsigned int flow, uint64_t
 	at->n_functions++;
 }
 
+static unsigned int twins_n_refs(const struct twins_function *f)
+{
+	if (f->kind == TWINS_BINOP)
+		return 2;
+	return f->kind == TWINS_STATS || f->kind == TWINS_DIST || f->kind == TWINS_PERIODS;
+}
+
+/* What is not the same in both tiers, behind samples. */
+static void twins_vague(struct twins_case *c, unsigned int flow)
+{
+	bool few = false, vague = false;
+
+	for (unsigned int k = 0; k < c->flows[flow].n_functions; k++) {
+		struct twins_function *f = &c->flows[flow].functions[k];
+
+		f->few = few;
+		for (unsigned int r = 0; r < twins_n_refs(f); r++)
+			f->few |= c->flows[f->refs[r].flow].functions[f->refs[r].function].few;
+		vague |= few &&
+			(f->kind == TWINS_BPF_FILTER || f->kind == TWINS_HASHSAMP ||
+				f->kind == TWINS_STR_SEARCH);
+		f->vague = vague;
+		f->vague_value = vague || (f->few && f->kind != TWINS_PKT_COUNTER);
+		few |= f->kind == TWINS_SAMPLE || f->kind == TWINS_CHANCE;
+	}
+}
+
 /* Whom it refers to is there when it comes. */
 static void twins_rounds_draw(struct twins_case *c, unsigned int flow, uint64_t *state)
 {
@@ -219,13 +246,7 @@ static void twins_rounds_draw(struct twins_case *c, unsigned int flow, uint64_t 
 		at->first = twins_below(state, c->n_rounds);
 	for (unsigned int k = 0; k < at->n_functions; k++) {
 		const struct twins_function *f = &at->functions[k];
-		unsigned int n = f->kind == TWINS_BINOP ? 2
-			: f->kind == TWINS_STATS || f->kind == TWINS_DIST ||
-				f->kind == TWINS_PERIODS
-			? 1
-			: 0;
-
-		for (unsigned int r = 0; r < n; r++)
+		for (unsigned int r = 0; r < twins_n_refs(f); r++)
 			if (c->flows[f->refs[r].flow].first > at->first)
 				at->first = c->flows[f->refs[r].flow].first;
 	}
@@ -253,6 +274,7 @@ void twins_case_draw(struct twins_case *ret, uint64_t seed, bool ordered)
 			twins_function_draw(ret, i, &state, &style);
 		if (style.periods && twins_below(&state, 2))
 			twins_periods_draw(ret, i, &state);
+		twins_vague(ret, i);
 		twins_rounds_draw(ret, i, &state);
 	}
 	for (unsigned int round = 0; round < ret->n_rounds; round++)

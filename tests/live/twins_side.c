@@ -228,11 +228,12 @@ static void side_read_flow(const struct side *s, unsigned int i, bool final)
 
 		if (mapi_get_function_info(fd, fid, &info) < 0)
 			side_fail(s, "mapi_get_function_info");
-		fprintf(s->out, "flow %u function %u: %llu packets, %llu passed, lost %llu", i, k,
-			info.pkts, info.passed_pkts, side_lost(s, fd, fid));
-		if (f->kind == TWINS_PERIODS && final)
+		fprintf(s->out, "flow %u function %u: lost %llu", i, k, side_lost(s, fd, fid));
+		if (!f->vague)
+			fprintf(s->out, ", %llu packets, %llu passed", info.pkts, info.passed_pkts);
+		if (f->kind == TWINS_PERIODS && final && !f->vague_value)
 			side_print_sum(s, fd, fid);
-		else if (side_has_result(f) && f->number >= 0)
+		else if (side_has_result(f) && f->number >= 0 && !f->vague_value)
 			side_print_result(s, fd, fid, f->kind);
 		fputc('\n', s->out);
 	}
