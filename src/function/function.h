@@ -110,11 +110,20 @@ struct function_call {
  * struct function_count - packets that were counted in the kernel, and never seen
  * @units: what was captured: a super-packet is one
  * @pkts, @bytes: on the wire (semantics P3)
+ * @last_ns: when the last of them had come, at the latest
  */
 struct function_count {
 	uint64_t units;
 	uint64_t pkts;
 	uint64_t bytes;
+	uint64_t last_ns;
+};
+
+/* What a gate does with packets for a while. */
+enum function_gate {
+	FUNCTION_GATE_UNSURE, /* it wants to see all packets of the device */
+	FUNCTION_GATE_CLOSED,
+	FUNCTION_GATE_OPEN,
 };
 
 /**
@@ -216,6 +225,11 @@ struct function {
 	 * packets, too. @ret_state: in @state. NULL: it does more, or goes by something else. */
 	const struct sampling *(*sampling)(
 		const void *instance, void *state, struct sampling_state **ret_state);
+
+	/* A worker, in turn. What will it do with packets that come after those that it has seen,
+	 * and are not later than @until_ns? If it is open, add() is told of those that have passed.
+	 * NULL: that depends on more than time. */
+	enum function_gate (*gate)(const void *instance, const void *state, uint64_t until_ns);
 
 	/* NULL: the first desc.result_bytes of the state are the result. */
 	void (*read)(const void *instance, const void *state, void *ret_result);

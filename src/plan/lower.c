@@ -7,7 +7,8 @@
  * whose packets the kernel can recognise and count. The first function that needs more ends that
  * part of the flow: packets that come as far as this have to be delivered. A function that samples
  * goes by numbers that both tiers give out together (base/sampling.h), and so it may be the last
- * one but for counters: whatever needs more, filters too, gets the packets that were chosen.
+ * one but for counters: whatever needs more, filters too, gets the packets that were chosen. A gate
+ * is open or closed for some time, and all packets are delivered when it turns.
  *
  * A packet is delivered for all flows or for none, and in each case counted once: by the plan,
  * which runs all functions on whatever is delivered, or by the kernel, which counts what it keeps
@@ -51,10 +52,25 @@ static bool lower_needs_all(const struct plan_instance *instance)
 enum lower_need {
 	LOWER_NEEDS_NOTHING,
 	LOWER_NEEDS_COUNT,
+	LOWER_IS_OPEN,
+	LOWER_IS_CLOSED,
 	LOWER_NEEDS_NUMBER,
 	LOWER_NEEDS_PACKETS,
 	LOWER_NEEDS_ALL
 };
+
+static enum lower_need lower_gate(const struct plan_instance *instance)
+{
+	switch ((enum function_gate)atomic_load_explicit(&instance->gate, memory_order_relaxed)) {
+	case FUNCTION_GATE_CLOSED:
+		return LOWER_IS_CLOSED;
+	case FUNCTION_GATE_OPEN:
+		return LOWER_IS_OPEN;
+	case FUNCTION_GATE_UNSURE:
+		break;
+	}
+	return LOWER_NEEDS_ALL;
+}
 
 static enum lower_need lower_need(const struct plan_instance *instance)
 {
@@ -62,6 +78,8 @@ static enum lower_need lower_need(const struct plan_instance *instance)
 
 	if (instance->retired)
 		return LOWER_NEEDS_NOTHING;
+	if (f->gate)
+		return lower_gate(instance);
 	if (f->filter || (f->add && !instance->referred))
 		return LOWER_NEEDS_COUNT;
 	if (f->sampling)
@@ -104,15 +122,17 @@ static int lower_join(const struct plan_flow *flow, unsigned int end, uint32_t l
 static enum lower_need lower_most(const struct plan_place *place, unsigned int i)
 {
 	const struct plan_instance *instance = place->flow->instances[i];
+	enum lower_need need = lower_need(instance);
 
 	/* Behind a sample, only chosen packets matter: they may as well be delivered. */
-	if (place->sampling && (instance->function->filter || instance->function->sampling))
+	if (place->sampling &&
+		(instance->function->filter || need == LOWER_NEEDS_NUMBER || need == LOWER_IS_OPEN))
 		return LOWER_NEEDS_PACKETS;
-	return lower_need(instance);
+	return need;
 }
 
-/* The place behind instance @i of the flow, which filters or samples. Return: 0, -ENOTSUP, -E2BIG,
- * -ENOMEM. */
+/* The place behind instance @i of the flow, which filters, samples or is an open gate. Return: 0,
+ * -ENOTSUP, -E2BIG, -ENOMEM. */
 static int lower_next(struct lower_list *list, struct plan_flow *flow, unsigned int i)
 {
 	struct plan_instance *instance = flow->instances[i];
@@ -153,8 +173,10 @@ static int lower_flow(struct lower_list *list, struct plan_flow *flow)
 		enum lower_need need = lower_most(place, i);
 
 		place->end = i;
+		if (need == LOWER_IS_CLOSED)
+			return 0;
 		place->deliver = need > LOWER_NEEDS_NUMBER;
-		if (place->deliver || !(f->filter || need == LOWER_NEEDS_NUMBER))
+		if (place->deliver || !(f->filter || need >= LOWER_IS_OPEN))
 			continue;
 		r = lower_next(list, flow, i);
 		if (r == -ENOMEM)
@@ -220,6 +242,24 @@ unsigned int plan_places_cut(struct plan_place *places, unsigned int n, unsigned
 	return n - (end - i);
 }
 
+bool plan_flow_turn_gates(struct plan_flow *flow, uint64_t until_ns)
+{
+	bool changed = false;
+
+	for (unsigned int i = 0; i < flow->n_instances; i++) {
+		struct plan_instance *instance = flow->instances[i];
+		const struct function *f = instance->function;
+
+		if (f->gate) {
+			int gate = (int)f->gate(instance->memory, instance->state, until_ns);
+
+			changed |= atomic_exchange_explicit(
+					   &instance->gate, gate, memory_order_relaxed) != gate;
+		}
+	}
+	return changed;
+}
+
 /* ---- and back ---- */
 
 void plan_place_add(const struct plan_place *place, const struct function_count *count)
@@ -228,10 +268,15 @@ void plan_place_add(const struct plan_place *place, const struct function_count 
 
 	if (!flow || count->units == 0 || atomic_load_explicit(&flow->failed, memory_order_relaxed))
 		return;
-	if (place->first == 0)
+	if (place->first == 0) {
 		flow->pkts += count->units;
-	else
-		flow->instances[place->first - 1]->passed_pkts += count->units;
+	} else {
+		struct plan_instance *before = flow->instances[place->first - 1];
+
+		before->passed_pkts += count->units;
+		if (before->function->gate)
+			before->function->add(before->memory, before->state, count);
+	}
 	for (unsigned int i = place->first; i < place->end; i++) {
 		struct plan_instance *instance = flow->instances[i];
 

@@ -98,6 +98,7 @@ struct plan_cost {
  * @filter_error: why its filter could not be compiled for a link type that came up later; valid
  * once the flow has failed (acquire)
  * @filter_met: its filter is valid for a link type that packets have had
+ * @gate:    what it does for a while (enum function_gate), as plan_flow_turn_gates() has found
  * @result:  where the owner wants the result to be written; NULL: nowhere. Not used by the plan
  */
 struct plan_instance {
@@ -124,6 +125,7 @@ struct plan_instance {
 	struct error filter_error;
 	bool filter_met;
 	struct plan_program *programs;
+	_Atomic int gate;
 	void *result;
 };
 
@@ -252,6 +254,10 @@ int plan_places_insert(struct plan_place **places, unsigned int *n, struct filte
 /* Place @i, which is not the first of its flow (its @first is not 0), cannot be told by the kernel:
  * what comes as far as the place before it is to be delivered. Return: how many places are left. */
 unsigned int plan_places_cut(struct plan_place *places, unsigned int n, unsigned int i);
+
+/* What do the flow's gates do with packets up to @until_ns? In turn. Return: whether that has
+ * changed: then plan_lower() makes other places. */
+bool plan_flow_turn_gates(struct plan_flow *flow, uint64_t until_ns);
 
 /* As if packets that have come to the place, and were not delivered, had been run. In turn. */
 void plan_place_add(const struct plan_place *place, const struct function_count *count);

@@ -75,14 +75,11 @@ static struct plan_place *test_lower(struct plan_flow *flow, unsigned int *ret_n
 }
 
 /* Each place as "first-end", and "!" where packets are to be delivered. */
-static void test_places(const char *words, const char *expected)
+static void test_places_are(const struct plan_flow *flow, const struct plan_place *places,
+	unsigned int n, const char *words, const char *expected)
 {
-	struct plan_flow *flow = test_flow(words);
-	struct plan_place *places;
 	char text[256] = "";
-	unsigned int n;
 
-	places = test_lower(flow, &n);
 	for (unsigned int i = 1; i < n; i++) {
 		size_t len = strlen(text);
 
@@ -92,6 +89,16 @@ static void test_places(const char *words, const char *expected)
 	}
 	if (strcmp(text, expected) != 0)
 		fail_msg("%s: places %s, expected %s", words, text, expected);
+}
+
+static void test_places(const char *words, const char *expected)
+{
+	struct plan_flow *flow = test_flow(words);
+	struct plan_place *places;
+	unsigned int n;
+
+	places = test_lower(flow, &n);
+	test_places_are(flow, places, n, words, expected);
 	plan_places_free(places, n);
 	plan_flow_free(flow);
 }
@@ -223,9 +230,82 @@ static void retired_functions_need_nothing(void **state)
 	(void)state;
 }
 
+/* A packet of TCP at @ts_ns, through the flow's plan. */
+static void test_packet(struct plan_run *run, uint64_t ts_ns)
+{
+	static const uint8_t packet[60] = { [12] = 8, [14] = 0x45, [23] = 6 };
+	static struct packet_batch batch;
+
+	batch = (struct packet_batch){ .n = 1, .linktype = 1 };
+	batch.data[0] = packet;
+	batch.cap_bytes[0] = batch.wire_bytes[0] = batch.all_wire_bytes[0] = sizeof(packet);
+	batch.wire_pkts[0] = 1;
+	batch.ts_ns[0] = ts_ns;
+	assert_int_equal(plan_run_direct(run, &batch), 0);
+}
+
+static void test_places_of(struct plan_flow *flow, const char *expected)
+{
+	unsigned int n;
+	struct plan_place *places = test_lower(flow, &n);
+
+	test_places_are(flow, places, n, "STARTSTOP", expected);
+	plan_places_free(places, n);
+}
+
+/* From one second after the first packet on, for two seconds. */
+static void gates_are_open_or_closed_for_some_time(void **state)
+{
+	const uint64_t s = 1000000000u, ms = 1000000u, begin = 5000 * s;
+	struct plan_flow *flow = test_flow("TCP PKT_COUNTER STARTSTOP UDP PKT_COUNTER");
+	const struct function_count count = { .units = 1, .last_ns = begin + 1800 * ms };
+	struct plan_place *places;
+	struct plan_run *run;
+	struct plan *plan;
+	struct error err = ERROR_INIT;
+	unsigned long long last;
+	unsigned int n;
+
+	assert_int_equal(plan_new(&plan, &flow, 1, NULL, &err), 0);
+	assert_int_equal(plan_run_new(&run, plan, true), 0);
+	/* When it begins depends on a packet that has not come. */
+	assert_false(plan_flow_turn_gates(flow, begin));
+	test_places_of(flow, "0-0!");
+	test_packet(run, begin);
+	assert_true(plan_flow_turn_gates(flow, begin + 900 * ms));
+	test_places_of(flow, "0-0 1-2");
+	assert_false(plan_flow_turn_gates(flow, begin + s - 1));
+	/* It turns meanwhile. */
+	assert_true(plan_flow_turn_gates(flow, begin + s));
+	test_places_of(flow, "0-0!");
+	assert_false(plan_flow_turn_gates(flow, begin + 1500 * ms));
+	test_packet(run, begin + 1200 * ms);
+	assert_true(plan_flow_turn_gates(flow, begin + 1500 * ms));
+	test_places_of(flow, "0-0 1-2 3-3 4-5");
+	places = test_lower(flow, &n);
+	plan_place_add(&places[3], &count);
+	plan_flow_count(flow);
+	assert_int_equal(flow->instances[2]->counts.passed_pkts, 2);
+	memcpy(&last, (const uint8_t *)flow->instances[2]->state + 16, sizeof(last));
+	assert_int_equal(last, packet_ts_from_ns(count.last_ns));
+	plan_places_free(places, n);
+	assert_true(plan_flow_turn_gates(flow, begin + 3 * s));
+	test_places_of(flow, "0-0!");
+	/* For ever. */
+	test_packet(run, begin + 3 * s);
+	assert_true(plan_flow_turn_gates(flow, begin + 4 * s));
+	test_places_of(flow, "0-0 1-2");
+	assert_false(plan_flow_turn_gates(flow, UINT64_MAX));
+	plan_run_free(run);
+	plan_free(plan);
+	plan_flow_free(flow);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(gates_are_open_or_closed_for_some_time),
 		cmocka_unit_test(what_the_kernel_could_do),
 		cmocka_unit_test(places_are_told_by_all_filters_before_them),
 		cmocka_unit_test(what_the_kernel_cannot_tell_is_delivered_before),

@@ -421,6 +421,12 @@ void device_catch_up(struct device *device)
 		device_renew(device);
 }
 
+void device_follow_time(struct device *device)
+{
+	if (lowering_has_turned(device->lowering))
+		device_renew(device);
+}
+
 bool device_is_over(struct device *device)
 {
 	return device_stopping(device) || device_ended(device);

@@ -137,6 +137,9 @@ void device_catch_up(struct device *device);
 /* Make the plan anew: something that it was made from has changed. */
 void device_renew(struct device *device);
 
+/* What flows need of the kernel may have changed with time. */
+void device_follow_time(struct device *device);
+
 /* Whether it captures no more, or is about to stop. */
 bool device_is_over(struct device *device);
 

@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <linux/membarrier.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -444,12 +445,35 @@ void lowering_forget(struct lowering *lowering, const struct plan_flow *flow)
 
 /* ---- who publishes ---- */
 
+/* All packets are delivered from so long before a gate turns on. */
+#define LOWERING_GATE_NS UINT64_C(10000000000)
+
+static void lowering_turn_gates(struct lowering *l)
+{
+	const struct device *device = l->device;
+	uint64_t now_ns = MAX(clock_realtime_ns(), device->clock.watermark_ns);
+	bool turned = false;
+
+	for (unsigned int i = 0; i < device->n_flows; i++)
+		turned |= plan_flow_turn_gates(device->flows[i]->plan, now_ns + LOWERING_GATE_NS);
+	if (!turned)
+		return;
+	atomic_store(&l->turned, true);
+	(void)eventfd_write(device->notify_fd, 1); /* fails only if it is readable anyway */
+}
+
+bool lowering_has_turned(struct lowering *lowering)
+{
+	return lowering && atomic_exchange(&lowering->turned, false);
+}
+
 void lowering_add(struct lowering *lowering)
 {
 	if (!lowering)
 		return;
 	for (struct lowering_set *set = lowering->sets; set; set = set->next)
 		lowering_set_add(lowering, set);
+	lowering_turn_gates(lowering);
 }
 
 /* Packets that all sets have counted at one of the first places. */

@@ -54,6 +54,10 @@ void lowering_forget(struct lowering *lowering, const struct plan_flow *flow);
 /* Give flows what was counted for them since the last call. The caller holds commit_lock, too. */
 void lowering_add(struct lowering *lowering);
 
+/* Control thread. Whether gates of flows have opened or closed since the last call: then the kernel
+ * is to be asked for other things. The control thread is notified. */
+bool lowering_has_turned(struct lowering *lowering);
+
 /* Packets that were not delivered. @now: until now; else until the last lowering_add(). */
 uint64_t lowering_units(const struct lowering *lowering, bool now);
 

@@ -36,6 +36,10 @@ static void lowering_explain_packets(const struct lowering_set *set,
 	if (first == instance && first->referred)
 		(void)snprintf(ret->reason, sizeof(ret->reason),
 			"another function refers to its values, packet by packet");
+	else if (first->function->gate && !last->deliver)
+		(void)snprintf(ret->reason, sizeof(ret->reason),
+			"%s (function %u) is closed: no packet comes so far",
+			first->function->desc.name, first->fid);
 	else if (first == instance && last->sampling)
 		(void)snprintf(ret->reason, sizeof(ret->reason),
 			"packets that a function before it chooses are delivered");

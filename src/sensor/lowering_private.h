@@ -83,6 +83,7 @@ struct lowering_cell {
  * @changed_ns: when flows got another program last
  * @units, @foreign: that sets have counted which have been freed
  * @cells:   of functions that sample
+ * @turned:  gates have opened or closed since the control thread has looked
  */
 struct lowering {
 	struct device *device;
@@ -104,6 +105,7 @@ struct lowering {
 	uint64_t foreign;
 	uint64_t last_ns;
 	struct lowering_cell *cells;
+	_Atomic bool turned;
 };
 
 static inline void lowering_lock(struct lowering *l)

@@ -289,7 +289,8 @@ void lowering_set_add(struct lowering *l, struct lowering_set *set)
 		const struct kernel_count *now = &set->counts[i], *before = &set->added[i];
 		const struct function_count more = { .units = now->units - before->units,
 			.pkts = now->pkts - before->pkts,
-			.bytes = now->bytes - before->bytes };
+			.bytes = now->bytes - before->bytes,
+			.last_ns = l->last_ns };
 
 		plan_place_add(&set->places[i], &more);
 	}

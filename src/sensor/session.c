@@ -522,6 +522,8 @@ int session_poll(struct session *session)
 {
 	for (unsigned int i = 0; session->left && i < session->n_devices; i++)
 		device_catch_up(session->devices[i]->device);
+	for (unsigned int i = 0; i < session->n_devices; i++)
+		device_follow_time(session->devices[i]->device);
 	session_sweep(session);
 	if (session->left) {
 		session_free_released(session);

@@ -25,6 +25,7 @@
 #include "test_tiers_private.h"
 
 #define TIERS_SNAPLEN_BYTES 262144u
+#define TIERS_GATE_NS 5000000u /* programs are made so long before gates turn */
 
 /* What the kernel was asked for and did, of all plans. */
 static struct tiers_account {
@@ -32,7 +33,7 @@ static struct tiers_account {
 	unsigned long n_able, n_kernel,
 		n_untranslated; /* filters and counters that need no packets */
 	unsigned long n_beside_all, n_behind;
-	unsigned long n_refused;
+	unsigned long n_refused, n_turned;
 	uint32_t refused_least, refused_most;
 } tiers_account;
 
@@ -63,6 +64,8 @@ struct tiers_run {
 	struct tiers_set *sets; /* newest first */
 	struct packet_batch batch;
 	uint64_t n_delivered, now_ns;
+	uint64_t last_ns; /* of the last packet that was not delivered */
+	unsigned int change, plan_change; /* of the program, of the plan */
 	int cells[TIERS_FLOWS_MAX][TIERS_FUNCTIONS_MAX];
 };
 
@@ -208,7 +211,7 @@ static bool tiers_is_able(const struct plan_instance *instance)
 {
 	const struct function *f = instance->function;
 
-	return f->filter || f->add || f->sampling;
+	return f->filter || f->add || f->sampling || f->gate;
 }
 
 /* Where filters and counters of the flows are. @ends: of each flow, before places were cut. */
@@ -285,7 +288,7 @@ static void tiers_set_read(struct tiers_set *set)
 	}
 }
 
-static void tiers_set_add(struct tiers_set *set)
+static void tiers_set_add(struct tiers_set *set, uint64_t last_ns)
 {
 	if (!set->selects)
 		return;
@@ -294,7 +297,8 @@ static void tiers_set_add(struct tiers_set *set)
 		const struct kernel_count *now = &set->counts[i], *before = &set->added[i];
 		const struct function_count more = { .units = now->units - before->units,
 			.pkts = now->pkts - before->pkts,
-			.bytes = now->bytes - before->bytes };
+			.bytes = now->bytes - before->bytes,
+			.last_ns = last_ns };
 
 		plan_place_add(&set->places[i], &more);
 		set->added[i] = *now;
@@ -304,7 +308,7 @@ static void tiers_set_add(struct tiers_set *set)
 static void tiers_add(struct tiers_run *t)
 {
 	for (struct tiers_set *set = t->sets; set; set = set->next)
-		tiers_set_add(set);
+		tiers_set_add(set, t->last_ns);
 }
 
 /* Sets that have been replaced end when it suits. */
@@ -315,7 +319,7 @@ static void tiers_clear(struct tiers_run *t, bool at_end)
 	while (*link) {
 		struct tiers_set *set = *link;
 
-		tiers_set_add(set);
+		tiers_set_add(set, t->last_ns);
 		*link = set->next;
 		tiers_set_free(set);
 	}
@@ -399,7 +403,7 @@ static void tiers_deliver(struct tiers_run *t, const struct tiers_packet *packet
 	batch->wire_pkts[i] = tiers_wire_pkts(packet->packet);
 	batch->all_wire_bytes[i] = tiers_wire_bytes(packet->packet);
 	batch->has_super |= batch->wire_pkts[i] > 1;
-	if (batch->n == PACKET_BATCH_MAX || t->c->samples || random_below(&t->random, 40) == 0)
+	if (batch->n == PACKET_BATCH_MAX || t->c->is_single || random_below(&t->random, 40) == 0)
 		tiers_flush(t);
 }
 
@@ -439,7 +443,9 @@ static void tiers_packet(struct tiers_run *t, const struct tiers_packet *packet)
 	}
 	if (is_delivered)
 		tiers_deliver(t, packet);
-	if (t->lowers && random_below(&t->random, 30) == 0)
+	else
+		t->last_ns = packet->ts_ns;
+	if (t->lowers && (t->c->has_gates || random_below(&t->random, 30) == 0))
 		tiers_add(t);
 	if (random_below(&t->random, 60) == 0) {
 		tiers_flush(t);
@@ -464,6 +470,7 @@ static void tiers_change_plan(struct tiers_run *t, unsigned int change)
 	plan_run_free(t->run);
 	plan_free(t->plan);
 	t->plan = plan;
+	t->plan_change = change;
 	assert_int_equal(plan_run_new(&t->run, plan, true), 0);
 	for (unsigned int f = 0; f < t->c->n_flows; f++) {
 		if (t->c->flows[f].leaves != change)
@@ -481,10 +488,29 @@ static void tiers_change_program(struct tiers_run *t, unsigned int change)
 	unsigned int n_flows = tiers_flows_of(t, change, flows);
 	struct tiers_set *set = tiers_set_new(t, flows, n_flows, t->c->changes[change].all);
 
+	t->change = change;
 	set->next = t->sets;
 	t->sets = set;
 	if (random_below(&t->random, 2))
 		tiers_clear(t, false);
+}
+
+/* Whether a gate has turned, or is about to: then there is another program in time, and not for
+ * flows that have left. */
+static void tiers_turn_gates(struct tiers_run *t, const struct tiers_packet *packet)
+{
+	struct plan_flow *flows[TIERS_FLOWS_MAX];
+	unsigned int change = MAX(t->change, t->plan_change);
+	unsigned int n_flows = tiers_flows_of(t, change, flows);
+	uint64_t until_ns = MAX(t->now_ns, packet->ts_ns) + TIERS_GATE_NS;
+	bool turned = false;
+
+	for (unsigned int f = 0; f < n_flows; f++)
+		turned |= plan_flow_turn_gates(flows[f], until_ns);
+	if (turned) {
+		tiers_change_program(t, change);
+		tiers_account.n_turned++;
+	}
 }
 
 static void tiers_run(struct tiers_run *t, const struct tiers_case *c, bool lowers)
@@ -498,6 +524,8 @@ static void tiers_run(struct tiers_run *t, const struct tiers_case *c, bool lowe
 			if (lowers && c->changes[k].program_at == i)
 				tiers_change_program(t, k);
 		}
+		if (lowers && c->has_gates)
+			tiers_turn_gates(t, &c->packets[i]);
 		tiers_packet(t, &c->packets[i]);
 	}
 	tiers_flush(t);
@@ -587,11 +615,13 @@ static void tiers_account_print(const struct tiers_account *a, unsigned int n_pa
 	print_message("%lu plans, %lu flows (%lu compared), %lu programs; %lu packets run, %lu of "
 		      "them delivered\n",
 		a->n_plans, a->n_flows, a->n_compared, a->n_programs, a->n_run, a->n_delivered);
+	print_message("%lu programs because gates had turned\n", a->n_turned);
 	print_message("%u different packets; %lu more (%u to %u bytes) refused by BPF_PROG_RUN\n",
 		n_packets, a->n_refused, a->refused_least, a->refused_most);
-	print_message("filters, counters and samples that need no packets: %lu, of them in user "
-		      "space %lu "
-		      "(%.2f %%)\n",
+	print_message(
+		"filters, counters, samples and gates that need no packets: %lu, of them in user "
+		"space %lu "
+		"(%.2f %%)\n",
 		a->n_able, a->n_untranslated,
 		100.0 * (double)a->n_untranslated / (double)MAX(a->n_able, 1u));
 	print_message("not among these: %lu behind functions that need packets, %lu beside flows "
@@ -630,6 +660,7 @@ static void both_tiers_come_to_the_same(void **state)
 	tiers_account_print(a, pool.n_packets);
 	assert_true(a->n_able > 0 && a->n_untranslated * 5 <= a->n_able);
 	assert_true(a->n_compared * 2 > a->n_flows);
+	assert_true(a->n_turned > 0);
 	assert_true(a->n_delivered > 0 && a->n_delivered < a->n_run);
 	tiers_pool_deinit(&pool);
 	kernel_turns_free(tiers_turns);

@@ -194,7 +194,7 @@ static bool tiers_function_make(struct tiers_case *c, const struct tiers_pool *p
 	static const char *const spans[] = { "0", "1", "7ms", "50ms", "300ms" };
 	static const char *const starts[] = { "+0ms", "+5ms", "+40ms" };
 	static const char *const stops[] = { "", "+60ms", "+200ms" };
-	static const unsigned int n_choices[_TIERS_KIND_N] = { 10, 15, 26 };
+	static const unsigned int n_choices[_TIERS_KIND_N] = { 11, 16, 26 };
 	struct tiers_flow *f = &c->flows[flow];
 	struct tiers_function *function = &f->functions[f->n_functions];
 	unsigned int choice, n_refs = 0;
@@ -228,30 +228,32 @@ static bool tiers_function_make(struct tiers_case *c, const struct tiers_pool *p
 		function->values[1].number = PROBABILISTIC;
 		break;
 	case 10:
-		function->name = "HASHSAMP";
-		function->values[0].number = 1 + random_below(r, 1024);
-		break;
-	case 11:
-		function->name = "HASH";
-		function->values[0].number = random_below(r, 4);
-		break;
-	case 12:
-		function->name = "CUT";
-		function->values[0].number = 14 + random_below(r, 80);
-		break;
-	case 13:
-		function->name = "PKTINFO";
-		function->values[0].number = random_below(r, 2);
-		break;
-	case 14:
-		function->name = "BINOP";
-		function->values[0].number = random_below(r, 2) ? BINOP_ADD : BINOP_SUB;
-		n_refs = 2;
-		break;
-	case 15:
+		if (kind < TIERS_WANTS_ALL && !c->has_gates)
+			return false;
 		function->name = "STARTSTOP";
 		function->values[0].text = starts[random_below(r, ARRAY_SIZE(starts))];
 		function->values[1].text = stops[random_below(r, ARRAY_SIZE(stops))];
+		break;
+	case 11:
+		function->name = "HASHSAMP";
+		function->values[0].number = 1 + random_below(r, 1024);
+		break;
+	case 12:
+		function->name = "HASH";
+		function->values[0].number = random_below(r, 4);
+		break;
+	case 13:
+		function->name = "CUT";
+		function->values[0].number = 14 + random_below(r, 80);
+		break;
+	case 14:
+		function->name = "PKTINFO";
+		function->values[0].number = random_below(r, 2);
+		break;
+	case 15:
+		function->name = "BINOP";
+		function->values[0].number = random_below(r, 2) ? BINOP_ADD : BINOP_SUB;
+		n_refs = 2;
 		break;
 	case 16 ... 20:
 		function->name = "STATS";
@@ -316,6 +318,7 @@ void tiers_case_make(struct tiers_case *ret, const struct tiers_pool *pool, uint
 
 	/* Few, because programs have nothing to do beside flows that want all. */
 	ret->has_all = random_below(&r, 3) == 0;
+	ret->has_gates = random_below(&r, 4) == 0;
 	ret->is_reversed = random_below(&r, 2);
 	ret->n_changes = 1 + random_below(&r, TIERS_CHANGES_MAX);
 	ret->n_flows = 1 + random_below(&r, TIERS_FLOWS_MAX);
@@ -330,11 +333,11 @@ void tiers_case_make(struct tiers_case *ret, const struct tiers_pool *pool, uint
 	ret->n_workers = random_below(&r, 2) ? 1 : 2 + random_below(&r, TIERS_WORKERS_MAX - 1);
 	ret->snaplen_bytes = random_below(&r, 4) ? 0 : 1 + random_below(&r, 120);
 	tiers_changes_make(ret, &r);
-	ret->samples = false;
+	ret->is_single = ret->has_gates;
 	for (unsigned int f = 0; f < ret->n_flows; f++) {
 		tiers_flow_make(ret, pool, f, &r);
 		for (unsigned int i = 0; i < ret->flows[f].n_functions; i++)
-			ret->samples |= strcmp(ret->flows[f].functions[i].name, "SAMPLE") == 0;
+			ret->is_single |= strcmp(ret->flows[f].functions[i].name, "SAMPLE") == 0;
 	}
 }
 
@@ -363,7 +366,8 @@ static bool tiers_spread(const struct tiers_case *c, unsigned int flow, bool ine
 
 		for (unsigned int k = 0; k < function->n_refs; k++) {
 			unsigned int source = function->refs[k].flow;
-			bool resets = strcmp(function->name, "BUCKET") == 0;
+			bool resets = strcmp(function->name, "BUCKET") == 0 ||
+				strlen(function->values[2].text) > 1; /* STATS of periods */
 
 			changed |= (inexact[source] && !inexact[flow]) ||
 				(resets && inexact[flow] && !inexact[source]);

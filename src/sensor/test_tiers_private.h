@@ -62,11 +62,12 @@ struct tiers_packet {
  * @n_workers:   so many programs share the packets
  * @snaplen_bytes: packets are cut to; 0: whole
  * @is_reversed: flows that are made later are earlier in order (semantics O2)
- * @samples:     some function goes by numbers of packets, which both tiers give out: what is
- * delivered is run at once, or packets would have others
+ * @has_gates:   some flows may begin and end with time
+ * @is_single:   some function goes by numbers of packets, which both tiers give out, or by the time
+ * of single ones: what is delivered is run at once, or packets would have others
  */
 struct tiers_case {
-	bool has_all, is_reversed, samples;
+	bool has_all, has_gates, is_reversed, is_single;
 	unsigned int n_workers;
 	uint32_t snaplen_bytes;
 	unsigned int n_packets, n_flows, n_changes;

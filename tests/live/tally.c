@@ -5,12 +5,12 @@
  * usage: tally DEVICE CHANGES FILTER...
  *
  * Makes a flow of BPF_FILTER, PKT_COUNTER and BYTE_COUNTER for each FILTER ("-": none; "%N FILTER":
- * with SAMPLE(N, PERIODIC) before the counters), says where each function runs, "tier FLOW FUNCTION
- * kernel|user: REASON", and "ready". Then CHANGES times another flow is connected and closed, which
- * in turn counts packets, wants some of them, or wants all. When that is done it says "changed",
- * with how long the slowest and the middle one of these calls of mapi_connect() and
- * mapi_close_flow() took, in milliseconds; for each line of its standard input where each function
- * runs now, and when that has ended
+ * with SAMPLE(N, PERIODIC) before the counters; "=SPAN FILTER": with STARTSTOP(+0s, SPAN)), says
+ * where each function runs, "tier FLOW FUNCTION kernel|user: REASON", and "ready". Then CHANGES
+ * times another flow is connected and closed, which in turn counts packets, wants some of them, or
+ * wants all. When that is done it says "changed", with how long the slowest and the middle one of
+ * these calls of mapi_connect() and mapi_close_flow() took, in milliseconds; for each line of its
+ * standard input where each function runs now, and when that has ended
  *
  *   flow N packets N bytes N entered N passed N lost N
  *
@@ -52,8 +52,10 @@ static void tally_explain(int fd, int n_functions)
 static int tally_make(const char *device, const char *filter, int *ret)
 {
 	int fd = mapi_create_flow(device), period = 0, used = 0, has_filter;
+	char span[16] = "";
 
-	if (sscanf(filter, "%%%d %n", &period, &used) == 1)
+	if (sscanf(filter, "%%%d %n", &period, &used) == 1 ||
+		sscanf(filter, "=%15s %n", span, &used) == 1)
 		filter += used;
 	has_filter = strcmp(filter, "-") != 0;
 	if (fd < 0)
@@ -62,13 +64,15 @@ static int tally_make(const char *device, const char *filter, int *ret)
 		tally_fail("BPF_FILTER");
 	if (period && mapi_apply_function(fd, "SAMPLE", period, PERIODIC) < 0)
 		tally_fail("SAMPLE");
+	if (span[0] && mapi_apply_function(fd, "STARTSTOP", "+0s", span) < 0)
+		tally_fail("STARTSTOP");
 	if (mapi_apply_function(fd, "PKT_COUNTER") < 0 ||
 		mapi_apply_function(fd, "BYTE_COUNTER") < 0)
 		tally_fail("counters");
 	if (mapi_connect(fd) < 0)
 		tally_fail("mapi_connect");
 	*ret = fd;
-	return 2 + has_filter + (period != 0);
+	return 2 + has_filter + (period || span[0]);
 }
 
 /* Return: how long the call took, in milliseconds. */

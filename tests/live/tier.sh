@@ -65,6 +65,19 @@ tally_end
 equal "tagged frames: no filter" "$(tally_report 2)" "packets 1600 bytes 102400 entered 1600 passed 1600 lost 0"
 equal "tagged frames: udp" "$(tally_report 1)" "packets 0 bytes 0 entered 1600 passed 0 lost 0"
 
+echo "== a gate that is open for some time"
+all_open() { # asked once more each time
+	echo >&9
+	[ "$(grep '^tier' tally.out | tail -n 25 | grep -c ' kernel: ')" = 25 ]
+}
+tally_start 0 "${filters[@]}" "=+10m udp port 9"
+"$BLAST" cable1 1600 > /dev/null
+await "flows in the kernel, and a gate that is open" all_open
+"$BLAST" cable1 1600 > /dev/null
+tally_end
+all_counted "with a gate" 60 3200
+equal "behind a gate" "$(tally_report 8)" "$(tally_report 1)"
+
 echo "== a program that takes long to make"
 few=("${filters[@]}")
 for ((i = 0; i < 40; i++)); do

@@ -139,10 +139,30 @@ static void std_startstop_process(const struct function_call *call, void *instan
 	}
 }
 
-/* Its clock goes by all packets of the device. */
+/* Its clock goes by all packets of the device, which matters where it begins and ends. */
 static bool std_startstop_needs_all(const void *instance)
 {
 	return true;
+}
+
+static enum function_gate std_startstop_gate(
+	const void *instance, const void *state, uint64_t until_ns)
+{
+	const struct std_startstop_state *s = state;
+	uint64_t latest_ns = MAX(until_ns, s->watermark_ns);
+
+	if (!s->begun)
+		return FUNCTION_GATE_UNSURE;
+	if (s->watermark_ns >= s->stop_ns || latest_ns < s->start_ns)
+		return FUNCTION_GATE_CLOSED;
+	return s->passed && latest_ns < s->stop_ns ? FUNCTION_GATE_OPEN : FUNCTION_GATE_UNSURE;
+}
+
+static void std_startstop_add(const void *instance, void *state, const struct function_count *count)
+{
+	struct std_startstop_state *s = state;
+
+	s->result.last = packet_ts_from_ns(count->last_ns);
 }
 
 static const struct mapi_arg std_startstop_args[] = {
@@ -196,6 +216,8 @@ const struct function std_startstop = {
 	.order = FUNCTION_ORDER,
 	.follows_time = true,
 	.needs_all = std_startstop_needs_all,
+	.gate = std_startstop_gate,
+	.add = std_startstop_add,
 	.instance_bytes = sizeof(struct std_startstop_instance),
 	.state_bytes = sizeof(struct std_startstop_state),
 	.open = std_startstop_open,
