@@ -30,6 +30,54 @@ static void test_what_is_not_delivered_is_counted(void **state)
 	}
 }
 
+/* What has been sent is counted soon, and nothing else ever. */
+static struct driver_stats test_all_is_counted(struct test_capture *c, uint64_t n_sent)
+{
+	uint64_t end_ns = clock_monotonic_ns() + 5000000000u;
+	struct driver_stats stats;
+
+	do {
+		driver_afpacket.stats(c->source, &stats);
+		assert_true(stats.drops.met_pkts + stats.ring_lost_pkts <= n_sent);
+	} while (stats.drops.met_pkts + stats.ring_lost_pkts < n_sent &&
+		clock_monotonic_ns() < end_ns);
+	assert_int_equal(stats.drops.met_pkts + stats.ring_lost_pkts, n_sent);
+	return stats;
+}
+
+/* At any moment a packet has been read, or waits in a ring, or is lost; whoever reads stands still
+ * for a while, or reads a little. */
+static void test_every_packet_is_somewhere(void **state)
+{
+	for (unsigned int n_workers = 1; n_workers <= 2; n_workers++) {
+		struct driver_stats stats;
+		struct test_capture c;
+		uint64_t n_sent = 0;
+
+		srandom(n_workers);
+		test_capture_open(&c, "b", &(struct driver_options){ .ring_bytes = 1 }, n_workers);
+		for (unsigned int round = 0; round < 60; round++) {
+			unsigned int n = (unsigned int)random() % 300;
+
+			for (unsigned int i = 0; i < n; i++)
+				(void)test_send_udp("a", i, 60 + random() % 1400, i);
+			n_sent += n;
+			(void)test_all_is_counted(&c, n_sent);
+			for (unsigned int i = 0; i < random() % 4; i++)
+				test_capture_idle(&c);
+			stats = test_all_is_counted(&c, n_sent);
+			assert_int_equal(stats.drops.read_pkts, c.pkts);
+			assert_true(c.pkts <= stats.drops.met_pkts);
+		}
+		test_capture_read(&c, stats.drops.met_pkts);
+		stats = test_all_is_counted(&c, n_sent);
+		assert_true(stats.ring_lost_pkts > 0);
+		assert_int_equal(c.pkts + stats.ring_lost_pkts, n_sent);
+		assert_int_equal(stats.drops.read_pkts, stats.drops.met_pkts);
+		test_capture_close(&c);
+	}
+}
+
 /* Turn the claims until the drops have been read twice more. */
 static struct driver_drops test_drops(struct test_capture *c)
 {
@@ -186,6 +234,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_not_delivered_is_counted),
+		cmocka_unit_test(test_every_packet_is_somewhere),
 		cmocka_unit_test(test_losses_of_the_interface_are_counted),
 		cmocka_unit_test(test_foreign_packets_are_counted),
 		cmocka_unit_test(test_losses_follow_the_interface),

@@ -9,19 +9,13 @@ dropped() { # by cable0, as the kernel says
 	ip -j -s link show dev cable0 | sed 's/.*"stats64":{"rx":{[^}]*"dropped":\([0-9]*\).*/\1/'
 }
 
-# count_foreign WHAT PROMISED: all packets are counted, none is lost, and the kernel says otherwise
+# count_foreign WHAT TIMES: all packets are counted, none is lost, and the kernel says otherwise
 count_foreign() {
 	local before sent
-	rm -f tally.out go
-	mkfifo go
-	"$TALLY" cable0 0 - "len > 20" < go > tally.out &
-	tally=$!
-	exec 9> go
-	await "$1: flows that count" grep -q ready tally.out || cat daemon.log
+	tally_start 0 - "len > 20"
 	before=$(dropped)
 	sent=$(python3 "$MAPI_SOURCE/tests/live/foreign.py" cable1 "$2" | cut -d ' ' -f 2)
-	exec 9>&-
-	wait "$tally" || fail "$1: tally has failed"
+	tally_end
 	[ "$(dropped)" -gt "$before" ] || fail "$1: the kernel calls nothing dropped"
 	equal "$1: packets counted, and lost" \
 		"$(sed -n 's/^flow [0-9]* packets \([0-9]*\) .* lost \([0-9]*\)$/\1 \2/p' tally.out)" \

@@ -2,7 +2,7 @@
 /*
  * A program that reads the packets of blast.c, and accounts for each.
  *
- * usage: reader DEVICE [SLOW_US]
+ * usage: reader DEVICE [SLOW_US [FILTER]]
  *
  * Prints "ready" when it captures, and waits SLOW_US microseconds after each packet. When its
  * standard input ends it reads what is there still, and prints
@@ -51,7 +51,7 @@ int main(int argc, char *argv[])
 	struct pollfd fds[2] = { { .fd = 0, .events = POLLIN }, { .events = POLLIN } };
 
 	memset(last, 0xff, sizeof(last)); /* -1 */
-	if (fd < 0 || mapi_apply_function(fd, "BPF_FILTER", "udp port 9") < 0)
+	if (fd < 0 || mapi_apply_function(fd, "BPF_FILTER", argc > 3 ? argv[3] : "udp port 9") < 0)
 		reader_fail("flow");
 	fid = mapi_apply_function(fd, "TO_BUFFER", 1); /* NOWAIT */
 	if (fid < 0 || mapi_connect(fd) < 0)
