@@ -225,7 +225,8 @@ bool closer_is_done(struct closer *closer)
 	return is_done;
 }
 
-bool closer_has_places(int fd)
+/* Whether @n times as many places are free as are kept for messages. */
+static bool closer_has(int fd, unsigned int n)
 {
 	struct rlimit limit;
 	int lowest = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -235,5 +236,16 @@ bool closer_has_places(int fd)
 	(void)close(lowest);
 	/* The lowest free place is the first to be taken, so nothing that stays lies higher. */
 	return getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
-		(rlim_t)lowest + MIN((rlim_t)CLOSER_PLACES, limit.rlim_cur / 4) < limit.rlim_cur;
+		(rlim_t)lowest + n * MIN((rlim_t)CLOSER_PLACES, limit.rlim_cur / 4) <
+		limit.rlim_cur;
+}
+
+bool closer_has_places(int fd)
+{
+	return closer_has(fd, 1);
+}
+
+bool closer_has_room(int fd)
+{
+	return closer_has(fd, 2);
 }

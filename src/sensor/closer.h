@@ -38,4 +38,8 @@ bool closer_is_done(struct closer *closer);
  * @fd: any open one. */
 bool closer_has_places(int fd);
 
+/* Whether it has so many again for what stays: rings, files, devices. Those that are connected, and
+ * some that come, are still served when there is no room for that. */
+bool closer_has_room(int fd);
+
 #endif

@@ -289,7 +289,7 @@ int request_apply_again(struct session *session, uint64_t id)
 	else if (flow->connected)
 		r = error_set(&err, MFUNCT_COULD_NOT_APPLY_FUNCT,
 			"%s: the flow is connected already; apply functions before", f->desc.name);
-	else if ((f->ring || session->apply.n_fds) && !closer_has_places(session_fd(session)))
+	else if ((f->ring || session->apply.n_fds) && !closer_has_room(session_fd(session)))
 		r = error_set(&err, MAPI_QUOTA_EXCEEDED,
 			"%s: the daemon has no descriptors left (ulimit -n)", f->desc.name);
 	else if (flow->device_flow.plan->n_instances >= SESSION_FUNCTIONS_MAX)

@@ -80,7 +80,7 @@ static int request_device_room(struct session *session, const char *name, struct
 {
 	struct session_device **grown;
 
-	if (!closer_has_places(session_fd(session)))
+	if (!closer_has_room(session_fd(session)))
 		return error_set(err, MAPI_QUOTA_EXCEEDED,
 			"%s: the daemon has no descriptors left (ulimit -n)", name);
 	if (session->n_devices >= SESSION_DEVICES_MAX)

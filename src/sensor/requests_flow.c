@@ -220,7 +220,7 @@ int request_flow_events(struct session *session, uint64_t id, const Wire__FlowEv
 		error_set(&err, MAPI_FLOW_NOT_CONNECTED, "flow %u is not connected", flow->id);
 		return request_refuse(session, id, &err);
 	}
-	if (!closer_has_places(session_fd(session))) {
+	if (!closer_has_room(session_fd(session))) {
 		error_set(&err, MAPI_QUOTA_EXCEEDED,
 			"the daemon has no descriptors left (ulimit -n)");
 		return request_refuse(session, id, &err);

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -722,6 +723,43 @@ static void nobody_waits_for_descriptors_without_a_place(void **state)
 	(void)close(peer);
 }
 
+/* Who has taken many descriptors keeps nobody from being served, and told why. */
+static void without_room_everybody_is_answered(void **state)
+{
+	struct test_client client, other;
+	struct rlimit limit, little;
+	Wire__Reply *reply;
+	uint64_t device;
+	uint32_t flow;
+	int taken[100];
+
+	live_connect(&client);
+	device = live_device(&client);
+	flow = test_flow(&client, device, true, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
+		taken[i] = fcntl(0, F_DUPFD_CLOEXEC, 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	little = limit;
+	little.rlim_cur = (rlim_t)taken[ARRAY_SIZE(taken) - 1] * 8 / 5; /* a quarter for messages */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &little), 0);
+	live_connect(&other);
+	live_call(&other);
+	reply = live_open_device(&other, "live1");
+	assert_non_null(reply->error);
+	assert_int_equal(reply->error->code, MAPI_QUOTA_EXCEEDED);
+	assert_non_null(strstr(reply->error->text, "descriptors"));
+	reply = test_apply(&client, flow, "TO_BUFFER", NULL, 0);
+	assert_non_null(reply->error);
+	assert_int_equal(reply->error->code, MAPI_QUOTA_EXCEEDED);
+	assert_null(test_apply(&client, flow, "PKT_COUNTER", NULL, 0)->error);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_null(test_apply(&client, flow, "TO_BUFFER", NULL, 0)->error);
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
+		(void)close(taken[i]);
+	test_end(&client);
+	test_end(&other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -738,6 +776,7 @@ int main(void)
 		cmocka_unit_test(long_requests_are_charged),
 		cmocka_unit_test(a_flush_that_comes_too_late_says_so),
 		cmocka_unit_test(nobody_waits_for_descriptors_without_a_place),
+		cmocka_unit_test(without_room_everybody_is_answered),
 	};
 
 	(void)alarm(100); /* what is waited for comes at once, or never */
