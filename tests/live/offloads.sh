@@ -65,10 +65,12 @@ for row in map(json.loads, open("live.json")):
         print(int(row["value"]["max"]) if row["function"] == "STATS" else row["value"])' "$@"
 }
 
-# wire FILTER: packets and bytes that the third host has seen
+# wire FILTER: packets and bytes that the third host has seen. What is in a tunnel has a line of its own.
 wire() {
 	tcpdump -nn -e -t -r far.pcap "$1" 2> /dev/null |
-		awk '{ match($0, /length [0-9]+/); n++; b += substr($0, RSTART + 7, RLENGTH - 7) }
+		awk 'tunnel { tunnel = 0; next }
+			/VXLAN/ { tunnel = 1 }
+			{ match($0, /length [0-9]+/); n++; b += substr($0, RSTART + 7, RLENGTH - 7) }
 			END { print n + 0, b + 0 }'
 }
 
@@ -113,6 +115,94 @@ count() {
 	sent_tcp=$(wire "tcp and $sent" | cut -d ' ' -f 1)
 }
 
+# counters FILTER: as JSON, until it is ended
+counters() {
+	exec "$MAPI" run -q -i cable0 --json -e "BPF_FILTER(\"$1\") | PKT_COUNTER | BYTE_COUNTER"
+}
+
+# both_tiers WHAT FILTER WIRE EXTRA COMMAND...: both daemons count the same packets, which pass FILTER
+# on cable0 with EXTRA bytes each that the third host's, which pass WIRE, do not have.
+both_tiers() {
+	local what=$1 filter=$2 wire=$3 extra=$4 dump user kernel
+	shift 4
+	rm -f far.pcap
+	nsenter -t "$far" -n tcpdump -i far1 -B 65536 -s 200 -U -w far.pcap 2> tcpdump.err &
+	dump=$!
+	await "tcpdump" grep -q listening tcpdump.err
+	(counters "$filter") > live.json 2> live.err &
+	user=$!
+	(MAPI_SOCKET=$scratch/second/mapid.sock counters "$filter") > kernel.json 2> kernel.err &
+	kernel=$!
+	await "a capture" flows_running 1
+	MAPI_SOCKET=$scratch/second/mapid.sock await "a capture in the kernel" flows_running 1
+	"$@"
+	await "silence" is_still cable_counters
+	kill -TERM $user $kernel
+	wait $user || fail "mapi run: $(cat live.err)"
+	wait $kernel || fail "mapi run: $(cat kernel.err)"
+	kill -TERM $dump
+	wait $dump
+	grep -q '^0 packets dropped by kernel' tcpdump.err || fail "tcpdump: $(cat tcpdump.err)"
+	equal "$what: both tiers" "$(json_values < kernel.json | xargs)" "$(json_values < live.json | xargs)"
+	equal "$what: packets and bytes" "$(value 1 PKT_COUNTER) $(value 1 BYTE_COUNTER)" \
+		"$(wire "$wire" | awk -v extra="$extra" '{ print $1, $2 + $1 * extra }')"
+	[ "$(value 1 PKT_COUNTER)" -gt 5000 ] || fail "$what: there was next to nothing"
+}
+
+talk_to() { # ADDRESS OPTIONS of iperf3
+	local address=$1
+	shift
+	nsenter -t "$far" -n timeout 60 iperf3 -s -1 --forceflush > server.out 2>&1 &
+	await "a server" grep -q listening server.out
+	iperf3 -c "$address" -n 20M "$@" > client.out 2>&1 || fail "iperf3 $* $address: $(cat client.out)"
+	wait $!
+	rm server.out
+}
+
+daemon_config group=root "[driver]" device=cable0 engine=user
+daemon_start
+second_start kernel
+both_tiers "both tiers, TCP that is sent" "tcp and src 10.9.0.1" "tcp and src 10.9.0.1" 0 talk_to 10.9.1.2
+both_tiers "both tiers, TCP that is received" "tcp and src fd0a::2" "tcp and src fd0a::2" 0 talk_to fd0a::2 -R
+both_tiers "both tiers, UDP that is sent" "udp" "udp" 0 \
+	python3 "$MAPI_SOURCE/tests/live/talk.py" segments 10.9.1.2 fd0a::2
+
+# TCP in VXLAN: the peer sends on what it gets.
+ip link add vx0 type vxlan id 7 local 10.9.0.1 remote 10.9.1.2 dstport 4789
+far_run ip link add vx0 type vxlan id 7 local 10.9.1.2 remote 10.9.0.1 dstport 4789
+ip address add 10.8.0.1/24 dev vx0
+far_run ip address add 10.8.0.2/24 dev vx0
+ip link set vx0 up
+far_run ip link set vx0 up
+both_tiers "both tiers, a tunnel" "udp port 4789" "udp port 4789" 0 talk_to 10.8.0.2
+both_tiers "both tiers, a tunnel, received" "udp port 4789 and src 10.9.1.2" \
+	"udp port 4789 and src 10.9.1.2" 0 talk_to 10.8.0.2 -R
+
+# On cable0 there is a tag, behind the peer there is none.
+if ip link add link cable0 name tag0 type vlan id 5 2> /dev/null; then
+	peer_run ip link add link cable1 name tag1 type vlan id 5
+	ip address add 10.7.0.1/24 dev tag0
+	peer_run ip address add 10.7.0.2/24 dev tag1
+	ip link set tag0 up
+	peer_run ip link set tag1 up
+	far_run ip address add 10.6.0.2/24 dev far1
+	peer_run ip route add 10.6.0.0/24 dev far0
+	ip route add 10.6.0.0/24 via 10.7.0.2
+	both_tiers "both tiers, tagged" "vlan 5 and tcp" "tcp" 4 talk_to 10.6.0.2
+	both_tiers "both tiers, tagged, received" "vlan 5 and tcp and src 10.6.0.2" \
+		"tcp and src 10.6.0.2" 4 talk_to 10.6.0.2 -R
+	ip link del tag0
+else
+	echo "no VLAN interfaces in this kernel: tagged super-packets are not compared"
+fi
+ip link del vx0
+far_run ip link del vx0
+! grep "filters run in the daemon" second.log || skip "no programs may be loaded into the kernel"
+second_stop
+daemon_stop
+await "the interface is let go" nobody_captures
+
+daemon_config group=root
 daemon_start
 count "TCP that is sent" talk
 equal "segments by the kernel's own count" "$sent_segments" "$sent_tcp"
