@@ -174,9 +174,10 @@ ip address add 10.8.0.1/24 dev vx0
 far_run ip address add 10.8.0.2/24 dev vx0
 ip link set vx0 up
 far_run ip link set vx0 up
-both_tiers "both tiers, a tunnel" "udp port 4789" "udp port 4789" 0 talk_to 10.8.0.2
-both_tiers "both tiers, a tunnel, received" "udp port 4789 and src 10.9.1.2" \
-	"udp port 4789 and src 10.9.1.2" 0 talk_to 10.8.0.2 -R
+tunnel="udp dst port 4789 and udp[28:2] = 0x0800 and udp[39] = 6" # TCP in it, and nothing else
+both_tiers "both tiers, a tunnel" "$tunnel" "$tunnel" 0 talk_to 10.8.0.2
+both_tiers "both tiers, a tunnel, received" "$tunnel and src 10.9.1.2" "$tunnel and src 10.9.1.2" 0 \
+	talk_to 10.8.0.2 -R
 
 # On cable0 there is a tag, behind the peer there is none.
 if ip link add link cable0 name tag0 type vlan id 5 2> /dev/null; then

@@ -38,7 +38,24 @@ in_the_kernel() { # BY WHOM
 	all_counted "$1" 60 "$packets"
 }
 
+# Whoever connects while packets come, some of which are delivered for others, counts each packet
+# that comes from then on.
+marked() { # BY WHOM
+	"$MAPI" run -q -i cable0 -e 'BPF_FILTER("udp src port 10003") | CUT(40) | BYTE_COUNTER' > marks.json &
+	run=$!
+	companions+=($run)
+	"$BLAST" cable1 100000000 > /dev/null &
+	blast=$!
+	companions+=($blast)
+	"$MARKS" cable0 cable1 "$((changes / 2))" > marks.out || cat marks.out
+	equal "$1: packets after mapi_connect()" "$(tail -n 1 marks.out)" "marks $((changes / 2)) wrong 0"
+	kill -KILL $blast
+	kill -TERM $run
+	wait $run $blast 2> /dev/null
+}
+
 under_change() { # BY WHOM
+	local await_s=60
 	tally_start "$changes" "${filters[@]}"
 	"$BLAST" cable1 "$packets" > /dev/null
 	tally_end
@@ -56,6 +73,7 @@ cause=$(tally_cause)
 [ -z "$cause" ] || skip "no programs may be loaded into the kernel: $cause"
 in_the_kernel "private"
 under_change "private"
+marked "private"
 await "the interface is let go" nobody_captures
 
 echo "== tagged frames"
@@ -122,6 +140,7 @@ tally_end
 equal "two workers, tagged frames: no filter" "$(tally_report 2)" \
 	"packets 1600 bytes 102400 entered 1600 passed 1600 lost 0"
 under_change "two workers"
+marked "two workers"
 daemon_stop
 await "the interface is let go" nobody_captures
 
