@@ -301,44 +301,85 @@ int session_read(struct session *session)
 
 /* ---- what takes time ---- */
 
-static bool session_referred(const struct session *session, const struct session_flow *flow)
+/* Does one of its functions refer to a flow that is marked? */
+static bool session_refers_to_marked(const struct session *session, const struct session_flow *flow)
 {
-	for (unsigned int i = 0; i < session->n_flows; i++) {
-		const struct plan_flow *other = session->flows[i]->device_flow.plan;
+	const struct plan_flow *plan = flow->device_flow.plan;
 
-		if (session->flows[i] == flow || session->flows[i]->leaving ||
-			session->flows[i]->hanging)
-			continue;
-		for (unsigned int k = 0; k < other->n_instances; k++)
-			for (unsigned int n = 0; n < other->instances[k]->n_refs; n++)
-				if (other->instances[k]->refs[n]->flow == flow->device_flow.plan)
+	for (unsigned int i = 0; i < session->n_flows; i++)
+		for (unsigned int k = 0; session->flows[i]->marked && k < plan->n_instances; k++)
+			for (unsigned int n = 0; n < plan->instances[k]->n_refs; n++)
+				if (plan->instances[k]->refs[n]->flow ==
+					session->flows[i]->device_flow.plan)
 					return true;
-	}
 	return false;
 }
 
-/* A closed flow leaves its plan unless a flow that stays refers to it; then it leaves later. */
-void session_flow_leave(struct session *session, struct session_flow *flow)
+/* Mark the flow, and all closed ones that refer to it, themselves or by others. Return: how many
+ * they are; 0: one that is open refers to it, too. */
+static unsigned int session_mark(struct session *session, struct session_flow *flow)
 {
-	if (session_referred(session, flow)) {
-		if (!flow->closed && flow->connected) {
-			flow->retiring = true;
-			device_retire(flow->device->device, &flow->device_flow);
-		} else if (!flow->closed) {
-			plan_flow_retire(flow->device_flow.plan);
-			plan_flow_close_retired(
-				flow->device_flow.plan, session_close_error(session, flow));
+	unsigned int n = 0, n_marked = 1;
+
+	for (unsigned int i = 0; i < session->n_flows; i++)
+		session->flows[i]->marked = session->flows[i] == flow;
+	while (n < n_marked) {
+		n = n_marked;
+		for (unsigned int i = 0; i < session->n_flows; i++) {
+			struct session_flow *other = session->flows[i];
+
+			if (other->marked || other->leaving || other->hanging ||
+				!session_refers_to_marked(session, other))
+				continue;
+			if (!other->closed)
+				return 0;
+			other->marked = true;
+			n_marked++;
 		}
-		flow->closed = true;
-		return;
+	}
+	return n;
+}
+
+/* An open flow refers to it: it goes on for that one. */
+static void session_flow_retire(struct session *session, struct session_flow *flow)
+{
+	if (!flow->closed && flow->connected) {
+		flow->retiring = true;
+		device_retire(flow->device->device, &flow->device_flow);
+	} else if (!flow->closed) {
+		plan_flow_retire(flow->device_flow.plan);
+		plan_flow_close_retired(flow->device_flow.plan, session_close_error(session, flow));
 	}
 	flow->closed = true;
-	flow->retiring = false;
-	flow->leaving = true;
-	if (flow->device->closed && flow->device->n_flows == 1 && !flow->device->entry)
-		device_stop(flow->device->device); /* nobody else listens to it */
-	if (flow->connected)
-		device_remove(flow->device->device, &flow->device_flow);
+}
+
+/* A closed flow leaves its plan unless a flow that stays refers to it; then it leaves later. Flows
+ * that refer to each other leave together. */
+void session_flow_leave(struct session *session, struct session_flow *flow)
+{
+	unsigned int n_marked = session_mark(session, flow);
+	struct device *device = flow->device->device;
+
+	if (n_marked == 0) {
+		session_flow_retire(session, flow);
+		return;
+	}
+	if (flow->device->closed && flow->device->n_flows == n_marked && !flow->device->entry)
+		device_stop(device); /* nobody else listens to it */
+	for (unsigned int i = 0; i < session->n_flows; i++) {
+		struct session_flow *marked = session->flows[i];
+
+		if (!marked->marked)
+			continue;
+		marked->closed = marked->leaving = true;
+		marked->retiring = false;
+		if (marked->connected && n_marked == 1)
+			device_remove(device, &marked->device_flow);
+		else if (marked->connected)
+			device_drop(device, &marked->device_flow);
+	}
+	if (n_marked > 1)
+		device_catch_up(device);
 }
 
 /* Free the flows whose leaving has settled; let those leave that nobody refers to any more. */

@@ -40,6 +40,7 @@ struct session_device {
  * @retiring: closed, but others refer to it: what does not serve them is on its way out
  * @charged_bytes: memory of its functions that its user is charged for, until it is given back
  * @search_bytes: characters of its searches, likewise
+ * @marked:  while the flows are counted that it leaves with
  * @leaving: it is on its way out of the plan, and is freed when that has settled
  * @hanging: it has left, its device, too; only a thread of a function is still in the kernel
  */
@@ -56,6 +57,7 @@ struct session_flow {
 	bool connected;
 	bool closed;
 	bool retiring;
+	bool marked;
 	bool leaving;
 	bool hanging;
 };

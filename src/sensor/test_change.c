@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "session.h"
 #include "test_sensor_private.h"
 
 #define CHANGE_FLOWS 12
@@ -409,9 +410,64 @@ static void a_flow_waits_for_flows_that_there_are(void **unused)
 	test_stop(&client);
 }
 
+/* Two flows, each with statistics of the other's counter. */
+static void change_circle(struct test_client *client, uint64_t device, uint32_t ret[2])
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		ret[i] = test_flow(client, device, false, NULL);
+		assert_null(test_apply(client, ret[i], "PKT_COUNTER", NULL, 0)->error);
+	}
+	for (unsigned int i = 0; i < 2; i++) {
+		char text[16];
+
+		(void)snprintf(text, sizeof(text), "%u", ret[!i]);
+		assert_null(
+			test_apply(client, ret[i], "STATS", (const char *[]){ text, "1", "0" }, 3)
+				->error);
+	}
+}
+
+/* More of them than a program may have at once, and a pair that has counted. */
+static void flows_that_refer_to_each_other_go_together(void **unused)
+{
+	struct test_client client;
+	struct change_pipe feed;
+	struct change_flow other;
+	uint32_t circle[2];
+	uint64_t device;
+
+	test_start(&client);
+	test_greet(&client, 1);
+	device = change_open(&client, &feed);
+	for (unsigned int i = 0; i < SESSION_FLOWS_MAX / 2; i++) {
+		change_circle(&client, device, circle);
+		test_close(&client, circle[i % 2], 0);
+		test_close(&client, circle[!(i % 2)], 0);
+	}
+	other = change_flow_new(&client, device);
+	change_circle(&client, device, circle);
+	test_connect(&client, circle[0]);
+	test_connect(&client, circle[1]);
+	test_connect(&client, other.id);
+	test_start_device(&client, device);
+	change_feed(&feed, 100);
+	change_reach(&client, &other, 100);
+	test_close(&client, circle[0], 0);
+	change_feed(&feed, 100);
+	change_reach(&client, &other, 200);
+	test_close(&client, circle[1], 0);
+	change_feed(&feed, 100);
+	close(feed.fd);
+	test_finish(&client, other.id, other.shared);
+	change_check(&other, 0, 300);
+	assert_int_equal(other.shared->error_code, 0);
+	test_stop(&client);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(flows_that_refer_to_each_other_go_together),
 		cmocka_unit_test(a_flow_counts_what_comes_after_its_connection),
 		cmocka_unit_test(flows_that_come_in_the_stream_lose_and_repeat_nothing),
 		cmocka_unit_test(flows_that_wait_for_each_other_begin_together),
