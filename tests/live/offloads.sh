@@ -115,9 +115,9 @@ count() {
 	sent_tcp=$(wire "tcp and $sent" | cut -d ' ' -f 1)
 }
 
-# counters FILTER: as JSON, until it is ended
+# counters FILTER [INTERFACE]: as JSON, until it is ended
 counters() {
-	exec "$MAPI" run -q -i cable0 --json -e "BPF_FILTER(\"$1\") | PKT_COUNTER | BYTE_COUNTER"
+	exec "$MAPI" run -q -i "${2-cable0}" --json -e "BPF_FILTER(\"$1\") | PKT_COUNTER | BYTE_COUNTER"
 }
 
 # both_tiers WHAT FILTER WIRE EXTRA COMMAND...: both daemons count the same packets, which pass FILTER
@@ -159,9 +159,33 @@ talk_to() { # ADDRESS OPTIONS of iperf3
 	rm server.out
 }
 
-daemon_config group=root "[driver]" device=cable0 engine=user
+# On lo each packet is seen once, however often it passes by.
+both_tiers_of_lo() {
+	local user kernel segments
+	(counters tcp lo) > live.json &
+	user=$!
+	(MAPI_SOCKET=$scratch/second/mapid.sock counters tcp lo) > kernel.json &
+	kernel=$!
+	await "a capture" flows_running 1
+	MAPI_SOCKET=$scratch/second/mapid.sock await "a capture in the kernel" flows_running 1
+	segments=$(tcp_segments)
+	timeout 60 iperf3 -s -1 --forceflush > server.out 2>&1 &
+	await "a server" grep -q listening server.out
+	iperf3 -c 127.0.0.1 -n 20M > client.out 2>&1 || fail "iperf3 127.0.0.1: $(cat client.out)"
+	wait $!
+	rm server.out
+	await "silence" is_still tcp_segments
+	segments=$(($(tcp_segments) - segments))
+	kill -TERM $user $kernel
+	wait $user $kernel
+	equal "lo: both tiers" "$(json_values < kernel.json | xargs)" "$(json_values < live.json | xargs)"
+	equal "lo: segments by the kernel's own count" "$(value 1 PKT_COUNTER)" "$segments"
+}
+
+daemon_config group=root "[driver]" device=cable0 engine=user "[driver]" device=lo engine=user
 daemon_start
 second_start kernel
+both_tiers_of_lo
 both_tiers "both tiers, TCP that is sent" "tcp and src 10.9.0.1" "tcp and src 10.9.0.1" 0 talk_to 10.9.1.2
 both_tiers "both tiers, TCP that is received" "tcp and src fd0a::2" "tcp and src fd0a::2" 0 talk_to fd0a::2 -R
 both_tiers "both tiers, UDP that is sent" "udp" "udp" 0 \
