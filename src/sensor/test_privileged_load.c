@@ -113,6 +113,58 @@ static void test_loads(void **state)
 	assert_int_equal(test_n_fds(), n_before);
 }
 
+/* Code that samples comes with numbers: the same for all programs of an engine. */
+static void test_numbers_of_samples(void **state)
+{
+	const struct kernel_sampling sampling = { .rule = { .mode = SAMPLING_PERIODIC, .value = 3 },
+		.cell = 7 };
+	const struct kernel_options options = { .hook = KERNEL_SOCKET, .samplings = &sampling };
+	const struct filter_program *filters[1];
+	struct filter_program *filter;
+	struct sampling_turns *turns[2];
+	struct kernel_fds fds[2];
+	struct kernel_code *code;
+	struct test_parent parent;
+	struct error err = ERROR_INIT;
+	unsigned int n_before;
+	int fd;
+
+	if (!test_has_kernel() || !test_can_load())
+		skip();
+	assert_int_equal(filter_compile(&filter, "udp", 1, &err), 0);
+	filters[0] = filter;
+	assert_int_equal(kernel_code_new(&code, &options, filters, 1), 0);
+	filter_program_free(filter);
+	n_before = test_n_fds();
+	fd = test_parent_start(&parent, false);
+	for (unsigned int i = 0; i < ARRAY_SIZE(fds); i++) {
+		assert_int_equal(test_load(fd, code, &fds[i]), 0);
+		assert_int_equal(fcntl(fds[i].turns, F_GETFD), FD_CLOEXEC);
+		turns[i] = mmap(NULL, KERNEL_TURNS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+			fds[i].turns, 0);
+		assert_true(turns[i] != MAP_FAILED);
+	}
+	turns[0][7].next = 77;
+	assert_int_equal(turns[1][7].next, 77);
+	for (unsigned int i = 0; i < ARRAY_SIZE(fds); i++) {
+		(void)munmap(turns[i], KERNEL_TURNS_BYTES);
+		kernel_fds_close(&fds[i]);
+	}
+	test_parent_end(&parent, fd);
+	/* The next engine has others. */
+	fd = test_parent_start(&parent, false);
+	assert_int_equal(test_load(fd, code, &fds[0]), 0);
+	turns[0] = mmap(NULL, KERNEL_TURNS_BYTES, PROT_READ, MAP_SHARED, fds[0].turns, 0);
+	assert_true(turns[0] != MAP_FAILED);
+	assert_int_equal(turns[0][7].next, 0);
+	(void)munmap(turns[0], KERNEL_TURNS_BYTES);
+	kernel_fds_close(&fds[0]);
+	test_parent_end(&parent, fd);
+	kernel_code_free(code);
+	assert_int_equal(test_n_fds(), n_before);
+	(void)state;
+}
+
 /* @ret_fds: untouched if none came. */
 static void test_receive(int fd, struct privileged_reply *ret, int ret_fds[PRIVILEGED_LOAD_FDS])
 {
@@ -445,6 +497,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_loads),
+		cmocka_unit_test(test_numbers_of_samples),
 		cmocka_unit_test(test_loads_are_limited),
 		cmocka_unit_test(test_large_counters),
 		cmocka_unit_test(test_many_loads),
