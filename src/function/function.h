@@ -218,7 +218,7 @@ struct function {
 	void (*add)(const void *instance, void *state, const struct function_count *count);
 
 	/* Whether what it does depends on packets that filters before it hold back: on their number
-	 * or time. True of all functions that have tick(). NULL: it does not. */
+	 * or time. NULL: it does if it has tick(). */
 	bool (*needs_all)(const void *instance);
 
 	/* The function does nothing but let packets pass by sampling_next(): the kernel may choose
@@ -230,6 +230,20 @@ struct function {
 	 * and are not later than @until_ns? If it is open, add() is told of those that have passed.
 	 * NULL: that depends on more than time. */
 	enum function_gate (*gate)(const void *instance, const void *state, uint64_t until_ns);
+
+	/* Whether all that it does is done in tick(), by the values or results of functions that it
+	 * refers to, and process() only notes that packets have come. Then those of the device need
+	 * not be delivered for it, if what it refers to only counts (docs/architecture.md, "The
+	 * kernel tier"). NULL: it looks at packets. */
+	bool (*only_ticks)(const void *instance);
+
+	/* A worker, in turn, if only_ticks: what process() notes, of packets that have been
+	 * counted. NULL: nothing. */
+	void (*met)(const void *instance, void *state);
+
+	/* A worker, in turn: what a filter with only_ticks does with packets that come now. NULL:
+	 * it passes them. */
+	bool (*passes)(const void *instance, const void *state);
 
 	/* NULL: the first desc.result_bytes of the state are the result. */
 	void (*read)(const void *instance, const void *state, void *ret_result);

@@ -161,15 +161,33 @@ void run_pass_time(struct plan_run *run, const unsigned int *list, unsigned int 
 			run_tick(&run->nodes[list[m]], i, now_ns);
 }
 
-bool plan_run_tick(struct plan_run *run, uint64_t now_ns)
+/* Time is all that it needs. */
+static bool run_only_ticks(const struct run_node *rn)
 {
-	const unsigned int *list = run->direct ? run->early : run->late;
-	unsigned int n_list = run->direct ? run->n_early : run->n_late, n;
+	const struct plan_instance *instance = rn->node->instance;
+
+	return instance->function->only_ticks && instance->function->only_ticks(instance->memory);
+}
+
+/* Nodes for which time passes between packets, in their order. */
+static unsigned int run_in_order(const struct plan_run *run, const unsigned int **ret_list)
+{
+	*ret_list = run->direct ? run->early : run->late;
+	return run->direct ? run->n_early : run->n_late;
+}
+
+/* @begins: only for functions that need no more than time, which also begin. */
+static bool run_pass_pause(struct plan_run *run, uint64_t now_ns, bool begins)
+{
+	const unsigned int *list;
+	unsigned int n_list = run_in_order(run, &list), n;
 	bool due = false;
 
-	for (unsigned int m = 0; m < n_list && !due; m++)
-		due = run_has_begun(&run->nodes[list[m]]) &&
-			run_is_due(&run->nodes[list[m]], now_ns);
+	for (unsigned int m = 0; m < n_list && !due; m++) {
+		const struct run_node *rn = &run->nodes[list[m]];
+
+		due = (begins ? run_only_ticks(rn) : run_has_begun(rn)) && run_is_due(rn, now_ns);
+	}
 	if (!due)
 		return false;
 	/* A packet that reaches nobody. */
@@ -183,11 +201,41 @@ bool plan_run_tick(struct plan_run *run, uint64_t now_ns)
 	}
 	for (unsigned int m = 0; m < n_list; m += n) {
 		unsigned int group = run->nodes[list[m]].node->group;
+		bool concerned = !begins || run_only_ticks(&run->nodes[list[m]]);
 
-		for (n = 1; group && m + n < n_list; n++)
+		for (n = 1; group && m + n < n_list; n++) {
 			if (run->nodes[list[m + n]].node->group != group)
 				break;
-		run_pass_time(run, list + m, n, 0, now_ns, false);
+			concerned |= run_only_ticks(&run->nodes[list[m + n]]);
+		}
+		if (concerned)
+			run_pass_time(run, list + m, n, 0, now_ns, false);
+	}
+	for (unsigned int m = 0; begins && m < n_list; m++) {
+		struct run_node *rn = &run->nodes[list[m]];
+
+		if (run_only_ticks(rn) && !run_has_begun(rn) && run_is_due(rn, now_ns))
+			run_tick(rn, 0, now_ns);
 	}
 	return true;
+}
+
+bool plan_run_tick(struct plan_run *run, uint64_t now_ns)
+{
+	return run_pass_pause(run, now_ns, false);
+}
+
+bool plan_run_counted(struct plan_run *run, uint64_t now_ns)
+{
+	bool ticked = run_pass_pause(run, now_ns, true);
+	const unsigned int *list;
+	unsigned int n_list = run_in_order(run, &list);
+
+	for (unsigned int m = 0; m < n_list; m++) {
+		const struct plan_instance *instance = run->nodes[list[m]].node->instance;
+
+		if (run_only_ticks(&run->nodes[list[m]]) && instance->function->met)
+			instance->function->met(instance->memory, instance->state);
+	}
+	return ticked;
 }

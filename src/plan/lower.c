@@ -3,12 +3,12 @@
  * What of flows can be done where packets arrive, and what that has done comes back.
  *
  * A flow begins with functions that need to know of a packet only whether it passes filters, and
- * how long it is: filters, and counters that nobody refers to. Between two filters is a place,
- * whose packets the kernel can recognise and count. The first function that needs more ends that
- * part of the flow: packets that come as far as this have to be delivered. A function that samples
- * goes by numbers that both tiers give out together (base/sampling.h), and so it may be the last
- * one but for counters: whatever needs more, filters too, gets the packets that were chosen. A gate
- * is open or closed for some time, and all packets are delivered when it turns.
+ * how long it is: filters, counters, and what looks at counters now and then (countable.c). Between
+ * two filters is a place, whose packets the kernel can recognise and count. The first function that
+ * needs more ends that part of the flow: packets that come as far as this have to be delivered. A
+ * function that samples goes by numbers that both tiers give out together (base/sampling.h), and so
+ * it may be the last one but for counters: whatever needs more, filters too, gets the packets that
+ * were chosen. A gate is open or closed for some time, and all packets are delivered when it turns.
  *
  * A packet is delivered for all flows or for none, and in each case counted once: by the plan,
  * which runs all functions on whatever is delivered, or by the kernel, which counts what it keeps
@@ -40,14 +40,6 @@ static struct plan_place *lower_append(struct lower_list *list, struct plan_flow
 	return &grown[list->n++];
 }
 
-/* Whether the outcome depends on packets that do not reach the instance. */
-static bool lower_needs_all(const struct plan_instance *instance)
-{
-	const struct function *f = instance->function;
-
-	return f->tick || (f->needs_all && f->needs_all(instance->memory));
-}
-
 /* How the kernel may serve a flow: from the first function that needs packets on, it cannot. */
 enum lower_need {
 	LOWER_NEEDS_NOTHING,
@@ -72,6 +64,17 @@ static enum lower_need lower_gate(const struct plan_instance *instance)
 	return LOWER_NEEDS_ALL;
 }
 
+bool plan_needs_all(const struct plan_instance *instance)
+{
+	const struct function *f = instance->function;
+
+	if (instance->retired || instance->countable)
+		return false;
+	if (f->gate)
+		return lower_gate(instance) == LOWER_NEEDS_ALL;
+	return f->needs_all ? f->needs_all(instance->memory) : f->tick != NULL;
+}
+
 static enum lower_need lower_need(const struct plan_instance *instance)
 {
 	const struct function *f = instance->function;
@@ -80,17 +83,17 @@ static enum lower_need lower_need(const struct plan_instance *instance)
 		return LOWER_NEEDS_NOTHING;
 	if (f->gate)
 		return lower_gate(instance);
-	if (f->filter || (f->add && !instance->referred))
+	if (f->filter || instance->countable)
 		return LOWER_NEEDS_COUNT;
 	if (f->sampling)
 		return LOWER_NEEDS_NUMBER;
-	return lower_needs_all(instance) ? LOWER_NEEDS_ALL : LOWER_NEEDS_PACKETS;
+	return plan_needs_all(instance) ? LOWER_NEEDS_ALL : LOWER_NEEDS_PACKETS;
 }
 
 static bool lower_flow_needs_all(const struct plan_flow *flow)
 {
 	for (unsigned int i = 0; i < flow->n_instances; i++)
-		if (lower_need(flow->instances[i]) == LOWER_NEEDS_ALL)
+		if (plan_needs_all(flow->instances[i]))
 			return true;
 	return false;
 }
@@ -118,12 +121,24 @@ static int lower_join(const struct plan_flow *flow, unsigned int end, uint32_t l
 	return filter_program_join(ret, programs, n);
 }
 
+/* Whether a filter before instance @end goes by time. */
+static bool lower_goes_by_time(const struct plan_flow *flow, unsigned int end)
+{
+	for (unsigned int i = 0; i < end; i++)
+		if (flow->instances[i]->function->passes)
+			return true;
+	return false;
+}
+
 /* What the functions from @i on need of the kernel, so that the place @place goes on with them. */
 static enum lower_need lower_most(const struct plan_place *place, unsigned int i)
 {
 	const struct plan_instance *instance = place->flow->instances[i];
 	enum lower_need need = lower_need(instance);
 
+	/* Which packets come by here depends on the moment, and so do their numbers. */
+	if (instance->function->sampling && lower_goes_by_time(place->flow, i))
+		return LOWER_NEEDS_PACKETS;
 	/* Behind a sample, only chosen packets matter: they may as well be delivered. */
 	if (place->sampling &&
 		(instance->function->filter || need == LOWER_NEEDS_NUMBER || need == LOWER_IS_OPEN))
@@ -204,6 +219,7 @@ int plan_lower(struct plan_flow *const flows[], unsigned int n_flows, uint32_t l
 	struct plan_place *all = lower_append(&list, NULL);
 	int r = all ? filter_program_join(&all->program, NULL, 0) : -ENOMEM;
 
+	plan_mark_countable(flows, n_flows);
 	for (unsigned int f = 0; r == 0 && f < n_flows; f++)
 		if (!atomic_load_explicit(&flows[f]->failed, memory_order_relaxed))
 			r = lower_flow(&list, flows[f]);
@@ -262,11 +278,26 @@ bool plan_flow_turn_gates(struct plan_flow *flow, uint64_t until_ns)
 
 /* ---- and back ---- */
 
+/* Whether a filter before instance @end, which goes by time, passes nothing now. */
+static bool lower_is_held_back(const struct plan_flow *flow, unsigned int end)
+{
+	for (unsigned int i = 0; i < end; i++) {
+		const struct plan_instance *instance = flow->instances[i];
+		const struct function *f = instance->function;
+
+		if (f->passes && !f->passes(instance->memory, instance->state))
+			return true;
+	}
+	return false;
+}
+
 void plan_place_add(const struct plan_place *place, const struct function_count *count)
 {
 	struct plan_flow *flow = place->flow;
 
-	if (!flow || count->units == 0 || atomic_load_explicit(&flow->failed, memory_order_relaxed))
+	if (!flow || count->units == 0 ||
+		atomic_load_explicit(&flow->failed, memory_order_relaxed) ||
+		lower_is_held_back(flow, place->first))
 		return;
 	if (place->first == 0) {
 		flow->pkts += count->units;
@@ -279,8 +310,13 @@ void plan_place_add(const struct plan_place *place, const struct function_count 
 	}
 	for (unsigned int i = place->first; i < place->end; i++) {
 		struct plan_instance *instance = flow->instances[i];
+		const struct function *f = instance->function;
 
-		if (!instance->retired && instance->function->add)
-			instance->function->add(instance->memory, instance->state, count);
+		if (f->passes && !f->passes(instance->memory, instance->state))
+			return;
+		if (f->passes)
+			instance->passed_pkts += count->units;
+		if (!instance->retired && f->add)
+			f->add(instance->memory, instance->state, count);
 	}
 }

@@ -85,6 +85,8 @@ struct plan_cost {
  * @state:   the function's state: all packets that are committed
  * @refs:    instances it refers to, in argument order
  * @node:    where plan_new() has put it while a plan is built
+ * @countable: it and whoever refers to it need not see packets: how many have come will do
+ * @connected: of the work that finds that out
  * @retired: it takes no part in further plans
  * @completed: its function's complete() has been called
  * @closed:  its function's close() has been called
@@ -116,6 +118,8 @@ struct plan_instance {
 	bool completed;
 	bool closed;
 	unsigned int node;
+	bool countable;
+	struct plan_instance *connected;
 	uint64_t deadline_ns;
 	uint64_t passed_pkts;
 	struct plan_cost cost;
@@ -259,6 +263,10 @@ unsigned int plan_places_cut(struct plan_place *places, unsigned int n, unsigned
  * changed: then plan_lower() makes other places. */
 bool plan_flow_turn_gates(struct plan_flow *flow, uint64_t until_ns);
 
+/* After plan_lower(): whether the instance's outcome depends on packets that do not reach it, and
+ * knowing how many there are will not do. */
+bool plan_needs_all(const struct plan_instance *instance);
+
 /* As if packets that have come to the place, and were not delivered, had been run. In turn. */
 void plan_place_add(const struct plan_place *place, const struct function_count *count);
 
@@ -349,6 +357,15 @@ void plan_run_commit(struct plan_run *run, uint64_t first_no);
  * In turn, between batches. Return: whether a function had waited for that.
  */
 bool plan_run_tick(struct plan_run *run, uint64_t now_ns);
+
+/**
+ * plan_run_counted() - packets have come that were counted and not delivered
+ * @now_ns: to be taken as their time
+ *
+ * Time passes to there for functions that need no more than that, then they hear of the packets;
+ * plan_place_add() follows. In turn, between batches. Return: as plan_run_tick().
+ */
+bool plan_run_counted(struct plan_run *run, uint64_t now_ns);
 
 /* The source has ended in good order: finish() of all instances. In turn, once. */
 void plan_run_finish(struct plan_run *run);

@@ -13,17 +13,21 @@
 #include <pcap/pcap.h>
 
 #include "filter/filter.h"
+#include "mapi.h"
+#include "mapi/stats.h"
+#include "mapi/threshold.h"
 #include "plan.h"
 
 static const struct plan_device test_device = {
 	.name = "test", .lossless = true, .linktype = 1, .seed = 1
 };
 
-/* "TCP" is BPF_FILTER("tcp"), "REF" a function that refers to the one before it; other words are
- * names of functions. */
+/* "TCP" is BPF_FILTER("tcp"), "REF" a function that refers to the last one that does not, and
+ * looks at packets; STATS, BUCKET and THRESHOLD look at it each second; other words are names of
+ * functions. */
 static struct plan_flow *test_flow(const char *words)
 {
-	struct plan_instance *instance = NULL;
+	struct plan_instance *instance, *source = NULL;
 	struct plan_flow *flow;
 	char text[256], *rest = text, *word;
 
@@ -42,10 +46,19 @@ static struct plan_flow *test_flow(const char *words)
 				name = "BPF_FILTER";
 				values[0].text = filters[i + 1];
 			}
-		if (strcmp(word, "REF") == 0) {
+		if (strcmp(word, "REF") == 0 || strcmp(word, "STATS") == 0) {
 			name = "STATS";
-			values[2].text = "0";
-			refs = (struct plan_refs){ .instances = { instance }, .n = 1 };
+			values[2].text = strcmp(word, "REF") == 0 ? "0" : "1s";
+			refs = (struct plan_refs){ .instances = { source }, .n = 1 };
+		} else if (strcmp(word, "BUCKET") == 0) {
+			values[2].text = "1s";
+			refs = (struct plan_refs){ .instances = { source }, .n = 1 };
+		} else if (strcmp(word, "THRESHOLD") == 0) {
+			values[0].number = THRESHOLD_ULL;
+			values[3].large = 10;
+			values[4].number = TR_B_POS;
+			values[5].number = 1000000;
+			refs = (struct plan_refs){ .instances = { source }, .n = 1 };
 		} else if (strcmp(word, "PERIODIC") == 0 || strcmp(word, "CHANCE") == 0) {
 			name = "SAMPLE";
 			values[0].number = 10;
@@ -59,6 +72,7 @@ static struct plan_flow *test_flow(const char *words)
 		if (plan_flow_apply(flow, function_find(name), values, &refs, &test_device,
 			    &instance, &err) < 0)
 			fail_msg("%s: %s", word, err.text);
+		source = instance->n_refs ? source : instance;
 	}
 	return flow;
 }
@@ -124,8 +138,74 @@ static void what_the_kernel_could_do(void **state)
 	/* ... and all of them to who depends on others, too. */
 	test_places("TCP CHANCE PKT_COUNTER STARTSTOP", "0-0!");
 	test_places("TCP PKT_COUNTER STARTSTOP", "0-0!");
-	test_places("TCP PKT_COUNTER REF", "0-0!");
+	test_places("TCP HASH STATS", "0-0!");
 	(void)state;
+}
+
+static void periods_need_no_packets(void **state)
+{
+	(void)state;
+	test_places("TCP PKT_COUNTER STATS", "0-0 1-3");
+	test_places("TCP PKT_COUNTER BUCKET UDP BYTE_COUNTER", "0-0 1-3 4-5");
+	test_places("TCP PKT_COUNTER THRESHOLD BYTE_COUNTER", "0-0 1-4");
+	test_places("TCP PKT_COUNTER THRESHOLD TO_BUFFER", "0-0 1-3!");
+	test_places("PERIODIC PKT_COUNTER STATS", "0-0 1-3");
+	/* Numbers go to packets that come by, and that depends on the moment. */
+	test_places("PKT_COUNTER THRESHOLD PERIODIC PKT_COUNTER", "0-2!");
+	/* Who looks at packets needs them, and those that its source counts, not others. */
+	test_places("TCP PKT_COUNTER REF", "0-0 1-1!");
+	/* Functions that are connected by references are together in this. */
+	test_places("TCP HASH BUCKET", "0-0!");
+}
+
+static struct plan_instance *test_stats(
+	struct plan_flow *flow, struct plan_instance *source, const char *interval)
+{
+	struct function_value values[FUNCTION_ARGS_MAX] = { [2] = { .text = interval } };
+	const struct plan_refs refs = { .instances = { source }, .n = 1 };
+	struct plan_instance *instance;
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(plan_flow_apply(flow, function_find("STATS"), values, &refs, &test_device,
+				 &instance, &err),
+		0);
+	return instance;
+}
+
+/* Whether packets are delivered for some of the flows; those without a place need none. */
+static bool test_delivers(struct plan_flow *const flows[], unsigned int n_flows)
+{
+	struct plan_place *places;
+	unsigned int n;
+	bool delivers = false;
+
+	assert_int_equal(plan_lower(flows, n_flows, 1, &places, &n), 0);
+	for (unsigned int i = 0; i < n; i++)
+		delivers |= places[i].deliver;
+	plan_places_free(places, n);
+	return delivers;
+}
+
+/* A counter that somebody else looks at: it depends on who does, as long as he does. */
+static void it_depends_on_who_refers(void **state)
+{
+	struct plan_flow *counter = test_flow("TCP PKT_COUNTER"), *flows[3] = { counter };
+	struct plan_instance *source = counter->instances[1];
+
+	(void)state;
+	assert_int_equal(plan_flow_new(&flows[1], 2), 0);
+	assert_int_equal(plan_flow_new(&flows[2], 3), 0);
+	(void)test_stats(flows[1], source, "1s");
+	(void)test_stats(flows[2], source, "0");
+	assert_false(test_delivers(flows, 2));
+	assert_true(source->countable && flows[1]->instances[0]->countable);
+	assert_true(test_delivers(flows, 3));
+	assert_false(source->countable || flows[1]->instances[0]->countable);
+	assert_true(plan_needs_all(flows[1]->instances[0]));
+	assert_false(plan_needs_all(flows[2]->instances[0]));
+	assert_false(test_delivers(flows, 2));
+	for (unsigned int f = 3; f-- > 0;)
+		plan_flow_free(flows[f]);
 }
 
 /* A program's verdict on a packet whose IPv4 protocol is @protocol. */
@@ -210,6 +290,55 @@ static void what_was_counted_comes_to_counters_and_statistics(void **state)
 	plan_places_free(places, n);
 	plan_flow_free(flow);
 	(void)state;
+}
+
+/* A second of packets that nobody has seen, and what periods make of them. */
+static void periods_see_what_was_counted(void **state)
+{
+	const uint64_t begin_ns = 1000000000000000000u, second_ns = 1000000000u;
+	const struct function_count count = { .units = 3, .pkts = 3, .bytes = 300 };
+	struct plan_flow *flow = test_flow("TCP PKT_COUNTER STATS THRESHOLD BYTE_COUNTER");
+	struct plan_place *places;
+	struct plan_run *run;
+	struct plan *plan;
+	struct error err = ERROR_INIT;
+	const stats_t *stats = flow->instances[2]->state;
+	unsigned int n;
+
+	(void)state;
+	places = test_lower(flow, &n);
+	assert_int_equal(plan_new(&plan, &flow, 1, NULL, &err), 0);
+	assert_int_equal(plan_run_new(&run, plan, true), 0);
+	/* 3, 6, 9 ... packets each second: more than 10 in the fourth, so in the fifth packets
+	 * pass. */
+	for (unsigned int s = 0; s < 5; s++)
+		for (unsigned int k = 0; k <= s; k++) {
+			(void)plan_run_counted(run, begin_ns + s * second_ns + k);
+			plan_place_add(&places[2], &count);
+		}
+	assert_int_equal(stats->count, 4);
+	assert_true(stats->sum == 30 && stats->max == 12 && stats->min == 3);
+	assert_int_equal(test_value(flow, 2), 15);
+	assert_int_equal(test_value(flow, 5), 1500);
+	plan_flow_count(flow);
+	assert_int_equal(flow->instances[3]->counts.pkts, 45);
+	assert_int_equal(flow->instances[3]->counts.passed_pkts, 15);
+	/* Time passes also without packets. */
+	assert_true(plan_run_tick(run, begin_ns + 5 * second_ns));
+	assert_int_equal(stats->count, 5);
+	assert_true(stats->sum == 45);
+	assert_false(plan_run_counted(run, begin_ns + 5 * second_ns + 1));
+	plan_place_add(&places[2], &count);
+	assert_true(plan_run_tick(run, begin_ns + 7 * second_ns));
+	assert_int_equal(stats->count, 7);
+	assert_true(stats->sum == 48 && stats->min == 0);
+	assert_int_equal(test_value(flow, 5), 1800);
+	plan_place_add(&places[2], &count);
+	assert_int_equal(test_value(flow, 5), 1800);
+	plan_run_free(run);
+	plan_free(plan);
+	plan_places_free(places, n);
+	plan_flow_free(flow);
 }
 
 /* Only what does not serve others ends with its flow; a filter goes on passing packets to the rest.
@@ -307,9 +436,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gates_are_open_or_closed_for_some_time),
 		cmocka_unit_test(what_the_kernel_could_do),
+		cmocka_unit_test(periods_need_no_packets),
+		cmocka_unit_test(it_depends_on_who_refers),
 		cmocka_unit_test(places_are_told_by_all_filters_before_them),
 		cmocka_unit_test(what_the_kernel_cannot_tell_is_delivered_before),
 		cmocka_unit_test(what_was_counted_comes_to_counters_and_statistics),
+		cmocka_unit_test(periods_see_what_was_counted),
 		cmocka_unit_test(retired_functions_need_nothing),
 	};
 

@@ -543,7 +543,7 @@ static bool device_publish_exactly(struct device *device, const struct device_mo
 		device_covers(
 			device, device->exact_caught_up_ns, device->exact_watermark_ns, moment))
 		return true;
-	if (!device_covers(device, device->caught_up_ns, device->clock.watermark_ns, moment) ||
+	if (!device_covers(device, device->caught_up_ns, device->counted_watermark_ns, moment) ||
 		(!device->driver->lossless &&
 			clock_monotonic_ns() - device->exact_ns < DEVICE_EXACT_NS))
 		return false;

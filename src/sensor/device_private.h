@@ -28,10 +28,14 @@ struct device_clock {
 };
 
 /* A pause between packets: time goes on. Monotonic, because the clock that packets have may jump.
+ * @pkts, @units: clock.pkts, and packets that the kernel had counted, when it began
+ * @ts_ns: the time of the packets then
  */
 struct device_pause {
-	uint64_t pkts; /* clock.pkts when it began */
+	uint64_t pkts;
+	uint64_t units;
 	uint64_t begin_ns;
+	uint64_t ts_ns;
 };
 
 struct device_worker {
@@ -87,6 +91,7 @@ struct device {
 	struct device_clock clock;
 	struct device_pause pause;
 	uint64_t caught_up_ns; /* monotonic: what had come to a live source by then is committed */
+	uint64_t counted_watermark_ns; /* of clock, when kernel counts were given last */
 	uint64_t ticks; /* how often time alone has changed something */
 	struct error error;
 	uint64_t published_ns;
@@ -122,7 +127,8 @@ static inline void device_halt(struct device *device)
 
 /* publish.c; the caller holds commit_lock. */
 void publish_all(struct device *device);
-void publish_due(struct device *device); /* if it is time */
+bool publish_is_due(const struct device *device);
+void publish_now(struct device *device); /* exactly, if somebody wants that */
 
 /* Bring device->stats up to date, where nic_lost_pkts is all that the interface lost; the caller
  * holds flows_lock. */

@@ -5,8 +5,9 @@
  * A set is what the flows of one plan want, and the programs that do it, one for each ring. The
  * newest set is the one that runs, or is about to; older ones have been replaced, but their program
  * may still be counting its last packet on another processor. So a set is kept until the kernel
- * says that nobody can be in it any more (membarrier), its counts are taken for the last time, and
- * then it is freed.
+ * says that nobody can be in it any more (membarrier), its counts are read for the last time, and
+ * when a worker has given them to the flows it is freed. Only workers do that, because they know
+ * the time.
  *
  * Lock: flows_lock of the device guards the list of sets, their states, and whose places they are.
  * The places' filters belong to the thread while a set is being made.
@@ -31,6 +32,7 @@
 #include "mapi/errors.h"
 
 #define LOWERING_PATIENCE_NS 100000000u /* of what only spares work: others may come meanwhile */
+#define LOWERING_PAUSE_NS 10000000u /* of a worker: so often it gives what was counted */
 #define LOWERING_REST 10u /* for each time of work */
 #define LOWERING_OLD_MAX 8u /* sets that wait to be freed, before a new one is made */
 
@@ -57,12 +59,14 @@ static struct lowering_set *lowering_find(struct lowering *l, enum lowering_stat
 	return found;
 }
 
-static unsigned int lowering_n_old(const struct lowering *l)
+/* Sets that have been replaced. @runs: their program may still; else what it has counted is to be
+ * given by the worker. */
+static unsigned int lowering_n_old(const struct lowering *l, bool runs)
 {
 	unsigned int n = 0;
 
 	for (const struct lowering_set *set = l->sets; set; set = set->next)
-		n += set->state == LOWERING_REPLACED;
+		n += set->state == LOWERING_REPLACED && (set->programs != NULL) == runs;
 	return n;
 }
 
@@ -178,20 +182,20 @@ static void lowering_put_off(struct lowering *l, struct lowering_set *set)
 	lowering_unlock(l);
 }
 
-/* Take sets that have been replaced out of the list: those without a program, or (@all) every one,
- * whose last counts are then taken. Return: the sets, to be freed. */
-static struct lowering_set *lowering_take(struct lowering *l, bool all)
+/* Take sets that have been replaced, and of which all is given, out of the list. Return: the sets,
+ * to be freed. */
+static struct lowering_set *lowering_take(struct lowering *l)
 {
 	struct lowering_set *ret = NULL;
 
 	for (struct lowering_set **link = &l->sets; *link;) {
 		struct lowering_set *set = *link;
 
-		if (set->state != LOWERING_REPLACED || (set->programs && !all)) {
+		if (set->state != LOWERING_REPLACED || set->programs ||
+			set->added[LOWERING_ALL].units != set->counts[LOWERING_ALL].units) {
 			link = &set->next;
 			continue;
 		}
-		lowering_set_add(l, set);
 		l->units += set->added[LOWERING_ALL].units;
 		l->foreign += set->added[LOWERING_FOREIGN].units;
 		*link = set->next;
@@ -212,18 +216,29 @@ static void lowering_free_list(struct lowering_set *set)
 	}
 }
 
-/* Free what has been replaced. */
+/* End programs that have been replaced: their last counts are to be given. */
 static void lowering_clear(struct lowering *l)
 {
-	struct lowering_set *old;
-
-	lowering_barrier();
-	(void)pthread_mutex_lock(&l->device->commit_lock);
 	lowering_lock(l);
-	old = lowering_take(l, true);
+	for (struct lowering_set *set = l->sets; set; set = set->next)
+		set->ends = set->state == LOWERING_REPLACED && set->programs;
 	lowering_unlock(l);
-	(void)pthread_mutex_unlock(&l->device->commit_lock);
-	lowering_free_list(old);
+	lowering_barrier();
+	for (;;) {
+		struct lowering_programs *programs = NULL;
+
+		lowering_lock(l);
+		for (struct lowering_set *set = l->sets; set && !programs; set = set->next)
+			if (set->ends) {
+				lowering_set_read(set);
+				programs = TAKE(set->programs);
+				set->ends = false;
+			}
+		lowering_unlock(l);
+		if (!programs)
+			return;
+		lowering_programs_free(programs);
+	}
 }
 
 /* Until somebody asks, or it is @until_ns; UINT64_MAX: never. */
@@ -243,17 +258,22 @@ static uint64_t lowering_work(struct lowering *l)
 {
 	struct lowering_set *wanted, *old;
 	uint64_t now_ns = clock_monotonic_ns(), due_ns = UINT64_MAX;
-	unsigned int n_old;
+	unsigned int n_old, n_ended;
 
 	lowering_lock(l);
-	old = lowering_take(l, false);
+	old = lowering_take(l);
 	wanted = lowering_find(l, LOWERING_WANTED);
-	n_old = lowering_n_old(l);
+	n_old = lowering_n_old(l, true);
+	n_ended = lowering_n_old(l, false);
 	if (wanted && wanted->is_large && wanted->due_ns > 0)
 		wanted->due_ns = MAX(wanted->due_ns, l->rest_ns);
 	if (n_old > 0)
 		due_ns = l->changed_ns + LOWERING_PATIENCE_NS;
-	if (n_old >= LOWERING_OLD_MAX || (due_ns <= now_ns && !(wanted && wanted->due_ns == 0))) {
+	if (n_ended >= LOWERING_OLD_MAX) {
+		wanted = NULL;
+		due_ns = now_ns + LOWERING_PAUSE_NS;
+	} else if (n_old >= LOWERING_OLD_MAX ||
+		(due_ns <= now_ns && !(wanted && wanted->due_ns == 0))) {
 		wanted = NULL;
 		due_ns = 0;
 	} else if (wanted && wanted->due_ns <= now_ns) {
@@ -263,6 +283,8 @@ static uint64_t lowering_work(struct lowering *l)
 		due_ns = MIN(due_ns, wanted->due_ns);
 		wanted = NULL;
 	}
+	if (due_ns > 0 && n_ended > 0)
+		due_ns = MIN(due_ns, now_ns + LOWERING_PATIENCE_NS);
 	lowering_unlock(l);
 	lowering_free_list(old);
 	if (due_ns > 0)
@@ -467,13 +489,27 @@ bool lowering_has_turned(struct lowering *lowering)
 	return lowering && atomic_exchange(&lowering->turned, false);
 }
 
-void lowering_add(struct lowering *lowering)
+uint64_t lowering_read(struct lowering *lowering)
 {
+	uint64_t units;
+
 	if (!lowering)
-		return;
+		return 0;
 	for (struct lowering_set *set = lowering->sets; set; set = set->next)
-		lowering_set_add(lowering, set);
-	lowering_turn_gates(lowering);
+		lowering_set_read(set);
+	units = lowering_units(lowering, false);
+	if (units != lowering->read_units)
+		lowering->last_ns = clock_realtime_ns();
+	lowering->read_units = units;
+	return units;
+}
+
+void lowering_give(struct lowering *lowering)
+{
+	for (struct lowering_set *set = lowering ? lowering->sets : NULL; set; set = set->next)
+		lowering_set_give(lowering, set);
+	if (lowering)
+		lowering_turn_gates(lowering);
 }
 
 /* Packets that all sets have counted at one of the first places. */
@@ -487,7 +523,7 @@ static uint64_t lowering_sum(const struct lowering *lowering, unsigned int place
 		if (now && set->programs)
 			lowering_programs_read(set->programs, counts, _LOWERING_N);
 		else
-			counts[place] = set->added[place];
+			counts[place] = set->counts[place];
 		units += counts[place].units;
 	}
 	return units;

@@ -51,20 +51,23 @@ bool lowering_settled(struct lowering *lowering, uint64_t epoch);
 /* The flow is about to be freed. The caller holds flows_lock, as below. */
 void lowering_forget(struct lowering *lowering, const struct plan_flow *flow);
 
-/* Give flows what was counted for them since the last call. The caller holds commit_lock, too. */
-void lowering_add(struct lowering *lowering);
+/* What was counted by now. Return: how many packets, as lowering_units(). */
+uint64_t lowering_read(struct lowering *lowering);
 
 /* Control thread. Whether gates of flows have opened or closed since the last call: then the kernel
  * is to be asked for other things. The control thread is notified. */
 bool lowering_has_turned(struct lowering *lowering);
 
-/* Packets that were not delivered. @now: until now; else until the last lowering_add(). */
+/* Give flows what was counted for them by then. The caller holds commit_lock, too. */
+void lowering_give(struct lowering *lowering);
+
+/* Packets that were not delivered. @now: until now; else until it was read last. */
 uint64_t lowering_units(const struct lowering *lowering, bool now);
 
 /* Those of them until now whose protocol the stack may not know (loss.h). */
 uint64_t lowering_foreign(const struct lowering *lowering);
 
-/* When such a packet came last, CLOCK_REALTIME, at most one publication late; 0: never. */
+/* When such a packet came last, CLOCK_REALTIME, as it was read; 0: never. */
 uint64_t lowering_last_ns(const struct lowering *lowering);
 
 /* Tell where an instance is executed. */

@@ -19,37 +19,56 @@ static const struct plan_place *lowering_place(
 	return NULL;
 }
 
+/* Why packets are delivered to a function. */
+static const char *lowering_need(const struct plan_instance *instance)
+{
+	const struct function *f = instance->function;
+
+	if (f->filter)
+		return "its filter cannot be a program of the kernel";
+	if (f->add)
+		return "a function that refers to its value needs packets";
+	if (f->only_ticks && f->only_ticks(instance->memory))
+		return "it refers to a function that needs packets";
+	if (f->only_ticks)
+		return "it needs packets: only with a period it would not";
+	return plan_needs_all(instance) ? "it needs to know of all packets"
+					: "it needs packets; those that get here are delivered";
+}
+
+/* Of a flow that wants all packets: the function that does. */
+static const struct plan_instance *lowering_wants_all(const struct plan_flow *flow)
+{
+	for (unsigned int i = 0; i < flow->n_instances; i++)
+		if (plan_needs_all(flow->instances[i]))
+			return flow->instances[i];
+	return NULL;
+}
+
 /* The first function that keeps the flow's packets from staying in the kernel. */
 static void lowering_explain_packets(const struct lowering_set *set,
 	const struct plan_instance *instance, struct device_tier *ret)
 {
 	const struct plan_flow *flow = instance->flow;
+	const struct function *f = instance->function;
+	const struct plan_instance *first = lowering_wants_all(flow);
 	const struct plan_place *last = NULL;
-	const struct plan_instance *first;
 
 	for (unsigned int i = 0; i < set->n_places; i++)
 		if (set->places[i].flow == flow)
 			last = &set->places[i];
-	if (!last || last->end >= flow->n_instances)
-		return;
-	first = flow->instances[last->end];
-	if (first == instance && first->referred)
-		(void)snprintf(ret->reason, sizeof(ret->reason),
-			"another function refers to its values, packet by packet");
-	else if (first->function->gate && !last->deliver)
+	if (!first && last && last->end < flow->n_instances)
+		first = flow->instances[last->end];
+	if (first && first->function->gate && !last->deliver)
 		(void)snprintf(ret->reason, sizeof(ret->reason),
 			"%s (function %u) is closed: no packet comes so far",
 			first->function->desc.name, first->fid);
-	else if (first == instance && last->sampling)
+	else if (first == instance && last && last->sampling && last->end < flow->n_instances)
 		(void)snprintf(ret->reason, sizeof(ret->reason),
 			"packets that a function before it chooses are delivered");
-	else if (first == instance && first->function->filter)
-		(void)snprintf(ret->reason, sizeof(ret->reason),
-			"its filter cannot be a program of the kernel");
-	else if (first == instance)
-		(void)snprintf(ret->reason, sizeof(ret->reason),
-			"it needs packets; those that get here are delivered");
-	else
+	else if (first == instance || (f->only_ticks && !f->only_ticks(instance->memory)))
+		(void)snprintf(ret->reason, sizeof(ret->reason), "%s", lowering_need(instance));
+	else if (first)
 		(void)snprintf(ret->reason, sizeof(ret->reason),
 			"packets are delivered for %s (function %u)", first->function->desc.name,
 			first->fid);
@@ -81,8 +100,9 @@ void lowering_explain(const struct lowering *lowering, const struct plan_instanc
 			.n_insns = set->n_insns,
 			.ns_per_pkt = (double)lowering_programs_cost_ns(set->programs) };
 		(void)snprintf(ret->reason, sizeof(ret->reason),
-			place->deliver ? "decides which packets are delivered"
-				       : "packets are counted, and not delivered");
+			instance->function->tick ? "looks at what was counted when its period ends"
+				: place->deliver ? "decides which packets are delivered"
+						 : "packets are counted, and not delivered");
 		return;
 	}
 	if (lowering_is_kernel(set) || place == NULL)

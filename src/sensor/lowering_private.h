@@ -41,6 +41,7 @@ struct lowering_programs {
  * @is_large: takes long to make
  * @due_ns:  when it is to be made; 0: at once, because flows wait for it
  * @programs: NULL: all packets are delivered
+ * @ends:    they are about to: nobody will be in them
  * @counts, @added: of each place: as read, and of it what flows have been given
  * @samplings: of each place, as its programs were made
  * @why:     there are no programs, or they could not be attached; they may have counted all the
@@ -56,6 +57,7 @@ struct lowering_set {
 	struct plan_place *places;
 	unsigned int n_places;
 	struct lowering_programs *programs;
+	bool ends;
 	unsigned int n_insns;
 	struct kernel_count *counts;
 	struct kernel_count *added;
@@ -84,6 +86,8 @@ struct lowering_cell {
  * @units, @foreign: that sets have counted which have been freed
  * @cells:   of functions that sample
  * @turned:  gates have opened or closed since the control thread has looked
+ * @read_units: and all others, as read last
+ * @last_ns: when that was more than before (CLOCK_REALTIME)
  */
 struct lowering {
 	struct device *device;
@@ -103,6 +107,7 @@ struct lowering {
 	uint64_t changed_ns;
 	uint64_t units;
 	uint64_t foreign;
+	uint64_t read_units;
 	uint64_t last_ns;
 	struct lowering_cell *cells;
 	_Atomic bool turned;
@@ -132,9 +137,11 @@ uint64_t lowering_programs_cost_ns(const struct lowering_programs *programs);
 int lowering_set_load(struct lowering *l, struct lowering_set *set, struct lowering_programs **ret,
 	struct error *err);
 
-/* Give flows what the set's programs have counted since the last call. The caller holds flows_lock
- * and commit_lock. */
-void lowering_set_add(struct lowering *l, struct lowering_set *set);
+/* What the set's programs have counted by now. The caller holds flows_lock, as below. */
+void lowering_set_read(struct lowering_set *set);
+
+/* Give flows what has been read and not been given yet. The caller holds commit_lock, too. */
+void lowering_set_give(const struct lowering *l, struct lowering_set *set);
 
 /* Functions of the set that sample have their numbers from the kernel from now on. The thread's. */
 void lowering_set_share(struct lowering *l, struct lowering_set *set);

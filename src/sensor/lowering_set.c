@@ -278,13 +278,14 @@ int lowering_set_load(struct lowering *l, struct lowering_set *set, struct lower
 	return r;
 }
 
-void lowering_set_add(struct lowering *l, struct lowering_set *set)
+void lowering_set_read(struct lowering_set *set)
 {
-	if (!set->programs)
-		return;
-	lowering_programs_read(set->programs, set->counts, set->n_places);
-	if (set->counts[LOWERING_ALL].units != set->added[LOWERING_ALL].units)
-		l->last_ns = clock_realtime_ns();
+	if (set->programs)
+		lowering_programs_read(set->programs, set->counts, set->n_places);
+}
+
+void lowering_set_give(const struct lowering *l, struct lowering_set *set)
+{
 	for (unsigned int i = 0; i < set->n_places; i++) {
 		const struct kernel_count *now = &set->counts[i], *before = &set->added[i];
 		const struct function_count more = { .units = now->units - before->units,

@@ -155,7 +155,10 @@ static void publish_flows(struct device *device, uint64_t now_ns, bool exact)
 	(void)pthread_mutex_lock(&device->flows_lock);
 	if (exact || now_ns - device->asked_ns >= PUBLISH_STATS_NS)
 		publish_ask(device, now_ns);
-	lowering_add(device->lowering);
+	if (device->finished) { /* no worker does that any more */
+		(void)lowering_read(device->lowering);
+		lowering_give(device->lowering);
+	}
 	for (unsigned int i = 0; i < device->n_flows; i++)
 		publish_flow(device, device->flows[i], now_ns);
 	(void)pthread_mutex_unlock(&device->flows_lock);
@@ -163,7 +166,7 @@ static void publish_flows(struct device *device, uint64_t now_ns, bool exact)
 	if (exact) {
 		device->exact_ns = now_ns;
 		device->exact_caught_up_ns = device->caught_up_ns;
-		device->exact_watermark_ns = device->clock.watermark_ns;
+		device->exact_watermark_ns = device->counted_watermark_ns;
 	}
 }
 
@@ -172,12 +175,13 @@ void publish_all(struct device *device)
 	publish_flows(device, clock_monotonic_ns(), true);
 }
 
-void publish_due(struct device *device)
+bool publish_is_due(const struct device *device)
 {
-	uint64_t now_ns = clock_monotonic_ns();
+	return clock_monotonic_ns() - device->published_ns >= PUBLISH_PERIOD_NS;
+}
 
-	if (now_ns - device->published_ns >= PUBLISH_PERIOD_NS)
-		publish_flows(device, now_ns,
-			atomic_exchange_explicit(
-				&device->exact_wanted, false, memory_order_relaxed));
+void publish_now(struct device *device)
+{
+	publish_flows(device, clock_monotonic_ns(),
+		atomic_exchange_explicit(&device->exact_wanted, false, memory_order_relaxed));
 }

@@ -19,6 +19,7 @@
 #include "filter/test_captures.h"
 #include "mapi/binop.h"
 #include "mapi/sample.h"
+#include "mapi/threshold.h"
 
 #define TIERS_PACKETS_PER_FILE 6u
 #define TIERS_SUPER_HEADER_BYTES 54u
@@ -161,9 +162,10 @@ void tiers_pool_deinit(struct tiers_pool *pool)
 
 /* ---- flows ---- */
 
-/* Values of another function, of this flow or one that is there for as long. Return: false: there
+/* Values of another function, of this flow or one that is there for as long. @to_counter: it is one
+ * that the kernel may count. Return: false: there
  * is none. */
-static bool tiers_refer(struct tiers_case *c, unsigned int flow, struct random *r)
+static bool tiers_refer(struct tiers_case *c, unsigned int flow, bool to_counter, struct random *r)
 {
 	struct tiers_flow *mine = &c->flows[flow];
 	struct tiers_function *function = &mine->functions[mine->n_functions];
@@ -175,6 +177,7 @@ static bool tiers_refer(struct tiers_case *c, unsigned int flow, struct random *
 	for (unsigned int i = 0; i < other->n_functions; i++)
 		if ((function_find(other->functions[i].name)->desc.flags &
 			    MAPI_FUNCTION_REFERABLE) &&
+			(!to_counter || function_find(other->functions[i].name)->add) &&
 			(chosen == TIERS_FUNCTIONS_MAX || random_below(r, 2)))
 			chosen = i;
 	if (chosen == TIERS_FUNCTIONS_MAX)
@@ -182,6 +185,42 @@ static bool tiers_refer(struct tiers_case *c, unsigned int flow, struct random *
 	function->refs[function->n_refs].flow = f;
 	function->refs[function->n_refs++].function = chosen;
 	return true;
+}
+
+/* What looks at counters at the end of periods. Return: at how many. */
+static unsigned int tiers_period_make(
+	struct tiers_function *function, unsigned int choice, struct random *r)
+{
+	static const int boundaries[] = { TR_B_EQ, TR_B_POS, TR_B_NEG, TR_B_D_EQ, TR_B_D_POS,
+		TR_B_D_NEG };
+	static const char *const periods[] = { "7ms", "50ms", "300ms" };
+	unsigned int period = random_below(r, ARRAY_SIZE(periods));
+
+	switch (choice) {
+	case 0:
+		function->name = "STATS";
+		function->values[2].text = periods[period];
+		return 1;
+	case 1:
+		function->name = "BUCKET";
+		function->values[2].text = periods[period];
+		function->values[3].number = random_below(r, 2);
+		return 1;
+	case 2:
+		function->name = "THRESHOLD";
+		function->values[0].number =
+			THRESHOLD_ULL | (random_below(r, 2) ? THRESHOLD_MULTI : 0);
+		function->values[3].large = random_below(r, 30);
+		function->values[4].number = boundaries[random_below(r, ARRAY_SIZE(boundaries))];
+		function->values[5].number = period == 0 ? 7000 : 50000;
+		return 1;
+	default:
+		function->name = "RES2FILE";
+		function->values[0].text = "1,1";
+		function->values[4].text = periods[period];
+		function->values[5].number = random_below(r, 2);
+		return 2;
+	}
 }
 
 /* What a flow is made of at most. */
@@ -194,7 +233,7 @@ static bool tiers_function_make(struct tiers_case *c, const struct tiers_pool *p
 	static const char *const spans[] = { "0", "1", "7ms", "50ms", "300ms" };
 	static const char *const starts[] = { "+0ms", "+5ms", "+40ms" };
 	static const char *const stops[] = { "", "+60ms", "+200ms" };
-	static const unsigned int n_choices[_TIERS_KIND_N] = { 11, 16, 26 };
+	static const unsigned int n_choices[_TIERS_KIND_N] = { 15, 20, 30 };
 	struct tiers_flow *f = &c->flows[flow];
 	struct tiers_function *function = &f->functions[f->n_functions];
 	unsigned int choice, n_refs = 0;
@@ -217,45 +256,48 @@ static bool tiers_function_make(struct tiers_case *c, const struct tiers_pool *p
 	case 6 ... 7:
 		function->name = "BYTE_COUNTER";
 		break;
-	case 8:
+	case 8 ... 11:
+		n_refs = tiers_period_make(function, choice - 8, r);
+		break;
+	case 12:
 		function->name = "SAMPLE";
 		function->values[0].number = 1 + random_below(r, 5);
 		function->values[1].number = PERIODIC;
 		break;
-	case 9:
+	case 13:
 		function->name = "SAMPLE";
 		function->values[0].number = random_below(r, 101);
 		function->values[1].number = PROBABILISTIC;
 		break;
-	case 10:
+	case 14:
 		if (kind < TIERS_WANTS_ALL && !c->has_gates)
 			return false;
 		function->name = "STARTSTOP";
 		function->values[0].text = starts[random_below(r, ARRAY_SIZE(starts))];
 		function->values[1].text = stops[random_below(r, ARRAY_SIZE(stops))];
 		break;
-	case 11:
+	case 15:
 		function->name = "HASHSAMP";
 		function->values[0].number = 1 + random_below(r, 1024);
 		break;
-	case 12:
+	case 16:
 		function->name = "HASH";
 		function->values[0].number = random_below(r, 4);
 		break;
-	case 13:
+	case 17:
 		function->name = "CUT";
 		function->values[0].number = 14 + random_below(r, 80);
 		break;
-	case 14:
+	case 18:
 		function->name = "PKTINFO";
 		function->values[0].number = random_below(r, 2);
 		break;
-	case 15:
+	case 19:
 		function->name = "BINOP";
 		function->values[0].number = random_below(r, 2) ? BINOP_ADD : BINOP_SUB;
 		n_refs = 2;
 		break;
-	case 16 ... 20:
+	case 20 ... 24:
 		function->name = "STATS";
 		n_refs = 1;
 		function->values[2].text = spans[random_below(r, ARRAY_SIZE(spans))];
@@ -268,7 +310,7 @@ static bool tiers_function_make(struct tiers_case *c, const struct tiers_pool *p
 		break;
 	}
 	while (function->n_refs < n_refs)
-		if (!tiers_refer(c, flow, r))
+		if (!tiers_refer(c, flow, choice < 12, r))
 			return false;
 	f->n_functions++;
 	return true;

@@ -82,6 +82,19 @@ void tiers_case_make(struct tiers_case *ret, const struct tiers_pool *pool, uint
  * those that may reset it, with the program. */
 bool tiers_is_exact(const struct tiers_case *c, unsigned int flow);
 
+#define TIERS_OUTPUT_BYTES 65536u
+
+/* What an instance gives: its result, and records or what it has written to its file. */
+struct tiers_output {
+	_Alignas(64) uint8_t result[256];
+	size_t n_bytes;
+	uint8_t bytes[TIERS_OUTPUT_BYTES];
+};
+
+/* @fd: of its file, -1: it writes none. Records are there until the instance is closed. */
+void tiers_output_read(const struct plan_instance *instance, int fd, struct tiers_output *ret);
+bool tiers_output_equals(const struct tiers_output *a, const struct tiers_output *b);
+
 /* What a packet stands for on the wire. */
 uint16_t tiers_wire_pkts(const struct test_packet *packet);
 uint32_t tiers_wire_bytes(const struct test_packet *packet);

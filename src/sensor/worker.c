@@ -87,6 +87,41 @@ static int worker_claim(
 	return r;
 }
 
+/* Packets that the kernel has counted have come by now: that is their time, for who needs one. With
+ * commit_lock held, in turn. */
+static void worker_count(struct device_worker *worker)
+{
+	struct device *device = worker->device;
+	struct device_pause *pause = &device->pause;
+	uint64_t units;
+
+	device->counted_watermark_ns = device->clock.watermark_ns;
+	if (!device->lowering || !worker->run)
+		return;
+	(void)pthread_mutex_lock(&device->flows_lock);
+	units = lowering_read(device->lowering);
+	(void)pthread_mutex_unlock(&device->flows_lock);
+	if (units != pause->units) {
+		*pause = (struct device_pause){ .pkts = device->clock.pkts,
+			.units = units,
+			.begin_ns = clock_monotonic_ns(),
+			.ts_ns = clock_realtime_ns() };
+		device->ticks += plan_run_counted(worker->run, pause->ts_ns);
+	}
+	(void)pthread_mutex_lock(&device->flows_lock);
+	lowering_give(device->lowering);
+	(void)pthread_mutex_unlock(&device->flows_lock);
+}
+
+/* If it is time, results become visible. With commit_lock held, in turn. */
+static void worker_publish(struct device_worker *worker)
+{
+	if (!publish_is_due(worker->device))
+		return;
+	worker_count(worker);
+	publish_now(worker->device);
+}
+
 /* One worker, all packets in order: commit batch by batch. Return: 0, -ENOMEM. */
 static int worker_run_direct(struct device_worker *worker, struct driver_chunk *chunk)
 {
@@ -102,7 +137,7 @@ static int worker_run_direct(struct device_worker *worker, struct driver_chunk *
 		worker_clock_batch(&device->clock, batch);
 		worker_show_clock(device);
 		r = plan_run_direct(worker->run, batch);
-		publish_due(device);
+		worker_publish(worker);
 		(void)pthread_mutex_unlock(&device->commit_lock);
 		if (r < 0)
 			return r;
@@ -175,7 +210,7 @@ static int worker_commit(struct device_worker *worker, struct driver_chunk *chun
 	worker_advance_clock(worker, chunk, local, first_ts_ns);
 	worker_show_clock(device);
 	plan_run_commit(worker->run, first_no);
-	publish_due(device);
+	worker_publish(worker);
 	return r;
 }
 
@@ -256,14 +291,14 @@ static void worker_tick(struct device_worker *worker, uint64_t asked_ns)
 	struct device *device = worker->device;
 	struct device_pause *pause = &device->pause;
 
-	if (pause->pkts != device->clock.pkts) {
+	if (pause->pkts != device->clock.pkts)
 		*pause = (struct device_pause){ .pkts = device->clock.pkts,
-			.begin_ns = clock_monotonic_ns() };
-	} else if (asked_ns > pause->begin_ns &&
-		plan_run_tick(
-			worker->run, device->clock.watermark_ns + (asked_ns - pause->begin_ns))) {
+			.units = pause->units,
+			.begin_ns = clock_monotonic_ns(),
+			.ts_ns = device->clock.watermark_ns };
+	else if (asked_ns > pause->begin_ns &&
+		plan_run_tick(worker->run, pause->ts_ns + (asked_ns - pause->begin_ns)))
 		device->ticks++;
-	}
 }
 
 /* No packet came: what was counted last becomes visible. @next_seq: of the chunk that comes next */
@@ -274,10 +309,12 @@ static void worker_idle(struct device_worker *worker, uint64_t next_seq, uint64_
 	(void)pthread_mutex_lock(&device->commit_lock);
 	if (device->driver->real_time && worker->run && device->turn == next_seq &&
 		!device->ended) {
+		worker_count(worker);
 		worker_tick(worker, asked_ns);
 		device->caught_up_ns = MAX(device->caught_up_ns, asked_ns);
 	}
-	publish_due(device);
+	if (publish_is_due(device))
+		publish_now(device);
 	(void)pthread_mutex_unlock(&device->commit_lock);
 }
 

@@ -72,12 +72,22 @@ static uint64_t std_bucket_tick(
 	return std_periods_next_ns(&s->intervals, self->interval_ns);
 }
 
-static void std_bucket_process(const struct function_call *call, void *instance, void *state,
-	struct packet_mask *selection)
+static void std_bucket_met(const void *instance, void *state)
 {
 	struct std_bucket_state *s = state;
 
 	s->intervals.has_pkts = true;
+}
+
+static void std_bucket_process(const struct function_call *call, void *instance, void *state,
+	struct packet_mask *selection)
+{
+	std_bucket_met(instance, state);
+}
+
+static bool std_bucket_only_ticks(const void *instance)
+{
+	return true;
 }
 
 static const struct mapi_arg std_bucket_args[] = {
@@ -153,6 +163,8 @@ const struct function std_bucket = {
 	.close = std_records_close,
 	.process = std_bucket_process,
 	.tick = std_bucket_tick,
+	.only_ticks = std_bucket_only_ticks,
+	.met = std_bucket_met,
 	.read = std_records_read,
 	.cancel = std_records_cancel,
 	.ring = std_records_ring,

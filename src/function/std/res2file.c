@@ -238,6 +238,20 @@ static void std_res2file_process(const struct function_call *call, void *instanc
 	}
 }
 
+static bool std_res2file_has_period(const void *instance)
+{
+	const struct std_res2file_instance *self = instance;
+
+	return self->mode == STD_RES2FILE_MODE_PERIOD;
+}
+
+static void std_res2file_met(const void *instance, void *state)
+{
+	struct std_res2file_state *s = state;
+
+	s->periods.has_pkts = true;
+}
+
 /* ---- the end ---- */
 
 /* The line of "-1", once, and the end of the file. */
@@ -396,6 +410,9 @@ const struct function std_res2file = {
 	.cancel = std_res2file_cancel,
 	.process = std_res2file_process,
 	.tick = std_res2file_tick,
+	.needs_all = std_res2file_has_period,
+	.only_ticks = std_res2file_has_period,
+	.met = std_res2file_met,
 	.finish = std_res2file_finish,
 	.draining = std_res2file_draining,
 	.busy = std_res2file_busy,

@@ -67,7 +67,8 @@ static int std_stats_open(const struct function_open *open, struct error *err)
 	return 0;
 }
 
-static bool std_stats_resets_refs_of(const void *instance)
+/* Other samples are taken at packets that get here. */
+static bool std_stats_has_period(const void *instance)
 {
 	const struct std_stats_instance *self = instance;
 
@@ -199,10 +200,12 @@ const struct function std_stats = {
 	},
 	.order = FUNCTION_ORDER,
 	.resets_refs = true,
-	.resets_refs_of = std_stats_resets_refs_of,
+	.resets_refs_of = std_stats_has_period,
 	.instance_bytes = sizeof(struct std_stats_instance),
 	.state_bytes = sizeof(struct std_stats_state),
 	.open = std_stats_open,
 	.process = std_stats_process,
 	.tick = std_stats_tick,
+	.needs_all = std_stats_has_period,
+	.only_ticks = std_stats_has_period,
 };

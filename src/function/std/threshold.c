@@ -184,6 +184,27 @@ static void std_threshold_process(const struct function_call *call, void *instan
 	}
 }
 
+static bool std_threshold_has_period(const void *instance)
+{
+	const struct std_threshold_instance *self = instance;
+
+	return self->period_ns > 0;
+}
+
+static void std_threshold_met(const void *instance, void *state)
+{
+	struct std_threshold_state *s = state;
+
+	s->periods.has_pkts = true;
+}
+
+static bool std_threshold_passes(const void *instance, const void *state)
+{
+	const struct std_threshold_state *s = state;
+
+	return s->holds;
+}
+
 static bool std_threshold_no_wait(const void *instance)
 {
 	const struct std_threshold_instance *self = instance;
@@ -316,6 +337,10 @@ const struct function std_threshold = {
 	.close = std_records_close,
 	.process = std_threshold_process,
 	.tick = std_threshold_tick,
+	.needs_all = std_threshold_has_period,
+	.only_ticks = std_threshold_has_period,
+	.met = std_threshold_met,
+	.passes = std_threshold_passes,
 	.read = std_records_read,
 	.cancel = std_records_cancel,
 	.ring = std_records_ring,
