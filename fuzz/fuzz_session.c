@@ -110,9 +110,15 @@ int privileged_prepare(int fd, const char *name, unsigned int n_workers,
 
 /* ---- the compiler ---- */
 
+struct compiler {
+	bool nothing;
+};
+
 struct compiler_client {
 	bool slow;
 	bool asked;
+	bool builds;
+	struct search_set *set;
 };
 
 static bool compiler_slow;
@@ -130,13 +136,50 @@ int compiler_client_new(struct compiler_client **ret, struct compiler *compiler,
 
 struct compiler_client *compiler_client_free(struct compiler_client *client)
 {
+	if (client)
+		search_set_free(client->set);
 	free(client);
 	return NULL;
 }
 
+/* A set takes until somebody has asked twice. */
 bool compiler_has_answered(struct compiler_client *client)
 {
-	return true;
+	bool answered = !client->builds;
+
+	client->builds = false;
+	return answered;
+}
+
+int compiler_build(struct compiler_client *client, struct search_set *set, struct error *err)
+{
+	search_set_free(client->set);
+	client->set = set;
+	client->builds = client->slow;
+	return 0;
+}
+
+int compiler_built(struct compiler_client *client, struct search_set **ret, struct error *err)
+{
+	uint8_t *source, *database;
+	size_t source_bytes, database_bytes;
+	int r;
+
+	if (!compiler_has_answered(client))
+		return COMPILER_E_AGAIN;
+	r = search_set_source(client->set, &source, &source_bytes);
+	if (r == 0 && source_bytes > 0) {
+		r = search_database_build(source, source_bytes, &database, &database_bytes, err);
+		free(source);
+		if (r == 0) {
+			r = search_set_complete(client->set, database, database_bytes);
+			free(database);
+		}
+	}
+	if (r == 0)
+		*ret = TAKE(client->set);
+	client->set = search_set_free(client->set);
+	return r;
 }
 
 int compiler_wait(struct compiler_client *client, const char *expression, uint32_t linktype,
@@ -366,7 +409,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 	struct config none = { .n_devices = 0 };
 	struct registry_args registry_args = { .privileged_fd = -1, .config = &none };
 	struct session *sessions = NULL;
-	struct session_env env = { .sessions = &sessions, .flow_ids = &flow_ids, .user = &user };
+	struct compiler compiler = { .nothing = true };
+	struct session_env env = {
+		.sessions = &sessions, .flow_ids = &flow_ids, .user = &user, .compiler = &compiler
+	};
 	size_t at = 1;
 
 	if (n_bytes == 0)

@@ -179,7 +179,7 @@ struct function {
 	/* A pure filter is decided by the plan, not by process() (semantics O3): it returns its
 	 * program or pattern here and leaves process NULL. */
 	const char *(*filter)(const void *instance); /* a pcap expression */
-	const struct search_pattern *(*search)(const void *instance);
+	struct search_pattern *(*search)(const void *instance);
 
 	/* A worker. Filters clear bits of *selection within the range; others leave it alone.
 	 * No lock, allocation, log or system call per packet. */

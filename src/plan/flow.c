@@ -114,6 +114,7 @@ struct plan_flow *plan_flow_free(struct plan_flow *flow)
 	for (unsigned int i = flow->n_instances; i-- > 0;)
 		plan_instance_free(flow->instances[i]);
 	free(flow->instances);
+	plan_searches_unref(flow->searches);
 	free(flow);
 	return NULL;
 }

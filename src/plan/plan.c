@@ -5,8 +5,9 @@
  * run.c.
  *
  * Pure filters of a domain are collected into one filter set per link type and one search set, so
- * that all flows share the work (semantics O3). A transform opens a child domain; flows whose
- * transforms follow from the same domain with the same arguments share the child.
+ * that all flows share the work (semantics O3); searches share one per owner. A transform opens a
+ * child domain; flows whose transforms follow from the same domain with the same arguments share
+ * the child.
  */
 #include "plan.h"
 
@@ -213,17 +214,16 @@ int plan_new(struct plan **ret, struct plan_flow *const *flows, unsigned int n_f
 	for (unsigned int d = 0; d < plan->n_domains && r == 0; d++) {
 		struct plan_domain *domain = &plan->domains[d];
 
-		/* Only the captured packets are the same domain in every plan for sure. */
-		r = plan_searches_init(
-			domain, d == 0 && previous ? &previous->domains[0] : NULL, err);
+		r = plan_searches_init(domain, plan, previous, err);
 		domain->first_mask = plan->n_masks;
-		plan->n_masks +=
-			domain->n_filters + (domain->search_set ? domain->search_set->n : 0);
+		plan->n_masks += domain->n_filters + domain->n_slots;
 	}
 	if (r == 0)
 		r = plan_order(plan);
 	if (r < 0)
 		return r;
+	for (unsigned int i = 0; i < n_flows; i++)
+		plan_flow_bring_searches(flows[i], NULL);
 	*ret = TAKE(plan);
 	return 0;
 }
@@ -245,7 +245,7 @@ struct plan *plan_free(struct plan *plan)
 			free(domain->searches[s].filters);
 		free(domain->searches);
 		free(domain->filters);
-		plan_searches_unref(domain->search_set);
+		plan_searches_deinit(domain);
 	}
 	free(plan->domains);
 	free(plan->nodes);

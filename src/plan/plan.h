@@ -25,6 +25,7 @@
 
 struct plan;
 struct plan_run;
+struct plan_searches;
 struct plan_program; /* private: compiled filters of an instance */
 struct filter_program;
 
@@ -136,11 +137,15 @@ struct plan_instance {
 /**
  * struct plan_flow - what a client built
  * @id:     orders the flows (semantics O2)
+ * @owner:  whose it is: what it searches for shares a database with other flows of the owner
+ * @searches: a database that it brings for the next plan; NULL: none
  * @failed: a function cannot go on: the flow gets no more packets
  * @pkts:   committed packets that have entered it
  */
 struct plan_flow {
 	unsigned int id;
+	unsigned int owner;
+	struct plan_searches *searches;
 	unsigned int n_instances;
 	struct plan_instance **instances;
 	_Atomic bool failed;
@@ -208,7 +213,8 @@ bool plan_flow_note_connected(struct plan_flow *flow, unsigned int id);
  * @ret:     the plan; the caller owns it
  * @flows:   @n_flows flows, ascending by id; borrowed as long as the plan lives
  * @previous: the plan that the new one will follow on the same device: what is costly to build is
- *           taken over where it fits; NULL: none
+ *           taken over where it fits; NULL: none. What flows bring (plan_flow_bring_searches()) is
+ *           not kept for a plan after this one
  * @err:     7001 for a reference to a flow that is not among @flows; 7007 for a search database
  *
  * Return: 0, -EINVAL with @err filled, -ENOMEM.
@@ -217,6 +223,34 @@ int plan_new(struct plan **ret, struct plan_flow *const *flows, unsigned int n_f
 	const struct plan *previous, struct error *err);
 struct plan *plan_free(struct plan *plan); /* takes NULL */
 DEFINE_CLEANUP(struct plan *, plan_free);
+
+/*
+ * Search databases are built by plan_new() where it must. Who cannot wait for that makes one
+ * (plan_searches_new()), has its set completed elsewhere, and lets a flow bring it. Control thread,
+ * but that references may be given back by any.
+ */
+
+/* What all flows of @owner among @flows search for; the set is prepared, not complete.
+ * Return: 0, -ENOMEM. */
+int plan_searches_new(struct plan_searches **ret, struct plan_flow *const flows[],
+	unsigned int n_flows, unsigned int owner);
+struct plan_searches *plan_searches_ref(struct plan_searches *searches);
+struct plan_searches *plan_searches_unref(struct plan_searches *searches); /* takes NULL */
+
+/* Its set, which is the caller's until it is given back; meanwhile the database serves nobody. */
+struct search_set *plan_searches_take(struct plan_searches *searches);
+void plan_searches_give(struct plan_searches *searches, struct search_set *set);
+
+/* Whether it finds all that flows of @owner among @flows search for. @searches may be NULL. */
+bool plan_searches_serve(const struct plan_searches *searches, struct plan_flow *const flows[],
+	unsigned int n_flows, unsigned int owner);
+
+/* Whether a plan after @plan (NULL: none) would need no new one for these. */
+bool plan_serves(const struct plan *plan, struct plan_flow *const flows[], unsigned int n_flows,
+	unsigned int owner);
+
+/* @searches: taken; the set is complete. */
+void plan_flow_bring_searches(struct plan_flow *flow, struct plan_searches *searches);
 
 /**
  * struct plan_place - packets of a flow that filters alone tell, and what only counts them

@@ -52,27 +52,21 @@ struct plan_node {
 };
 
 /* A search and the pure filters before it in its flow: only what passes them is searched.
- * @slot: its place in the domain's search set */
+ * @set:  which of the domain's databases finds it
+ * @slot: the place of its verdict among those of all searches of the domain */
 struct plan_search {
 	struct plan_instance *instance;
+	unsigned int set;
 	unsigned int slot;
 	unsigned int *filters; /* indices in the domain's filter set */
 	unsigned int n_filters;
 };
 
-/**
- * struct plan_searches - a search set, and whose patterns are in it
- * @refs: plans that use it
- * @keys: of the instances, ascending: flow id and fid, which are never used again
- *
- * Building a database takes long, leaving a pattern out takes nothing: a plan that searches for no
- * more than its predecessor did goes on with its predecessor's set.
- */
-struct plan_searches {
-	unsigned int refs;
-	unsigned int n;
-	struct search_set *set;
-	uint64_t keys[];
+/* A domain's database of one owner. @first: the place of its first verdict, as slots are. */
+struct plan_search_set {
+	struct plan_searches *searches;
+	const struct search_set *set; /* of @searches */
+	unsigned int first;
 };
 
 /**
@@ -87,7 +81,9 @@ struct plan_domain {
 	unsigned int n_filters;
 	struct plan_search *searches;
 	unsigned int n_searches;
-	struct plan_searches *search_set; /* NULL: no searches */
+	struct plan_search_set *search_sets;
+	unsigned int n_search_sets;
+	unsigned int n_slots; /* verdicts of all of them */
 	unsigned int first_mask; /* verdicts of the filters, then of the searches */
 	bool early_decode;
 	bool late_decode;
@@ -113,11 +109,11 @@ struct plan {
 	struct plan_link *links; /* guarded by link.c's compile lock; links are only added */
 };
 
-/* searches.c: give a domain its search set. @previous: the domain of a plan to take it from, NULL:
+/* searches.c: give a domain of @plan its databases. @previous: a plan to take them from, NULL:
  * none. Return: 0, -EINVAL with @err filled, -ENOMEM. */
-int plan_searches_init(
-	struct plan_domain *domain, const struct plan_domain *previous, struct error *err);
-struct plan_searches *plan_searches_unref(struct plan_searches *searches); /* takes NULL */
+int plan_searches_init(struct plan_domain *domain, const struct plan *plan,
+	const struct plan *previous, struct error *err);
+void plan_searches_deinit(struct plan_domain *domain);
 
 /* order.c: sort plan->nodes for execution, find groups, mark late nodes. Return: 0, -ENOMEM. */
 int plan_order(struct plan *plan);

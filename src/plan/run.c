@@ -85,8 +85,13 @@ static int run_init_domain(struct plan_run *run, unsigned int d)
 		if (!rd->decode)
 			return -ENOMEM;
 	}
-	return domain->search_set ? search_scratch_new(&rd->search_scratch, domain->search_set->set)
-				  : 0;
+	rd->search_scratch = calloc(MAX(domain->n_search_sets, 1u), sizeof(rd->search_scratch[0]));
+	if (!rd->search_scratch)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < domain->n_search_sets; i++)
+		if (search_scratch_new(&rd->search_scratch[i], domain->search_sets[i].set) < 0)
+			return -ENOMEM;
+	return 0;
 }
 
 static int run_init_node(struct plan_run *run, unsigned int n)
@@ -190,7 +195,10 @@ struct plan_run *plan_run_free(struct plan_run *run)
 		free(rd->memory);
 		free(rd->decode);
 		free(rd->filter_scratch);
-		search_scratch_free(rd->search_scratch);
+		for (unsigned int i = 0;
+			rd->search_scratch && i < run->plan->domains[d].n_search_sets; i++)
+			search_scratch_free(rd->search_scratch[i]);
+		free(rd->search_scratch);
 	}
 	for (unsigned int n = 0; run->nodes && n < run->plan->n_nodes; n++) {
 		free(run->nodes[n].columns);
@@ -262,16 +270,18 @@ static void run_view(struct plan_run *run, const struct packet_batch *batch, boo
 	}
 }
 
-/* The packets that some flow wants searched, by the pure filters before its search. */
-static struct packet_mask run_wanted(const struct plan_domain *domain,
+/* The packets that some flow wants searched by set @s, by the pure filters before its search. */
+static struct packet_mask run_wanted(const struct plan_domain *domain, unsigned int s,
 	const struct packet_mask *filter_masks, unsigned int n_pkts)
 {
 	struct packet_mask all = packet_mask_first(n_pkts), wanted = { .word = { 0 } };
 
-	for (unsigned int s = 0; s < domain->n_searches; s++) {
-		const struct plan_search *search = &domain->searches[s];
+	for (unsigned int n = 0; n < domain->n_searches; n++) {
+		const struct plan_search *search = &domain->searches[n];
 		struct packet_mask passed = all;
 
+		if (search->set != s)
+			continue;
 		if (search->n_filters == 0)
 			return all;
 		for (unsigned int i = 0; i < search->n_filters; i++)
@@ -287,7 +297,6 @@ static void run_verdicts(struct plan_run *run)
 		const struct plan_domain *domain = &run->plan->domains[d];
 		struct run_domain *rd = &run->domains[d];
 		struct packet_mask *masks = run->masks + domain->first_mask;
-		struct packet_mask wanted;
 		uint64_t begin_ns = run_clock_ns(run);
 
 		if (domain->n_filters) {
@@ -297,9 +306,13 @@ static void run_verdicts(struct plan_run *run)
 		if (!domain->n_searches)
 			continue;
 		begin_ns = run_clock_ns(run);
-		wanted = run_wanted(domain, masks, rd->view->n);
-		search_set_run(domain->search_set->set, rd->search_scratch, rd->view, &wanted,
-			masks + domain->n_filters);
+		for (unsigned int s = 0; s < domain->n_search_sets; s++) {
+			const struct plan_search_set *set = &domain->search_sets[s];
+			struct packet_mask wanted = run_wanted(domain, s, masks, rd->view->n);
+
+			search_set_run(set->set, rd->search_scratch[s], rd->view, &wanted,
+				masks + domain->n_filters + set->first);
+		}
 		run_cost_kind(run, d, PLAN_NODE_SEARCH, begin_ns);
 	}
 }

@@ -42,7 +42,7 @@ struct run_domain {
 	struct decode_columns *decode;
 	void *memory;
 	void *filter_scratch;
-	struct search_scratch *search_scratch;
+	struct search_scratch **search_scratch; /* one for each search set */
 };
 
 struct run_count;

@@ -99,6 +99,63 @@ static void equal_transforms_share_a_domain(void **unused)
 		plan_flow_free(flows[f]);
 }
 
+static const struct search_set *test_set(const struct plan *plan, unsigned int i)
+{
+	assert_true(i < plan->domains[0].n_search_sets);
+	return plan->domains[0].search_sets[i].set;
+}
+
+/* What counts is what is searched for, not whose search it is; but owners share nothing. */
+static void searches_are_those_of_their_owners(void **unused)
+{
+	static const char *const patterns[] = { "www", "nothin", "nothin", "www" };
+	struct plan_searches *brought;
+	struct plan_flow *flows[4];
+	struct plan_instance *counters[4];
+	struct error err = ERROR_INIT;
+	struct search_set *set;
+	struct plan *first, *second, *third;
+
+	for (unsigned int f = 0; f < 4; f++) {
+		struct function_value args[FUNCTION_ARGS_MAX] = { { .text = patterns[f] } };
+
+		assert_int_equal(plan_flow_new(&flows[f], f + 1), 0);
+		flows[f]->owner = f == 1 ? 7 : 8;
+		test_apply(flows[f], "STR_SEARCH", args, NULL);
+		counters[f] = test_apply(flows[f], "PKT_COUNTER", NULL, NULL);
+	}
+	assert_int_equal(plan_new(&first, flows, 2, NULL, &err), 0);
+	assert_int_equal(first->domains[0].n_search_sets, 2);
+	assert_false(plan_serves(first, flows, 3, 8));
+	assert_true(plan_serves(first, flows, 3, 7));
+	assert_true(plan_serves(first, flows + 3, 1, 8)); /* another flow, the same string */
+	/* A database that is still being built serves nobody. */
+	assert_int_equal(plan_searches_new(&brought, flows, 4, 8), 0);
+	set = plan_searches_take(brought);
+	assert_false(plan_searches_serve(brought, flows, 4, 8));
+	search_set_free(set);
+	plan_searches_unref(brought);
+	assert_int_equal(plan_searches_new(&brought, flows, 4, 8), 0);
+	assert_true(plan_searches_serve(brought, flows, 4, 8));
+	assert_false(plan_searches_serve(brought, flows, 4, 7));
+	plan_searches_unref(brought);
+	assert_int_equal(plan_new(&second, flows, 4, first, &err), 0);
+	assert_ptr_equal(test_set(first, 1), test_set(second, 1));
+	assert_ptr_not_equal(test_set(first, 0), test_set(second, 0));
+	assert_int_equal(plan_new(&third, flows + 1, 3, second, &err), 0);
+	assert_ptr_equal(test_set(second, 0), test_set(third, 1));
+	plan_free(first);
+	plan_free(second);
+	test_run_direct(third, 256, NULL);
+	assert_in_range(*(uint64_t *)counters[1]->state, TEST_PKTS / 4, TEST_PKTS / 2);
+	assert_int_equal(*(uint64_t *)counters[1]->state, *(uint64_t *)counters[2]->state);
+	assert_true(*(uint64_t *)counters[3]->state > 0);
+	assert_int_not_equal(*(uint64_t *)counters[3]->state, *(uint64_t *)counters[2]->state);
+	plan_free(third);
+	for (unsigned int f = 0; f < 4; f++)
+		plan_flow_free(flows[f]);
+}
+
 /* Who leaves takes his pattern away without a new database; who comes brings one. */
 static void search_sets_are_inherited(void **unused)
 {
@@ -117,9 +174,11 @@ static void search_sets_are_inherited(void **unused)
 	}
 	assert_int_equal(plan_new(&first, flows, 2, NULL, &err), 0);
 	assert_int_equal(plan_new(&second, flows + 1, 1, first, &err), 0);
-	assert_ptr_equal(first->domains[0].search_set, second->domains[0].search_set);
+	assert_ptr_equal(
+		first->domains[0].search_sets[0].set, second->domains[0].search_sets[0].set);
 	assert_int_equal(plan_new(&third, flows + 1, 2, second, &err), 0);
-	assert_ptr_not_equal(second->domains[0].search_set, third->domains[0].search_set);
+	assert_ptr_not_equal(
+		second->domains[0].search_sets[0].set, third->domains[0].search_sets[0].set);
 	plan_free(first);
 	test_run_direct(second, 256, NULL);
 	assert_int_equal(*(uint64_t *)counters[0]->state, 0);
@@ -263,6 +322,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plans_are_explained),
 		cmocka_unit_test(equal_transforms_share_a_domain),
+		cmocka_unit_test(searches_are_those_of_their_owners),
 		cmocka_unit_test(search_sets_are_inherited),
 		cmocka_unit_test(counters_alone_need_no_order),
 		cmocka_unit_test(a_reference_out_of_the_plan_is_refused),

@@ -6,6 +6,7 @@
 #include "search/search.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -197,9 +198,15 @@ int search_pattern_new(struct search_pattern **ret, const char *text, uint32_t o
 	return 0;
 }
 
+struct search_pattern *search_pattern_ref(struct search_pattern *pattern)
+{
+	atomic_fetch_add_explicit(&pattern->refs, 1, memory_order_relaxed);
+	return pattern;
+}
+
 struct search_pattern *search_pattern_free(struct search_pattern *pattern)
 {
-	if (!pattern)
+	if (!pattern || atomic_fetch_sub_explicit(&pattern->refs, 1, memory_order_acq_rel) > 0)
 		return NULL;
 	free(pattern->literals);
 	free(pattern->bytes);

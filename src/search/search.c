@@ -35,7 +35,7 @@ static int search_compare_numbers(uint64_t a, uint64_t b)
 	return (a > b) - (a < b);
 }
 
-static int search_compare_patterns(const struct search_pattern *a, const struct search_pattern *b)
+int search_pattern_compare(const struct search_pattern *a, const struct search_pattern *b)
 {
 	int order = search_compare_numbers(a->offset_bytes, b->offset_bytes);
 
@@ -58,7 +58,7 @@ struct search_rank {
 static int search_compare_ranks(const void *a, const void *b)
 {
 	const struct search_rank *x = a, *y = b;
-	int order = search_compare_patterns(x->pattern, y->pattern);
+	int order = search_pattern_compare(x->pattern, y->pattern);
 
 	return order ? order : search_compare_numbers(x->index, y->index);
 }
@@ -95,7 +95,7 @@ static int search_set_slots(struct search_set *set, const struct search_pattern 
 		ranks[i] = (struct search_rank){ .pattern = patterns[i], .index = i };
 	qsort(ranks, set->n_patterns, sizeof(*ranks), search_compare_ranks);
 	for (unsigned int i = 0; i < set->n_patterns; i++) {
-		bool equal = i && !search_compare_patterns(ranks[i - 1].pattern, ranks[i].pattern);
+		bool equal = i && !search_pattern_compare(ranks[i - 1].pattern, ranks[i].pattern);
 
 		set->slots[ranks[i].index] =
 			equal ? set->slots[ranks[i - 1].index] : ranks[i].index;
@@ -212,8 +212,13 @@ static int search_set_groups(struct search_set *set)
 	return search_set_shorts(set);
 }
 
-int search_set_new(struct search_set **ret, const struct search_pattern *const patterns[],
-	unsigned int n_patterns, struct error *err)
+static bool search_set_needs_engine(const struct search_set *set)
+{
+	return set->n_groups > set->n_short_groups;
+}
+
+int search_set_prepare(struct search_set **ret, const struct search_pattern *const patterns[],
+	unsigned int n_patterns)
 {
 	_cleanup_(search_set_freep) struct search_set *set = calloc(1, sizeof(*set));
 	int r;
@@ -228,12 +233,38 @@ int search_set_new(struct search_set **ret, const struct search_pattern *const p
 		r = search_set_uses(set, patterns);
 	if (!r)
 		r = search_set_groups(set);
-	if (!r && set->n_groups > set->n_short_groups)
+	if (r < 0)
+		return r;
+	*ret = TAKE(set);
+	return 0;
+}
+
+int search_set_new(struct search_set **ret, const struct search_pattern *const patterns[],
+	unsigned int n_patterns, struct error *err)
+{
+	_cleanup_(search_set_freep) struct search_set *set = NULL;
+	int r = search_set_prepare(&set, patterns, n_patterns);
+
+	if (r == 0 && search_set_needs_engine(set))
 		r = search_engine_new(&set->engine, set, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE(set);
 	return 0;
+}
+
+int search_set_source(const struct search_set *set, uint8_t **ret, size_t *ret_n_bytes)
+{
+	if (search_set_needs_engine(set))
+		return search_engine_source(set, ret, ret_n_bytes);
+	*ret = NULL;
+	*ret_n_bytes = 0;
+	return 0;
+}
+
+int search_set_complete(struct search_set *set, const uint8_t *database, size_t n_bytes)
+{
+	return search_engine_load(&set->engine, set, database, n_bytes);
 }
 
 struct search_set *search_set_free(struct search_set *set)

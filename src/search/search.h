@@ -50,11 +50,16 @@ struct search_pattern;
 int search_pattern_new(struct search_pattern **ret, const char *text, uint32_t offset_bytes,
 	uint32_t depth_bytes, struct error *err);
 
+/* It stays until as many have freed it as refer to it. Any thread. Return: @pattern. */
+struct search_pattern *search_pattern_ref(struct search_pattern *pattern);
 struct search_pattern *search_pattern_free(struct search_pattern *pattern);
 DEFINE_CLEANUP(struct search_pattern *, search_pattern_free);
 
 /* Whether both find the same, so that one search serves both. */
 bool search_pattern_equal(const struct search_pattern *a, const struct search_pattern *b);
+
+/* An order of patterns. Return: 0 if they are equal, else negative or positive. */
+int search_pattern_compare(const struct search_pattern *a, const struct search_pattern *b);
 
 /* struct search_set - the searches of one plan, merged; immutable after search_set_new(). */
 struct search_set;
@@ -70,6 +75,28 @@ struct search_set;
  */
 int search_set_new(struct search_set **ret, const struct search_pattern *const patterns[],
 	unsigned int n_patterns, struct error *err);
+
+/*
+ * The same in steps, for who has the long one done elsewhere: search_set_prepare(), then
+ * search_database_build() of what search_set_source() says, in another process of this program,
+ * then search_set_complete(). A set that is not complete can only be completed or freed.
+ */
+
+/* Return: 0, -ENOMEM. */
+int search_set_prepare(struct search_set **ret, const struct search_pattern *const patterns[],
+	unsigned int n_patterns);
+
+/* What the database is to be made of. @ret: the caller frees it. @ret_n_bytes: 0: none is needed,
+ * the set is complete. Return: 0, -ENOMEM. */
+int search_set_source(const struct search_set *set, uint8_t **ret, size_t *ret_n_bytes);
+
+/* @ret: the caller frees it. Return: 0, -EINVAL with @err filled (7007; also @source makes no
+ * sense), -ENOMEM. */
+int search_database_build(const uint8_t *source, size_t n_bytes, uint8_t **ret, size_t *ret_n_bytes,
+	struct error *err);
+
+/* @database is believed, but for its checksum. Return: 0, -EBADMSG: it is none, -ENOMEM. */
+int search_set_complete(struct search_set *set, const uint8_t *database, size_t n_bytes);
 
 struct search_set *search_set_free(struct search_set *set);
 DEFINE_CLEANUP(struct search_set *, search_set_free);

@@ -25,6 +25,28 @@ int search_engine_new(struct search_engine **ret, const struct search_set *set, 
 	return 0;
 }
 
+/* The engine is the set itself: any source will do. */
+int search_engine_source(const struct search_set *set, uint8_t **ret, size_t *ret_n_bytes)
+{
+	*ret = calloc(1, 1);
+	if (!*ret)
+		return -ENOMEM;
+	*ret_n_bytes = 1;
+	return 0;
+}
+
+int search_database_build(const uint8_t *source, size_t n_bytes, uint8_t **ret, size_t *ret_n_bytes,
+	struct error *err)
+{
+	return search_engine_source(NULL, ret, ret_n_bytes);
+}
+
+int search_engine_load(struct search_engine **ret, const struct search_set *set,
+	const uint8_t *database, size_t n_bytes)
+{
+	return search_engine_new(ret, set, NULL);
+}
+
 struct search_engine *search_engine_free(struct search_engine *engine)
 {
 	free(engine);

@@ -17,6 +17,7 @@ struct search_literal {
 };
 
 struct search_pattern {
+	_Atomic unsigned int refs; /* besides the first */
 	uint32_t offset_bytes;
 	uint32_t depth_bytes;
 	unsigned int n_literals;
@@ -126,6 +127,11 @@ struct search_engine;
 /* @set: its groups are complete; the engine may refer to it. Return: 0, -EINVAL with @err filled
  * (7007), -ENOMEM. */
 int search_engine_new(struct search_engine **ret, const struct search_set *set, struct error *err);
+
+/* As search_set_source() and search_set_complete(). */
+int search_engine_source(const struct search_set *set, uint8_t **ret, size_t *ret_n_bytes);
+int search_engine_load(struct search_engine **ret, const struct search_set *set,
+	const uint8_t *database, size_t n_bytes);
 struct search_engine *search_engine_free(struct search_engine *engine);
 DEFINE_CLEANUP(struct search_engine *, search_engine_free);
 

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <hs/hs.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "mapi/errors.h"
 #include "search_private.h"
@@ -51,54 +52,178 @@ static void search_engine_fill(uint8_t ret[SEARCH_FILLERS][SEARCH_FILLER_BYTES])
 			ret[i][k] = (uint8_t)(0x80 | ((37 * i + 11 * k + 7 * i * k) & 0x7f));
 }
 
-static int search_engine_compile(
-	struct search_engine *engine, const struct search_set *set, struct error *err)
+/* What a database is made of: this, the literals, and their bytes one after the other. */
+struct search_source {
+	uint32_t n_literals;
+	uint32_t n_groups; /* of them; the others are fillers */
+};
+
+struct search_source_literal {
+	uint32_t n_bytes;
+	uint32_t flags;
+	uint32_t id;
+};
+
+/* @i: group or filler. */
+static struct search_source_literal search_source_literal(
+	const struct search_set *set, unsigned int i, unsigned int n_groups)
 {
-	unsigned int n_groups = set->n_groups - set->n_short_groups;
-	unsigned int n = n_groups + (n_groups > 1 ? SEARCH_FILLERS : 0);
-	_cleanup_(cleanup_freep) const char **literals = calloc(n, sizeof(*literals));
-	_cleanup_(cleanup_freep) size_t *n_bytes = calloc(n, sizeof(*n_bytes));
-	_cleanup_(cleanup_freep) unsigned int *flags = calloc(n, sizeof(*flags));
-	_cleanup_(cleanup_freep) unsigned int *ids = calloc(n, sizeof(*ids));
-	uint8_t fillers[SEARCH_FILLERS][SEARCH_FILLER_BYTES];
+	const struct search_group *group;
+
+	if (i >= n_groups)
+		return (struct search_source_literal){ .n_bytes = SEARCH_FILLER_BYTES,
+			.flags = HS_FLAG_SINGLEMATCH,
+			.id = set->n_groups };
+	group = &set->groups[set->n_short_groups + i];
+	return (struct search_source_literal){ .n_bytes = set->uses[group->first_use].part_bytes,
+		.flags = search_set_single(set, group) ? HS_FLAG_SINGLEMATCH : 0,
+		.id = set->n_short_groups + i };
+}
+
+int search_engine_source(const struct search_set *set, uint8_t **ret, size_t *ret_n_bytes)
+{
+	struct search_source head = { .n_groups = set->n_groups - set->n_short_groups };
+	uint8_t fillers[SEARCH_FILLERS][SEARCH_FILLER_BYTES], *bytes, *at;
+	size_t n_bytes;
+
+	head.n_literals = head.n_groups + (head.n_groups > 1 ? SEARCH_FILLERS : 0);
+	n_bytes = sizeof(head) + head.n_literals * sizeof(struct search_source_literal);
+	for (unsigned int i = 0; i < head.n_literals; i++)
+		n_bytes += search_source_literal(set, i, head.n_groups).n_bytes;
+	bytes = malloc(n_bytes);
+	if (!bytes)
+		return -ENOMEM;
+	memcpy(bytes, &head, sizeof(head));
+	search_engine_fill(fillers);
+	at = bytes + sizeof(head) + head.n_literals * sizeof(struct search_source_literal);
+	for (unsigned int i = 0; i < head.n_literals; i++) {
+		struct search_source_literal literal = search_source_literal(set, i, head.n_groups);
+		const struct search_use *use =
+			i < head.n_groups ? &set->uses[set->groups[literal.id].first_use] : NULL;
+
+		memcpy(bytes + sizeof(head) + i * sizeof(literal), &literal, sizeof(literal));
+		memcpy(at, use ? use->bytes + use->head_bytes : fillers[i - head.n_groups],
+			literal.n_bytes);
+		at += literal.n_bytes;
+	}
+	*ret = bytes;
+	*ret_n_bytes = n_bytes;
+	return 0;
+}
+
+/* struct search_literals - a source, as vectorscan takes it */
+struct search_literals {
+	const char **at;
+	size_t *n_bytes;
+	unsigned int *flags;
+	unsigned int *ids;
+};
+
+/* Return: whether the source is whole. */
+static bool search_literals_read(struct search_literals *ret, const struct search_source *head,
+	const uint8_t *source, size_t n_bytes)
+{
+	const uint8_t *table = source + sizeof(*head);
+	size_t used_bytes = sizeof(*head) + head->n_literals * sizeof(struct search_source_literal);
+
+	if (used_bytes > n_bytes)
+		return false;
+	for (unsigned int i = 0; i < head->n_literals; i++) {
+		struct search_source_literal literal;
+
+		memcpy(&literal, table + i * sizeof(literal), sizeof(literal));
+		if (literal.n_bytes > n_bytes - used_bytes)
+			return false;
+		ret->at[i] = (const char *)source + used_bytes;
+		ret->n_bytes[i] = literal.n_bytes;
+		ret->flags[i] = literal.flags;
+		ret->ids[i] = literal.id;
+		used_bytes += literal.n_bytes;
+	}
+	return used_bytes == n_bytes;
+}
+
+static int search_refuse(unsigned int n_strings, const char *why, struct error *err)
+{
+	return error_set(err, MFUNCT_COULD_NOT_INIT_FUNCT,
+		"The search for %u strings cannot be prepared: %s", n_strings, why);
+}
+
+static int search_compile(
+	hs_database_t **ret, const uint8_t *source, size_t n_bytes, struct error *err)
+{
+	_cleanup_(cleanup_freep) const char **at = NULL;
+	_cleanup_(cleanup_freep) size_t *sizes = NULL;
+	_cleanup_(cleanup_freep) unsigned int *flags = NULL, *ids = NULL;
+	struct search_source head = { .n_literals = 0 };
 	hs_compile_error_t *failure = NULL;
 
-	if (!literals || !n_bytes || !flags || !ids)
+	if (n_bytes >= sizeof(head))
+		memcpy(&head, source, sizeof(head));
+	if (head.n_literals == 0 ||
+		head.n_literals > n_bytes / sizeof(struct search_source_literal))
+		return search_refuse(head.n_groups, "damaged on the way", err);
+	at = calloc(head.n_literals, sizeof(*at));
+	sizes = calloc(head.n_literals, sizeof(*sizes));
+	flags = calloc(head.n_literals, sizeof(*flags));
+	ids = calloc(head.n_literals, sizeof(*ids));
+	if (!at || !sizes || !flags || !ids)
 		return -ENOMEM;
-	search_engine_fill(fillers);
-	for (unsigned int i = n_groups; i < n; i++) {
-		literals[i] = (const char *)fillers[i - n_groups];
-		n_bytes[i] = SEARCH_FILLER_BYTES;
-		flags[i] = HS_FLAG_SINGLEMATCH;
-		ids[i] = set->n_groups;
-	}
-	for (unsigned int i = 0; i < n_groups; i++) {
-		const struct search_group *group = &set->groups[set->n_short_groups + i];
-		const struct search_use *use = &set->uses[group->first_use];
-
-		literals[i] = (const char *)use->bytes + use->head_bytes;
-		n_bytes[i] = use->part_bytes;
-		flags[i] = search_set_single(set, group) ? HS_FLAG_SINGLEMATCH : 0;
-		ids[i] = set->n_short_groups + i;
-	}
-	if (hs_compile_lit_multi(literals, flags, ids, n_bytes, n, HS_MODE_BLOCK, NULL,
-		    &engine->database, &failure) == HS_SUCCESS)
+	if (!search_literals_read(
+		    &(struct search_literals){ at, sizes, flags, ids }, &head, source, n_bytes))
+		return search_refuse(head.n_groups, "damaged on the way", err);
+	if (hs_compile_lit_multi(at, flags, ids, sizes, head.n_literals, HS_MODE_BLOCK, NULL, ret,
+		    &failure) == HS_SUCCESS)
 		return 0;
-	error_set(err, MFUNCT_COULD_NOT_INIT_FUNCT,
-		"The search for %u strings cannot be prepared: %s", n_groups,
-		failure ? failure->message : "unknown cause");
+	(void)search_refuse(head.n_groups, failure ? failure->message : "unknown cause", err);
 	(void)hs_free_compile_error(failure);
 	return -EINVAL;
+}
+
+int search_database_build(const uint8_t *source, size_t n_bytes, uint8_t **ret, size_t *ret_n_bytes,
+	struct error *err)
+{
+	hs_database_t *database = NULL;
+	char *bytes = NULL;
+	int r = search_compile(&database, source, n_bytes, err);
+
+	if (r < 0)
+		return r;
+	if (hs_serialize_database(database, &bytes, ret_n_bytes) != HS_SUCCESS)
+		r = -ENOMEM;
+	else
+		*ret = (uint8_t *)bytes; /* of malloc(), vectorscan's default */
+	(void)hs_free_database(database);
+	return r;
 }
 
 int search_engine_new(struct search_engine **ret, const struct search_set *set, struct error *err)
 {
 	_cleanup_(search_engine_freep) struct search_engine *engine = calloc(1, sizeof(*engine));
-	int r = engine ? search_engine_compile(engine, set, err) : -ENOMEM;
+	_cleanup_(cleanup_freep) uint8_t *source = NULL;
+	size_t n_bytes;
+	int r = engine ? search_engine_source(set, &source, &n_bytes) : -ENOMEM;
 
+	if (r == 0)
+		r = search_compile(&engine->database, source, n_bytes, err);
 	if (r == 0)
 		*ret = TAKE(engine);
 	return r;
+}
+
+int search_engine_load(struct search_engine **ret, const struct search_set *set,
+	const uint8_t *database, size_t n_bytes)
+{
+	_cleanup_(search_engine_freep) struct search_engine *engine = calloc(1, sizeof(*engine));
+	hs_error_t r;
+
+	if (!engine)
+		return -ENOMEM;
+	r = hs_deserialize_database((const char *)database, n_bytes, &engine->database);
+	if (r != HS_SUCCESS)
+		return r == HS_NOMEM ? -ENOMEM : -EBADMSG;
+	*ret = TAKE(engine);
+	return 0;
 }
 
 struct search_engine *search_engine_free(struct search_engine *engine)

@@ -34,6 +34,26 @@ static void batch_clear(struct packet_batch *batch)
 	batch->n = 0;
 }
 
+/* The database is built by others, and would not be of another set. */
+static int set_in_steps(struct search_set **ret, const struct search_pattern *const patterns[],
+	unsigned int n, struct error *err)
+{
+	uint8_t *source = NULL, *database = NULL;
+	size_t source_bytes, database_bytes;
+	int r = search_set_prepare(ret, patterns, n);
+
+	if (r == 0)
+		r = search_set_source(*ret, &source, &source_bytes);
+	if (r < 0 || source_bytes == 0)
+		return r;
+	r = search_database_build(source, source_bytes, &database, &database_bytes, err);
+	if (r == 0)
+		r = search_set_complete(*ret, database, database_bytes);
+	free(source);
+	free(database);
+	return r;
+}
+
 static void run(const struct search_pattern *const patterns[], unsigned int n,
 	const struct packet_batch *batch, const struct packet_mask *wanted,
 	struct packet_mask ret[])
@@ -41,7 +61,9 @@ static void run(const struct search_pattern *const patterns[], unsigned int n,
 	struct search_scratch *scratch = NULL;
 	struct search_set *set = NULL;
 	struct error err = ERROR_INIT;
-	int r = search_set_new(&set, patterns, n, &err);
+	static unsigned int n_runs;
+	int r = n_runs++ % 2 ? set_in_steps(&set, patterns, n, &err)
+			     : search_set_new(&set, patterns, n, &err);
 
 	if (r)
 		print_error("%s\n", err.text);

@@ -63,7 +63,9 @@ static struct compiler_job *job_free(struct compiler_job *job)
 	if (!job)
 		return NULL;
 	filter_program_free(job->task.program);
+	search_set_free(job->task.set);
 	free(job->task.expression);
+	free(job->task.source);
 	free(job);
 	return NULL;
 }
@@ -82,6 +84,32 @@ static int job_new(struct compiler_job **ret, uid_t uid, const char *expression,
 		job_free(job);
 		return -ENOMEM;
 	}
+	*ret = job;
+	return 0;
+}
+
+/* @set: taken. */
+static int job_new_search(struct compiler_job **ret, uid_t uid, struct search_set *set)
+{
+	struct compiler_job *job = calloc(1, sizeof(*job));
+	size_t n_bytes = 0;
+	int r;
+
+	if (!job) {
+		search_set_free(set);
+		return -ENOMEM;
+	}
+	job->task = (struct compiler_task){
+		.uid = uid, .err = ERROR_INIT, .question = { .kind = COMPILER_SEARCH }, .set = set
+	};
+	r = search_set_source(set, &job->task.source, &n_bytes);
+	if (r == 0 && n_bytes > UINT32_MAX)
+		r = -ENOMEM;
+	if (r < 0) {
+		job_free(job);
+		return r;
+	}
+	job->task.question.n_bytes = (uint32_t)n_bytes;
 	*ret = job;
 	return 0;
 }
@@ -210,16 +238,11 @@ static int compiler_add_thread(struct compiler *compiler)
 	return compiler->n_threads ? 0 : r;
 }
 
-/* Queue a question. Return: 0, negative errno. */
-static int compiler_put(struct compiler_client *client, const char *expression, uint32_t linktype,
-	struct compiler_job **ret)
+/* Queue a job. Return: 0; negative errno: it is no more. */
+static int compiler_put(struct compiler *compiler, struct compiler_job *job)
 {
-	struct compiler *compiler = client->compiler;
-	struct compiler_job *job;
-	int r = job_new(&job, client->uid, expression, linktype);
+	int r;
 
-	if (r < 0)
-		return r;
 	(void)pthread_mutex_lock(&compiler->lock);
 	compiler_enqueue(compiler, job);
 	r = compiler_add_thread(compiler);
@@ -229,7 +252,19 @@ static int compiler_put(struct compiler_client *client, const char *expression, 
 	(void)pthread_mutex_unlock(&compiler->lock);
 	if (r < 0)
 		job_free(job);
-	else
+	return r;
+}
+
+/* Queue a question. Return: 0, negative errno. */
+static int compiler_put_filter(struct compiler_client *client, const char *expression,
+	uint32_t linktype, struct compiler_job **ret)
+{
+	struct compiler_job *job;
+	int r = job_new(&job, client->uid, expression, linktype);
+
+	if (r == 0)
+		r = compiler_put(client->compiler, job);
+	if (r == 0)
 		*ret = job;
 	return r;
 }
@@ -342,15 +377,43 @@ int compiler_ask(struct compiler_client *client, const char *expression, uint32_
 	int r;
 
 	/* These stay as they are while a thread works on it. */
-	if (task && task->question.linktype == linktype &&
+	if (task && task->expression && task->question.linktype == linktype &&
 		strcmp(task->expression, expression) == 0)
 		return compiler_has_answered(client) ? job_take(TAKE(client->asked), ret, err)
 						     : COMPILER_E_AGAIN;
 	client_abandon(client);
 	if (strlen(expression) > FILTER_EXPRESSION_MAX)
 		return filter_compile(ret, expression, linktype, err); /* refuses it */
-	r = compiler_put(client, expression, linktype, &client->asked);
-	return r < 0 ? compiler_fail(r, err) : COMPILER_E_AGAIN;
+	r = compiler_put_filter(client, expression, linktype, &client->asked);
+	return r < 0 ? compiler_fail(COMPILER_FILTER, r, err) : COMPILER_E_AGAIN;
+}
+
+int compiler_build(struct compiler_client *client, struct search_set *set, struct error *err)
+{
+	struct compiler_job *job;
+	int r;
+
+	client_abandon(client);
+	r = job_new_search(&job, client->uid, set);
+	if (r == 0)
+		r = compiler_put(client->compiler, job);
+	if (r < 0)
+		return compiler_fail(COMPILER_SEARCH, r, err);
+	client->asked = job;
+	return 0;
+}
+
+int compiler_built(struct compiler_client *client, struct search_set **ret, struct error *err)
+{
+	struct search_set *set;
+
+	if (!compiler_has_answered(client))
+		return COMPILER_E_AGAIN;
+	set = TAKE(client->asked->task.set);
+	if (client->asked->task.r == 0)
+		*ret = TAKE(set);
+	search_set_free(set);
+	return job_take(TAKE(client->asked), &(struct filter_program *){ NULL }, err);
 }
 
 /* With the lock held. Return: whether the job is done. */
@@ -381,13 +444,13 @@ int compiler_wait(struct compiler_client *client, const char *expression, uint32
 
 	if (strlen(expression) > FILTER_EXPRESSION_MAX)
 		return filter_compile(ret, expression, linktype, err); /* refuses it */
-	r = compiler_put(client, expression, linktype, &job);
+	r = compiler_put_filter(client, expression, linktype, &job);
 	if (r < 0)
-		return compiler_fail(r, err);
+		return compiler_fail(COMPILER_FILTER, r, err);
 	(void)pthread_mutex_lock(&compiler->lock);
 	done = compiler_await(compiler, job, cancel);
 	if (!done)
 		compiler_abandon(compiler, job);
 	(void)pthread_mutex_unlock(&compiler->lock);
-	return done ? job_take(job, ret, err) : compiler_fail(-ECANCELED, err);
+	return done ? job_take(job, ret, err) : compiler_fail(COMPILER_FILTER, -ECANCELED, err);
 }

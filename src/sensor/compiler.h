@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The compiler: filter expressions become programs in helper processes.
+ * The compiler: filter expressions become programs, and strings to search for become databases, in
+ * helper processes.
  *
  * libpcap's optimiser takes time that grows with the third power of an expression's length, names
  * in it are looked up in the network, and nobody promises that its parser is safe from every input.
  * So expressions are compiled in processes that are limited in time and memory, hold nothing but
  * one end of a socketpair (nursery.h), and are killed when they take too long. What they answer is
- * not trusted.
+ * not trusted, but for databases: vectorscan checks their sum, no more. A helper that was taken
+ * over could so go on to the engine, which is as unprivileged, and where the database would be
+ * built otherwise.
  *
  * Nobody but a thread of the compiler's waits for a helper, and looks at what it says. There are at
  * most COMPILER_HELPERS_MAX of both, for all clients together. Users take turns, each with at most
@@ -22,8 +25,11 @@
 
 #include "base/error.h"
 #include "filter/filter.h"
+#include "search/search.h"
 
 #define COMPILER_TIME_MAX_MS 2000 /* per expression */
+/* Of a database. It takes less CPU time than a helper has, on a machine that may be busy. */
+#define COMPILER_SEARCH_TIME_MAX_MS 20000
 #define COMPILER_HELPERS_MAX 8
 #define COMPILER_USER_MAX 2 /* of them */
 #define COMPILER_PROCESS_NAME "mapid-compile"
@@ -75,6 +81,22 @@ struct compiler_client *compiler_client_free(struct compiler_client *client);
  */
 int compiler_ask(struct compiler_client *client, const char *expression, uint32_t linktype,
 	struct filter_program **ret, struct error *err);
+
+/**
+ * compiler_build() - have a search set completed
+ * @set: prepared; taken
+ *
+ * Waits for nothing; compiler_built() gives it back. Whatever was asked before is abandoned. A
+ * client either asks or builds.
+ *
+ * Thread safety: one thread per client.
+ *
+ * Return: 0, -ENOMEM, and what of compiler_ask() says that there are no helpers.
+ */
+int compiler_build(struct compiler_client *client, struct search_set *set, struct error *err);
+
+/* Return: 0 and the set; COMPILER_E_AGAIN; -EINVAL with @err filled (7007), -ENOMEM. */
+int compiler_built(struct compiler_client *client, struct search_set **ret, struct error *err);
 
 /* Whether compiler_ask() would answer the question that it was asked last. Its thread. */
 bool compiler_has_answered(struct compiler_client *client);

@@ -13,7 +13,6 @@
 
 #include "base/spin.h"
 #include "compiler_private.h"
-#include "mapi/errors.h"
 
 #define HELPER_SPIN_US 50 /* the next question may be under way */
 
@@ -75,26 +74,66 @@ static void helper_compile(const char *expression, uint32_t linktype)
 		helper_answer(0, insns, n_insns * sizeof(insns[0]));
 		filter_program_free(program);
 	} else if (r == -EINVAL) {
-		helper_answer(PCAP_BPF_ERR, err.text, strlen(err.text));
+		helper_answer(COMPILER_WRONG, err.text, strlen(err.text));
 	} else {
 		helper_answer(COMPILER_NO_MEMORY, NULL, 0);
 	}
 }
 
-void compiler_helper_main(void)
+static void helper_build(const uint8_t *source, size_t n_bytes)
+{
+	uint8_t *database;
+	size_t database_bytes;
+	struct error err = ERROR_INIT;
+	int r = search_database_build(source, n_bytes, &database, &database_bytes, &err);
+
+	if (r == 0 && database_bytes <= COMPILER_DATABASE_BYTES_MAX)
+		helper_answer(0, database, database_bytes);
+	else if (r == -EINVAL)
+		helper_answer(COMPILER_WRONG, err.text, strlen(err.text));
+	else
+		helper_answer(COMPILER_NO_MEMORY, NULL, 0);
+	if (r == 0)
+		free(database);
+}
+
+static void helper_search(size_t n_bytes)
+{
+	uint8_t *source;
+
+	if (n_bytes > COMPILER_SOURCE_BYTES_MAX)
+		_exit(1);
+	source = malloc(n_bytes);
+	if (!source)
+		_exit(1);
+	helper_get(source, n_bytes);
+	nursery_wind_up();
+	helper_build(source, n_bytes);
+	free(source);
+}
+
+static void helper_filter(size_t n_bytes, uint32_t linktype)
 {
 	static char expression[FILTER_EXPRESSION_MAX + 1];
 
+	if (n_bytes > FILTER_EXPRESSION_MAX)
+		_exit(1);
+	helper_get(expression, n_bytes);
+	expression[n_bytes] = '\0';
+	nursery_wind_up();
+	helper_compile(expression, linktype);
+}
+
+void compiler_helper_main(void)
+{
 	(void)prctl(PR_SET_NAME, COMPILER_PROCESS_NAME); /* cannot fail */
 	for (;;) {
 		struct compiler_question question;
 
 		helper_get(&question, sizeof(question));
-		if (question.n_bytes > FILTER_EXPRESSION_MAX)
-			_exit(1);
-		helper_get(expression, question.n_bytes);
-		expression[question.n_bytes] = '\0';
-		nursery_wind_up();
-		helper_compile(expression, question.linktype);
+		if (question.kind == COMPILER_SEARCH)
+			helper_search(question.n_bytes);
+		else
+			helper_filter(question.n_bytes, question.linktype);
 	}
 }

@@ -51,6 +51,8 @@ int device_new(struct device **ret, const struct device_args *args, struct error
 	device->n_workers = open.n_workers;
 	device->loader = args->loader;
 	r = driver->open(&device->source, &open, err);
+	if (r == 0 && args->compiler)
+		r = searches_new(&device->searches, args->compiler);
 	if (r < 0)
 		return r;
 	device->name = strdup(open.name);
@@ -183,8 +185,7 @@ int device_interface(const struct device *device, unsigned int index, struct dri
 	return device->driver->interface(device->source, index, ret);
 }
 
-/* Whether a change of flows needs a new plan: someone runs, or may run, the present one. */
-static bool device_runs(struct device *device)
+bool device_runs(struct device *device)
 {
 	bool runs = false;
 
@@ -307,6 +308,7 @@ void device_forget(struct device *device, struct device_flow *flow)
 		break;
 	}
 	(void)pthread_mutex_unlock(&device->flows_lock);
+	device_forget_owner(device, flow->plan->owner);
 }
 
 /* Functions of a flow may refer to those of connected flows of this device, and its own. */

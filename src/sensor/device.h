@@ -18,6 +18,7 @@
 #include "kernel/kernel.h"
 #include "mapi/explain.h"
 #include "plan/plan.h"
+#include "searches.h"
 #include "wire/results.h"
 
 struct device;
@@ -31,6 +32,7 @@ struct device;
  * @event_fd: of wake_new(), to be signalled after each publication that brings something new; -1:
  *            none
  * @told_pkts, @told_ticks, @told_end: what the last such publication brought
+ * @waits:    for device_prepare(); @next_waiting: who does beside
  */
 struct device_flow {
 	struct plan_flow *plan;
@@ -47,6 +49,8 @@ struct device_flow {
 	uint64_t told_pkts;
 	uint64_t told_ticks;
 	bool told_end;
+	bool waits;
+	struct device_flow *next_waiting;
 };
 
 /**
@@ -87,6 +91,7 @@ struct device_tier {
  * @notify_fd: eventfd of the control thread; borrowed
  * @cpus, @n_cpus: processors for the workers, in turn; 0: anywhere
  * @loader:    of the kernel tier
+ * @compiler:  of search databases; outlives the device. NULL: the control thread builds them
  */
 struct device_args {
 	struct driver_open_args open;
@@ -95,6 +100,7 @@ struct device_args {
 	const unsigned int *cpus;
 	unsigned int n_cpus;
 	struct device_loader loader;
+	struct compiler *compiler;
 };
 
 /* Return: 0, -EINVAL with @err filled (3200, 1026, 9001 ...), -ENOMEM. */
@@ -119,6 +125,25 @@ int device_interface(const struct device *device, unsigned int index, struct dri
 
 /* Workers begin to read. Return: 0 (also when started before), negative errno. */
 int device_start(struct device *device);
+
+enum device_outcome {
+	DEVICE_E_AGAIN = 1, /* not yet: ask again when device_has_prepared() */
+	_DEVICE_E_N
+};
+
+/**
+ * device_prepare() - have done what takes long before a plan is made
+ * @flow: to be connected next; it waits until it is, or device_unprepare(). NULL: those that are
+ *        connected are to be started
+ *
+ * Return: 0, DEVICE_E_AGAIN, -EINVAL with @err filled (7007), -ENOMEM, other negative errno.
+ */
+int device_prepare(struct device *device, struct device_flow *flow, struct error *err);
+/* How often something has been prepared for the flow's owner; and whether there is something new to
+ * who was told to ask again when it was @n. */
+uint64_t device_n_prepared(const struct device *device, const struct device_flow *flow);
+bool device_has_prepared(const struct device *device, const struct device_flow *flow, uint64_t n);
+void device_unprepare(struct device *device, struct device_flow *flow);
 
 /**
  * device_add() - connect a flow

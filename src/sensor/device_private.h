@@ -105,6 +105,8 @@ struct device {
 	_Atomic uint64_t seen_late_pkts;
 
 	pthread_mutex_t flows_lock;
+	struct searches *searches; /* the control thread's, as what follows; NULL: none */
+	struct device_flow *waiting; /* for device_prepare() */
 	struct device_flow **flows; /* ascending by id */
 	unsigned int n_flows;
 	struct driver_stats stats; /* as of asked_ns; all GUARDED_BY(flows_lock) */
@@ -124,6 +126,13 @@ static inline void device_halt(struct device *device)
 	atomic_store_explicit(&device->stop, true, memory_order_relaxed);
 	device->driver->wake(device->source);
 }
+
+/* device.c. Whether a change of flows needs a new plan: someone runs, or may run, the present one.
+ */
+bool device_runs(struct device *device);
+
+/* prepare.c. A flow of @owner has gone: perhaps its last. */
+void device_forget_owner(struct device *device, unsigned int owner);
 
 /* publish.c; the caller holds commit_lock. */
 void publish_all(struct device *device);

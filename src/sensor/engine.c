@@ -281,6 +281,7 @@ static int engine_init(struct engine *engine, const struct parent_engine *system
 	r = compiler_new(&engine->compiler, engine->notify_fd);
 	if (r == 0 && system)
 		r = bin_new(&engine->bin);
+	args.compiler = engine->compiler;
 	if (r == 0)
 		r = registry_new(&engine->registry, &args);
 	if (r == 0)

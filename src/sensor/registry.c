@@ -339,6 +339,7 @@ int registry_get(struct registry *registry, const char *name, unsigned int n_wor
 		.seed = seed,
 		.notify_fd = registry->args.notify_fd,
 		.loader = registry->loader,
+		.compiler = registry->args.compiler,
 		.cpus = section ? section->cpus : NULL,
 		.n_cpus = section ? section->n_cpus : 0 };
 	entry->args.loader.is_expected = section && section->engine == CONFIG_ENGINE_KERNEL;

@@ -19,6 +19,7 @@ struct registry_entry; /* a device in use */
  * @area:          for code to be loaded by who opens them; outlives the registry
  * @notify_fd:     eventfd that workers poke; borrowed
  * @turns:         numbers of samples in the kernel; the registry's own
+ * @compiler:      of its devices; outlives the registry
  */
 struct registry_args {
 	const struct config *config;
@@ -27,6 +28,7 @@ struct registry_args {
 	size_t area_bytes;
 	int notify_fd;
 	struct kernel_turns *turns;
+	struct compiler *compiler;
 };
 
 int registry_new(struct registry **ret, const struct registry_args *args);

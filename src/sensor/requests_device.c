@@ -16,7 +16,8 @@ static int request_open_file(struct session *session, const char *name, int fd,
 						  .batch_pkts = session->batch_pkts,
 						  .n_workers = session->n_workers },
 		.seed = session->seed,
-		.notify_fd = session->env.notify_fd };
+		.notify_fd = session->env.notify_fd,
+		.compiler = session->env.compiler };
 
 	if (!session->env.is_system)
 		return device_new(&device->device, &args, err);
@@ -131,13 +132,24 @@ int request_no_device(struct session *session, uint64_t request_id)
 
 int request_device_start(struct session *session, uint64_t id, const Wire__DeviceStart *start)
 {
-	struct session_device *device = request_device(session, start->device);
+	return request_start(session, id, start->device);
+}
+
+int request_start(struct session *session, uint64_t id, uint64_t device_id)
+{
+	struct session_device *device = request_device(session, device_id);
 	struct error err = ERROR_INIT;
 	int r;
 
 	if (!device)
 		return request_no_device(session, id);
-	r = device_start(device->device);
+	r = device_prepare(device->device, NULL, &err);
+	if (r == DEVICE_E_AGAIN) {
+		session_wait_prepared(session, id, device, NULL);
+		return 0;
+	}
+	if (r == 0)
+		r = device_start(device->device);
 	if (r < 0)
 		return request_fail(session, id, r, &err);
 	device->running = true;

@@ -66,6 +66,8 @@ int request_flow_create(struct session *session, uint64_t id, const Wire__FlowCr
 	flow->device_flow.event_fd = -1;
 	flow->id = request_new_flow_id(session);
 	r = plan_flow_new(&flow->device_flow.plan, flow->id);
+	if (r == 0)
+		flow->device_flow.plan->owner = session->env.user->uid;
 	if (r < 0) {
 		area_put(session->area, flow->shared_offset, sizeof(struct results_flow));
 		return request_fail(session, id, r, &err);
@@ -100,18 +102,32 @@ static void request_tell_gates(struct session *session, const struct session_flo
 
 int request_flow_connect(struct session *session, uint64_t id, const Wire__FlowConnect *connect)
 {
-	struct session_flow *flow = request_flow(session, connect->flow);
+	return request_connect(session, id, connect->flow);
+}
+
+int request_connect(struct session *session, uint64_t id, uint32_t flow_id)
+{
+	struct session_flow *flow = request_flow(session, flow_id);
 	struct error err = ERROR_INIT;
 	uint64_t epoch;
-	int r;
+	int r = 0;
 
 	if (!flow)
-		return request_no_flow(session, id, connect->flow);
+		return request_no_flow(session, id, flow_id);
 	if (flow->connected) {
 		error_set(&err, FLOW_ALREADY_ACTIVE, "flow %u is connected already", flow->id);
 		return request_refuse(session, id, &err);
 	}
-	r = device_add(flow->device->device, &flow->device_flow, &err);
+	/* Flows of a file that has not been started are prepared for together, when it is. */
+	if (flow->start || flow->device->entry || flow->device->running)
+		r = device_prepare(flow->device->device, &flow->device_flow, &err);
+	if (r == DEVICE_E_AGAIN) {
+		session_wait_prepared(session, id, flow->device, flow);
+		return 0;
+	}
+	session->preparing = NULL;
+	if (r == 0)
+		r = device_add(flow->device->device, &flow->device_flow, &err);
 	if (r < 0)
 		return request_fail(session, id, r, &err);
 	if (flow->start) {

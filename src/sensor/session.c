@@ -159,6 +159,15 @@ static void session_free_arena(struct session *session)
 	session->arena_n_bytes = 0;
 }
 
+/* The flow that was to be connected is not. */
+static void session_forget_prepared(struct session *session)
+{
+	struct session_flow *flow = TAKE(session->preparing);
+
+	if (flow)
+		device_unprepare(flow->device->device, &flow->device_flow);
+}
+
 struct session *session_free(struct session *session)
 {
 	if (!session)
@@ -168,6 +177,7 @@ struct session *session_free(struct session *session)
 			*at = session->next_session;
 			break;
 		}
+	session_forget_prepared(session);
 	/* All stop at once, then each is waited for. */
 	for (unsigned int i = 0; i < session->n_devices; i++)
 		device_stop(session->devices[i]->device);
@@ -446,6 +456,10 @@ static bool session_pending_done(struct session *session)
 			return waited_ns >= SESSION_FLUSH_FILE_NS;
 		pending->is_late = waited_ns >= SESSION_FLUSH_LIVE_NS;
 		return pending->is_late;
+	case SESSION_PENDING_PREPARE:
+		return device_has_prepared(pending->device->device,
+			session->preparing ? &session->preparing->device_flow : NULL,
+			pending->epoch);
 	case SESSION_PENDING_COMPILE:
 		return compiler_has_answered(session->compiler);
 	case SESSION_PENDING_OPEN: /* asking is the way to find out */
@@ -464,8 +478,18 @@ void session_wait(struct session *session, enum session_pending_kind kind, uint6
 		.flow_id = flow_id,
 		.begin = device_moment_now() };
 	/* Compiling and opening depend on no worker: full rings may wait. */
-	ring_group_await(
-		session->rings, kind != SESSION_PENDING_COMPILE && kind != SESSION_PENDING_OPEN);
+	ring_group_await(session->rings,
+		kind != SESSION_PENDING_COMPILE && kind != SESSION_PENDING_OPEN &&
+			kind != SESSION_PENDING_PREPARE);
+}
+
+void session_wait_prepared(struct session *session, uint64_t request_id,
+	struct session_device *device, struct session_flow *flow)
+{
+	session_wait(session, SESSION_PENDING_PREPARE, request_id, device, flow ? flow->id : 0);
+	session->pending.epoch =
+		device_n_prepared(device->device, flow ? &flow->device_flow : NULL);
+	session->preparing = flow;
 }
 
 void session_refresh_cell(struct session *session, const struct session_cell *cell)
@@ -494,6 +518,7 @@ void session_leave(struct session *session)
 	(void)shutdown(wire_conn_fd(session->conn), SHUT_RDWR); /* it may have gone already */
 	session->pending.kind = SESSION_PENDING_NONE;
 	session->closing = (struct session_closing){ .flow_id = 0 };
+	session_forget_prepared(session);
 	request_apply_forget(session);
 	request_open_forget(session);
 	ring_group_await(session->rings, false);
@@ -547,6 +572,10 @@ static int session_answer(
 		return request_apply_again(session, request_id);
 	case SESSION_PENDING_OPEN:
 		return request_open_again(session, request_id);
+	case SESSION_PENDING_PREPARE:
+		return session->pending.flow_id
+			? request_connect(session, request_id, session->pending.flow_id)
+			: request_start(session, request_id, session->pending.device->id);
 	case SESSION_PENDING_CLOSE:
 		return request_closed(session, request_id);
 	case SESSION_PENDING_FLUSH:
@@ -603,7 +632,8 @@ int session_poll(struct session *session)
 uint32_t session_poll_ms(const struct session *session)
 {
 	/* Answers are told; but the client may go. */
-	const bool compiles = session->pending.kind == SESSION_PENDING_COMPILE;
+	const bool compiles = session->pending.kind == SESSION_PENDING_COMPILE ||
+		session->pending.kind == SESSION_PENDING_PREPARE;
 
 	if ((session->pending.kind != SESSION_PENDING_NONE && !compiles) ||
 		(session->unread && session_may_go_on(session)))

@@ -76,6 +76,7 @@ enum session_pending_kind {
 	SESSION_PENDING_CONNECT,
 	SESSION_PENDING_CLOSE,
 	SESSION_PENDING_FLUSH,
+	SESSION_PENDING_PREPARE, /* FlowConnect, or DeviceStart (no flow) */
 	SESSION_PENDING_COMPILE, /* FlowApply: session->apply */
 	SESSION_PENDING_OPEN, /* DeviceOpen: session->opening */
 	_SESSION_PENDING_N
@@ -86,7 +87,7 @@ struct session_pending {
 	uint64_t request_id;
 	struct session_device *device;
 	uint32_t flow_id;
-	uint64_t epoch; /* CONNECT: of the device, with the flow */
+	uint64_t epoch; /* CONNECT: of the device, with the flow. PREPARE: device_n_prepared() */
 	struct device_moment begin;
 	bool is_late; /* the time for it is over */
 };
@@ -141,6 +142,7 @@ struct session {
 	struct session_pending pending;
 	struct session_apply apply;
 	struct session_closing closing;
+	struct session_flow *preparing; /* that FlowConnect waits for; NULL: none */
 	uint8_t *arena_bytes;
 	size_t arena_n_bytes;
 };
@@ -161,11 +163,16 @@ void session_device_release(struct session *session, struct session_device *devi
 void session_wait(struct session *session, enum session_pending_kind kind, uint64_t request_id,
 	struct session_device *device, uint32_t flow_id);
 
+void session_wait_prepared(struct session *session, uint64_t request_id,
+	struct session_device *device, struct session_flow *flow);
+
 /* requests.c. Return: 0, negative: the session is over. */
 int request_answer(struct session *session, const Wire__Request *request);
 int request_done(struct session *session, uint64_t request_id);
 int request_flushed(struct session *session, uint64_t request_id, bool is_late);
 int request_closed(struct session *session, uint64_t request_id);
+int request_connect(struct session *session, uint64_t request_id, uint32_t flow_id);
+int request_start(struct session *session, uint64_t request_id, uint64_t device_id);
 int request_open_again(struct session *session, uint64_t request_id);
 void request_open_forget(struct session *session);
 

@@ -169,6 +169,29 @@ int __wrap_plan_new(struct plan **ret, struct plan_flow *const *flows, unsigned 
 	return __real_plan_new(ret, flows, n_flows, previous, err);
 }
 
+/* ---- helpers that build databases ---- */
+
+/* Shared with them. */
+struct live_builds {
+	_Atomic bool hold;
+	_Atomic unsigned int n_begun;
+};
+
+static struct live_builds *live_builds;
+
+int __real_search_database_build(const uint8_t *source, size_t n_bytes, uint8_t **ret,
+	size_t *ret_n_bytes, struct error *err);
+int __wrap_search_database_build(const uint8_t *source, size_t n_bytes, uint8_t **ret,
+	size_t *ret_n_bytes, struct error *err);
+
+int __wrap_search_database_build(const uint8_t *source, size_t n_bytes, uint8_t **ret,
+	size_t *ret_n_bytes, struct error *err)
+{
+	live_builds->n_begun++;
+	live_while(&live_builds->hold);
+	return __real_search_database_build(source, n_bytes, ret, ret_n_bytes, err);
+}
+
 /* ---- the daemon ---- */
 
 static struct live {
@@ -619,6 +642,84 @@ static void searches_of_a_user_are_limited(void **state)
 		test_end(&clients[i]);
 }
 
+/* A flow that searches for @text, to be connected when test_reply() says so; NULL: for nothing. */
+static uint32_t live_searching(struct test_client *client, const char *text)
+{
+	const char *const args[] = { text };
+	uint32_t flow;
+
+	live_connect(client);
+	flow = test_flow(client, live_device(client), true, NULL);
+	if (text)
+		assert_null(test_apply(client, flow, "STR_SEARCH", args, 1)->error);
+	assert_null(test_apply(client, flow, "PKT_COUNTER", NULL, 0)->error);
+	test_connect_later(client, flow);
+	return flow;
+}
+
+static void live_await_builds(unsigned int n)
+{
+	while (live_builds->n_begun < n)
+		(void)poll(NULL, 0, 1);
+	assert_int_equal(live_builds->n_begun, n);
+}
+
+static bool live_has_reply(const struct test_client *client)
+{
+	struct pollfd p = { .fd = wire_conn_fd(client->conn), .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+/* However long a database takes, who searches for nothing does not wait; and those who come with
+ * searches meanwhile wait for one together. */
+static void others_connect_while_a_search_is_prepared(void **state)
+{
+	struct test_client first, other, second, third, again;
+	uint32_t flow;
+
+	*live_builds = (struct live_builds){ .hold = true };
+	flow = live_searching(&first, "needle");
+	live_await_builds(1);
+	(void)live_searching(&other, NULL);
+	assert_null(test_reply(&other)->error);
+	(void)live_searching(&second, "haystack");
+	(void)live_searching(&third, "straw||reed");
+	live_call(&other);
+	assert_false(live_has_reply(&first) || live_has_reply(&second) || live_has_reply(&third));
+	assert_int_equal(live_builds->n_begun, 1);
+	live_builds->hold = false;
+	assert_null(test_reply(&first)->error);
+	assert_null(test_reply(&second)->error);
+	assert_null(test_reply(&third)->error);
+	assert_int_equal(live_builds->n_begun, 2);
+	/* Nor is there anything new for who searches for the same, or when somebody goes. */
+	(void)live_searching(&again, "straw||reed");
+	assert_null(test_reply(&again)->error);
+	test_close(&first, flow, 0);
+	test_end(&third);
+	test_end(&second);
+	live_call(&other);
+	assert_int_equal(live_builds->n_begun, 2);
+	test_end(&first);
+	test_end(&other);
+	test_end(&again);
+}
+
+static void who_waits_for_a_search_may_go(void **state)
+{
+	struct test_client first, second;
+
+	*live_builds = (struct live_builds){ .hold = true };
+	(void)live_searching(&first, "gone before it is found");
+	live_await_builds(1);
+	(void)live_searching(&second, "stays");
+	test_end(&first);
+	live_builds->hold = false;
+	assert_null(test_reply(&second)->error);
+	test_end(&second);
+}
+
 /* A request that is longer than the socket takes at once. Return: its reply; NULL: the end. */
 static Wire__Reply *live_describe_long(struct test_client *client, char *name)
 {
@@ -773,6 +874,8 @@ int main(void)
 		cmocka_unit_test(rings_of_a_user_are_limited),
 		cmocka_unit_test(all_memory_of_functions_is_charged),
 		cmocka_unit_test(searches_of_a_user_are_limited),
+		cmocka_unit_test(others_connect_while_a_search_is_prepared),
+		cmocka_unit_test(who_waits_for_a_search_may_go),
 		cmocka_unit_test(long_requests_are_charged),
 		cmocka_unit_test(a_flush_that_comes_too_late_says_so),
 		cmocka_unit_test(nobody_waits_for_descriptors_without_a_place),
@@ -780,5 +883,8 @@ int main(void)
 	};
 
 	(void)alarm(100); /* what is waited for comes at once, or never */
+	live_builds = mmap(NULL, sizeof(*live_builds), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert(live_builds != MAP_FAILED);
 	return cmocka_run_group_tests(tests, live_setup, live_teardown);
 }

@@ -13,8 +13,8 @@
 #define USERS_FUNCTIONS_MAX 16384
 #define USERS_RINGS_MAX 768 /* of three descriptors each: mapid.service has LimitNOFILE=65536 */
 #define USERS_WRITERS_MAX 64 /* mapid.service has TasksMax=4096 */
-/* All searches of a device are prepared together, whenever one comes: this much takes up to half a
- * second, in which nobody is answered. */
+/* What a user's flows on a device search for is prepared together, whenever something comes: this
+ * much takes a helper up to half a second, and some MiB. */
 #define USERS_SEARCH_MAX_BYTES (64u << 10)
 #define USERS_MEMORY_MAX_BYTES (1ull << 30)
 /* Descriptors that wait to be closed. Who has more has sent some that hang. */

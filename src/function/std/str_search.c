@@ -38,7 +38,7 @@ static void std_str_search_close(void *instance)
 	self->pattern = search_pattern_free(self->pattern);
 }
 
-static const struct search_pattern *std_str_search_search(const void *instance)
+static struct search_pattern *std_str_search_search(const void *instance)
 {
 	const struct std_str_search_instance *self = instance;
 
