@@ -212,6 +212,49 @@ struct plan_place *plan_places_free(struct plan_place *places, unsigned int n)
 	return NULL;
 }
 
+static unsigned int lower_cut(struct plan_place *places, unsigned int n, unsigned int i)
+{
+	unsigned int end = i;
+
+	while (end < n && places[end].first > 0)
+		filter_program_free(places[end++].program);
+	places[i - 1].deliver = true;
+	memmove(&places[i], &places[end], (n - end) * sizeof(places[0]));
+	return n - (end - i);
+}
+
+/* A packet that is delivered takes its number when it is met, later than packets that come after it
+ * and are not. So the kernel samples only where no other flow has packets delivered: then those
+ * that are were chosen, in their order. */
+static unsigned int lower_samples(struct plan_place *places, unsigned int n)
+{
+	const struct plan_flow *flow = NULL; /* has packets delivered */
+	bool several = false, again = true;
+
+	for (unsigned int i = 0; i < n; i++) {
+		several |= places[i].deliver && flow && places[i].flow != flow;
+		flow = places[i].deliver ? places[i].flow : flow;
+	}
+	while (again) {
+		again = false;
+		for (unsigned int i = 1; i < n; i++) {
+			const struct plan_flow *of = places[i].flow;
+
+			if (!places[i].sampling || !(several || (flow && flow != of)))
+				continue;
+			n = lower_cut(places, n, i);
+			several = true;
+			again = true;
+		}
+	}
+	return n;
+}
+
+unsigned int plan_places_cut(struct plan_place *places, unsigned int n, unsigned int i)
+{
+	return lower_samples(places, lower_cut(places, n, i));
+}
+
 int plan_lower(struct plan_flow *const flows[], unsigned int n_flows, uint32_t linktype,
 	struct plan_place **ret, unsigned int *ret_n)
 {
@@ -228,7 +271,7 @@ int plan_lower(struct plan_flow *const flows[], unsigned int n_flows, uint32_t l
 		return r;
 	}
 	*ret = list.places;
-	*ret_n = list.n;
+	*ret_n = lower_samples(list.places, list.n);
 	return 0;
 }
 
@@ -245,17 +288,6 @@ int plan_places_insert(struct plan_place **places, unsigned int *n, struct filte
 	*places = grown;
 	*n += 1;
 	return 0;
-}
-
-unsigned int plan_places_cut(struct plan_place *places, unsigned int n, unsigned int i)
-{
-	unsigned int end = i;
-
-	while (end < n && places[end].first > 0)
-		filter_program_free(places[end++].program);
-	places[i - 1].deliver = true;
-	memmove(&places[i], &places[end], (n - end) * sizeof(places[0]));
-	return n - (end - i);
 }
 
 bool plan_flow_turn_gates(struct plan_flow *flow, uint64_t until_ns)

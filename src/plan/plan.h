@@ -290,7 +290,8 @@ struct plan_place *plan_places_free(struct plan_place *places, unsigned int n); 
 int plan_places_insert(struct plan_place **places, unsigned int *n, struct filter_program *program);
 
 /* Place @i, which is not the first of its flow (its @first is not 0), cannot be told by the kernel:
- * what comes as far as the place before it is to be delivered. Return: how many places are left. */
+ * what comes as far as the place before it is to be delivered. Places of other flows that sample
+ * may have to go with it. Return: how many places are left. */
 unsigned int plan_places_cut(struct plan_place *places, unsigned int n, unsigned int i);
 
 /* What do the flow's gates do with packets up to @until_ns? In turn. Return: whether that has

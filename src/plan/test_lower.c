@@ -117,6 +117,37 @@ static void test_places(const char *words, const char *expected)
 	plan_flow_free(flow);
 }
 
+/* Of two flows. */
+static void test_both(const char *first, const char *second, const char *expected_first,
+	const char *expected_second)
+{
+	struct plan_flow *flows[2] = { test_flow(first), test_flow(second) };
+	struct plan_place *places;
+	unsigned int n, n_first = 1;
+
+	assert_int_equal(plan_lower(flows, 2, 1, &places, &n), 0);
+	while (n_first < n && places[n_first].flow == flows[0])
+		n_first++;
+	test_places_are(flows[0], places, n_first, first, expected_first);
+	test_places_are(flows[1], places + n_first - 1, n - n_first + 1, second, expected_second);
+	plan_places_free(places, n);
+	plan_flow_free(flows[0]);
+	plan_flow_free(flows[1]);
+}
+
+/* Packets that are delivered are met later than others that are not: a sample goes by one order. */
+static void samples_are_taken_where_all_packets_are(void **state)
+{
+	(void)state;
+	test_both("PERIODIC PKT_COUNTER", "TCP CHANCE PKT_COUNTER", "0-0 1-2", "0-0 1-1 2-3");
+	test_both("PERIODIC PKT_COUNTER", "TCP PKT_COUNTER", "0-0 1-2", "0-0 1-2");
+	test_both("PERIODIC PKT_COUNTER", "TCP TO_BUFFER", "0-0!", "0-0 1-1!");
+	test_both("UDP TO_BUFFER", "TCP CHANCE PKT_COUNTER", "0-0 1-1!", "0-0 1-1!");
+	/* One's own packets are those that were chosen. */
+	test_both("PERIODIC TO_BUFFER", "TCP PKT_COUNTER", "0-0 1-1!", "0-0 1-2");
+	test_both("PERIODIC TO_BUFFER", "TCP CHANCE PKT_COUNTER", "0-0!", "0-0 1-1!");
+}
+
 static void what_the_kernel_could_do(void **state)
 {
 	test_places("PKT_COUNTER", "0-1");
@@ -436,6 +467,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gates_are_open_or_closed_for_some_time),
 		cmocka_unit_test(what_the_kernel_could_do),
+		cmocka_unit_test(samples_are_taken_where_all_packets_are),
 		cmocka_unit_test(periods_need_no_packets),
 		cmocka_unit_test(it_depends_on_who_refers),
 		cmocka_unit_test(places_are_told_by_all_filters_before_them),

@@ -143,21 +143,25 @@ static int lowering_cell(struct lowering *l, const struct plan_place *place)
 /* What is to be sampled, and with which numbers. Where there are none, more is delivered. */
 static void lowering_sample(struct lowering *l, struct lowering_set *set)
 {
+	unsigned int i = 0;
+
 	lowering_lock(l);
-	for (unsigned int i = 0; i < set->n_places; i++) {
+	while (i < set->n_places) {
 		struct plan_place *place = &set->places[i];
 		int cell = -1;
 
 		set->samplings[i] = (struct kernel_sampling){ .cell = 0 };
-		if (!place->sampling)
-			continue;
-		if (place->flow)
+		if (place->sampling && place->flow)
 			cell = lowering_cell(l, place);
-		if (cell >= 0)
+		if (place->sampling && cell < 0) {
+			set->n_places = plan_places_cut(set->places, set->n_places, i);
+			i = 0; /* others may have been cut, too */
+			continue;
+		}
+		if (place->sampling)
 			set->samplings[i] = (struct kernel_sampling){ .rule = *place->sampling,
 				.cell = (uint32_t)cell };
-		else
-			set->n_places = plan_places_cut(set->places, set->n_places, i--);
+		i++;
 	}
 	lowering_unlock(l);
 }
