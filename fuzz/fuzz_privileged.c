@@ -87,6 +87,22 @@ int __wrap_kernel_area_new(size_t area_bytes, struct error *err)
 	return dup(null_fd);
 }
 
+int __wrap_kernel_root_attach(struct kernel_root *ret, unsigned int ifindex, enum kernel_way way,
+	char ret_others[KERNEL_TEXT_BYTES], struct error *err);
+
+/* So is attaching, to an interface that there is. */
+int __wrap_kernel_root_attach(struct kernel_root *ret, unsigned int ifindex, enum kernel_way way,
+	char ret_others[KERNEL_TEXT_BYTES], struct error *err)
+{
+	check(ifindex > 0 && kernel_way_hook(way) == KERNEL_TC, "where it may be attached");
+	*ret = KERNEL_ROOT_INIT;
+	ret->slots = dup(null_fd);
+	for (ret->n_links = 0; ret->n_links < 1 + (way == KERNEL_WAY_TCX); ret->n_links++)
+		ret->links[ret->n_links] = dup(null_fd);
+	(void)snprintf(ret_others, KERNEL_TEXT_BYTES, "others");
+	return 0;
+}
+
 /* Loading is the kernel's; what comes here must be of the kind that is allowed. */
 int __wrap_kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns,
 	const struct kernel_memory *memory, struct kernel_fds *ret, struct error *err)
@@ -95,7 +111,7 @@ int __wrap_kernel_code_load_into(const struct kernel_code *code, uint64_t until_
 
 	(void)err, (void)until_ns;
 	check(kernel_code_samples(code) <= (memory->turns_fd >= 0), "numbers for samples");
-	check(kernel_code_hook(code) == KERNEL_SOCKET, "a socket's filter");
+	check(kernel_code_hook(code) < _KERNEL_HOOK_N, "a known hook");
 	check(kernel_code_check(code, &none) == 0, "checked code");
 	check(kernel_code_area_bytes(code) <= memory->area_bytes, "room for its counters");
 	*ret = (struct kernel_fds){ .program = dup(null_fd),

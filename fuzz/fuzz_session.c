@@ -102,6 +102,12 @@ int privileged_load(int fd, void *area, size_t area_bytes, const struct kernel_c
 	return error_set(err, MAPID_NO_DRIVER, "there is no parent here");
 }
 
+int privileged_attach(int fd, const char *name, enum kernel_way way, struct kernel_root *ret,
+	char ret_others[KERNEL_TEXT_BYTES], struct error *err)
+{
+	return error_set(err, MAPID_NO_DRIVER, "there is no parent here");
+}
+
 int privileged_prepare(int fd, const char *name, unsigned int n_workers,
 	int ret_fds[DRIVER_FDS_MAX], unsigned int *ret_n_fds, struct error *err)
 {

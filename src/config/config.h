@@ -43,6 +43,8 @@ enum config_engine {
  * @cpus:       processors for its workers, n_cpus of them; 0: one worker, anywhere
  * @ring_bytes: 0: default
  * @snaplen_bytes: 0: whole packets
+ * @incoming_only: direction=in, or @dedicated
+ * @dedicated:  the interface is there to be monitored: nothing of this machine's goes over it
  */
 struct config_device {
 	char *device;
@@ -61,6 +63,8 @@ struct config_device {
 	unsigned int n_cpus;
 	uint64_t ring_bytes;
 	uint32_t snaplen_bytes;
+	bool incoming_only;
+	bool dedicated;
 };
 
 /* struct config_quota - what one user's programs may have together; 0: the built-in limit. */

@@ -149,6 +149,16 @@ static int config_set_engine(
 		"%s=%" CONFIG_SHOWN ": possible are auto, kernel and user", key->name, value);
 }
 
+static int config_set_direction(
+	struct config_parser *parser, const struct config_key *key, const char *value, void *member)
+{
+	if (strcmp(value, "in") != 0 && strcmp(value, "both") != 0)
+		return config_error(parser, parser->line,
+			"%s=%" CONFIG_SHOWN ": possible are in and both", key->name, value);
+	*(bool *)member = !strcmp(value, "in");
+	return 0;
+}
+
 static int config_set_any_interface(
 	struct config_parser *parser, const struct config_key *key, const char *value, void *member)
 {
@@ -375,6 +385,8 @@ const struct config_key config_keys[] = {
 	{ .name = "vlan", .set = config_set_bool, CONFIG_IN_DEVICE(vlan) },
 	{ .name = "promisc", .set = config_set_promisc, CONFIG_IN_DEVICE(no_promisc) },
 	{ .name = "engine", .set = config_set_engine, CONFIG_IN_DEVICE(engine) },
+	{ .name = "direction", .set = config_set_direction, CONFIG_IN_DEVICE(incoming_only) },
+	{ .name = "dedicated", .set = config_set_bool, CONFIG_IN_DEVICE(dedicated) },
 	{ .name = "cpus", .set = config_set_cpus, CONFIG_IN_DEVICE(cpus) },
 	{ .name = "ring_mb",
 		.set = config_set_mib,

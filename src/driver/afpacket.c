@@ -279,7 +279,8 @@ static int afpacket_start(struct driver_source *source, const struct driver_open
 	struct afpacket_filter filter = {
 		.linktype = watch->linktype,
 		.snaplen_bytes = PACKET_CAP_BYTES_MAX,
-		.skip_outgoing = link->type == ARPHRD_LOOPBACK,
+		.skip_outgoing =
+			link->type == ARPHRD_LOOPBACK || (options && options->incoming_only),
 		.n_shares = watch->n_fds,
 	};
 	int r = 0;
@@ -447,6 +448,11 @@ static int afpacket_select(struct driver_source *source, const int program_fds[]
 			  "the kernel refuses a program for the capture ring: %s", strerror(-r));
 }
 
+static int afpacket_listen(struct driver_source *source, bool listens)
+{
+	return afpacket_watch_listen(source->watch, listens);
+}
+
 static void afpacket_wake(struct driver_source *source)
 {
 	const uint64_t one = 1;
@@ -469,7 +475,8 @@ static int afpacket_interface(
 		return -ENOENT;
 	*ret = (struct driver_interface){ .linktype = source->frames.linktype,
 		.snaplen_bytes = source->snaplen_bytes,
-		.ts_units_per_s = 1000000000 };
+		.ts_units_per_s = 1000000000,
+		.skips_outgoing = source->filter.skip_outgoing };
 	afpacket_watch_name(source->watch, ret->name, sizeof(ret->name));
 	return 0;
 }
@@ -488,6 +495,7 @@ const struct driver driver_afpacket = {
 	.release = afpacket_release,
 	.select = afpacket_select,
 	.selects = afpacket_selects,
+	.listen = afpacket_listen,
 	.wake = afpacket_wake,
 	.stats = afpacket_stats,
 	.interface = afpacket_interface,

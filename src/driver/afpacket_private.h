@@ -302,6 +302,8 @@ void afpacket_counter_ask(struct afpacket_counter *counter, int ifindex, uint64_
  * struct afpacket_watch - the sockets, and what becomes of their interface
  * @fds:        owned; the sockets of the rings
  * @events_fd:  readable when some interface has changed; used by claim() alone
+ * @bind_lock:  of who binds the sockets: the caller of claim(), and whoever makes them listen
+ * @protocol:   that they are bound to
  * @mtu_bytes:  read by workers
  * @state:      read by claim()
  * @ifindex:    of the caller of claim(), as @looked_ns: when the interface was last looked at
@@ -321,6 +323,8 @@ struct afpacket_watch {
 	int query_fd;
 	struct afpacket_counter *counter;
 	bool promisc;
+	pthread_mutex_t bind_lock;
+	uint16_t protocol; /* GUARDED_BY(bind_lock) */
 	_Atomic uint32_t mtu_bytes;
 	_Atomic int state; /* enum driver_state */
 	int ifindex;
@@ -363,6 +367,9 @@ void afpacket_watch_drain(struct afpacket_watch *watch);
 
 /* If it is time to look again without being told: the caller of claim(). */
 void afpacket_watch_idle(struct afpacket_watch *watch);
+
+/* Any thread: packets arrive, or none does. Return: 0, -errno. */
+int afpacket_watch_listen(struct afpacket_watch *watch, bool listens);
 
 /* Any thread. */
 void afpacket_watch_stats(struct afpacket_watch *watch, struct driver_stats *ret);

@@ -29,6 +29,11 @@
 
 #define AFPACKET_ASK_NS 100000000u
 
+/* What no packet is of: LocalTalk is not told by a type of Ethernet. A socket that is bound to it
+ * is not asked about any packet, but hears of its interface, which one that is bound to nothing
+ * does not. */
+#define AFPACKET_NO_PACKETS ETH_P_LOCALTALK
+
 int afpacket_bind(int fd, int ifindex, uint16_t protocol)
 {
 	struct sockaddr_ll address = {
@@ -118,17 +123,29 @@ static int afpacket_watch_find(struct afpacket_watch *watch, struct afpacket_lin
 	return 0;
 }
 
+static int afpacket_watch_bind(const struct afpacket_watch *watch, const struct afpacket_link *link)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; r == 0 && i < watch->n_fds; i++) {
+		if (afpacket_bound_to(watch->fds[i]) == link->ifindex)
+			continue;
+		r = afpacket_bind(watch->fds[i], link->ifindex, watch->protocol);
+		if (r == 0 && watch->promisc)
+			r = afpacket_promisc(watch->fds[i], link->ifindex);
+	}
+	return r;
+}
+
 static int afpacket_watch_rebind(struct afpacket_watch *watch, struct afpacket_link *ret)
 {
 	int r = afpacket_watch_find(watch, ret);
 
-	for (unsigned int i = 0; r == 0 && i < watch->n_fds; i++) {
-		if (afpacket_bound_to(watch->fds[i]) == ret->ifindex)
-			continue;
-		r = afpacket_bind(watch->fds[i], ret->ifindex, ETH_P_ALL);
-		if (r == 0 && watch->promisc)
-			r = afpacket_promisc(watch->fds[i], ret->ifindex);
-	}
+	if (r < 0)
+		return r;
+	(void)pthread_mutex_lock(&watch->bind_lock);
+	r = afpacket_watch_bind(watch, ret);
+	(void)pthread_mutex_unlock(&watch->bind_lock);
 	if (r < 0)
 		return r;
 	(void)afpacket_watch_went(watch); /* binding to one that is down says so, too */
@@ -285,6 +302,7 @@ struct afpacket_watch *afpacket_watch_free(struct afpacket_watch *watch)
 		cleanup_closep(&watch->fds[i]);
 	cleanup_closep(&watch->events_fd);
 	cleanup_closep(&watch->query_fd);
+	(void)pthread_mutex_destroy(&watch->bind_lock);
 	(void)pthread_mutex_destroy(&watch->lock);
 	free(watch->fds);
 	free(watch);
@@ -310,7 +328,9 @@ static struct afpacket_watch *afpacket_watch_take(const int fds[], unsigned int 
 	watch->fds = copy;
 	watch->events_fd = fds[n_fds - 4];
 	watch->query_fd = fds[n_fds - 3];
-	(void)pthread_mutex_init(&watch->lock, NULL); /* cannot fail on Linux */
+	(void)pthread_mutex_init(&watch->lock, NULL); /* these cannot fail on Linux */
+	(void)pthread_mutex_init(&watch->bind_lock, NULL);
+	watch->protocol = ETH_P_ALL;
 	return watch;
 }
 
@@ -356,4 +376,27 @@ int afpacket_watch_start(struct afpacket_watch *watch)
 	counted = afpacket_link_counts(watch->query_fd, watch->ifindex, &counts) == 0;
 	afpacket_watch_bound(watch, counted ? &counts : NULL);
 	return 0;
+}
+
+int afpacket_watch_listen(struct afpacket_watch *watch, bool listens)
+{
+	uint16_t before;
+	int r = 0;
+
+	(void)pthread_mutex_lock(&watch->bind_lock);
+	before = watch->protocol;
+	watch->protocol = listens ? ETH_P_ALL : AFPACKET_NO_PACKETS;
+	for (unsigned int i = 0; r == 0 && i < watch->n_fds; i++) {
+		int ifindex = afpacket_bound_to(watch->fds[i]);
+
+		/* One whose interface is gone is bound when there is one again. */
+		if (ifindex > 0)
+			r = afpacket_bind(watch->fds[i], ifindex, watch->protocol);
+		if (r == -ENODEV)
+			r = 0;
+	}
+	if (r < 0)
+		watch->protocol = before;
+	(void)pthread_mutex_unlock(&watch->bind_lock);
+	return r;
 }

@@ -62,6 +62,7 @@ struct driver_chunk {
  * @snaplen_bytes: of live capture; 0: whole packets
  * @ring_bytes:    of live capture, memory between kernel and workers, per worker; 0: default
  * @no_promisc:    live capture: only what the interface receives anyway
+ * @incoming_only: live capture: not what leaves by the interface
  */
 struct driver_options {
 	const char *driver;
@@ -69,6 +70,7 @@ struct driver_options {
 	uint32_t snaplen_bytes;
 	uint64_t ring_bytes;
 	bool no_promisc;
+	bool incoming_only;
 };
 
 /**
@@ -95,6 +97,7 @@ struct driver_interface {
 	uint32_t linktype;
 	uint32_t snaplen_bytes; /* 0: unlimited */
 	uint64_t ts_units_per_s; /* resolution of the timestamps: 1000000, 1000000000 ... */
+	bool skips_outgoing; /* packets that leave are not captured */
 	char name[64]; /* may be empty */
 };
 
@@ -206,6 +209,10 @@ struct driver {
 	 * Return: 0; -ENOTSUP with @err filled: why not. NULL if select is. */
 	int (*selects)(
 		const struct driver_source *source, struct driver_select *ret, struct error *err);
+	/* Any thread. Whether packets come at all, from this call on: nobody may want them, because
+	 * they are counted elsewhere. What becomes of the source is noticed all the same. NULL:
+	 * they always come. Return: 0, -errno: the source is as it was. */
+	int (*listen)(struct driver_source *source, bool listens);
 	/* Any thread: make a blocked claim() return DRIVER_E_END soon. */
 	void (*wake)(struct driver_source *source);
 	/* Any thread. */

@@ -236,3 +236,40 @@ bool kernel_has_long_jumps(void)
 {
 	return false;
 }
+
+enum kernel_hook kernel_way_hook(enum kernel_way way)
+{
+	(void)way;
+	return _KERNEL_HOOK_N;
+}
+
+const char *kernel_way_name(enum kernel_way way)
+{
+	(void)way;
+	return "";
+}
+
+int kernel_root_attach(struct kernel_root *ret, unsigned int ifindex, enum kernel_way way,
+	char ret_others[KERNEL_TEXT_BYTES], struct error *err)
+{
+	(void)ret, (void)ifindex, (void)way, (void)ret_others;
+	return absent_fail(err);
+}
+
+void kernel_root_close(struct kernel_root *root)
+{
+	(void)root;
+}
+
+int kernel_root_put(
+	const struct kernel_root *root, const struct kernel_program *program, struct error *err)
+{
+	(void)root, (void)program;
+	return absent_fail(err);
+}
+
+bool kernel_root_is_attached(const struct kernel_root *root)
+{
+	(void)root;
+	return false;
+}

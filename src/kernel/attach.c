@@ -70,28 +70,38 @@ static int attach_xdp(int fd, unsigned int ifindex, uint32_t flags)
 	return bpf_link_create(fd, (int)ifindex, BPF_XDP, &opts);
 }
 
-int kernel_attach_interface(int *ret_link_fd, const struct kernel_program *program,
-	unsigned int ifindex, enum kernel_place place, struct error *err)
+int kernel_attach_fd(
+	int program_fd, unsigned int ifindex, enum kernel_place place, struct error *err)
 {
-	int fd = kernel_program_fd(program), link = -1;
+	int link = -1;
 
 	switch (place) {
 	case KERNEL_TCX_INGRESS:
-		link = attach_tcx(fd, ifindex, ATTACH_TCX_INGRESS);
+		link = attach_tcx(program_fd, ifindex, ATTACH_TCX_INGRESS);
 		break;
 	case KERNEL_TCX_EGRESS:
-		link = attach_tcx(fd, ifindex, ATTACH_TCX_EGRESS);
+		link = attach_tcx(program_fd, ifindex, ATTACH_TCX_EGRESS);
 		break;
 	case KERNEL_XDP_NATIVE:
-		link = attach_xdp(fd, ifindex, XDP_FLAGS_DRV_MODE);
+		link = attach_xdp(program_fd, ifindex, XDP_FLAGS_DRV_MODE);
 		break;
 	case KERNEL_XDP_GENERIC:
-		link = attach_xdp(fd, ifindex, XDP_FLAGS_SKB_MODE);
+		link = attach_xdp(program_fd, ifindex, XDP_FLAGS_SKB_MODE);
 		break;
 	}
+	if (link >= 0)
+		return link;
+	return attach_fail(err, "counting on the interface",
+		place <= KERNEL_TCX_EGRESS ? "; TCX needs Linux 6.6" : "");
+}
+
+int kernel_attach_interface(int *ret_link_fd, const struct kernel_program *program,
+	unsigned int ifindex, enum kernel_place place, struct error *err)
+{
+	int link = kernel_attach_fd(kernel_program_fd(program), ifindex, place, err);
+
 	if (link < 0)
-		return attach_fail(err, "counting on the interface",
-			place <= KERNEL_TCX_EGRESS ? "; TCX needs Linux 6.6" : "");
+		return link;
 	*ret_link_fd = link;
 	return 0;
 }

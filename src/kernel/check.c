@@ -72,6 +72,10 @@ static int check_reach(const struct check *c, int64_t target, const struct check
 		return check_fail(c, "goes out of the program, or backwards");
 	if (target > 0 && c->page->insns[target - 1].code == (BPF_LD | BPF_IMM | BPF_DW))
 		return check_fail(c, "goes into the middle of an instruction");
+	/* A packet's fate is told right before the end: check_end(). */
+	if (target > c->at + 1 && c->page->insns[target].code == (BPF_JMP | BPF_EXIT) &&
+		!(c->function && target >= c->function))
+		return check_fail(c, "goes to the end without a verdict");
 	there = &c->states[target];
 	for (unsigned int reg = 0; reg < CHECK_REGS; reg++)
 		there->may[reg] |= now->may[reg];
@@ -121,7 +125,7 @@ static int check_helper(struct check *c, const struct bpf_insn *insn, const stru
 		return check_fail(c, "is a second call of the function");
 	if (insn->imm == BPF_FUNC_get_smp_processor_id)
 		return 0;
-	if (insn->imm == BPF_FUNC_xdp_get_buff_len && options->has_frags)
+	if (insn->imm == BPF_FUNC_xdp_get_buff_len && options->hook == KERNEL_XDP)
 		return check_holds(c, now, BPF_REG_1, MAY_BE_CONTEXT);
 	if (insn->imm ==
 		(options->hook == KERNEL_XDP ? BPF_FUNC_xdp_load_bytes : BPF_FUNC_skb_load_bytes))
@@ -445,6 +449,19 @@ static int check_map(struct check *c, const struct bpf_insn *insn, struct check_
 	}
 }
 
+/* Interfaces do with a packet what a program says: ours let all pass. A function of the page
+ * returns to it, and a filter of sockets says how much it wants. */
+static int check_end(const struct check *c, const struct check_state *now)
+{
+	enum kernel_hook hook = c->code->options.hook;
+	const struct bpf_insn pass = MOV_IMM(BPF_REG_0, kernel_frame_verdict(hook));
+
+	if (hook != KERNEL_SOCKET && !(c->function && c->at >= c->function) &&
+		(c->at == 0 || memcmp(&c->page->insns[c->at - 1], &pass, sizeof(pass)) != 0))
+		return check_fail(c, "does not let the packet pass");
+	return check_holds(c, now, BPF_REG_0, MAY_BE_NUMBER);
+}
+
 static int check_insn(struct check *c)
 {
 	struct check_state now = c->states[c->at];
@@ -455,7 +472,7 @@ static int check_insn(struct check *c)
 		return check_fail(c, "uses a register that it should not");
 	switch (insn->code) {
 	case BPF_JMP | BPF_EXIT:
-		return check_holds(c, &now, BPF_REG_0, MAY_BE_NUMBER);
+		return check_end(c, &now);
 	case BPF_JMP | BPF_JA:
 		return check_reach(c, (int64_t)c->at + 1 + insn->off, &now);
 	case BPF_JMP32 | BPF_JA:

@@ -198,7 +198,7 @@ static void frame_window_in_place(struct kernel_emit *e, uint32_t copy)
 
 static void frame_length_xdp(struct kernel_emit *e)
 {
-	if (e->options->has_frags) {
+	if (e->options->has_frags || e->options->copies) {
 		emit_put(e, MOV_REG(BPF_REG_1, REG_CTX));
 		emit_put(e, CALL(BPF_FUNC_xdp_get_buff_len));
 		emit_put(e, MOV_REG(REG_BYTES, BPF_REG_0));
@@ -373,7 +373,7 @@ static void frame_super(struct kernel_emit *e)
 static bool frame_window_is_copied(
 	const struct kernel_emit *e, const struct kernel_frame_page *page)
 {
-	return e->options->hook == KERNEL_SOCKET && page->index > 0;
+	return emit_reads_copy(e) && page->index > 0;
 }
 
 static void frame_window(struct kernel_emit *e, const struct kernel_frame_page *page)
@@ -385,7 +385,7 @@ static void frame_window(struct kernel_emit *e, const struct kernel_frame_page *
 		emit_put(e, ALU_IMM(BPF_ADD, REG_WINDOW, AREA_AT(window)));
 		return;
 	}
-	if (e->options->hook != KERNEL_SOCKET) {
+	if (!emit_reads_copy(e)) {
 		if (!frame_is_xdp(e)) {
 			emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_AREA, AREA_AT(shift)));
 			emit_jump(e, IF_IMM(BPF_JNE, BPF_REG_1, 0), copy);
@@ -483,8 +483,7 @@ static void frame_slow(struct kernel_emit *e)
 	emit_put(e, EXIT());
 }
 
-/* What the hook does with packets that no filter wants: what it does without us. */
-static int frame_verdict(const struct kernel_emit *e)
+int kernel_frame_verdict(enum kernel_hook hook)
 {
 	static const int verdicts[_KERNEL_HOOK_N] = {
 		[KERNEL_SOCKET] = 0,
@@ -492,7 +491,7 @@ static int frame_verdict(const struct kernel_emit *e)
 		[KERNEL_XDP] = XDP_PASS,
 	};
 
-	return verdicts[e->options->hook];
+	return verdicts[hook];
 }
 
 void kernel_frame_end(struct kernel_emit *e, const struct kernel_frame_page *page, uint32_t end)
@@ -512,7 +511,7 @@ void kernel_frame_end(struct kernel_emit *e, const struct kernel_frame_page *pag
 		frame_deliver(e);
 	}
 	emit_place(e, end);
-	emit_put(e, MOV_IMM(BPF_REG_0, frame_verdict(e)));
+	emit_put(e, MOV_IMM(BPF_REG_0, kernel_frame_verdict(e->options->hook)));
 	emit_put(e, EXIT());
 	emit_place(e, e->delivered);
 	frame_step(e);

@@ -66,6 +66,8 @@ struct kernel_sampling {
  *                 only together with @undelivered
  * @skip_outgoing: SOCKET: packets on their way out are neither counted nor delivered: for loopback,
  *                 where all of them come back
+ * @copies:        TC, XDP: packets are not read in place: where the verifier must trust nobody
+ *                 (without CAP_PERFMON), it refuses that
  * @has_frags:     XDP: packets may consist of several buffers (kernel 5.18)
  * @no_long_jumps: keep to instructions of kernels before 6.6; see kernel_has_long_jumps()
  * @page_max:      programs on one page at most, 0: as many as fit
@@ -81,6 +83,7 @@ struct kernel_options {
 	const struct kernel_sampling *samplings;
 	bool undelivered;
 	bool skip_outgoing;
+	bool copies;
 	bool has_frags;
 	bool no_long_jumps;
 	unsigned int page_max;
@@ -373,6 +376,8 @@ uint64_t kernel_program_cost_ns(const struct kernel_program *program);
  */
 int kernel_attach_socket(const struct kernel_program *program, int socket_fd, struct error *err);
 
+#define KERNEL_TEXT_BYTES 256
+
 enum kernel_place {
 	KERNEL_TCX_INGRESS, /* Linux 6.6; at the head of the list */
 	KERNEL_TCX_EGRESS,
@@ -393,6 +398,80 @@ enum kernel_place {
  */
 int kernel_attach_interface(int *ret_link_fd, const struct kernel_program *program,
 	unsigned int ifindex, enum kernel_place place, struct error *err);
+
+/*
+ * A root is a program of a few instructions at one interface that calls what stands in its slots,
+ * one after the other; what a program in a slot decides is final, so one that others shall follow
+ * has to call them itself. To replace what stands in a slot is quick in all places, and links,
+ * which in XDP take tens of milliseconds, stay as they are.
+ */
+#define KERNEL_ROOT_SLOTS 8u
+#define KERNEL_ROOT_COUNTS 4u /* the slot of what counts: others may come before it, and after */
+#define KERNEL_ROOT_LINKS_MAX 2u
+
+/**
+ * struct kernel_root - the descriptors of a root; nothing is attached once they are closed
+ * @slots: the array of programs; it is emptied when its last descriptor is closed
+ * @links: of each place
+ */
+struct kernel_root {
+	int slots;
+	int links[KERNEL_ROOT_LINKS_MAX];
+	unsigned int n_links;
+};
+
+#define KERNEL_ROOT_INIT ((struct kernel_root){ .slots = -1, .links = { -1, -1 } })
+
+/* At which places of an interface a root is. */
+enum kernel_way {
+	KERNEL_WAY_TCX, /* what comes in and goes out */
+	KERNEL_WAY_TCX_INGRESS,
+	KERNEL_WAY_XDP_NATIVE,
+	KERNEL_WAY_XDP_GENERIC,
+	_KERNEL_WAY_N
+};
+
+/* Of the programs that a root of this way can call. */
+enum kernel_hook kernel_way_hook(enum kernel_way way);
+
+/* For people: "TCX", "native XDP" ...; static. */
+const char *kernel_way_name(enum kernel_way way);
+
+/**
+ * kernel_root_attach() - put a root without programs to an interface
+ * @ret:        the caller owns the descriptors
+ * @ifindex:    in this process's network namespace
+ * @way:        how
+ * @ret_others: programs of others at the same places, for people; empty: none
+ *
+ * Thread safety: any thread.
+ *
+ * Return: 0, or a negative errno with @err filled; see kernel_attach_interface().
+ */
+int kernel_root_attach(struct kernel_root *ret, unsigned int ifindex, enum kernel_way way,
+	char ret_others[KERNEL_TEXT_BYTES], struct error *err);
+
+void kernel_root_close(struct kernel_root *root);
+
+/**
+ * kernel_root_put() - have a program count what comes to the places from now on
+ * @program: of the root's hook. Each packet is seen by it or by the one before, which may still be
+ *           counting its last packet on another CPU
+ *
+ * Needs no rights since Linux 5.19. Thread safety: any thread.
+ *
+ * Return: 0, or a negative errno with @err filled.
+ */
+int kernel_root_put(
+	const struct kernel_root *root, const struct kernel_program *program, struct error *err);
+
+/**
+ * kernel_root_is_attached() - is it still at its interface, everywhere?
+ *
+ * Links are taken away by who administers the machine, and with the interface. Needs no rights.
+ * Thread safety: any thread.
+ */
+bool kernel_root_is_attached(const struct kernel_root *root);
 
 /**
  * kernel_link_replace() - put another program behind a link

@@ -14,6 +14,7 @@
  * check.c     looks at finished instructions;  flat.c: as bytes for another process
  * load.c      into the kernel;  measure.c: what a packet costs there;  attach.c: to work
  * program.c   reading counters
+ * root.c      what stays at an interface while programs come and go
  *
  * Nothing that the kernel's verifier keeps track of may live where paths join: it would follow each
  * path separately. So registers hold only what is the same on all paths (below), and everything
@@ -199,6 +200,12 @@ struct kernel_sample {
 	bool deliver;
 };
 
+/* Whether the window is always a copy: a socket's filter cannot read packets in place. */
+static inline bool emit_reads_copy(const struct kernel_emit *e)
+{
+	return e->options->hook == KERNEL_SOCKET || e->options->copies;
+}
+
 /* What a slot does with packets that its filter accepts. */
 #define ACTION_COUNT 1u
 #define ACTION_DELIVER 2u
@@ -369,6 +376,19 @@ int kernel_load_fresh(
 #define KERNEL_SAMPLES_MAX 256u /* of a code */
 #define KERNEL_PAGES_MAX 32u /* the kernel allows 33 tail calls */
 #define KERNEL_AREA_BYTES_MAX (16u << 20) /* of all CPUs */
+
+/* attach.c: as kernel_attach_interface(). Return: the link, or a negative errno with @err filled.
+ */
+int kernel_attach_fd(
+	int program_fd, unsigned int ifindex, enum kernel_place place, struct error *err);
+
+/* load.c */
+#define LOAD_LICENSE "Dual BSD/GPL"
+enum bpf_prog_type kernel_load_type(enum kernel_hook hook);
+int kernel_load_fail(struct error *err, const char *what, int error);
+
+/* frame.c: what the hook does with packets that no filter wants: what it does without us. */
+int kernel_frame_verdict(enum kernel_hook hook);
 
 /* A CPU's share of the area. */
 static inline uint32_t kernel_stride_bytes(uint32_t n_slots)

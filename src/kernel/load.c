@@ -22,13 +22,12 @@
 #include "mapi/errors.h"
 
 #define LOAD_LOG_BYTES (1u << 20)
-#define LOAD_LICENSE "Dual BSD/GPL"
 /* A socket takes a program of net.core.optmem_max bytes at most, 20,480 where nobody has changed
  * it: with what the verifier adds. */
 #define LOAD_SOCKET_INSNS_MAX 1000u
 #define LOAD_F_XDP_HAS_FRAGS (1u << 5) /* BPF_F_XDP_HAS_FRAGS, Linux 5.18 */
 
-static enum bpf_prog_type load_type(enum kernel_hook hook)
+enum bpf_prog_type kernel_load_type(enum kernel_hook hook)
 {
 	static const enum bpf_prog_type types[_KERNEL_HOOK_N] = {
 		[KERNEL_SOCKET] = BPF_PROG_TYPE_SOCKET_FILTER,
@@ -80,8 +79,8 @@ static int load_refused(struct error *err, const struct kernel_code *code,
 	opts->log_buf = log;
 	opts->log_size = LOAD_LOG_BYTES;
 	opts->log_level = 1;
-	fd = bpf_prog_load(
-		load_type(code->options.hook), "mapi_count", LOAD_LICENSE, insns, n_insns, opts);
+	fd = bpf_prog_load(kernel_load_type(code->options.hook), "mapi_count", LOAD_LICENSE, insns,
+		n_insns, opts);
 	if (fd >= 0)
 		(void)close(fd);
 	log[LOAD_LOG_BYTES - 1] = '\0';
@@ -118,7 +117,7 @@ static int load_page(const struct kernel_code *code, const struct kernel_page *p
 			insns[at].imm = insns[at].dst_reg == REG_AREA ? fds->area : turns;
 		at++;
 	}
-	fd = bpf_prog_load(load_type(code->options.hook), "mapi_count", LOAD_LICENSE, insns,
+	fd = bpf_prog_load(kernel_load_type(code->options.hook), "mapi_count", LOAD_LICENSE, insns,
 		page->n_insns, &opts);
 	if (fd >= 0)
 		return fd;
@@ -151,7 +150,7 @@ static int load_head(const struct kernel_fds *fds, struct error *err)
 		MOV_IMM(BPF_REG_0, 0),
 		EXIT(),
 	};
-	int fd = bpf_prog_load(load_type(KERNEL_SOCKET), "mapi_head", LOAD_LICENSE, insns,
+	int fd = bpf_prog_load(kernel_load_type(KERNEL_SOCKET), "mapi_head", LOAD_LICENSE, insns,
 		ARRAY_SIZE(insns), NULL);
 
 	return fd >= 0 ? fd : kernel_load_fail(err, "loading a program into the kernel", errno);

@@ -56,7 +56,7 @@ static void operand_swap(struct kernel_emit *e, uint32_t bytes)
 
 static bool operand_is_direct(const struct kernel_emit *e, const struct filter_value *v)
 {
-	uint32_t room = e->options->hook == KERNEL_SOCKET ? WINDOW_BYTES : e->direct_bytes;
+	uint32_t room = emit_reads_copy(e) ? WINDOW_BYTES : e->direct_bytes;
 
 	return v->a == FILTER_VALUE_NONE && v->k < room && v->k + v->bytes <= room;
 }
@@ -125,7 +125,7 @@ static bool operand_load_from_copy(struct kernel_emit *e, const struct filter_va
 {
 	uint32_t bits;
 
-	if (e->options->hook != KERNEL_SOCKET || v->a == FILTER_VALUE_NONE)
+	if (!emit_reads_copy(e) || v->a == FILTER_VALUE_NONE)
 		return false;
 	bits = filter_value_bits(filter_graph_value(e->g, v->a)->max);
 	if (v->k > WINDOW_BYTES ||
@@ -150,7 +150,7 @@ static void operand_load(struct kernel_emit *e, const struct filter_value *v)
 			kernel_operand_value(e, v->a);
 		if (operand_load_from_copy(e, v))
 			;
-		else if (e->options->hook != KERNEL_SOCKET && v->k <= OPERAND_K_MAX)
+		else if (!emit_reads_copy(e) && v->k <= OPERAND_K_MAX)
 			operand_load_in_place(e, v);
 		else
 			operand_call_slow(e, v->k, v->bytes, v->a != FILTER_VALUE_NONE);

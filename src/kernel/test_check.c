@@ -251,6 +251,35 @@ static uint32_t find_function(const struct kernel_page *page)
 }
 
 /* Functions that call functions would multiply time. */
+/* What a program at an interface says of a packet is that it may pass. */
+static void packets_of_interfaces_pass(void **state)
+{
+	static const struct {
+		enum kernel_hook hook;
+		int pass;
+		int other;
+	} rows[] = { { KERNEL_TC, -1, 2 /* TC_ACT_SHOT */ }, { KERNEL_XDP, 2, 1 /* XDP_DROP */ } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct kernel_options options = { .hook = rows[i].hook, .n_cpus = 2 };
+		struct kernel_code *code = make(&options);
+		const struct bpf_insn pass = MOV_IMM(BPF_REG_0, rows[i].pass);
+		uint32_t at = 0;
+		struct error err = ERROR_INIT;
+
+		assert_int_equal(kernel_code_check(code, &err), 0);
+		while (code->pages[0].insns[at + 1].code != (BPF_JMP | BPF_EXIT))
+			at++;
+		assert_memory_equal(&code->pages[0].insns[at], &pass, sizeof(pass));
+		expect_refused(code, at, MOV_IMM(BPF_REG_0, rows[i].other));
+		expect_refused(code, at, MOV_IMM(BPF_REG_1, rows[i].pass));
+		/* Over the verdict to the end. */
+		expect_refused(code, at - 1, INSN(BPF_JMP | BPF_JA, 0, 0, 1, 0));
+		kernel_code_free(code);
+	}
+}
+
 static void one_function_is_enough(void **state)
 {
 	struct kernel_code *code = make(&usual);
@@ -524,6 +553,7 @@ int main(void)
 		cmocka_unit_test(other_instructions_are_refused),
 		cmocka_unit_test(other_ways_to_take_numbers_are_refused),
 		cmocka_unit_test(samples_are_limited),
+		cmocka_unit_test(packets_of_interfaces_pass),
 		cmocka_unit_test(one_function_is_enough),
 		cmocka_unit_test(the_function_is_short),
 		cmocka_unit_test(the_function_calls_one_helper),

@@ -308,6 +308,18 @@ bool plan_flow_turn_gates(struct plan_flow *flow, uint64_t until_ns)
 	return changed;
 }
 
+bool plan_flow_only_counts(const struct plan_flow *flow)
+{
+	for (unsigned int i = 0; i < flow->n_instances; i++) {
+		const struct plan_instance *instance = flow->instances[i];
+		const struct function *f = instance->function;
+
+		if (instance->retired || f->tick || !(f->filter || (f->add && !instance->referred)))
+			return false;
+	}
+	return flow->n_instances > 0;
+}
+
 /* ---- and back ---- */
 
 /* Whether a filter before instance @end, which goes by time, passes nothing now. */

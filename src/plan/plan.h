@@ -302,6 +302,10 @@ bool plan_flow_turn_gates(struct plan_flow *flow, uint64_t until_ns);
  * knowing how many there are will not do. */
 bool plan_needs_all(const struct plan_instance *instance);
 
+/* Whether the flow is nothing but filters, and counters that nobody refers to: so it never needs a
+ * packet. */
+bool plan_flow_only_counts(const struct plan_flow *flow);
+
 /* As if packets that have come to the place, and were not delivered, had been run. In turn. */
 void plan_place_add(const struct plan_place *place, const struct function_count *count);
 

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
@@ -34,6 +35,7 @@
 #include "parent.h"
 
 #define CONFINE_NOBODY 65534
+#define CONFINE_BPF_COMMANDS_MAX 64u /* there are some 40 */
 #define CONFINE_CAPS_MAX 64 /* a capability is a bit of 64 */
 #define CONFINE_NAME_BYTES 32 /* of a system call */
 #define CONFINE_CLONE_NEW                                                              \
@@ -179,7 +181,7 @@ static const int confine_allowed_numbers[] = {
 static const char confine_hostile[] =
 	"ptrace process_vm_readv process_vm_writev process_madvise kcmp pidfd_getfd mount "
 	"umount umount2 mount_setattr move_mount open_tree fsopen fsconfig fsmount fspick "
-	"pivot_root chroot setns unshare bpf perf_event_open userfaultfd io_uring_setup "
+	"pivot_root chroot setns unshare perf_event_open userfaultfd io_uring_setup "
 	"io_uring_enter io_uring_register init_module finit_module create_module "
 	"delete_module kexec_load kexec_file_load reboot swapon swapoff acct quotactl "
 	"quotactl_fd settimeofday clock_settime clock_settime64 stime adjtimex clock_adjtime "
@@ -309,6 +311,23 @@ static int confine_add_arguments(scmp_filter_ctx filter)
 	return r;
 }
 
+/* Programs are loaded and attached by the parent. What remains is to put one of them into a slot of
+ * an array of ours, and to ask whether a link of ours is still there: on descriptors alone. */
+static int confine_add_bpf(scmp_filter_ctx filter, uint32_t hostile)
+{
+	int r = seccomp_rule_add(filter, hostile, SCMP_SYS(bpf), 1,
+		(struct scmp_arg_cmp){
+			.arg = 0, .op = SCMP_CMP_GE, .datum_a = CONFINE_BPF_COMMANDS_MAX });
+
+	for (uint32_t command = 0; r == 0 && command < CONFINE_BPF_COMMANDS_MAX; command++) {
+		bool is_ours = command == BPF_MAP_UPDATE_ELEM || command == BPF_OBJ_GET_INFO_BY_FD;
+
+		r = seccomp_rule_add(filter, is_ours ? SCMP_ACT_ALLOW : hostile, SCMP_SYS(bpf), 1,
+			confine_is(0, command));
+	}
+	return r;
+}
+
 static int confine_build(scmp_filter_ctx filter)
 {
 	/* Sanitizers trace themselves and run a program that knows the lines. */
@@ -325,6 +344,9 @@ static int confine_build(scmp_filter_ctx filter)
 		r = confine_add_names(filter, hostile, confine_hostile);
 	if (r == 0)
 		r = confine_add_names(filter, SCMP_ACT_ERRNO(EPERM), confine_refused);
+	if (r == 0)
+		r = BUILD_SANITIZED ? confine_add_names(filter, SCMP_ACT_ALLOW, "bpf ")
+				    : confine_add_bpf(filter, hostile);
 	if (r == 0)
 		r = confine_add_numbers(filter);
 	if (r == 0)

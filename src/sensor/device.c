@@ -132,6 +132,7 @@ struct device *device_free(struct device *device)
 	device->n_threads = 0; /* nobody uses anything */
 	device_free_retired(device);
 	plan_free(device->plan);
+	hook_free(device->hook);
 	lowering_stop(device->lowering);
 	if (device->source)
 		device->driver->close(device->source);
@@ -196,25 +197,108 @@ bool device_runs(struct device *device)
 	return runs;
 }
 
+/* Of the flows that are connected and not leaving, those that are counted there. Return: how many.
+ */
+static unsigned int device_list(const struct device *device, const struct device_flow *without,
+	enum device_counts where, struct plan_flow *ret[])
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < device->n_flows; i++)
+		if (device->flows[i] != without && device->flows[i]->device &&
+			device->flows[i]->counts == where)
+			ret[n++] = device->flows[i]->plan;
+	return n;
+}
+
+/* With flows_lock held: the flow counts from now on, there. On a running device: the packets up to
+ * now, give or take the batch under way. */
+static void device_begin(struct device *device, struct device_flow *flow, enum device_counts where)
+{
+	uint64_t had = flow->counts == DEVICE_COUNTS_UNKNOWN ? 0 : publish_entered(device, flow);
+
+	flow->counts = where;
+	flow->base_pkts = 0;
+	flow->base_outages = hook_outages(device->hook);
+	if (where == DEVICE_COUNTS_HOOK)
+		flow->base_pkts = hook_units(device->hook, true);
+	else
+		flow->base_pkts = atomic_load_explicit(&device->seen_pkts, memory_order_relaxed) +
+			lowering_units(device->lowering, true);
+	flow->base_pkts -= had;
+}
+
+/* A flow of the hook that others refer to now is needed where they are. */
+static bool device_must_leave_hook(const struct device_flow *flow)
+{
+	return flow->counts == DEVICE_COUNTS_HOOK && !plan_flow_only_counts(flow->plan);
+}
+
+/* Those that have not been placed yet go to the hook, if all of them only count, and nobody wants
+ * packets: then none need be captured, which is what the hook saves. Else counting costs less where
+ * packets are looked at anyway. @room: for the list of all flows.
+ * Return: 0, -ENOMEM. */
+static int device_place_flows(struct device *device, const struct device_flow *without,
+	struct plan_flow *room[], struct lowering_set **ret)
+{
+	bool to_hook = hook_is_open(device->hook);
+	unsigned int n;
+	int r;
+
+	for (unsigned int i = 0; i < device->n_flows; i++) {
+		const struct device_flow *flow = device->flows[i];
+
+		if (flow != without && flow->device)
+			to_hook &= flow->counts != DEVICE_COUNTS_CAPTURE &&
+				plan_flow_only_counts(flow->plan);
+	}
+	if (to_hook) {
+		n = device_list(device, without, DEVICE_COUNTS_HOOK, room);
+		n += device_list(device, without, DEVICE_COUNTS_UNKNOWN, &room[n]);
+		r = hook_prepare(device->hook, room, n, ret);
+		if (r < 0)
+			return r;
+		to_hook = hook_accepts(*ret);
+	}
+	(void)pthread_mutex_lock(&device->flows_lock);
+	for (unsigned int i = 0; i < device->n_flows; i++) {
+		struct device_flow *flow = device->flows[i];
+
+		if (device_must_leave_hook(flow))
+			device_begin(device, flow, DEVICE_COUNTS_CAPTURE);
+		if (flow->counts == DEVICE_COUNTS_UNKNOWN)
+			device_begin(
+				device, flow, to_hook ? DEVICE_COUNTS_HOOK : DEVICE_COUNTS_CAPTURE);
+	}
+	(void)pthread_mutex_unlock(&device->flows_lock);
+	if (to_hook)
+		return 0;
+	*ret = lowering_set_free(*ret);
+	n = device_list(device, without, DEVICE_COUNTS_HOOK, room);
+	return hook_prepare(device->hook, room, n, ret);
+}
+
 /* Make the plan of the flows that are connected and not leaving, and let workers adopt it.
  * @has_come: some are new. */
 static int device_replan(
 	struct device *device, const struct device_flow *without, bool has_come, struct error *err)
 {
-	_cleanup_(cleanup_freep) struct plan_flow **flows = NULL;
-	_cleanup_(lowering_set_freep) struct lowering_set *set = NULL;
+	_cleanup_(lowering_set_freep) struct lowering_set *set = NULL, *hook_set = NULL;
+	_cleanup_(cleanup_freep) struct plan_flow **flows =
+		calloc(MAX(device->n_flows, 1u), sizeof(flows[0]));
 	struct device_plan *retired = NULL;
 	struct plan *plan;
-	unsigned int n = 0;
+	unsigned int n;
 	int r;
 
-	flows = calloc(MAX(device->n_flows, 1u), sizeof(flows[0]));
 	if (!flows)
 		return -ENOMEM;
-	for (unsigned int i = 0; i < device->n_flows; i++)
-		if (device->flows[i] != without && device->flows[i]->device)
-			flows[n++] = device->flows[i]->plan;
-	r = lowering_prepare(device->lowering, flows, n, &set);
+	r = device_place_flows(device, without, flows, &hook_set);
+	if (r < 0)
+		return r;
+	n = device_list(device, without, DEVICE_COUNTS_CAPTURE, flows);
+	r = lowering_prepare(
+		device->lowering, flows, n, hook_set && !hook_is_empty(hook_set), &set);
 	if (r < 0)
 		return r;
 	if (device->plan) {
@@ -239,6 +323,7 @@ static int device_replan(
 	device->outdated = false;
 	(void)pthread_mutex_unlock(&device->plan_lock);
 	lowering_ask(device->lowering, TAKE(set), has_come);
+	hook_ask(device->hook, TAKE(hook_set), n > 0, has_come);
 	return 0;
 }
 
@@ -263,6 +348,8 @@ int device_start(struct device *device)
 	if (!device->lowering)
 		(void)lowering_new(&device->lowering, device, &device->loader,
 			&device->lowering_why); /* without, all packets are delivered */
+	if (!device->hook)
+		(void)hook_new(&device->hook, device, &device->loader); /* it can do without */
 	r = device_replan(device, NULL, true, NULL);
 	if (r < 0)
 		return r;
@@ -283,6 +370,29 @@ int device_start(struct device *device)
 	return device->n_threads ? 0 : r;
 }
 
+/* Flows that have come could not be put to the interface: they are counted where packets are
+ * captured, and connected when that is so. */
+static void device_fall_back(struct device *device)
+{
+	unsigned int n = 0;
+
+	(void)pthread_mutex_lock(&device->flows_lock);
+	for (unsigned int i = 0; i < device->n_flows; i++) {
+		struct device_flow *flow = device->flows[i];
+
+		if (flow->counts != DEVICE_COUNTS_HOOK || hook_serves(device->hook, flow->plan))
+			continue;
+		device_begin(device, flow, DEVICE_COUNTS_CAPTURE);
+		n++;
+	}
+	(void)pthread_mutex_unlock(&device->flows_lock);
+	if (n == 0)
+		return;
+	if (device_replan(device, NULL, true, NULL) < 0)
+		device_stop(device); /* out of memory: they are counted nowhere */
+	device->floor_epoch = device->epoch;
+}
+
 static void device_insert_flow(struct device *device, struct device_flow *flow)
 {
 	unsigned int at = device->n_flows;
@@ -299,6 +409,7 @@ void device_forget(struct device *device, struct device_flow *flow)
 {
 	(void)pthread_mutex_lock(&device->flows_lock);
 	lowering_forget(device->lowering, flow->plan);
+	hook_forget(device->hook, flow->plan);
 	for (unsigned int i = 0; i < device->n_flows; i++) {
 		if (device->flows[i] != flow)
 			continue;
@@ -352,9 +463,7 @@ int device_add(struct device *device, struct device_flow *flow, struct error *er
 	publish_ask(device, clock_monotonic_ns()); /* what is published next is no older than what
 						      it began with */
 	flow->base_stats = device->stats;
-	/* Of a running device: the counts up to now, give or take the batch under way. */
-	flow->base_pkts = atomic_load_explicit(&device->seen_pkts, memory_order_relaxed) +
-		lowering_units(device->lowering, true);
+	device_begin(device, flow, DEVICE_COUNTS_UNKNOWN);
 	flow->base_late_pkts = atomic_load_explicit(&device->seen_late_pkts, memory_order_relaxed);
 	device_insert_flow(device, flow);
 	flow->shared->status = FLOW_ACTIVE;
@@ -455,12 +564,16 @@ bool device_connected(struct device *device, uint64_t epoch)
 {
 	bool connected = true;
 
+	if (hook_failed(device->hook))
+		device_fall_back(device);
+	epoch = MAX(epoch, device->floor_epoch);
 	(void)pthread_mutex_lock(&device->plan_lock);
 	for (unsigned int w = 0; w < device->n_threads; w++)
 		connected &= device->workers[w].idle || device->workers[w].epoch >= epoch;
 	(void)pthread_mutex_unlock(&device->plan_lock);
 	device_free_retired(device);
-	return connected && lowering_settled(device->lowering, epoch);
+	return connected && lowering_settled(device->lowering, epoch) &&
+		hook_settled(device->hook, epoch);
 }
 
 void device_stop(struct device *device)
@@ -589,31 +702,54 @@ void device_stats(struct device *device, uint64_t *ret_pkts, struct driver_stats
 	publish_ask(device, clock_monotonic_ns());
 	*ret = device->stats;
 	*ret_pkts = atomic_load_explicit(&device->seen_pkts, memory_order_relaxed) +
-		lowering_units(device->lowering, false);
+		lowering_units(device->lowering, false) + hook_units_alone(device->hook);
 	(void)pthread_mutex_unlock(&device->flows_lock);
 }
 
-static void device_explain_tier(
+/* A flow that is in no plan, because it is counted elsewhere: as if it were alone in one. */
+static int device_explain_alone(
+	const struct plan_instance *instance, struct plan_explanation *ret, struct error *err)
+{
+	_cleanup_(plan_freep) struct plan *plan = NULL;
+	struct plan_flow *flow = instance->flow;
+	int r = plan_new(&plan, &flow, 1, NULL, err);
+
+	return r < 0 ? r : plan_explain(plan, instance, ret);
+}
+
+/* Return: whether its flow is counted at the interface. */
+static bool device_explain_tier(
 	struct device *device, const struct plan_instance *instance, struct device_tier *ret)
 {
+	bool is_hook;
+
 	*ret = (struct device_tier){ .tier = MAPI_TIER_USER };
+	(void)pthread_mutex_lock(&device->flows_lock);
+	is_hook = device->hook && hook_serves(device->hook, instance->flow);
+	if (is_hook)
+		hook_explain(device->hook, ret);
+	(void)pthread_mutex_unlock(&device->flows_lock);
+	if (is_hook)
+		return true;
 	if (!device->lowering) {
 		(void)snprintf(ret->reason, sizeof(ret->reason), "%.*s",
 			(int)sizeof(ret->reason) - 1,
 			device->driver->lossless
 				? "the packets of capture files are only seen by the daemon"
 				: device->lowering_why.text);
-		return;
+		return false;
 	}
 	(void)pthread_mutex_lock(&device->flows_lock);
 	lowering_explain(device->lowering, instance, ret);
 	(void)pthread_mutex_unlock(&device->flows_lock);
+	return false;
 }
 
 int device_explain(struct device *device, const struct plan_instance *instance,
 	struct plan_explanation *ret, struct device_tier *ret_tier, struct error *err)
 {
-	device_explain_tier(device, instance, ret_tier);
+	if (device_explain_tier(device, instance, ret_tier))
+		return device_explain_alone(instance, ret, err);
 	/* Only this thread makes plans, and what is told of one never changes. */
 	if (device->plan && plan_explain(device->plan, instance, ret) == 0)
 		return 0;

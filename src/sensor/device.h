@@ -23,6 +23,13 @@
 
 struct device;
 
+/* Where a flow's packets are counted (docs/architecture.md, "The kernel tier"). */
+enum device_counts {
+	DEVICE_COUNTS_UNKNOWN, /* it takes part in no plan yet */
+	DEVICE_COUNTS_CAPTURE, /* among what is captured, or kept from being so */
+	DEVICE_COUNTS_HOOK, /* by a program at the interface, alone */
+};
+
 /**
  * struct device_flow - a flow of a device
  * @plan:     its functions; each instance's result is its struct results_slot in the result area
@@ -33,6 +40,8 @@ struct device;
  *            none
  * @told_pkts, @told_ticks, @told_end: what the last such publication brought
  * @waits:    for device_prepare(); @next_waiting: who does beside
+ * @counts:   GUARDED_BY(flows_lock); the control thread's to change
+ * @base_outages: of the hook
  */
 struct device_flow {
 	struct plan_flow *plan;
@@ -51,23 +60,35 @@ struct device_flow {
 	bool told_end;
 	bool waits;
 	struct device_flow *next_waiting;
+	enum device_counts counts;
+	uint64_t base_outages;
 };
+
+/* As kernel_root_attach(), to the interface called @name, perhaps by another process. */
+typedef int device_attach_fn(void *argument, const char *name, enum kernel_way way,
+	struct kernel_root *ret, char ret_others[KERNEL_TEXT_BYTES], struct error *err);
 
 /**
  * struct device_loader - who has programs loaded into the kernel
  * @load:     any thread. NULL: nobody
- * @argument: of load(); outlives the device
+ * @attach:   any thread. NULL: nobody
+ * @argument: of both; outlives the device
  * @is_expected: that a device has none is worth a warning
+ * @may_use_xdp: where only what comes in is captured
  * @has_long_jumps: see kernel_has_long_jumps()
+ * @is_distrusted: its programs are verified as anybody's are
  * @page_max: programs on a page at most; 0: as many as fit
  * @turns:    numbers of samples, of all programs that are loaded; NULL: samples are taken in user
  *            space
  */
 struct device_loader {
 	bool is_expected;
+	bool may_use_xdp;
 	kernel_load_fn *load;
+	device_attach_fn *attach;
 	void *argument;
 	bool has_long_jumps;
+	bool is_distrusted;
 	unsigned int page_max;
 	struct kernel_turns *turns;
 };

@@ -3,6 +3,7 @@
 #include "loader.h"
 
 #include <errno.h>
+#include <net/if.h>
 
 #include "kernel/kernel.h"
 #include "mapi/errors.h"
@@ -32,6 +33,25 @@ static int loader_parent(
 	return r;
 }
 
+static int loader_attach_own(void *argument, const char *name, enum kernel_way way,
+	struct kernel_root *ret, char ret_others[KERNEL_TEXT_BYTES], struct error *err)
+{
+	unsigned int ifindex = if_nametoindex(name);
+
+	if (ifindex > 0)
+		return kernel_root_attach(ret, ifindex, way, ret_others, err);
+	(void)error_set(err, MAPID_NO_DRIVER, "there is no interface '%s' now", name);
+	return -ENODEV;
+}
+
+static int loader_attach_parent(void *argument, const char *name, enum kernel_way way,
+	struct kernel_root *ret, char ret_others[KERNEL_TEXT_BYTES], struct error *err)
+{
+	const struct registry_args *args = argument;
+
+	return privileged_attach(args->privileged_fd, name, way, ret, ret_others, err);
+}
+
 struct device_loader loader_get(const struct registry_args *args)
 {
 	struct device_loader loader = { .has_long_jumps = kernel_has_long_jumps(),
@@ -39,9 +59,12 @@ struct device_loader loader_get(const struct registry_args *args)
 
 	if (args->privileged_fd < 0) {
 		loader.load = kernel_turns_load;
+		loader.attach = loader_attach_own;
 		loader.argument = args->turns;
 	} else {
 		loader.load = loader_parent;
+		loader.attach = loader_attach_parent;
+		loader.is_distrusted = true;
 		loader.argument = (void *)(uintptr_t)args;
 		loader.page_max = LOADER_PARENT_PAGE_MAX;
 	}

@@ -34,10 +34,8 @@
 #define LOWERING_PATIENCE_NS 100000000u /* of what only spares work: others may come meanwhile */
 #define LOWERING_PAUSE_NS 10000000u /* of a worker: so often it gives what was counted */
 #define LOWERING_REST 10u /* for each time of work */
-#define LOWERING_OLD_MAX 8u /* sets that wait to be freed, before a new one is made */
 
-/* Nobody is in a program that has been replaced any more. */
-static void lowering_barrier(void)
+void lowering_barrier(void)
 {
 	/* It is the kernel's synchronize_rcu(). Where it is refused (nohz_full), a packet that a
 	 * program counts meanwhile would have to take as long as the pause. */
@@ -241,16 +239,15 @@ static void lowering_clear(struct lowering *l)
 	}
 }
 
-/* Until somebody asks, or it is @until_ns; UINT64_MAX: never. */
-static void lowering_wait(struct lowering *l, uint64_t until_ns)
+void lowering_wait(pthread_cond_t *asked, pthread_mutex_t *lock, uint64_t until_ns)
 {
 	const struct timespec until = { .tv_sec = (time_t)(until_ns / 1000000000u),
 		.tv_nsec = (long)(until_ns % 1000000000u) };
 
 	if (until_ns == UINT64_MAX)
-		(void)pthread_cond_wait(&l->asked, &l->device->flows_lock);
+		(void)pthread_cond_wait(asked, lock);
 	else
-		(void)pthread_cond_timedwait(&l->asked, &l->device->flows_lock, &until);
+		(void)pthread_cond_timedwait(asked, lock, &until);
 }
 
 /* One piece of work, if there is one: most urgent first. Return: when to come again. */
@@ -311,7 +308,7 @@ static void *lowering_main(void *argument)
 		until_ns = lowering_work(l);
 		lowering_lock(l);
 		if (until_ns > 0 && !l->has_news && !l->over)
-			lowering_wait(l, until_ns);
+			lowering_wait(&l->asked, &l->device->flows_lock, until_ns);
 	}
 	lowering_unlock(l);
 	return NULL;
@@ -507,7 +504,7 @@ uint64_t lowering_read(struct lowering *lowering)
 void lowering_give(struct lowering *lowering)
 {
 	for (struct lowering_set *set = lowering ? lowering->sets : NULL; set; set = set->next)
-		lowering_set_give(lowering, set);
+		lowering_set_give(set, lowering->last_ns);
 	if (lowering)
 		lowering_turn_gates(lowering);
 }

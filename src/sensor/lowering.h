@@ -34,9 +34,10 @@ void lowering_stop(struct lowering *lowering);
 struct lowering *lowering_free(struct lowering *lowering);
 DEFINE_CLEANUP(struct lowering *, lowering_free);
 
-/* Control thread. What is wanted of the kernel for these flows. Return: 0, -ENOMEM. */
+/* Control thread. What is wanted of the kernel for these flows. @others: there are flows that are
+ * counted elsewhere; so without these, nothing is going to be captured. Return: 0, -ENOMEM. */
 int lowering_prepare(struct lowering *lowering, struct plan_flow *const flows[],
-	unsigned int n_flows, struct lowering_set **ret);
+	unsigned int n_flows, bool others, struct lowering_set **ret);
 struct lowering_set *lowering_set_free(struct lowering_set *set); /* not asked for; takes NULL */
 DEFINE_CLEANUP(struct lowering_set *, lowering_set_free);
 

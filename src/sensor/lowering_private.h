@@ -9,6 +9,8 @@
 #include "kernel/kernel.h"
 #include "lowering.h"
 
+#define LOWERING_OLD_MAX 8u /* sets that wait to be freed, before a new one is made */
+
 enum lowering_state {
 	LOWERING_WANTED,
 	LOWERING_MAKING,
@@ -133,6 +135,16 @@ void lowering_programs_read(
 /* What a packet costs that comes by all of them; 0: not known. */
 uint64_t lowering_programs_cost_ns(const struct lowering_programs *programs);
 
+/* A set of what @flows want; packets have @linktype. Return: 0, -ENOMEM. */
+int lowering_set_new(struct lowering_set **ret, struct plan_flow *const flows[],
+	unsigned int n_flows, uint32_t linktype, const struct driver_select *select);
+
+/* Wait until somebody asks, or it is @until_ns; UINT64_MAX: never. */
+void lowering_wait(pthread_cond_t *asked, pthread_mutex_t *lock, uint64_t until_ns);
+
+/* Nobody is in a program any more that has been replaced before. Takes some milliseconds. */
+void lowering_barrier(void);
+
 /* Thread of the lowering: programs for the set. Return: 0, negative errno with @err filled. */
 int lowering_set_load(struct lowering *l, struct lowering_set *set, struct lowering_programs **ret,
 	struct error *err);
@@ -140,8 +152,9 @@ int lowering_set_load(struct lowering *l, struct lowering_set *set, struct lower
 /* What the set's programs have counted by now. The caller holds flows_lock, as below. */
 void lowering_set_read(struct lowering_set *set);
 
-/* Give flows what has been read and not been given yet. The caller holds commit_lock, too. */
-void lowering_set_give(const struct lowering *l, struct lowering_set *set);
+/* Give flows what has been read and not been given yet. The caller holds commit_lock, too.
+ * @last_ns: when the last of these packets came. */
+void lowering_set_give(struct lowering_set *set, uint64_t last_ns);
 
 /* Functions of the set that sample have their numbers from the kernel from now on. The thread's. */
 void lowering_set_share(struct lowering *l, struct lowering_set *set);

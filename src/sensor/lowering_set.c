@@ -28,7 +28,7 @@ struct lowering_set *lowering_set_free(struct lowering_set *set)
 
 /* Packets whose protocol the stack may not know: see loss.h. The type behind a first tag says so.
  */
-static int lowering_add_foreign(const struct lowering *l, struct lowering_set *set)
+static int lowering_add_foreign(struct lowering_set *set, bool has_ipv6)
 {
 	const struct bpf_insn insns[] = {
 		BPF_STMT(BPF_LD + BPF_H + BPF_ABS, 12),
@@ -37,7 +37,7 @@ static int lowering_add_foreign(const struct lowering *l, struct lowering_set *s
 		BPF_STMT(BPF_LD + BPF_H + BPF_ABS, 16),
 		BPF_JUMP(BPF_JMP + BPF_JEQ + BPF_K, ETHERTYPE_IP, 3, 0),
 		BPF_JUMP(BPF_JMP + BPF_JEQ + BPF_K, ETHERTYPE_ARP, 2, 0),
-		BPF_JUMP(BPF_JMP + BPF_JEQ + BPF_K, ETHERTYPE_IPV6, l->select.has_ipv6, 0),
+		BPF_JUMP(BPF_JMP + BPF_JEQ + BPF_K, ETHERTYPE_IPV6, has_ipv6, 0),
 		BPF_STMT(BPF_RET + BPF_K, 1),
 		BPF_STMT(BPF_RET + BPF_K, 0),
 	};
@@ -48,25 +48,35 @@ static int lowering_add_foreign(const struct lowering *l, struct lowering_set *s
 }
 
 int lowering_prepare(struct lowering *lowering, struct plan_flow *const flows[],
-	unsigned int n_flows, struct lowering_set **ret)
+	unsigned int n_flows, bool others, struct lowering_set **ret)
 {
-	_cleanup_(lowering_set_freep) struct lowering_set *set = NULL;
 	struct driver_interface interface;
-	unsigned int n_insns = 0;
 	int r;
 
 	if (!lowering) {
 		*ret = NULL;
 		return 0;
 	}
-	set = calloc(1, sizeof(*set));
-	if (!set)
-		return -ENOMEM;
 	(void)lowering->device->driver->interface(
 		lowering->device->source, 0, &interface); /* it has one: it is live */
-	r = plan_lower(flows, n_flows, interface.linktype, &set->places, &set->n_places);
+	r = lowering_set_new(ret, flows, n_flows, interface.linktype, &lowering->select);
+	if (r == 0 && others && n_flows == 0)
+		(*ret)->all = true; /* needs no program */
+	return r;
+}
+
+int lowering_set_new(struct lowering_set **ret, struct plan_flow *const flows[],
+	unsigned int n_flows, uint32_t linktype, const struct driver_select *select)
+{
+	_cleanup_(lowering_set_freep) struct lowering_set *set = calloc(1, sizeof(*set));
+	unsigned int n_insns = 0;
+	int r;
+
+	if (!set)
+		return -ENOMEM;
+	r = plan_lower(flows, n_flows, linktype, &set->places, &set->n_places);
 	if (r == 0)
-		r = lowering_add_foreign(lowering, set);
+		r = lowering_add_foreign(set, select->has_ipv6);
 	if (r < 0)
 		return r;
 	set->counts = calloc(set->n_places, sizeof(set->counts[0]));
@@ -80,7 +90,7 @@ int lowering_prepare(struct lowering *lowering, struct plan_flow *const flows[],
 		set->all |= set->places[i].deliver && set->places[i].first == 0;
 		n_insns += filter_program_insns(set->places[i].program, &insns);
 	}
-	set->is_large = n_insns * lowering->select.n_programs > LOWERING_SMALL_INSNS;
+	set->is_large = n_insns * select->n_programs > LOWERING_SMALL_INSNS;
 	if (n_insns > LOWERING_INSNS_MAX)
 		(void)error_set(&set->why, MFUNCT_NOT_SUPPORTED,
 			"the filters of all flows are more than the kernel is given at once");
@@ -288,14 +298,14 @@ void lowering_set_read(struct lowering_set *set)
 		lowering_programs_read(set->programs, set->counts, set->n_places);
 }
 
-void lowering_set_give(const struct lowering *l, struct lowering_set *set)
+void lowering_set_give(struct lowering_set *set, uint64_t last_ns)
 {
 	for (unsigned int i = 0; i < set->n_places; i++) {
 		const struct kernel_count *now = &set->counts[i], *before = &set->added[i];
 		const struct function_count more = { .units = now->units - before->units,
 			.pkts = now->pkts - before->pkts,
 			.bytes = now->bytes - before->bytes,
-			.last_ns = l->last_ns };
+			.last_ns = last_ns };
 
 		plan_place_add(&set->places[i], &more);
 	}

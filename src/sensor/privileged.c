@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -68,7 +69,8 @@ int privileged_find(const struct config *config, const char *name,
 			.trace_dir = device->trace_dir,
 			.snaplen_bytes = device->snaplen_bytes,
 			.ring_bytes = device->ring_bytes,
-			.no_promisc = device->no_promisc };
+			.no_promisc = device->no_promisc,
+			.incoming_only = device->incoming_only || device->dedicated };
 	*ret_args = (struct driver_open_args){
 		.name = device ? device->device : name, .fd = -1, .options = ret_options
 	};
@@ -201,23 +203,34 @@ int privileged_prepare(int fd, const char *name, unsigned int n_workers,
 	return 0;
 }
 
-/* What came with the answer. */
-static int privileged_loaded(const struct privileged_reply *reply, const int fds[],
-	const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
+/* Of a reply about the kernel: with @min_fds to @max_fds descriptors, or a
+ * reason. Return: 0, negative errno with
+ * @err filled, and nothing to be closed. */
+static int privileged_granted(const struct privileged_reply *reply, const int fds[],
+	unsigned int min_fds, unsigned int max_fds, struct error *err)
 {
-	unsigned int n_fds = PRIVILEGED_LOAD_FDS + kernel_code_samples(code);
-
 	if (reply->code) {
 		(void)error_set(err,
 			reply->code == -EPERM ? MAPI_NO_PERMISSION : MFUNCT_NOT_SUPPORTED, "%s",
 			reply->text);
 		return reply->code < 0 ? reply->code : -EINVAL;
 	}
-	if (reply->n_fds != n_fds) {
-		for (unsigned int i = 0; i < reply->n_fds; i++)
-			(void)close(fds[i]);
-		return privileged_lost(err);
-	}
+	if (reply->n_fds >= min_fds && reply->n_fds <= max_fds)
+		return 0;
+	for (unsigned int i = 0; i < reply->n_fds; i++)
+		(void)close(fds[i]);
+	return privileged_lost(err);
+}
+
+/* What came with the answer. */
+static int privileged_loaded(const struct privileged_reply *reply, const int fds[],
+	const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
+{
+	unsigned int n_fds = PRIVILEGED_LOAD_FDS + kernel_code_samples(code);
+	int r = privileged_granted(reply, fds, n_fds, n_fds, err);
+
+	if (r < 0)
+		return r;
 	*ret = (struct kernel_fds){ .program = fds[0],
 		.area = fds[1],
 		.chain = fds[2],
@@ -251,6 +264,41 @@ int privileged_load(int fd, void *area, size_t area_bytes, const struct kernel_c
 	if (r < 0)
 		return privileged_lost(err);
 	return privileged_loaded(&reply, fds, code, ret, err);
+}
+
+int privileged_attach(int fd, const char *name, enum kernel_way way, struct kernel_root *ret,
+	char ret_others[KERNEL_TEXT_BYTES], struct error *err)
+{
+	struct privileged_request request = { .op = PRIVILEGED_ATTACH, .way = way };
+	struct kernel_root root = KERNEL_ROOT_INIT;
+	struct privileged_reply reply;
+	int fds[DRIVER_FDS_MAX];
+	size_t len = strlen(name);
+	int r;
+
+	if (len >= sizeof(request.name))
+		return error_set(err, MAPID_NO_DRIVER, "the name is too long");
+	memcpy(request.name, name, len);
+	turns_begin(&privileged_turns);
+	r = privileged_ask(fd, &request, &reply, fds);
+	turns_end(&privileged_turns);
+	if (r == -ETIMEDOUT) {
+		(void)error_set(err, MFUNCT_NOT_SUPPORTED,
+			"the interface did not take a program within %d seconds",
+			PRIVILEGED_WAIT_MS / 1000);
+		return r;
+	}
+	if (r < 0)
+		return privileged_lost(err);
+	r = privileged_granted(&reply, fds, 2, 1 + KERNEL_ROOT_LINKS_MAX, err);
+	if (r < 0)
+		return r;
+	root.slots = fds[0];
+	for (root.n_links = 0; root.n_links + 1 < reply.n_fds; root.n_links++)
+		root.links[root.n_links] = fds[1 + root.n_links];
+	*ret = root;
+	(void)snprintf(ret_others, KERNEL_TEXT_BYTES, "%.*s", KERNEL_TEXT_BYTES - 1, reply.text);
+	return 0;
 }
 
 /* ---- the parent's side ---- */
@@ -293,6 +341,10 @@ static int privileged_check(const struct privileged_request *request, size_t are
 		if (request->n_bytes < 1 || request->n_bytes > area_bytes)
 			return -EBADMSG;
 		return privileged_is_zero(request->name, sizeof(request->name)) ? 0 : -EBADMSG;
+	case PRIVILEGED_ATTACH:
+		if (request->way >= _KERNEL_WAY_N)
+			return -EBADMSG;
+		return memchr(request->name, '\0', sizeof(request->name)) ? 0 : -EBADMSG;
 	case PRIVILEGED_ALIVE:
 	case PRIVILEGED_READY:
 		return privileged_is_zero((const char *)request + sizeof(request->op),
@@ -340,14 +392,20 @@ static int privileged_serve(int fd, const struct config *config, const void *are
 	struct privileged_reply reply = { .serial = request->serial };
 	struct error err = ERROR_INIT;
 	int fds[DRIVER_FDS_MAX];
-	bool is_load = request->op == PRIVILEGED_LOAD;
-	int r = is_load
-		? privileged_load_foreign(loads, area, request->n_bytes, fds, &reply.n_fds, &err)
-		: privileged_open(config, request, fds, &reply.n_fds, &err);
+	char others[KERNEL_TEXT_BYTES] = "";
+	int r;
 
+	if (request->op == PRIVILEGED_LOAD)
+		r = privileged_load_foreign(loads, area, request->n_bytes, fds, &reply.n_fds, &err);
+	else if (request->op == PRIVILEGED_ATTACH)
+		r = privileged_attach_foreign(config, request->name, (enum kernel_way)request->way,
+			fds, &reply.n_fds, others, &err);
+	else
+		r = privileged_open(config, request, fds, &reply.n_fds, &err);
+	(void)snprintf(reply.text, sizeof(reply.text), "%s", others);
 	if (r < 0) { /* unless it has a sentence */
 		(void)error_set(&err, MAPID_NO_DRIVER, "%s", strerror(-r));
-		reply.code = is_load ? r : err.code;
+		reply.code = request->op == PRIVILEGED_PREPARE ? err.code : r;
 		reply.n_fds = 0;
 		memcpy(reply.text, err.text, sizeof(reply.text));
 	}
@@ -367,7 +425,8 @@ int privileged_answer(int fd, const struct config *config, const void *area, siz
 		r = privileged_check(&request, area_bytes);
 	if (r < 0)
 		return r == -EAGAIN ? 0 : r;
-	if (request.op == PRIVILEGED_PREPARE || request.op == PRIVILEGED_LOAD)
+	if (request.op == PRIVILEGED_PREPARE || request.op == PRIVILEGED_LOAD ||
+		request.op == PRIVILEGED_ATTACH)
 		r = privileged_serve(fd, config, area, loads, &request);
 	if (r == 0)
 		*ret_op = request.op;

@@ -64,6 +64,7 @@ enum privileged_op {
 	PRIVILEGED_ALIVE, /* the engine's loop turns: for the watchdog; no reply */
 	PRIVILEGED_READY, /* the engine serves; no reply */
 	PRIVILEGED_LOAD, /* load the code in the area into the kernel */
+	PRIVILEGED_ATTACH, /* put a root for programs to a device's interface */
 	_PRIVILEGED_N
 };
 
@@ -73,13 +74,14 @@ struct privileged_request {
 	union {
 		uint32_t n_workers; /* PREPARE: 1 .. DRIVER_FDS_MAX */
 		uint32_t n_bytes; /* LOAD: of the code, at the begin of the area */
+		uint32_t way; /* ATTACH: enum kernel_way */
 	};
 	uint64_t serial; /* comes back with the reply: who gave up waiting meets no old answer */
-	char name[PRIVILEGED_NAME_BYTES]; /* PREPARE: zero-terminated */
+	char name[PRIVILEGED_NAME_BYTES]; /* PREPARE, ATTACH: zero-terminated */
 };
 
 struct privileged_reply {
-	int32_t code; /* 0; PREPARE: of mapi/errors.h; LOAD: a negative errno */
+	int32_t code; /* 0; PREPARE: of mapi/errors.h; LOAD, ATTACH: a negative errno */
 	uint32_t n_fds;
 	uint64_t serial;
 	char text[ERROR_TEXT_BYTES]; /* zero-terminated */
@@ -119,7 +121,7 @@ int privileged_prepare(int fd, const char *name, unsigned int n_workers,
  * privileged_load() - the engine's side: have code loaded into the kernel
  * @fd:   the engine's end of the socketpair
  * @area: of the parent_engine; whatever is there is overwritten
- * @code: of a socket filter
+ * @code: of any hook
  * @ret:  the caller owns the descriptors
  *
  * Waits for its turn, and then for the answer, at most 5 seconds.
@@ -131,6 +133,23 @@ int privileged_prepare(int fd, const char *name, unsigned int n_workers,
  */
 int privileged_load(int fd, void *area, size_t area_bytes, const struct kernel_code *code,
 	struct kernel_fds *ret, struct error *err);
+
+/**
+ * privileged_attach() - the engine's side: have a root put to an interface
+ * @fd:         the engine's end of the socketpair
+ * @name:       of a device that is an interface; XDP takes one that is configured for it
+ * @ret:        the caller owns the descriptors; the parent keeps none
+ * @ret_others: as of kernel_root_attach()
+ *
+ * Waits for its turn, and then for the answer, at most 5 seconds.
+ *
+ * Thread safety: any thread; calls for the parent take turns.
+ *
+ * Return: 0; negative errno of kernel_root_attach() with @err filled; -EPIPE with @err filled: the
+ * parent is gone.
+ */
+int privileged_attach(int fd, const char *name, enum kernel_way way, struct kernel_root *ret,
+	char ret_others[KERNEL_TEXT_BYTES], struct error *err);
 
 /* Tell the parent. Never waits; any thread. @op: PRIVILEGED_ALIVE, PRIVILEGED_READY. */
 void privileged_tell(int fd, enum privileged_op op);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <net/if.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -219,9 +220,6 @@ static int load_checked(struct privileged_loads *loads, const struct kernel_code
 	struct load_caps old;
 	int r;
 
-	if (kernel_code_hook(code) != KERNEL_SOCKET)
-		return error_set(err, MAPI_NO_PERMISSION,
-			"only filters of sockets are loaded for an engine");
 	if (kernel_code_stats(code).n_insns > PRIVILEGED_LOAD_INSNS_MAX)
 		return error_set(err, MFUNCT_NOT_SUPPORTED,
 			"more than %u instructions are not loaded for an engine",
@@ -251,4 +249,35 @@ int privileged_load_foreign(struct privileged_loads *loads, const void *area, si
 	if (r == 0)
 		r = load_checked(loads, code, ret_fds, ret_n_fds, err);
 	return r;
+}
+
+int privileged_attach_foreign(const struct config *config, const char *name, enum kernel_way way,
+	int ret_fds[PRIVILEGED_ATTACH_FDS_MAX], unsigned int *ret_n_fds,
+	char ret_others[KERNEL_TEXT_BYTES], struct error *err)
+{
+	struct driver_options options;
+	struct driver_open_args args;
+	struct kernel_root root;
+	unsigned int ifindex;
+	int r = privileged_find(config, name, &args, &options, err);
+
+	if (r < 0)
+		return r;
+	if (kernel_way_hook(way) == KERNEL_XDP && !options.incoming_only)
+		return error_set(err, MAPI_NO_PERMISSION,
+			"%.200s: XDP is for interfaces with direction=in or dedicated=yes", name);
+	ifindex = if_nametoindex(args.name);
+	if (ifindex == 0) {
+		(void)error_set(
+			err, MAPID_NO_DRIVER, "there is no interface '%.200s' now", args.name);
+		return -ENODEV;
+	}
+	r = kernel_root_attach(&root, ifindex, way, ret_others, err);
+	if (r < 0)
+		return r;
+	ret_fds[0] = root.slots;
+	for (unsigned int i = 0; i < root.n_links; i++)
+		ret_fds[1 + i] = root.links[i];
+	*ret_n_fds = 1 + root.n_links;
+	return 0;
 }

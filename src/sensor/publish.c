@@ -104,6 +104,16 @@ _Static_assert((int)DRIVER_UP == (int)MAPI_DEVICE_UP && (int)DRIVER_DOWN == (int
 		(int)DRIVER_GONE == (int)MAPI_DEVICE_GONE,
 	"programs are told what the driver says");
 
+uint64_t publish_entered(const struct device *device, const struct device_flow *flow)
+{
+	uint64_t pkts = flow->counts == DEVICE_COUNTS_HOOK
+		? hook_units(device->hook, false)
+		: atomic_load_explicit(&device->seen_pkts, memory_order_relaxed) +
+			lowering_units(device->lowering, false);
+
+	return pkts - flow->base_pkts;
+}
+
 static void publish_flow(struct device *device, struct device_flow *flow, uint64_t now_ns)
 {
 	const struct driver_stats *stats = &device->stats;
@@ -122,8 +132,7 @@ static void publish_flow(struct device *device, struct device_flow *flow, uint64
 	shared->published_ns = now_ns;
 	shared->start_ns = flow->start_ns;
 	shared->end_ns = flow->end_ns;
-	shared->pkts =
-		device->clock.pkts + lowering_units(device->lowering, false) - flow->base_pkts;
+	shared->pkts = publish_entered(device, flow);
 	shared->late_pkts = device->clock.late_pkts - flow->base_late_pkts;
 	memcpy(shared->lost_pkts, lost_pkts, sizeof(lost_pkts));
 	shared->lost_pkts[MAPI_LOSS_NIC] += stats->nic_lost_pkts - flow->base_stats.nic_lost_pkts;
@@ -132,9 +141,13 @@ static void publish_flow(struct device *device, struct device_flow *flow, uint64
 	shared->lost_pkts[MAPI_LOSS_QUEUE] += publish_dropped(flow->plan);
 	shared->done_bytes = stats->done_bytes;
 	shared->total_bytes = stats->total_bytes;
-	shared->last_ts_ns = MAX(device->clock.watermark_ns, lowering_last_ns(device->lowering));
+	shared->last_ts_ns =
+		MAX(MAX(device->clock.watermark_ns, lowering_last_ns(device->lowering)),
+			hook_last_ns(device->hook));
 	shared->device_state = (uint32_t)stats->state;
 	shared->outages = stats->outages - flow->base_stats.outages;
+	if (flow->counts == DEVICE_COUNTS_HOOK)
+		shared->outages += hook_outages(device->hook) - flow->base_outages;
 	results_write_end(&shared->seq);
 	/* After the head, where a reader that finds the end looks for its cause. */
 	if (flow->ended && !had_ended)
@@ -145,8 +158,8 @@ static void publish_flow(struct device *device, struct device_flow *flow, uint64
 void publish_ask(struct device *device, uint64_t now_ns)
 {
 	device->driver->stats(device->source, &device->stats);
-	device->stats.nic_lost_pkts =
-		loss_update(&device->loss, &device->stats, lowering_foreign(device->lowering));
+	device->stats.nic_lost_pkts = loss_update(&device->loss, &device->stats,
+		lowering_foreign(device->lowering) + hook_foreign(device->hook));
 	device->asked_ns = now_ns;
 }
 
@@ -159,6 +172,7 @@ static void publish_flows(struct device *device, uint64_t now_ns, bool exact)
 		(void)lowering_read(device->lowering);
 		lowering_give(device->lowering);
 	}
+	hook_add(device->hook);
 	for (unsigned int i = 0; i < device->n_flows; i++)
 		publish_flow(device, device->flows[i], now_ns);
 	(void)pthread_mutex_unlock(&device->flows_lock);

@@ -212,6 +212,17 @@ static int try_bpf(void)
 	return test_error(syscall(SYS_bpf, 0, NULL, 0));
 }
 
+/* BPF_PROG_LOAD; one that libraries do not know. */
+static int try_bpf_load(void)
+{
+	return test_error(syscall(SYS_bpf, 5, NULL, 0));
+}
+
+static int try_bpf_unknown(void)
+{
+	return test_error(syscall(SYS_bpf, 1000, NULL, 0));
+}
+
 static int try_module(void)
 {
 	return test_error(syscall(SYS_init_module, NULL, 0, ""));
@@ -239,6 +250,8 @@ static void test_hostile(void **state)
 	assert_killed(try_mount);
 	assert_killed(try_unshare);
 	assert_killed(try_bpf);
+	assert_killed(try_bpf_load);
+	assert_killed(try_bpf_unknown);
 	assert_killed(try_module);
 	assert_killed(try_kexec);
 	assert_killed(try_exec);

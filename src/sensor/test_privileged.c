@@ -253,10 +253,20 @@ struct test_asker {
 	bool loads;
 };
 
+/* What no verifier takes from anybody: packets read in place; and without rights nothing is. */
+static struct kernel_code *test_refused_code(void)
+{
+	const struct kernel_options options = { .hook = KERNEL_XDP };
+	struct kernel_code *code;
+
+	assert(kernel_code_new(&code, &options, NULL, 0) == 0);
+	return code;
+}
+
 static void *test_asker_main(void *argument)
 {
 	struct test_asker *asker = argument;
-	struct kernel_code *code = asker->loads ? test_code(KERNEL_TC, 0) : NULL;
+	struct kernel_code *code = asker->loads ? test_refused_code() : NULL;
 
 	for (unsigned int i = 0; i < 50; i++) {
 		struct error err = ERROR_INIT;
@@ -266,8 +276,8 @@ static void *test_asker_main(void *argument)
 
 		if (asker->loads) {
 			assert(privileged_load(asker->fd, test_area, sizeof(test_area), code,
-				       &loaded, &err) == -EINVAL);
-			assert(strstr(err.text, "only filters of sockets"));
+				       &loaded, &err) < 0);
+			assert(strstr(err.text, "into the kernel") || strstr(err.text, "verifier"));
 			continue;
 		}
 		assert(privileged_prepare(asker->fd, "eth7", 2, fds, &n_fds, &err) == 0);

@@ -395,9 +395,6 @@ static void test_bad_code(void **state)
 	if (!test_has_kernel())
 		skip();
 	fd = test_parent_start(&parent, false);
-	code = test_code(KERNEL_TC, 0);
-	assert_int_equal(test_load(fd, code, &fds), -EINVAL);
-	kernel_code_free(code);
 	code = test_code(KERNEL_SOCKET, 0);
 	n_bytes = kernel_code_flatten(code, test_area, sizeof(test_area));
 	kernel_code_free(code);
@@ -420,6 +417,50 @@ static void test_bad_code(void **state)
 	test_parent_end(&parent, fd);
 	assert_int_equal(test_n_fds(), n_before);
 	assert_int_equal(fds.program, -1);
+}
+
+/* Programs for interfaces are verified as anybody's, too, and let all packets pass. */
+static void test_code_of_interfaces(void **state)
+{
+	static const enum kernel_hook hooks[] = { KERNEL_TC, KERNEL_XDP };
+	struct test_parent parent;
+	int fd;
+
+	if (!test_has_kernel() || !test_can_load())
+		skip();
+	fd = test_parent_start(&parent, false);
+	for (size_t i = 0; i < ARRAY_SIZE(hooks); i++) {
+		struct kernel_code *code = test_code(hooks[i], 0);
+		struct kernel_fds fds = KERNEL_FDS_INIT;
+
+		assert_int_equal(test_load(fd, code, &fds), 0);
+		kernel_code_free(code);
+		kernel_fds_close(&fds);
+	}
+	test_parent_end(&parent, fd);
+}
+
+/* A root is put to interfaces that the configuration names, and XDP to those that it says so of. */
+static void test_roots_are_for_devices(void **state)
+{
+	unsigned int n_before = test_n_fds();
+	char others[KERNEL_TEXT_BYTES];
+	struct kernel_root root = KERNEL_ROOT_INIT;
+	struct test_parent parent;
+	struct error err = ERROR_INIT;
+	int fd;
+
+	if (!test_has_kernel())
+		skip();
+	fd = test_parent_start(&parent, true);
+	assert_true(privileged_attach(fd, "no-such0", KERNEL_WAY_TCX, &root, others, &err) < 0);
+	assert_true(err.text[0]);
+	err = ERROR_INIT;
+	assert_true(privileged_attach(fd, "lo", KERNEL_WAY_XDP_GENERIC, &root, others, &err) < 0);
+	assert_non_null(strstr(err.text, "dedicated=yes"));
+	test_parent_end(&parent, fd);
+	assert_int_equal(root.slots, -1);
+	assert_int_equal(test_n_fds(), n_before);
 }
 
 /* Requests that no engine of ours makes: it is ended. */
@@ -506,6 +547,8 @@ int main(void)
 		cmocka_unit_test(test_answers_not_taken),
 		cmocka_unit_test(test_slow_code),
 		cmocka_unit_test(test_bad_code),
+		cmocka_unit_test(test_code_of_interfaces),
+		cmocka_unit_test(test_roots_are_for_devices),
 		cmocka_unit_test(test_bad_loads),
 		cmocka_unit_test(test_large_code),
 		cmocka_unit_test(test_too_many_instructions),

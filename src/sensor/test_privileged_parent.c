@@ -100,7 +100,9 @@ unsigned int test_n_fds(void)
 struct kernel_code *test_code(enum kernel_hook hook, unsigned int page_max)
 {
 	static const char *const texts[] = { "tcp port 80", "udp and ip[30] = 7" };
-	struct kernel_options options = { .hook = hook, .page_max = page_max };
+	struct kernel_options options = {
+		.hook = hook, .page_max = page_max, .copies = hook != KERNEL_SOCKET
+	};
 	struct filter_program *filters[2];
 	struct kernel_code *code;
 

@@ -176,7 +176,7 @@ tier_cause() {
 tally_start() { # CHANGES FILTER...: until it says that it is ready; file descriptor 9 keeps it
 	rm -f tally.out tally.go
 	mkfifo tally.go
-	"$TALLY" cable0 "$@" < tally.go > tally.out &
+	"$TALLY" ${tally_option-} cable0 "$@" < tally.go > tally.out &
 	tally=$!
 	exec 9> tally.go
 	await "flows that count" grep -q ready tally.out || cat daemon.log

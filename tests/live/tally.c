@@ -2,7 +2,10 @@
 /*
  * Flows that only count, while others come and go.
  *
- * usage: tally DEVICE CHANGES FILTER...
+ * usage: tally [-r] DEVICE CHANGES FILTER...
+ *
+ * -r: before the others a flow is connected that samples, though there are no packets that it
+ * wants: so all are counted where packets are captured.
  *
  * Makes a flow of BPF_FILTER, PKT_COUNTER and BYTE_COUNTER for each FILTER ("-": none; "%N FILTER":
  * with SAMPLE(N, PERIODIC) before the counters; "=SPAN FILTER": with STARTSTOP(+0s, SPAN)), says
@@ -73,6 +76,17 @@ static int tally_make(const char *device, const char *filter, int *ret)
 		tally_fail("mapi_connect");
 	*ret = fd;
 	return 2 + has_filter + (period || span[0]);
+}
+
+/* Something that is done where packets are captured, though none needs to be. */
+static void tally_make_reader(const char *device)
+{
+	int fd = mapi_create_flow(device);
+
+	if (fd < 0 || mapi_apply_function(fd, "BPF_FILTER", "udp port 1 and udp port 2") < 0 ||
+		mapi_apply_function(fd, "SAMPLE", 2, PERIODIC) < 0 ||
+		mapi_apply_function(fd, "PKT_COUNTER") < 0 || mapi_connect(fd) < 0)
+		tally_fail("a flow that samples");
 }
 
 /* Return: how long the call took, in milliseconds. */
@@ -159,14 +173,20 @@ static void tally_report(int fd, int n_functions, unsigned long long *ret_outage
 
 int main(int argc, char *argv[])
 {
-	int fds[TALLY_FLOWS_MAX], n_functions[TALLY_FLOWS_MAX], n = argc - 3, changes;
+	bool has_reader = argc > 1 && !strcmp(argv[1], "-r");
+	int fds[TALLY_FLOWS_MAX], n_functions[TALLY_FLOWS_MAX], n, changes;
 	unsigned long long outages = 0;
 	char c;
 
+	argc -= has_reader;
+	argv += has_reader;
+	n = argc - 3;
 	if (n < 1 || n > TALLY_FLOWS_MAX) {
-		fprintf(stderr, "usage: tally DEVICE CHANGES FILTER...\n");
+		fprintf(stderr, "usage: tally [-r] DEVICE CHANGES FILTER...\n");
 		return 2;
 	}
+	if (has_reader)
+		tally_make_reader(argv[1]);
 	changes = atoi(argv[2]);
 	for (int i = 0; i < n; i++)
 		n_functions[i] = tally_make(argv[1], argv[3 + i], &fds[i]);

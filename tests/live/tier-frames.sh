@@ -49,6 +49,7 @@ frames_sent() { # NAME OF THE OTHER END
 
 # While a program counts, its interface is removed and made again, renamed, given another MTU.
 changing() { # RINGS
+	local tally_option=-r
 	tally_start 0 "${filters[@]}"
 	equal "functions in the kernel" "$(grep -c '^tier.* kernel: ' tally.out)" 20
 	frames_sent cable1

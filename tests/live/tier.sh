@@ -5,7 +5,7 @@
 # counted, exactly, in either tier and while flows come and go; nothing is left behind.
 . "$(dirname "$0")/lib.sh"
 packets=60000 changes=60
-[ -z "${MAPI_TEST_LONG-}" ] || packets=2000000 changes=1000
+[ -z "${MAPI_TEST_LONG-}" ] || packets=2000000 changes=1000 await_s=60
 
 filters=("udp port 9" "-" "ip[8] > 20" "tcp" "len > 0" "udp dst port 9 and src port 10003"
 	"%7 udp port 9")
@@ -30,9 +30,14 @@ all_counted() { # WHAT SIZE PACKETS
 		"packets $((n / 7)) bytes $(($2 * (n / 7))) entered $n passed $n lost 0"
 }
 
+reasons() { # of all functions in the kernel
+	sed -n 's/^tier [0-9]* [0-9]* kernel: //p' tally.out | sort -u
+}
+
 in_the_kernel() { # BY WHOM
 	tally_start 0 "${filters[@]}"
 	equal "$1: functions in the kernel" "$(tiers)" "kernel 21"
+	equal "$1: where" "$(reasons)" "$place"
 	"$BLAST" cable1 "$packets" > /dev/null
 	tally_end
 	all_counted "$1" 60 "$packets"
@@ -66,13 +71,43 @@ under_change() { # BY WHOM
 	fi
 }
 
+# Nobody of before wants packets any more.
+alone() {
+	[ -z "$daemon" ] || await "flows that have gone" flows_running 0
+}
+
+# Among flows that want packets, and alone.
+at_the_ring() { # WHO COMMAND
+	alone
+	tally_option=-r
+	place="packets are counted, and not delivered"
+	"$2" "$1, where packets are captured"
+}
+
+at_the_interface() { # WHO COMMAND
+	alone
+	tally_option=
+	place="counted at the interface (TCX)$sampled"
+	if [ -n "$has_tcx" ]; then
+		"$2" "$1, at the interface"
+	else
+		echo "no TCX here (Linux 6.6): flows that only count do so where packets are captured"
+	fi
+}
+tally_option= has_tcx=
+# SAMPLE numbers packets where they are captured.
+sampled=$'\npackets are counted, and not delivered'
+
 echo "== a private daemon"
 tally_start 0 "${filters[@]}"
 tally_end
 cause=$(tally_cause)
 [ -z "$cause" ] || skip "no programs may be loaded into the kernel: $cause"
-in_the_kernel "private"
-under_change "private"
+! grep -q "at the interface" tally.out || has_tcx=yes
+for where in at_the_ring at_the_interface; do
+	$where private in_the_kernel
+	$where private under_change
+done
 marked "private"
 await "the interface is let go" nobody_captures
 
@@ -120,12 +155,16 @@ filters=("${few[@]}")
 
 echo "== the system daemon, whose parent loads programs"
 daemon_start
-in_the_kernel "system"
+for where in at_the_ring at_the_interface; do
+	$where system in_the_kernel
+done
 echo "== what it costs"
 "$MAPI" explain -i cable0 'BPF_FILTER("udp") | PKT_COUNTER' > explain.out || fail "explain: $?"
 grep -Eq 'in a program of [0-9]+ instructions, [0-9]+ ns per packet' explain.out ||
 	fail "explain says no cost: $(cat explain.out)"
-under_change "system"
+for where in at_the_ring at_the_interface; do
+	$where system under_change
+done
 daemon_stop
 await "the interface is let go" nobody_captures
 
@@ -155,6 +194,25 @@ equal "cut: no filter" "$(tally_report 2)" "packets 1600 bytes 96000 entered 160
 equal "cut: by a field that is kept" "$(tally_report 3)" "packets 1600 bytes 96000 entered 1600 passed 1600 lost 0"
 equal "cut: by a port that is not" "$(tally_report 1)" "packets 0 bytes 0 entered 1600 passed 0 lost 0"
 daemon_stop
+await "the interface is let go" nobody_captures
+
+echo "== an interface of which only what comes in is monitored"
+in_xdp() { # KIND
+	daemon_config group=root "[driver]" device=cable0 direction=in
+	daemon_start
+	tally_option= place="counted at the interface ($1)$sampled"
+	in_the_kernel "$1"
+	alone
+	under_change "$1"
+	daemon_stop
+}
+python3 "$MAPI_SOURCE/tests/live/offloads.py" cable0 tags
+in_xdp "native XDP"
+# What is longer than a page keeps the driver from it.
+ip link set cable1 mtu 9000
+in_xdp "generic XDP"
+ip link set cable1 mtu 1500
+daemon_config group=root
 
 echo "== the same in the daemon"
 daemon_config group=root "[driver]" device=cable0 engine=user

@@ -1,0 +1,157 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Flows that only count, at the interface (docs/architecture.md, "The kernel tier"): TCX, XDP and the
+# capture ring come to the same; programs of others stay; what others take away is put back; nothing
+# is left of a daemon that was killed.
+. "$(dirname "$0")/lib.sh"
+filters=("-" "udp port 9" "ip[6:2] & 0x1fff != 0" "ip6" "ip6[6] = 0" "vlan" "len <= 14")
+bpftool=$(PATH=$PATH:/usr/sbin:/sbin command -v bpftool) || skip "needs bpftool"
+
+# tally_start NAME [ARGUMENT]: counts until tally_end NAME. Who begins last ends first: processes that
+# were started meanwhile have the descriptor, too
+declare -A tallies gos
+tally_start() {
+	local name=$1 go
+	shift
+	rm -f "$name.out" "$name.go"
+	mkfifo "$name.go"
+	"$TALLY" "$@" cable0 0 "${filters[@]}" < "$name.go" > "$name.out" &
+	tallies[$name]=$!
+	exec {go}> "$name.go"
+	gos[$name]=$go
+	await "flows that count" grep -q ready "$name.out" || cat daemon.log
+}
+
+tally_end() {
+	local go=${gos[$1]}
+	exec {go}>&-
+	wait "${tallies[$1]}" || fail "tally has failed"
+}
+
+reason() { # NAME
+	sed -n 's/^tier [0-9]* [0-9]* [a-z]*: //p' "$1.out" | sort -u
+}
+
+counted() { # NAME
+	sed -n 's/^flow [0-9]* \(packets [0-9]* bytes [0-9]*\) .*/\1/p' "$1.out"
+}
+
+links() { # ids of all links at cable0
+	"$bpftool" -j link show | python3 -c 'import json, sys
+print(*sorted(link["id"] for link in json.load(sys.stdin) if link.get("type") in ("xdp", "tcx", 11)))'
+}
+
+frames() { # ROUNDS
+	python3 "$MAPI_SOURCE/tests/live/frames.py" cable1 "$1"
+}
+
+before=$(links)
+tally_start tcx
+if [ "$(reason tcx)" != "counted at the interface (TCX)" ]; then
+	why=$(reason tcx | head -1)
+	tally_end tcx
+	skip "nothing is counted at the interface here: $why"
+fi
+
+echo "== three hooks, one truth"
+tally_end tcx
+python3 "$MAPI_SOURCE/tests/live/offloads.py" cable0 tags
+daemon_config group=root "[driver]" device=cable0 direction=in engine=kernel
+daemon_start
+tally_start xdp
+MAPI_SOCKET= tally_start tcx
+MAPI_SOCKET= tally_start ring -r
+equal "XDP is" "$(reason xdp)" "counted at the interface (native XDP)"
+equal "the ring is" "$(reason ring)" "packets are counted, and not delivered"
+frames 200 > sent
+for name in ring tcx xdp; do
+	tally_end "$name"
+	equal "$name" "$(counted "$name")" "$(cut -d ' ' -f 2- sent)"
+done
+daemon_stop
+await "nothing is attached" eval '[ "$(links)" = "$before" ]'
+
+echo "== what goes out, too"
+tally_start tcx
+tally_start ring -r
+frames 20 > /dev/null
+python3 "$MAPI_SOURCE/tests/live/frames.py" cable0 30 > sent
+tally_end ring
+tally_end tcx
+equal "in the ring and at TCX" "$(counted tcx)" "$(counted ring)"
+equal "in and out" "$(counted tcx | awk '{ print $2 }' | head -1)" \
+	"$(awk '{ print $3 / 30 * 50; exit }' sent)"
+
+echo "== while nobody wants packets, none are captured"
+tally_start tcx
+await "a deaf socket" eval '[ "$(awk "NR > 1 { print \$4 }" /proc/net/packet)" = 0009 ]'
+tally_end tcx
+
+stranger_start() { # KIND
+	rm -f stranger.go
+	mkfifo stranger.go
+	"$STRANGER" "$1" cable0 < stranger.go > stranger.out 2> stranger.err &
+	stranger=$!
+	exec 8> stranger.go
+	await "another program" grep -q attached stranger.out
+}
+
+stranger_end() { # WHAT PACKETS
+	exec 8>&-
+	wait "$stranger"
+	equal "$1: the other program" "$(tail -1 stranger.out)" "seen $2"
+}
+
+echo "== programs of others"
+daemon_config group=root "[driver]" device=cable0 engine=kernel
+for kind in tcx xdp; do
+	[ "$kind" = tcx ] || daemon_config group=root "[driver]" device=cable0 direction=in
+	stranger_start "$kind"
+	: > daemon.log
+	daemon_start
+	tally_start ours
+	"$BLAST" cable1 1000 > /dev/null
+	tally_end ours
+	equal "$kind: ours" "$(counted ours | head -1)" "packets 1000 bytes 60000"
+	daemon_stop
+	stranger_end "$kind" 1000
+	case $kind in
+		tcx) said="programs of others are at the interface, too.*stranger" ;;
+		xdp) said="XDP is not used: .*busy" ;;
+	esac
+	grep -q "$said" daemon.log || fail "$kind: the log does not name it: $(cat daemon.log)"
+done
+
+echo "== what others take away"
+daemon_config group=root "[driver]" device=cable0
+daemon_start
+tally_start ours
+"$BLAST" cable1 1000 > /dev/null
+ours=$(links)
+for link in $ours; do
+	[[ " $before " = *" $link "* ]] || "$bpftool" link detach id "$link"
+done
+await "it is put back" eval 'grep -q "somebody has taken away" daemon.log &&
+	"$bpftool" link show > links.out && [ "$(links)" != "$ours" ]'
+await "all links" eval '[ "$(links | wc -w)" = "$(wc -w <<< "$ours")" ]'
+"$BLAST" cable1 1000 > /dev/null
+ip link delete cable0
+ip link add cable0 type veth peer name cable1
+ip link set cable0 up
+ip link set cable1 up
+again=$(links)
+await "a new interface" eval '[ "$(links | wc -w)" = "$(wc -w <<< "$ours")" ]'
+"$BLAST" cable1 1000 > /dev/null
+tally_end ours
+equal "detached, removed and made again" "$(counted ours | sed -n 2p)" "packets 3000 bytes 180000"
+
+echo "== a daemon that is killed"
+tally_start ours
+[ "$(links)" != "$before" ] || fail "nothing is attached"
+engine=$(engine_pid)
+kill -KILL "$daemon" "$engine"
+daemon=
+await "nothing of it in the kernel" eval '[ "$(links)" = "$before" ]'
+kill "${tallies[ours]}"
+finish
