@@ -117,17 +117,15 @@ count() {
 
 # counters FILTER [INTERFACE]: as JSON, until it is ended
 counters() {
-	exec "$MAPI" run -q -i "${2-cable0}" --json -e "BPF_FILTER(\"$1\") | PKT_COUNTER | BYTE_COUNTER"
+	exec "$MAPI" run -i "${2-cable0}" --json -e "BPF_FILTER(\"$1\") | PKT_COUNTER | BYTE_COUNTER"
 }
-
-beside=0 # flows of the second daemon that are there all the time
 
 # both_tiers WHAT FILTER WIRE EXTRA COMMAND...: both daemons count the same packets, which pass FILTER
 # on cable0 with EXTRA bytes each that the third host's, which pass WIRE, do not have.
 both_tiers() {
 	local what=$1 filter=$2 wire=$3 extra=$4 dump user kernel
 	shift 4
-	rm -f far.pcap
+	rm -f far.pcap live.err kernel.err
 	nsenter -t "$far" -n tcpdump -i far1 -B 65536 -s 200 -U -w far.pcap 2> tcpdump.err &
 	dump=$!
 	await "tcpdump" grep -q listening tcpdump.err
@@ -135,8 +133,8 @@ both_tiers() {
 	user=$!
 	(MAPI_SOCKET=$scratch/second/mapid.sock counters "$filter") > kernel.json 2> kernel.err &
 	kernel=$!
-	await "a capture" flows_running 1
-	MAPI_SOCKET=$scratch/second/mapid.sock await "a capture in the kernel" flows_running $((1 + beside))
+	await "a capture" grep -q "listening on" live.err
+	await "a capture in the kernel" grep -q "listening on" kernel.err
 	"$@"
 	await "silence" is_still cable_counters
 	kill -TERM $user $kernel
@@ -164,12 +162,13 @@ talk_to() { # ADDRESS OPTIONS of iperf3
 # On lo each packet is seen once, however often it passes by.
 both_tiers_of_lo() {
 	local user kernel segments
-	(counters tcp lo) > live.json &
+	rm -f live.err kernel.err
+	(counters tcp lo) > live.json 2> live.err &
 	user=$!
-	(MAPI_SOCKET=$scratch/second/mapid.sock counters tcp lo) > kernel.json &
+	(MAPI_SOCKET=$scratch/second/mapid.sock counters tcp lo) > kernel.json 2> kernel.err &
 	kernel=$!
-	await "a capture" flows_running 1
-	MAPI_SOCKET=$scratch/second/mapid.sock await "a capture in the kernel" flows_running 1
+	await "a capture" grep -q "listening on" live.err
+	await "a capture in the kernel" grep -q "listening on" kernel.err
 	segments=$(tcp_segments)
 	timeout 60 iperf3 -s -1 --forceflush > server.out 2>&1 &
 	await "a server" grep -q listening server.out
@@ -200,7 +199,6 @@ MAPI_SOCKET=$scratch/second/mapid.sock "$TALLY" -r cable0 0 - < tally.go > tally
 tally=$!
 exec 9> tally.go
 await "a flow that wants packets" grep -q ready tally.out
-beside=2
 ip link add vx0 type vxlan id 7 local 10.9.0.1 remote 10.9.1.2 dstport 4789
 far_run ip link add vx0 type vxlan id 7 local 10.9.1.2 remote 10.9.0.1 dstport 4789
 ip address add 10.8.0.1/24 dev vx0
@@ -214,7 +212,6 @@ both_tiers "both tiers, a tunnel, received" "$tunnel and src 10.9.1.2" "$tunnel 
 
 exec 9>&-
 wait "$tally"
-beside=0
 MAPI_SOCKET=$scratch/second/mapid.sock await "flows that have gone" flows_running 0
 
 # On cable0 there is a tag, behind the peer there is none.
