@@ -534,10 +534,13 @@ int hook_new(struct hook **ret, struct device *device, const struct device_loade
 			hook->ways[hook->n_ways++] = KERNEL_WAY_XDP_NATIVE;
 			hook->ways[hook->n_ways++] = KERNEL_WAY_XDP_GENERIC;
 		}
-		hook->ways[hook->n_ways++] = KERNEL_WAY_TCX_INGRESS;
-	} else {
+		if (loader->may_use_tcx)
+			hook->ways[hook->n_ways++] = KERNEL_WAY_TCX_INGRESS;
+	} else if (loader->may_use_tcx) {
 		hook->ways[hook->n_ways++] = KERNEL_WAY_TCX;
 	}
+	if (hook->n_ways == 0)
+		return -ENOTSUP;
 	(void)pthread_condattr_init(&monotonic); /* these cannot fail on Linux */
 	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&hook->asked, &monotonic);

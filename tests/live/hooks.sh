@@ -47,7 +47,12 @@ frames() { # ROUNDS
 }
 
 before=$(links)
-tally_start tcx
+daemon_config group=root "[driver]" device=cable0
+second_start kernel
+at_tcx() { # COMMAND...: as a program of the second daemon
+	MAPI_SOCKET=$scratch/second/mapid.sock "$@"
+}
+at_tcx tally_start tcx
 if [ "$(reason tcx)" != "counted at the interface (TCX)" ]; then
 	why=$(reason tcx | head -1)
 	tally_end tcx
@@ -60,7 +65,7 @@ python3 "$MAPI_SOURCE/tests/live/offloads.py" cable0 tags
 daemon_config group=root "[driver]" device=cable0 direction=in engine=kernel
 daemon_start
 tally_start xdp
-MAPI_SOCKET= tally_start tcx
+at_tcx tally_start tcx
 MAPI_SOCKET= tally_start ring -r
 equal "XDP is" "$(reason xdp)" "counted at the interface (native XDP)"
 equal "the ring is" "$(reason ring)" "packets are counted, and not delivered"
@@ -73,7 +78,7 @@ daemon_stop
 await "nothing is attached" eval '[ "$(links)" = "$before" ]'
 
 echo "== what goes out, too"
-tally_start tcx
+at_tcx tally_start tcx
 tally_start ring -r
 frames 20 > /dev/null
 python3 "$MAPI_SOURCE/tests/live/frames.py" cable0 30 > sent
@@ -84,9 +89,10 @@ equal "in and out" "$(counted tcx | awk '{ print $2 }' | head -1)" \
 	"$(awk '{ print $3 / 30 * 50; exit }' sent)"
 
 echo "== while nobody wants packets, none are captured"
-tally_start tcx
+at_tcx tally_start tcx
 await "a deaf socket" eval '[ "$(awk "NR > 1 { print \$4 }" /proc/net/packet)" = 0009 ]'
 tally_end tcx
+second_stop
 
 stranger_start() { # KIND
 	rm -f stranger.go
@@ -124,7 +130,7 @@ for kind in tcx xdp; do
 done
 
 echo "== what others take away"
-daemon_config group=root "[driver]" device=cable0
+daemon_config group=root "[driver]" device=cable0 engine=kernel
 daemon_start
 tally_start ours
 "$BLAST" cable1 1000 > /dev/null

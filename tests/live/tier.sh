@@ -103,11 +103,8 @@ tally_start 0 "${filters[@]}"
 tally_end
 cause=$(tally_cause)
 [ -z "$cause" ] || skip "no programs may be loaded into the kernel: $cause"
-! grep -q "at the interface" tally.out || has_tcx=yes
-for where in at_the_ring at_the_interface; do
-	$where private in_the_kernel
-	$where private under_change
-done
+at_the_ring private in_the_kernel
+at_the_ring private under_change
 marked "private"
 await "the interface is let go" nobody_captures
 
@@ -154,7 +151,12 @@ equal "both tiers together" "$(grep '^flow' tally.out | sed 's/^flow [0-9]* //' 
 filters=("${few[@]}")
 
 echo "== the system daemon, whose parent loads programs"
+daemon_config group=root "[driver]" device=cable0 engine=kernel
 daemon_start
+tally_option=
+tally_start 0 "${filters[@]}"
+tally_end
+! grep -q "at the interface" tally.out || has_tcx=yes
 for where in at_the_ring at_the_interface; do
 	$where system in_the_kernel
 done
