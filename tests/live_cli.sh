@@ -152,9 +152,9 @@ if setpriv --reuid 65534 --regid 65534 --clear-groups test -x "$MAPI" 2> /dev/nu
 fi
 "$MAPI" doctor -i veth1 > out.txt
 equal "doctor with permission" "$?" 0
-# What runs in the kernel says how long its program is, once for a flow, and no time that nobody knows.
+# What runs in the kernel says how long its program is, and what a packet costs, once for a flow.
 "$MAPI" explain -i veth1 udp port 5000 > out.txt || fail "explain: $(cat out.txt)"
 equal "explain: wider than 80 columns" "$(awk 'length($0) > 80' out.txt)" ""
-equal "explain: lines about a program" "$(grep -c 'in a program of [0-9]* instructions$' out.txt)" \
+equal "explain: lines about a program" "$(grep -cE 'in a program of [0-9]+ instructions, [0-9]+ ns per packet$' out.txt)" \
 	"$(grep -c '^      kernel: ' out.txt)"
 finish
