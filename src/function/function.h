@@ -245,6 +245,11 @@ struct function {
 	 * it passes them. */
 	bool (*passes)(const void *instance, const void *state);
 
+	/* Whether it looks at the functions that it refers to when no packet follows, and not
+	 * before: then process() finds their values after the whole batch, whatever resets them.
+	 * NULL: it does not. */
+	bool (*only_at_end)(const void *instance);
+
 	/* NULL: the first desc.result_bytes of the state are the result. */
 	void (*read)(const void *instance, const void *state, void *ret_result);
 

@@ -145,8 +145,11 @@ static inline bool plan_instance_resets_refs(const struct plan_instance *instanc
 static inline bool plan_instance_is_bound(
 	const struct plan_instance *instance, const struct plan_node *source)
 {
-	return plan_instance_resets_refs(instance) ||
-		(instance->function->tick && source->is_reset);
+	const struct function *f = instance->function;
+
+	if (f->only_at_end && f->only_at_end(instance->memory))
+		return false;
+	return plan_instance_resets_refs(instance) || (f->tick && source->is_reset);
 }
 
 /* link.c: an instance's filter, compiled for a link type. NULL: it is not. */

@@ -245,6 +245,13 @@ static bool std_res2file_has_period(const void *instance)
 	return self->mode == STD_RES2FILE_MODE_PERIOD;
 }
 
+static bool std_res2file_only_at_end(const void *instance)
+{
+	const struct std_res2file_instance *self = instance;
+
+	return self->mode == STD_RES2FILE_MODE_CLOSE;
+}
+
 static void std_res2file_met(const void *instance, void *state)
 {
 	struct std_res2file_state *s = state;
@@ -413,6 +420,7 @@ const struct function std_res2file = {
 	.needs_all = std_res2file_has_period,
 	.only_ticks = std_res2file_has_period,
 	.met = std_res2file_met,
+	.only_at_end = std_res2file_only_at_end,
 	.finish = std_res2file_finish,
 	.draining = std_res2file_draining,
 	.busy = std_res2file_busy,
