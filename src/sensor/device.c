@@ -132,6 +132,7 @@ struct device *device_free(struct device *device)
 	device->n_threads = 0; /* nobody uses anything */
 	device_free_retired(device);
 	plan_free(device->plan);
+	searches_free(device->searches);
 	hook_free(device->hook);
 	lowering_stop(device->lowering);
 	if (device->source)
