@@ -61,7 +61,7 @@ static void lowering_explain_packets(const struct lowering_set *set,
 			last = &set->places[i];
 	if (!first && last && last->end < flow->n_instances)
 		first = flow->instances[last->end];
-	if (first && first->function->gate && !last->deliver)
+	if (first && first->function->gate && last && !last->deliver)
 		(void)snprintf(ret->reason, sizeof(ret->reason),
 			"%s (function %u) is closed: no packet comes so far",
 			first->function->desc.name, first->fid);
