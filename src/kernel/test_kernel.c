@@ -130,26 +130,36 @@ static bool accepts_many(const struct agree_filters *f, unsigned int i, const st
 	return n > t->n / 8;
 }
 
+/* @n random filters, with room for two more, and packets; skips where nothing can be loaded.
+ * Return: of each filter whether its packets are delivered: of none; the caller frees it. */
+static bool *delivery_begin(
+	uint64_t seed, unsigned int n, struct agree_filters *ret, struct agree_trace *ret_trace)
+{
+	struct random r = { .state = seed };
+	bool *deliver;
+
+	if (!agree_can_load())
+		skip();
+	deliver = calloc(n + 2, sizeof(*deliver));
+	assert_non_null(deliver);
+	agree_trace_fill(ret_trace, &r, &captures, 300);
+	agree_filters_random(ret, n, &r, true);
+	return deliver;
+}
+
 /* What is delivered is not counted, by no filter and on no page; all else is, by all. */
 static void undelivered_packets_are_counted(void **state)
 {
 	unsigned int n = is_quick() ? 120 : 600;
-	bool *deliver = calloc(n + 2, sizeof(*deliver));
 	struct kernel_options options = {
-		.hook = KERNEL_SOCKET, .snaplen_bytes = 99, .deliver = deliver, .undelivered = true
+		.hook = KERNEL_SOCKET, .snaplen_bytes = 99, .undelivered = true
 	};
-	struct random r = { .state = 77 };
 	struct agree_trace t = { 0 };
 	struct agree_filters f;
+	bool *deliver;
 
 	(void)state;
-	if (!agree_can_load()) {
-		free(deliver);
-		skip();
-	}
-	assert_non_null(deliver);
-	agree_trace_fill(&t, &r, &captures, 300);
-	agree_filters_random(&f, n, &r, true);
+	options.deliver = deliver = delivery_begin(77, n, &f, &t);
 	assert_true(agree_filters_add(&f, "udp") && agree_filters_add(&f, "udp"));
 	/* none; some, of which one is counted, too; all */
 	for (unsigned int which = 0; which < 3; which++) {
@@ -185,22 +195,14 @@ static void cut_and_shared_packets_agree(void **state)
 	static const uint32_t snaplens[] = { 1, 14, 20, 40, 68, 150 };
 	unsigned int n = is_quick() ? 120 : 500;
 	struct kernel_options options = { .hook = KERNEL_SOCKET, .undelivered = true };
-	struct random r = { .state = 41 };
-	bool *deliver = calloc(n + 2, sizeof(*deliver));
 	struct agree_trace t = { 0 };
 	struct agree_filters f;
+	bool *deliver;
 
 	(void)state;
-	if (!agree_can_load()) {
-		free(deliver);
-		skip();
-	}
-	assert_non_null(deliver);
-	agree_trace_fill(&t, &r, &captures, 300);
-	agree_filters_random(&f, n, &r, true);
+	options.deliver = deliver = delivery_begin(41, n, &f, &t);
 	assert_true(agree_filters_add(&f, "") && agree_filters_add(&f, "udp"));
 	deliver[f.n - 1] = true;
-	options.deliver = deliver;
 	for (size_t share = 0; share < ARRAY_SIZE(own); share++) {
 		struct agree_account a = { 0 };
 		struct filter_program *program = NULL;

@@ -86,7 +86,8 @@ static int run_init_domain(struct plan_run *run, unsigned int d)
 			return -ENOMEM;
 	}
 	rd->search_scratch = calloc(MAX(domain->n_search_sets, 1u), sizeof(rd->search_scratch[0]));
-	if (!rd->search_scratch)
+	rd->searched = run_alloc(domain->n_search_sets * sizeof(rd->searched[0]));
+	if (!rd->search_scratch || !rd->searched)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < domain->n_search_sets; i++)
 		if (search_scratch_new(&rd->search_scratch[i], domain->search_sets[i].set) < 0)
@@ -199,6 +200,7 @@ struct plan_run *plan_run_free(struct plan_run *run)
 			rd->search_scratch && i < run->plan->domains[d].n_search_sets; i++)
 			search_scratch_free(rd->search_scratch[i]);
 		free(rd->search_scratch);
+		free(rd->searched);
 	}
 	for (unsigned int n = 0; run->nodes && n < run->plan->n_nodes; n++) {
 		free(run->nodes[n].columns);
@@ -270,25 +272,22 @@ static void run_view(struct plan_run *run, const struct packet_batch *batch, boo
 	}
 }
 
-/* The packets that some flow wants searched by set @s, by the pure filters before its search. */
-static struct packet_mask run_wanted(const struct plan_domain *domain, unsigned int s,
-	const struct packet_mask *filter_masks, unsigned int n_pkts)
+/* Which packets the flows want searched by which set: by the pure filters before the search. */
+static void run_wanted(struct run_domain *rd, const struct plan_domain *domain,
+	const struct packet_mask *filter_masks)
 {
-	struct packet_mask all = packet_mask_first(n_pkts), wanted = { .word = { 0 } };
+	struct packet_mask all = packet_mask_first(rd->view->n);
 
+	memset(rd->searched, 0, domain->n_search_sets * sizeof(rd->searched[0]));
 	for (unsigned int n = 0; n < domain->n_searches; n++) {
 		const struct plan_search *search = &domain->searches[n];
+		struct packet_mask *searched = &rd->searched[search->set];
 		struct packet_mask passed = all;
 
-		if (search->set != s)
-			continue;
-		if (search->n_filters == 0)
-			return all;
 		for (unsigned int i = 0; i < search->n_filters; i++)
 			passed = packet_mask_and(passed, filter_masks[search->filters[i]]);
-		wanted = packet_mask_or(wanted, passed);
+		*searched = packet_mask_or(*searched, passed);
 	}
-	return wanted;
 }
 
 static void run_verdicts(struct plan_run *run)
@@ -306,11 +305,11 @@ static void run_verdicts(struct plan_run *run)
 		if (!domain->n_searches)
 			continue;
 		begin_ns = run_clock_ns(run);
+		run_wanted(rd, domain, masks);
 		for (unsigned int s = 0; s < domain->n_search_sets; s++) {
 			const struct plan_search_set *set = &domain->search_sets[s];
-			struct packet_mask wanted = run_wanted(domain, s, masks, rd->view->n);
 
-			search_set_run(set->set, rd->search_scratch[s], rd->view, &wanted,
+			search_set_run(set->set, rd->search_scratch[s], rd->view, &rd->searched[s],
 				masks + domain->n_filters + set->first);
 		}
 		run_cost_kind(run, d, PLAN_NODE_SEARCH, begin_ns);

@@ -43,6 +43,8 @@ struct run_domain {
 	void *memory;
 	void *filter_scratch;
 	struct search_scratch **search_scratch; /* one for each search set */
+	struct packet_mask
+		*searched; /* for each search set: packets that some flow wants searched */
 };
 
 struct run_count;

@@ -73,9 +73,8 @@ typedef int device_attach_fn(void *argument, const char *name, enum kernel_way w
  * @load:     any thread. NULL: nobody
  * @attach:   any thread. NULL: nobody
  * @argument: of both; outlives the device
- * @is_expected: that a device has none is worth a warning
- * @may_use_tcx: somebody has asked for the kernel: super-packets in tunnels are not counted there
- * as on the wire
+ * @is_asked_for: engine=kernel: that a device has none is worth a warning; and TCX may be used,
+ * though super-packets in tunnels are not counted there as on the wire
  * @may_use_xdp: where only what comes in is captured
  * @has_long_jumps: see kernel_has_long_jumps()
  * @is_distrusted: its programs are verified as anybody's are
@@ -84,8 +83,7 @@ typedef int device_attach_fn(void *argument, const char *name, enum kernel_way w
  *            space
  */
 struct device_loader {
-	bool is_expected;
-	bool may_use_tcx;
+	bool is_asked_for;
 	bool may_use_xdp;
 	kernel_load_fn *load;
 	device_attach_fn *attach;

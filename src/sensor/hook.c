@@ -286,7 +286,7 @@ static void hook_replaced(struct hook *hook, struct lowering_set *set)
 
 static void hook_say(struct hook *hook, int r, const struct error *err)
 {
-	bool is_expected = hook->loader.is_expected || r != -EPERM;
+	bool is_expected = hook->loader.is_asked_for || r != -EPERM;
 
 	log_event(is_expected ? LOG_WARNING : LOG_INFO,
 		"%s: flows that only count are counted where packets are captured, not at the "
@@ -534,9 +534,9 @@ int hook_new(struct hook **ret, struct device *device, const struct device_loade
 			hook->ways[hook->n_ways++] = KERNEL_WAY_XDP_NATIVE;
 			hook->ways[hook->n_ways++] = KERNEL_WAY_XDP_GENERIC;
 		}
-		if (loader->may_use_tcx)
+		if (loader->is_asked_for)
 			hook->ways[hook->n_ways++] = KERNEL_WAY_TCX_INGRESS;
-	} else if (loader->may_use_tcx) {
+	} else if (loader->is_asked_for) {
 		hook->ways[hook->n_ways++] = KERNEL_WAY_TCX;
 	}
 	if (hook->n_ways == 0)

@@ -71,7 +71,7 @@ static unsigned int lowering_n_old(const struct lowering *l, bool runs)
 /* Why all packets come up: not again and again. Missing rights do not change. */
 static void lowering_say(struct lowering *l, int r, const struct error *err)
 {
-	bool is_expected = l->loader.is_expected || r != -EPERM;
+	bool is_expected = l->loader.is_asked_for || r != -EPERM;
 
 	if (r == -EPERM) {
 		lowering_lock(l);
@@ -344,7 +344,7 @@ int lowering_new(struct lowering **ret, struct device *device, const struct devi
 	}
 	r = lowering_selects(device, &select, err);
 	if (r < 0) {
-		log_event(loader->is_expected ? LOG_WARNING : LOG_DEBUG,
+		log_event(loader->is_asked_for ? LOG_WARNING : LOG_DEBUG,
 			"%s: filters run in the daemon, not in the kernel: %s", device->name,
 			err->text);
 		return r;

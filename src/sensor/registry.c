@@ -342,8 +342,7 @@ int registry_get(struct registry *registry, const char *name, unsigned int n_wor
 		.compiler = registry->args.compiler,
 		.cpus = section ? section->cpus : NULL,
 		.n_cpus = section ? section->n_cpus : 0 };
-	entry->args.loader.is_expected = section && section->engine == CONFIG_ENGINE_KERNEL;
-	entry->args.loader.may_use_tcx = entry->args.loader.is_expected;
+	entry->args.loader.is_asked_for = section && section->engine == CONFIG_ENGINE_KERNEL;
 	entry->args.loader.may_use_xdp = options.incoming_only;
 	if (section && section->engine == CONFIG_ENGINE_USER)
 		entry->args.loader.load = NULL;

@@ -845,8 +845,9 @@ static void without_room_everybody_is_answered(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &little), 0);
 	live_connect(&other);
 	live_call(&other);
-	reply = live_open_device(&other, "live1");
-	assert_non_null(reply->error);
+	do /* places that are given back meanwhile are taken first */
+		reply = live_open_device(&other, "live1");
+	while (!reply->error);
 	assert_int_equal(reply->error->code, MAPI_QUOTA_EXCEEDED);
 	assert_non_null(strstr(reply->error->text, "descriptors"));
 	reply = test_apply(&client, flow, "TO_BUFFER", NULL, 0);

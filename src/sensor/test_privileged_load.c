@@ -82,16 +82,22 @@ static bool test_can_load(void)
 	return r == 0;
 }
 
+/* Skips where nothing can be loaded. @ret_n_before: descriptors. Return: the engine's end. */
+static int test_begin(struct test_parent *parent, unsigned int *ret_n_before)
+{
+	if (!test_has_kernel() || !test_can_load())
+		skip();
+	*ret_n_before = test_n_fds();
+	return test_parent_start(parent, false);
+}
+
 static void test_loads(void **state)
 {
 	struct test_parent parent;
 	unsigned int n_before;
 	int fd;
 
-	if (!test_has_kernel() || !test_can_load())
-		skip();
-	n_before = test_n_fds();
-	fd = test_parent_start(&parent, false);
+	fd = test_begin(&parent, &n_before);
 	for (unsigned int kind = 0; kind < 4; kind++) {
 		struct kernel_code *code = test_code(KERNEL_SOCKET, kind % 2);
 		struct kernel_program *program;
@@ -223,10 +229,7 @@ static void test_loads_are_limited(void **state)
 	uint8_t *counters;
 	int fd, r;
 
-	if (!test_has_kernel() || !test_can_load())
-		skip();
-	n_before = test_n_fds();
-	fd = test_parent_start(&parent, false);
+	fd = test_begin(&parent, &n_before);
 	while ((r = test_load_large(fd, large, fds[n])) == 0)
 		assert_true(++n < ARRAY_SIZE(fds));
 	assert_int_equal(r, -ENOSPC);
@@ -361,10 +364,7 @@ static void test_slow_code(void **state)
 	unsigned int n_before;
 	int fd;
 
-	if (!test_has_kernel() || !test_can_load())
-		skip();
-	n_before = test_n_fds();
-	fd = test_parent_start(&parent, false);
+	fd = test_begin(&parent, &n_before);
 	for (unsigned int kind = 0; kind < 2; kind++) {
 		struct kernel_code *code = test_code(KERNEL_SOCKET, kind);
 

@@ -222,3 +222,29 @@ is_still() { # COMMAND...
 cable_counters() {
 	ip -s link show cable0
 }
+
+# ---- captures ----
+
+# "captures": some that are sent over a cable: our own, and every fortieth of the others.
+some_captures() {
+	local more=()
+	captures=("$OWN"/{http,dns,ftp,mail,vlan,ipv6,fragments}.pcap)
+	if [ -d "$MAPI_PCAPS" ]; then
+		mapfile -t more < <(readable_captures | awk 'NR % 40 == 0')
+		captures+=("${more[@]}")
+	fi
+}
+
+# ---- the end ----
+
+# The daemon and its engine, which has programs in the kernel, are killed: nothing of it stays there.
+kill_leaves_nothing() {
+	local engine ids
+	engine=$(engine_pid)
+	ids=$(programs_of "$engine")
+	[ -n "$ids" ] || fail "the engine holds no program: $(cat daemon.log)"
+	! no_programs $ids || fail "bpftool does not know the programs of the engine: $ids"
+	kill -KILL "$daemon" "$engine"
+	await "nothing of it in the kernel" no_programs $ids && echo "ok: nothing is left of programs" $ids
+	daemon=
+}

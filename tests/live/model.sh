@@ -9,11 +9,7 @@
 cases=40
 [ -z "${MAPI_TEST_QUICK-}" ] || cases=20
 [ -z "${MAPI_TEST_LONG-}" ] || cases=200
-captures=("$OWN"/{http,dns,ftp,mail,vlan,ipv6,fragments}.pcap)
-if [ -d "$MAPI_PCAPS" ]; then
-	mapfile -t more < <(readable_captures | awk 'NR % 40 == 0')
-	captures+=("${more[@]}")
-fi
+some_captures
 seed=${MAPI_MODEL_SEED:-1}
 
 for workers in 1 2 4; do

@@ -94,13 +94,7 @@ else
 	daemon_config group=root "[driver]" device=cable0 engine=kernel
 	daemon_start
 	tally_start 0 "${filters[@]}"
-	engine=$(engine_pid)
-	ids=$(programs_of "$engine")
-	[ -n "$ids" ] || fail "the engine holds no program: $(cat daemon.log)"
-	! no_programs $ids || fail "bpftool does not know the programs of the engine: $ids"
-	kill -KILL "$daemon" "$engine"
-	await "nothing of it in the kernel" no_programs $ids && echo "ok: nothing is left of programs" $ids
-	daemon=
+	kill_leaves_nothing
 	kill "$tally"
 	exec 9>&-
 fi

@@ -69,14 +69,8 @@ if [ -z "$bpftool" ]; then
 else
 	tally_start 0 "${filters[@]}"
 	await "all flows in the kernel" in_the_kernel
-	engine=$(engine_pid)
-	ids=$(programs_of "$engine")
-	[ -n "$ids" ] || fail "the engine holds no program: $(cat daemon.log)"
-	! no_programs $ids || fail "bpftool does not know the programs of the engine: $ids"
-	kill -KILL "$daemon" "$engine"
-	await "nothing of it in the kernel" no_programs $ids && echo "ok: nothing is left of programs" $ids
+	kill_leaves_nothing
 	await "nobody captures" nobody_captures
-	daemon=
 	kill "$tally"
 	exec 9>&-
 fi
