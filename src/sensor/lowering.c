@@ -19,31 +19,17 @@
 #include "lowering_private.h"
 
 #include <errno.h>
-#include <linux/membarrier.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/thread.h"
 #include "mapi/errors.h"
 
 #define LOWERING_PATIENCE_NS 100000000u /* of what only spares work: others may come meanwhile */
 #define LOWERING_PAUSE_NS 10000000u /* of a worker: so often it gives what was counted */
 #define LOWERING_REST 10u /* for each time of work */
-
-void lowering_barrier(void)
-{
-	/* It is the kernel's synchronize_rcu(). Where it is refused (nohz_full), a packet that a
-	 * program counts meanwhile would have to take as long as the pause. */
-	const struct timespec pause = { .tv_sec = 1 };
-
-	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) < 0)
-		(void)nanosleep(&pause, NULL);
-}
 
 /* ---- the thread ---- */
 
@@ -107,8 +93,7 @@ static int lowering_attach(
 /* The set's flows get what they want from now on. */
 static void lowering_served(struct lowering *l, struct lowering_set *set)
 {
-	for (struct lowering_set *old = set->next; old; old = old->next)
-		old->state = LOWERING_REPLACED;
+	lowering_set_replaces(set);
 	l->served_epoch = MAX(l->served_epoch, set->epoch);
 	l->changed_ns = clock_monotonic_ns();
 	(void)eventfd_write(l->device->notify_fd, 1); /* fails only if it is readable anyway */
@@ -204,16 +189,6 @@ static struct lowering_set *lowering_take(struct lowering *l)
 	return ret;
 }
 
-static void lowering_free_list(struct lowering_set *set)
-{
-	while (set) {
-		struct lowering_set *next = set->next;
-
-		lowering_set_free(set);
-		set = next;
-	}
-}
-
 /* End programs that have been replaced: their last counts are to be given. */
 static void lowering_clear(struct lowering *l)
 {
@@ -237,17 +212,6 @@ static void lowering_clear(struct lowering *l)
 			return;
 		lowering_programs_free(programs);
 	}
-}
-
-void lowering_wait(pthread_cond_t *asked, pthread_mutex_t *lock, uint64_t until_ns)
-{
-	const struct timespec until = { .tv_sec = (time_t)(until_ns / 1000000000u),
-		.tv_nsec = (long)(until_ns % 1000000000u) };
-
-	if (until_ns == UINT64_MAX)
-		(void)pthread_cond_wait(asked, lock);
-	else
-		(void)pthread_cond_timedwait(asked, lock, &until);
 }
 
 /* One piece of work, if there is one: most urgent first. Return: when to come again. */
@@ -283,7 +247,7 @@ static uint64_t lowering_work(struct lowering *l)
 	if (due_ns > 0 && n_ended > 0)
 		due_ns = MIN(due_ns, now_ns + LOWERING_PATIENCE_NS);
 	lowering_unlock(l);
-	lowering_free_list(old);
+	lowering_sets_free(old);
 	if (due_ns > 0)
 		return due_ns;
 	if (!wanted)
@@ -300,15 +264,15 @@ static void *lowering_main(void *argument)
 	struct lowering *l = argument;
 
 	lowering_lock(l);
-	while (!l->over) {
+	while (!l->thread.over) {
 		uint64_t until_ns;
 
 		l->has_news = false;
 		lowering_unlock(l);
 		until_ns = lowering_work(l);
 		lowering_lock(l);
-		if (until_ns > 0 && !l->has_news && !l->over)
-			lowering_wait(&l->asked, &l->device->flows_lock, until_ns);
+		if (until_ns > 0 && !l->has_news && !l->thread.over)
+			lowering_thread_wait(&l->thread, until_ns);
 	}
 	lowering_unlock(l);
 	return NULL;
@@ -329,7 +293,6 @@ int lowering_new(struct lowering **ret, struct device *device, const struct devi
 {
 	_cleanup_(lowering_freep) struct lowering *l = NULL;
 	struct driver_select select;
-	pthread_condattr_t monotonic;
 	int r;
 
 	*ret = NULL;
@@ -355,27 +318,17 @@ int lowering_new(struct lowering **ret, struct device *device, const struct devi
 	l->device = device;
 	l->loader = *loader;
 	l->select = select;
-	(void)pthread_condattr_init(&monotonic); /* these cannot fail on Linux */
-	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&l->asked, &monotonic);
-	r = thread_start(&l->thread, lowering_main, l);
+	r = lowering_thread_start(&l->thread, &device->flows_lock, lowering_main, l);
 	if (r < 0)
 		return r;
-	l->started = true;
 	*ret = TAKE(l);
 	return 0;
 }
 
 void lowering_stop(struct lowering *lowering)
 {
-	if (!lowering || !lowering->started)
-		return;
-	lowering_lock(lowering);
-	lowering->over = true;
-	(void)pthread_cond_signal(&lowering->asked);
-	lowering_unlock(lowering);
-	(void)pthread_join(lowering->thread, NULL);
-	lowering->started = false;
+	if (lowering)
+		lowering_thread_stop(&lowering->thread);
 }
 
 struct lowering *lowering_free(struct lowering *lowering)
@@ -383,14 +336,9 @@ struct lowering *lowering_free(struct lowering *lowering)
 	if (!lowering)
 		return NULL;
 	lowering_stop(lowering);
-	while (lowering->sets) {
-		struct lowering_set *set = lowering->sets;
-
-		lowering->sets = set->next;
-		lowering_set_free(set);
-	}
+	lowering_sets_free(lowering->sets);
+	lowering->sets = NULL;
 	lowering_clear_cells(lowering, true);
-	(void)pthread_cond_destroy(&lowering->asked);
 	free(lowering);
 	return NULL;
 }
@@ -399,18 +347,14 @@ struct lowering *lowering_free(struct lowering *lowering)
 
 void lowering_ask(struct lowering *lowering, struct lowering_set *set, bool at_once)
 {
-	struct lowering_set *obsolete = NULL;
+	struct lowering_set *obsolete;
 
 	if (!lowering)
 		return;
 	set->due_ns = at_once ? 0 : clock_monotonic_ns() + LOWERING_PATIENCE_NS;
 	set->epoch = lowering->device->epoch;
 	lowering_lock(lowering);
-	if (lowering->sets && lowering->sets->state == LOWERING_WANTED) {
-		obsolete = lowering->sets;
-		set->due_ns = MIN(set->due_ns, obsolete->due_ns);
-		lowering->sets = obsolete->next;
-	}
+	obsolete = lowering_set_supersedes(set, &lowering->sets);
 	/* All packets are delivered, and go on to be. */
 	set->all |= lowering->refused.code != 0;
 	if (lowering->refused.code)
@@ -432,7 +376,7 @@ void lowering_ask(struct lowering *lowering, struct lowering_set *set, bool at_o
 	set->next = lowering->sets;
 	lowering->sets = set;
 	lowering->has_news = true;
-	(void)pthread_cond_signal(&lowering->asked);
+	lowering_thread_wake(&lowering->thread);
 	lowering_unlock(lowering);
 	lowering_set_free(obsolete);
 }
@@ -453,10 +397,7 @@ void lowering_forget(struct lowering *lowering, const struct plan_flow *flow)
 {
 	if (!lowering)
 		return;
-	for (struct lowering_set *set = lowering->sets; set; set = set->next)
-		for (unsigned int i = 0; i < set->n_places; i++)
-			if (set->places[i].flow == flow)
-				set->places[i].flow = NULL;
+	lowering_sets_forget(lowering->sets, flow);
 	for (struct lowering_cell *c = lowering->cells; c; c = c->next)
 		if (c->flow == flow)
 			c->flow = NULL;

@@ -85,11 +85,9 @@ static bool lowering_is_kernel(const struct lowering_set *set)
 void lowering_explain(const struct lowering *lowering, const struct plan_instance *instance,
 	struct device_tier *ret)
 {
-	const struct lowering_set *set = lowering->sets;
+	const struct lowering_set *set = lowering_set_running(lowering->sets);
 	const struct plan_place *place;
 
-	while (set && set->state != LOWERING_RUNS)
-		set = set->next;
 	*ret = (struct device_tier){ .tier = MAPI_TIER_USER };
 	if (!set) {
 		(void)snprintf(ret->reason, sizeof(ret->reason),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the files of the kernel tier of a device share: lowering.c (the thread, and who asks it),
  * lowering_set.c (what flows want, and the programs for it), lowering_programs.c,
- * lowering_explain.c. */
+ * lowering_thread.c, lowering_explain.c; and hook.c, which makes sets, too. */
 #ifndef MAPI_SENSOR_LOWERING_PRIVATE_H
 #define MAPI_SENSOR_LOWERING_PRIVATE_H
 
@@ -77,7 +77,22 @@ struct lowering_cell {
 };
 
 /**
+ * struct lowering_thread - makes programs
+ * @lock:  flows_lock of the device; guards what follows, too
+ * @asked: there is something to do
+ * @over:  it is to end
+ */
+struct lowering_thread {
+	pthread_t id;
+	bool started;
+	pthread_mutex_t *lock;
+	pthread_cond_t asked;
+	bool over;
+};
+
+/**
  * struct lowering - of one device
+ * @thread:   that makes programs
  * @has_news: something was asked for since the thread has looked
  * @selects: programs are attached, or about to be; written by the thread
  * @refused: nobody may load programs, so why; written by the thread
@@ -95,10 +110,7 @@ struct lowering {
 	struct device *device;
 	struct device_loader loader;
 	struct driver_select select;
-	pthread_t thread;
-	bool started;
-	pthread_cond_t asked;
-	bool over;
+	struct lowering_thread thread;
 	bool has_news;
 	struct lowering_set *sets;
 	bool selects;
@@ -139,8 +151,29 @@ uint64_t lowering_programs_cost_ns(const struct lowering_programs *programs);
 int lowering_set_new(struct lowering_set **ret, struct plan_flow *const flows[],
 	unsigned int n_flows, uint32_t linktype, const struct driver_select *select);
 
-/* Wait until somebody asks, or it is @until_ns; UINT64_MAX: never. */
-void lowering_wait(pthread_cond_t *asked, pthread_mutex_t *lock, uint64_t until_ns);
+/* Lists of sets, newest first. Free all; take one out; the flow is about to be freed. */
+void lowering_sets_free(struct lowering_set *sets);
+void lowering_sets_drop(struct lowering_set **sets, struct lowering_set *set);
+void lowering_sets_forget(struct lowering_set *sets, const struct plan_flow *flow);
+
+/* The set whose programs decide; NULL: there is none yet. */
+struct lowering_set *lowering_set_running(struct lowering_set *sets);
+
+/* The new set is wanted instead of the newest in the list, if nobody makes that yet. Return: that
+ * one, taken out of the list, to be freed by the caller; NULL: none. */
+struct lowering_set *lowering_set_supersedes(struct lowering_set *set, struct lowering_set **sets);
+
+/* The set runs instead of all that are older. */
+void lowering_set_replaces(struct lowering_set *set);
+
+/* lowering_thread.c. Return: 0, what pthread_create() says; stop() then has nothing to do. */
+int lowering_thread_start(struct lowering_thread *thread, pthread_mutex_t *lock,
+	void *(*main)(void *argument), void *argument);
+void lowering_thread_stop(struct lowering_thread *thread);
+/* The caller holds the lock. Wait until somebody wakes the thread, or it is @until_ns of
+ * CLOCK_MONOTONIC; UINT64_MAX: never. */
+void lowering_thread_wake(struct lowering_thread *thread);
+void lowering_thread_wait(struct lowering_thread *thread, uint64_t until_ns);
 
 /* Nobody is in a program any more that has been replaced before. Takes some milliseconds. */
 void lowering_barrier(void);

@@ -26,6 +26,59 @@ struct lowering_set *lowering_set_free(struct lowering_set *set)
 	return NULL;
 }
 
+/* ---- lists of sets, newest first ---- */
+
+void lowering_sets_free(struct lowering_set *sets)
+{
+	while (sets) {
+		struct lowering_set *next = sets->next;
+
+		lowering_set_free(sets);
+		sets = next;
+	}
+}
+
+void lowering_sets_drop(struct lowering_set **sets, struct lowering_set *set)
+{
+	while (*sets != set)
+		sets = &(*sets)->next;
+	*sets = set->next;
+}
+
+void lowering_sets_forget(struct lowering_set *sets, const struct plan_flow *flow)
+{
+	for (struct lowering_set *set = sets; set; set = set->next)
+		for (unsigned int i = 0; i < set->n_places; i++)
+			if (set->places[i].flow == flow)
+				set->places[i].flow = NULL;
+}
+
+struct lowering_set *lowering_set_running(struct lowering_set *sets)
+{
+	while (sets && sets->state != LOWERING_RUNS)
+		sets = sets->next;
+	return sets;
+}
+
+struct lowering_set *lowering_set_supersedes(struct lowering_set *set, struct lowering_set **sets)
+{
+	struct lowering_set *obsolete = *sets;
+
+	if (!obsolete || obsolete->state != LOWERING_WANTED)
+		return NULL;
+	set->due_ns = MIN(set->due_ns, obsolete->due_ns);
+	*sets = obsolete->next;
+	return obsolete;
+}
+
+void lowering_set_replaces(struct lowering_set *set)
+{
+	for (struct lowering_set *old = set->next; old; old = old->next)
+		old->state = LOWERING_REPLACED;
+}
+
+/* ---- what is wanted ---- */
+
 /* Packets whose protocol the stack may not know: see loss.h. The type behind a first tag says so.
  */
 static int lowering_add_foreign(struct lowering_set *set, bool has_ipv6)

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of counting at an interface share: hook.c (the thread, and who asks it),
+ * hook_interface.c (what is attached to the interface), hook_counts.c (what has been counted). */
+#ifndef MAPI_SENSOR_HOOK_PRIVATE_H
+#define MAPI_SENSOR_HOOK_PRIVATE_H
+
+#include "hook.h"
+#include "lowering_private.h"
+
+#define HOOK_WAYS_MAX 3u
+
+/**
+ * struct hook - of one device
+ * @ways:     how to attach, best first
+ * @thread:   that attaches and makes programs
+ * @root:     the thread's
+ * @ifindex:  that it was attached to; the thread's
+ * @lost:     it has been taken away; written by the thread, as all that follows
+ * @way:      how it is, or was, attached
+ * @sets:     newest first
+ * @wants_packets: somebody does, as of the newest request
+ * @listens:  packets are captured
+ * @failed:   what was asked for last could not be done, and nobody has been told
+ * @refusal:  no more flows are taken
+ * @units:    that sets have counted which have been freed
+ * @alone:    that were counted while nothing was captured, at each of the first places
+ */
+struct hook {
+	struct device *device;
+	struct device_loader loader;
+	enum kernel_way ways[HOOK_WAYS_MAX];
+	unsigned int n_ways;
+	uint32_t linktype;
+	struct driver_select select; /* of which these programs share no packets */
+	struct lowering_thread thread;
+	struct kernel_root root;
+	unsigned int ifindex;
+	bool lost;
+	enum kernel_way way;
+	struct lowering_set *sets;
+	bool wants_packets;
+	bool listens;
+	bool failed;
+	struct error refusal;
+	uint64_t served_epoch;
+	uint64_t changed_ns;
+	uint64_t units;
+	uint64_t alone[_LOWERING_N];
+	uint64_t last_ns;
+	uint64_t outages;
+};
+
+static inline void hook_lock(struct hook *hook)
+{
+	(void)pthread_mutex_lock(&hook->device->flows_lock);
+}
+
+static inline void hook_unlock(struct hook *hook)
+{
+	(void)pthread_mutex_unlock(&hook->device->flows_lock);
+}
+
+/* hook_interface.c, the thread's. Attach the root, in the first way that can be. Return: 0,
+ * negative errno with @err filled, of the last way. */
+int hook_attach(struct hook *hook, struct error *err);
+
+/* Have packets captured, or not. Return: 0, what the driver says. */
+int hook_listen(struct hook *hook, bool listens);
+
+/* Look whether the root is still attached; if not, put it there again when that can be done. */
+void hook_look(struct hook *hook);
+
+#endif
