@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Sessions: see session.h. What a client owns is in session_private.h; its requests are answered in
- * requests.c; here is what happens around them: reading, writing, waiting, ending. */
+ * requests.c; here is what happens around them: reading, writing, the round of the control thread,
+ * ending. */
 #include "session.h"
 
 #include <errno.h>
@@ -8,17 +9,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/clock.h"
-#include "mapi.h"
-#include "mapi/errors.h"
 #include "registry.h"
 #include "session_private.h"
 
 #define SESSION_SETTLE_POLL_MS 1
 #define SESSION_PUBLISH_POLL_MS 5
 #define SESSION_HANGING_POLL_MS 100
-#define SESSION_FLUSH_FILE_NS 50000000u
-#define SESSION_FLUSH_LIVE_NS 1000000000u /* its workers wait for nobody, but for a CPU */
 #define SESSION_ARENA_BYTES (1u << 20) /* that are kept for the next request */
 #define SESSION_BURST 64 /* requests that are answered in a row */
 
@@ -68,62 +64,6 @@ int session_new(struct session **ret, int fd, const struct session_env *env)
 	*env->sessions = session;
 	*ret = TAKE(session);
 	return 0;
-}
-
-/* Where to say what is lost when this flow's functions are closed: to who has asked for that. */
-static struct error *session_close_error(struct session *session, const struct session_flow *flow)
-{
-	return flow->id == session->closing.flow_id ? &session->closing.error : NULL;
-}
-
-/* Out of the plan and of its device, nobody waits for it: its functions hand on what they have kept
- * back. */
-static void session_flow_part(struct session *session, struct session_flow *flow)
-{
-	struct session_device *device = flow->device;
-
-	if (flow->connected)
-		device_forget(device->device, &flow->device_flow);
-	plan_flow_complete(flow->device_flow.plan, session_close_error(session, flow));
-	flow->connected = flow->leaving = false;
-	flow->hanging = true;
-	flow->device = NULL;
-	device->n_flows--;
-	session_device_release(session, device);
-}
-
-static void session_flow_free(struct session *session, struct session_flow *flow)
-{
-	unsigned int n_functions = flow->device_flow.plan->n_instances;
-
-	for (unsigned int i = 0; i < n_functions; i++) {
-		const struct plan_instance *instance = flow->device_flow.plan->instances[i];
-		const struct results_slot *slot = instance->result;
-
-		session->env.user->n_rings -= instance->function->ring != NULL;
-		session->env.user->n_writers -= instance->function->draining != NULL;
-		if (slot)
-			area_put(session->area, session_offset(session, slot),
-				results_slot_bytes(slot->data_bytes));
-	}
-	for (unsigned int i = 0; i < session->n_cells;) {
-		if (session->cells[i].flow != flow) {
-			i++;
-			continue;
-		}
-		area_put(session->area, session->cells[i].offset, sizeof(uint64_t));
-		session->cells[i] = session->cells[--session->n_cells];
-	}
-	area_put(session->area, flow->shared_offset, sizeof(struct results_flow));
-	cleanup_closep(&flow->device_flow.event_fd);
-	plan_flow_free(flow->device_flow.plan);
-	session->flows[flow->index] = session->flows[--session->n_flows];
-	session->flows[flow->index]->index = flow->index;
-	session->env.user->n_flows--;
-	session->env.user->memory_bytes -= flow->charged_bytes;
-	session->env.user->search_bytes -= flow->search_bytes;
-	session->env.user->n_functions -= n_functions;
-	free(flow);
 }
 
 void session_device_release(struct session *session, struct session_device *device)
@@ -309,189 +249,6 @@ int session_read(struct session *session)
 	return 0;
 }
 
-/* ---- what takes time ---- */
-
-/* Does one of its functions refer to a flow that is marked? */
-static bool session_refers_to_marked(const struct session *session, const struct session_flow *flow)
-{
-	const struct plan_flow *plan = flow->device_flow.plan;
-
-	for (unsigned int i = 0; i < session->n_flows; i++)
-		for (unsigned int k = 0; session->flows[i]->marked && k < plan->n_instances; k++)
-			for (unsigned int n = 0; n < plan->instances[k]->n_refs; n++)
-				if (plan->instances[k]->refs[n]->flow ==
-					session->flows[i]->device_flow.plan)
-					return true;
-	return false;
-}
-
-/* Mark the flow, and all closed ones that refer to it, themselves or by others. Return: how many
- * they are; 0: one that is open refers to it, too. */
-static unsigned int session_mark(struct session *session, struct session_flow *flow)
-{
-	unsigned int n = 0, n_marked = 1;
-
-	for (unsigned int i = 0; i < session->n_flows; i++)
-		session->flows[i]->marked = session->flows[i] == flow;
-	while (n < n_marked) {
-		n = n_marked;
-		for (unsigned int i = 0; i < session->n_flows; i++) {
-			struct session_flow *other = session->flows[i];
-
-			if (other->marked || other->leaving || other->hanging ||
-				!session_refers_to_marked(session, other))
-				continue;
-			if (!other->closed)
-				return 0;
-			other->marked = true;
-			n_marked++;
-		}
-	}
-	return n;
-}
-
-/* An open flow refers to it: it goes on for that one. */
-static void session_flow_retire(struct session *session, struct session_flow *flow)
-{
-	if (!flow->closed && flow->connected) {
-		flow->retiring = true;
-		device_retire(flow->device->device, &flow->device_flow);
-	} else if (!flow->closed) {
-		plan_flow_retire(flow->device_flow.plan);
-		plan_flow_close_retired(flow->device_flow.plan, session_close_error(session, flow));
-	}
-	flow->closed = true;
-}
-
-/* A closed flow leaves its plan unless a flow that stays refers to it; then it leaves later. Flows
- * that refer to each other leave together. */
-void session_flow_leave(struct session *session, struct session_flow *flow)
-{
-	unsigned int n_marked = session_mark(session, flow);
-	struct device *device = flow->device->device;
-
-	if (n_marked == 0) {
-		session_flow_retire(session, flow);
-		return;
-	}
-	if (flow->device->closed && flow->device->n_flows == n_marked && !flow->device->entry)
-		device_stop(device); /* nobody else listens to it */
-	for (unsigned int i = 0; i < session->n_flows; i++) {
-		struct session_flow *marked = session->flows[i];
-
-		if (!marked->marked)
-			continue;
-		marked->closed = marked->leaving = true;
-		marked->retiring = false;
-		if (marked->connected && n_marked == 1)
-			device_remove(device, &marked->device_flow);
-		else if (marked->connected)
-			device_drop(device, &marked->device_flow);
-	}
-	if (n_marked > 1)
-		device_catch_up(device);
-}
-
-/* Free the flows whose leaving has settled; let those leave that nobody refers to any more. */
-void session_sweep(struct session *session)
-{
-	for (unsigned int i = session->n_flows; i-- > 0;) {
-		struct session_flow *flow = session->flows[i];
-
-		if (!flow->closed || (flow->hanging && plan_flow_is_busy(flow->device_flow.plan)))
-			continue;
-		if (flow->hanging) {
-			session_flow_free(session, flow);
-			i = session->n_flows; /* indices have moved */
-			continue;
-		}
-		if (flow->retiring && device_settled(flow->device->device) &&
-			!plan_flow_is_draining(flow->device_flow.plan)) {
-			device_close_retired(flow->device->device, &flow->device_flow,
-				session_close_error(session, flow));
-			flow->retiring = false;
-		}
-		if (!flow->leaving)
-			session_flow_leave(session, flow);
-		if (!flow->leaving ||
-			(flow->connected &&
-				(!device_settled(flow->device->device) ||
-					plan_flow_is_draining(flow->device_flow.plan))))
-			continue;
-		session_flow_part(session, flow);
-		i = session->n_flows; /* now it may be free to go, or another that it referred to */
-	}
-}
-
-bool session_flow_closing(const struct session *session, uint32_t id)
-{
-	for (unsigned int i = 0; i < session->n_flows; i++) {
-		const struct session_flow *flow = session->flows[i];
-
-		if (flow->id == id && (flow->leaving || flow->retiring))
-			return true;
-	}
-	return false;
-}
-
-/* Return: whether the pending request can be answered now. */
-static bool session_pending_done(struct session *session)
-{
-	struct session_pending *pending = &session->pending;
-	uint64_t waited_ns;
-
-	switch (pending->kind) {
-	case SESSION_PENDING_NONE:
-		return false;
-	case SESSION_PENDING_CONNECT:
-		return device_connected(pending->device->device, pending->epoch);
-	case SESSION_PENDING_CLOSE:
-		return !session_flow_closing(session, pending->flow_id);
-	case SESSION_PENDING_FLUSH:
-		if (device_flush(pending->device->device, &pending->begin))
-			return true;
-		waited_ns = clock_monotonic_ns() - pending->begin.monotonic_ns;
-		/* A worker that waits for this very client cannot be waited for. */
-		if (!pending->device->entry)
-			return waited_ns >= SESSION_FLUSH_FILE_NS;
-		pending->is_late = waited_ns >= SESSION_FLUSH_LIVE_NS;
-		return pending->is_late;
-	case SESSION_PENDING_PREPARE:
-		return device_has_prepared(pending->device->device,
-			session->preparing ? &session->preparing->device_flow : NULL,
-			pending->epoch);
-	case SESSION_PENDING_COMPILE:
-		return compiler_has_answered(session->compiler);
-	case SESSION_PENDING_OPEN: /* asking is the way to find out */
-	case _SESSION_PENDING_N:
-		break;
-	}
-	return true;
-}
-
-void session_wait(struct session *session, enum session_pending_kind kind, uint64_t request_id,
-	struct session_device *device, uint32_t flow_id)
-{
-	session->pending = (struct session_pending){ .kind = kind,
-		.request_id = request_id,
-		.device = device,
-		.flow_id = flow_id,
-		.begin = device_moment_now() };
-	/* Compiling and opening depend on no worker: full rings may wait. */
-	ring_group_await(session->rings,
-		kind != SESSION_PENDING_COMPILE && kind != SESSION_PENDING_OPEN &&
-			kind != SESSION_PENDING_PREPARE);
-}
-
-void session_wait_prepared(struct session *session, uint64_t request_id,
-	struct session_device *device, struct session_flow *flow)
-{
-	session_wait(session, SESSION_PENDING_PREPARE, request_id, device, flow ? flow->id : 0);
-	session->pending.epoch =
-		device_n_prepared(device->device, flow ? &flow->device_flow : NULL);
-	session->preparing = flow;
-}
-
 void session_refresh_cell(struct session *session, const struct session_cell *cell)
 {
 	const struct results_slot *slot = cell->slot;
@@ -563,33 +320,10 @@ static void session_pump(struct session *session)
 	}
 }
 
-/* What was waited for has come, or may have. */
-static int session_answer(
-	struct session *session, enum session_pending_kind kind, uint64_t request_id)
-{
-	switch (kind) {
-	case SESSION_PENDING_COMPILE:
-		return request_apply_again(session, request_id);
-	case SESSION_PENDING_OPEN:
-		return request_open_again(session, request_id);
-	case SESSION_PENDING_PREPARE:
-		return session->pending.flow_id
-			? request_connect(session, request_id, session->pending.flow_id)
-			: request_start(session, request_id, session->pending.device->id);
-	case SESSION_PENDING_CLOSE:
-		return request_closed(session, request_id);
-	case SESSION_PENDING_FLUSH:
-		return request_flushed(session, request_id, session->pending.is_late);
-	case SESSION_PENDING_NONE:
-	case SESSION_PENDING_CONNECT:
-	case _SESSION_PENDING_N:
-		break;
-	}
-	return request_done(session, request_id);
-}
-
 int session_poll(struct session *session)
 {
+	int r;
+
 	for (unsigned int i = 0; session->left && i < session->n_devices; i++)
 		device_catch_up(session->devices[i]->device);
 	for (unsigned int i = 0; i < session->n_devices; i++)
@@ -599,23 +333,13 @@ int session_poll(struct session *session)
 		session_free_released(session);
 		return 0;
 	}
-	if (session_pending_done(session)) {
-		enum session_pending_kind kind = session->pending.kind;
-		uint64_t request_id = session->pending.request_id;
-		int r;
-
-		session->pending.kind = SESSION_PENDING_NONE;
-		ring_group_await(session->rings, false);
-		r = session_answer(session, kind, request_id);
-		if (r < 0)
-			return r;
-		session->unread = true;
-	}
+	r = session_answer_pending(session);
+	if (r < 0)
+		return r;
 	if (!session_wants_read(session) && session_client_gone(session))
 		return -ESHUTDOWN;
 	if ((session->unread || session->starved) && session_may_go_on(session)) {
-		int r = session_read(session); /* what came meanwhile */
-
+		r = session_read(session); /* what came meanwhile */
 		if (r < 0)
 			return r;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a session is made of; shared by session.c and, through requests_private.h, by requests.c,
- * requests_apply.c and requests_list.c. */
+/* What a session is made of: shared by session.c, session_flow.c, session_pending.c and, through
+ * requests_private.h, by those that answer requests. */
 #ifndef MAPI_SENSOR_SESSION_PRIVATE_H
 #define MAPI_SENSOR_SESSION_PRIVATE_H
 
@@ -154,17 +154,27 @@ static inline uint64_t session_offset(const struct session *session, const void 
 
 /* session.c */
 void session_close_fd(const struct session *session, int fd); /* that the client has sent */
-void session_flow_leave(struct session *session, struct session_flow *flow);
-void session_sweep(struct session *session);
 void session_refresh_cells(struct session *session);
 void session_refresh_cell(struct session *session, const struct session_cell *cell);
-bool session_flow_closing(const struct session *session, uint32_t id);
 void session_device_release(struct session *session, struct session_device *device);
+
+/* session_flow.c. The client has closed the flow: it begins to leave. */
+void session_flow_leave(struct session *session, struct session_flow *flow);
+/* Free the flows whose leaving has settled; let those leave that nobody refers to any more. */
+void session_sweep(struct session *session);
+bool session_flow_closing(const struct session *session, uint32_t id);
+/* Out of the plan and of its device, nobody waits for it: its functions hand on what they have kept
+ * back. */
+void session_flow_part(struct session *session, struct session_flow *flow);
+void session_flow_free(struct session *session, struct session_flow *flow);
+
+/* session_pending.c. The request is answered later. */
 void session_wait(struct session *session, enum session_pending_kind kind, uint64_t request_id,
 	struct session_device *device, uint32_t flow_id);
-
 void session_wait_prepared(struct session *session, uint64_t request_id,
 	struct session_device *device, struct session_flow *flow);
+/* Answer it, if that can be done now. Return: 0, negative: the session is over. */
+int session_answer_pending(struct session *session);
 
 /* requests.c. Return: 0, negative: the session is over. */
 int request_answer(struct session *session, const Wire__Request *request);
