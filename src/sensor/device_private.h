@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a device is made of: shared by device.c (the control thread's side), worker.c (the workers'
- * side) and publish.c (from states to the result area).
+ * What a device is made of: shared by device.c, device_plan.c, device_flow.c, device_publish.c,
+ * device_explain.c, prepare.c (the control thread's side), worker.c (the workers' side) and
+ * publish.c (from states to the result area).
  *
  * Locks, in the order in which they may nest:
  *   claim_lock   one claim at a time; held while a driver waits for a pipe
@@ -133,6 +134,21 @@ static inline void device_halt(struct device *device)
 /* device.c. Whether a change of flows needs a new plan: someone runs, or may run, the present one.
  */
 bool device_runs(struct device *device);
+
+/* device_plan.c. Make the plan of the flows that are connected and not leaving, and let workers
+ * adopt it. @without: another that leaves; NULL: none. @has_come: some are new. Return: 0, -EINVAL
+ * with
+ * @err filled, -ENOMEM. */
+int device_replan(
+	struct device *device, const struct device_flow *without, bool has_come, struct error *err);
+/* The flow counts from now on, there. On a running device: the packets up to now, give or take the
+ * batch under way. The caller holds flows_lock. */
+void device_begin(struct device *device, struct device_flow *flow, enum device_counts where);
+/* Plans that nobody uses any more. */
+void device_free_retired(struct device *device);
+
+/* device_flow.c. Whoever waits in one of the flow's functions returns. */
+void device_cancel(const struct plan_flow *flow);
 
 /* prepare.c. A flow of @owner has gone: perhaps its last. */
 void device_forget_owner(struct device *device, unsigned int owner);
