@@ -25,312 +25,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "kernel/kernel.h"
 #include "test_tiers_private.h"
 
-#define TIERS_SNAPLEN_BYTES 262144u
 #define TIERS_GATE_NS 5000000u /* programs are made so long before gates turn */
-
-/* What the kernel was asked for and did, of all plans. */
-static struct tiers_account {
-	unsigned long n_plans, n_programs, n_run, n_delivered, n_flows, n_compared;
-	unsigned long n_able, n_kernel,
-		n_untranslated; /* filters and counters that need no packets */
-	unsigned long n_beside_all, n_behind;
-	unsigned long n_timed; /* of them, functions with periods */
-	unsigned long n_output_bytes;
-	unsigned long n_refused, n_turned;
-	uint32_t refused_least, refused_most;
-} tiers_account;
-
-/* A program that runs, or has been replaced. */
-struct tiers_set {
-	struct tiers_set *next;
-	struct plan_place *places;
-	unsigned int n_places;
-	bool selects; /* else all packets are delivered */
-	struct kernel_program *programs[TIERS_WORKERS_MAX]; /* of each worker that there is */
-	struct kernel_count *counts, *added;
-};
-
-/* Each packet is one worker's: by its length. */
-static struct filter_program *tiers_own[TIERS_WORKERS_MAX + 1][TIERS_WORKERS_MAX];
-
-static struct kernel_turns *tiers_turns;
-
-/* What a run has done, in order. @index: of the packet, or change */
-struct tiers_event {
-	enum { TIERS_PACKET, TIERS_PLAN, TIERS_TICK } kind;
-	unsigned int index;
-	uint64_t ts_ns;
-};
-
-#define TIERS_EVENTS_MAX (2 * TIERS_PKTS_MAX + TIERS_CHANGES_MAX + 2)
-
-/**
- * struct tiers_run - a case under way
- * @random:  of what must not matter
- * @files:   of each function, -1: none
- * @events:  what has reached the plan
- * @waiting: packets in the batch
- * @counted: packets that the kernel has counted since it was asked last
- * @cells:   of functions that sample, + 1
- */
-struct tiers_run {
-	const struct tiers_case *c;
-	struct random random;
-	struct plan_flow *flows[TIERS_FLOWS_MAX];
-	int files[TIERS_FLOWS_MAX][TIERS_FUNCTIONS_MAX];
-	struct tiers_event events[TIERS_EVENTS_MAX];
-	unsigned int n_events;
-	unsigned int waiting[PACKET_BATCH_MAX];
-	unsigned int counted[TIERS_PKTS_MAX], n_counted;
-	struct plan *plan;
-	struct plan_run *run;
-	struct tiers_set *sets; /* newest first */
-	struct packet_batch batch;
-	uint64_t n_delivered, now_ns;
-	uint64_t last_ns; /* of the last packet that was not delivered */
-	unsigned int change, plan_change; /* of the program, of the plan */
-	int cells[TIERS_FLOWS_MAX][TIERS_FUNCTIONS_MAX];
-};
-
-/* ---- programs ---- */
-
-/* Can programs be loaded here? Says why not. */
-static bool tiers_can_load(void)
-{
-	const struct kernel_options options = { .hook = KERNEL_SOCKET };
-	struct kernel_program *program = NULL;
-	struct error err = ERROR_INIT;
-	int r = kernel_program_make(&program, NULL, &options, NULL, 0, NULL, NULL, &err);
-
-	kernel_program_free(program);
-	if (r < 0)
-		print_message("SKIP: %s\n", err.text);
-	return r == 0;
-}
-
-static void tiers_own_init(void)
-{
-	for (unsigned int n = 2; n <= TIERS_WORKERS_MAX; n++) {
-		for (unsigned int i = 0; i < n; i++) {
-			struct error err = ERROR_INIT;
-			char text[32];
-
-			(void)snprintf(text, sizeof(text), "len %% %u = %u", n, i);
-			assert_int_equal(filter_compile(&tiers_own[n][i], text, 1, &err), 0);
-		}
-	}
-}
-
-static void tiers_own_deinit(void)
-{
-	for (unsigned int n = 2; n <= TIERS_WORKERS_MAX; n++)
-		for (unsigned int i = 0; i < n; i++)
-			filter_program_free(tiers_own[n][i]);
-}
-
-static void tiers_set_free(struct tiers_set *set)
-{
-	plan_places_free(set->places, set->n_places);
-	for (unsigned int i = 0; i < TIERS_WORKERS_MAX; i++)
-		kernel_program_free(set->programs[i]);
-	free(set->counts);
-	free(set->added);
-	free(set);
-}
-
-/* The cell of a place that samples. */
-static uint32_t tiers_cell(struct tiers_run *t, const struct plan_place *place)
-{
-	unsigned int flow = 0;
-	int *cell;
-
-	while (t->flows[flow] != place->flow)
-		flow++;
-	cell = &t->cells[flow][place->first - 1];
-	if (*cell == 0)
-		*cell = kernel_turns_get(tiers_turns) + 1;
-	assert_true(*cell > 0);
-	return (uint32_t)*cell - 1;
-}
-
-/* As lowering_set.c does. Return: 0; -ENOTSUP: all must be delivered; -EAGAIN: places were cut. */
-static int tiers_load(struct tiers_run *t, struct tiers_set *set, unsigned int worker)
-{
-	struct kernel_sampling samplings[TIERS_FLOWS_MAX * (TIERS_FUNCTIONS_MAX + 1) + 1];
-	const struct filter_program *programs[TIERS_FLOWS_MAX * (TIERS_FUNCTIONS_MAX + 1) + 1];
-	bool deliver[ARRAY_SIZE(programs)];
-	const struct kernel_options options = { .hook = KERNEL_SOCKET,
-		.snaplen_bytes = t->c->snaplen_bytes ? t->c->snaplen_bytes : TIERS_SNAPLEN_BYTES,
-		.is_cut = t->c->snaplen_bytes > 0,
-		.own = tiers_own[t->c->n_workers][worker],
-		.undelivered = true,
-		.deliver = deliver,
-		.samplings = samplings,
-		.no_long_jumps = !kernel_has_long_jumps() };
-	_cleanup_(kernel_code_freep) struct kernel_code *code = NULL;
-	struct kernel_program **program = &set->programs[worker];
-	struct error err = ERROR_INIT;
-	unsigned int i;
-
-	assert_true(set->n_places <= ARRAY_SIZE(programs));
-	for (i = 0; i < set->n_places; i++) {
-		programs[i] = set->places[i].program;
-		deliver[i] = set->places[i].deliver;
-		samplings[i] = (struct kernel_sampling){ .cell = 0 };
-		if (set->places[i].sampling)
-			samplings[i] = (struct kernel_sampling){ .rule = *set->places[i].sampling,
-				.cell = tiers_cell(t, &set->places[i]) };
-	}
-	*program = kernel_program_free(*program);
-	if (kernel_program_make(program, &code, &options, programs, set->n_places,
-		    kernel_turns_load, tiers_turns, &err) < 0)
-		fail_msg("%s", err.text);
-	for (i = 0; i < set->n_places; i++)
-		if (kernel_code_reason(code, i) != KERNEL_LOWERED)
-			break;
-	if (i == set->n_places)
-		return 0;
-	if (set->places[i].first == 0)
-		return -ENOTSUP;
-	set->n_places = plan_places_cut(set->places, set->n_places, i);
-	return -EAGAIN;
-}
-
-/* Programs of all workers. Return: false: all must be delivered. */
-static bool tiers_load_all(struct tiers_run *t, struct tiers_set *set)
-{
-	unsigned int worker = 0;
-
-	while (worker < t->c->n_workers) {
-		int r = tiers_load(t, set, worker);
-
-		if (r == -ENOTSUP)
-			return false;
-		worker = r == -EAGAIN ? 0 : worker + 1;
-	}
-	return true;
-}
-
-static bool tiers_wants_all(const struct tiers_set *set)
-{
-	for (unsigned int i = 0; i < set->n_places; i++)
-		if (set->places[i].deliver && set->places[i].first == 0)
-			return true;
-	return false;
-}
-
-/* The place that is followed by the packets' first function, or the flow's end. */
-static unsigned int tiers_flow_end(const struct tiers_set *set, const struct plan_flow *flow)
-{
-	unsigned int end = 0;
-
-	for (unsigned int i = 0; i < set->n_places; i++)
-		if (set->places[i].flow == flow)
-			end = set->places[i].end;
-	return end;
-}
-
-static bool tiers_is_able(const struct plan_instance *instance)
-{
-	const struct function *f = instance->function;
-
-	return f->filter || f->add || f->sampling || f->gate ||
-		(f->only_ticks && f->only_ticks(instance->memory));
-}
-
-/* Where filters and counters of the flows are. @ends: of each flow, before places were cut. */
-static void tiers_account_set(struct tiers_account *a, const struct tiers_set *set,
-	struct plan_flow *const flows[], unsigned int n_flows, const unsigned int ends[], bool all)
-{
-	for (unsigned int f = 0; f < n_flows; f++) {
-		unsigned int end = tiers_flow_end(set, flows[f]);
-
-		for (unsigned int i = 0; i < flows[f]->n_instances; i++) {
-			if (!tiers_is_able(flows[f]->instances[i]))
-				continue;
-			a->n_beside_all += all;
-			a->n_behind += !all && i >= ends[f];
-			a->n_able += !all && i < ends[f];
-			a->n_kernel += !all && i < end;
-			a->n_timed += !all && i < end && flows[f]->instances[i]->function->tick;
-			a->n_untranslated += !all && i >= end && i < ends[f];
-		}
-	}
-}
-
-/* Functions that sample have their numbers from the kernel from now on. */
-static void tiers_share(struct tiers_run *t, const struct tiers_set *set)
-{
-	for (unsigned int i = 0; i < set->n_places; i++) {
-		const struct plan_place *place = &set->places[i];
-
-		if (place->sampling && !place->state->shared)
-			sampling_share(place->state,
-				kernel_turns_at(tiers_turns, (int)tiers_cell(t, place)));
-	}
-}
-
-static struct tiers_set *tiers_set_new(struct tiers_run *t, struct plan_flow *const flows[],
-	unsigned int n_flows, bool deliver_all)
-{
-	struct tiers_set *set = calloc(1, sizeof(*set));
-	unsigned int ends[TIERS_FLOWS_MAX];
-	bool all;
-
-	assert_non_null(set);
-	assert_int_equal(plan_lower(flows, n_flows, 1, &set->places, &set->n_places), 0);
-	set->counts = calloc(set->n_places, sizeof(set->counts[0]));
-	set->added = calloc(set->n_places, sizeof(set->added[0]));
-	assert_true(set->counts && set->added);
-	for (unsigned int f = 0; f < n_flows; f++)
-		ends[f] = tiers_flow_end(set, flows[f]);
-	all = tiers_wants_all(set);
-	if (!all && !deliver_all) {
-		set->selects = tiers_load_all(t, set);
-		if (set->selects)
-			tiers_share(t, set);
-		tiers_account.n_programs += t->c->n_workers;
-	}
-	if (!deliver_all)
-		tiers_account_set(&tiers_account, set, flows, n_flows, ends, all);
-	return set;
-}
-
-static void tiers_set_read(struct tiers_set *set)
-{
-	struct kernel_count counts[TIERS_FLOWS_MAX * (TIERS_FUNCTIONS_MAX + 1) + 1];
-
-	if (!set->selects)
-		return;
-	memset(set->counts, 0, set->n_places * sizeof(set->counts[0]));
-	for (unsigned int worker = 0; worker < TIERS_WORKERS_MAX; worker++) {
-		if (!set->programs[worker])
-			break;
-		kernel_program_read(set->programs[worker], counts, set->n_places);
-		for (unsigned int i = 0; i < set->n_places; i++) {
-			set->counts[i].units += counts[i].units;
-			set->counts[i].pkts += counts[i].pkts;
-			set->counts[i].bytes += counts[i].bytes;
-		}
-	}
-}
-
-static void tiers_set_give(struct tiers_set *set, uint64_t last_ns)
-{
-	for (unsigned int i = 0; i < set->n_places; i++) {
-		const struct kernel_count *now = &set->counts[i], *before = &set->added[i];
-		const struct function_count more = { .units = now->units - before->units,
-			.pkts = now->pkts - before->pkts,
-			.bytes = now->bytes - before->bytes,
-			.last_ns = last_ns };
-
-		plan_place_add(&set->places[i], &more);
-		set->added[i] = *now;
-	}
-}
 
 static void tiers_event(struct tiers_run *t, struct tiers_event event)
 {
@@ -508,8 +205,8 @@ static void tiers_packet(struct tiers_run *t, unsigned int index)
 	t->now_ns = MAX(t->now_ns, packet->ts_ns);
 	if (t->sets->selects) {
 		is_delivered = tiers_is_delivered(t->sets, packet);
-		tiers_account.n_run++;
-		tiers_account.n_delivered += is_delivered;
+		t->kernel->account.n_run++;
+		t->kernel->account.n_delivered += is_delivered;
 	}
 	if (is_delivered && t->c->is_single)
 		tiers_add(t); /* the run without has them in this order, and numbers go by it */
@@ -583,20 +280,21 @@ static void tiers_turn_gates(struct tiers_run *t, const struct tiers_packet *pac
 		turned |= plan_flow_turn_gates(flows[f], until_ns);
 	if (turned) {
 		tiers_change_program(t, change);
-		tiers_account.n_turned++;
+		t->kernel->account.n_turned++;
 	}
 }
 
-static void tiers_begin(struct tiers_run *t, const struct tiers_case *c, uint64_t seed)
+static void tiers_begin(
+	struct tiers_run *t, struct tiers_kernel *kernel, const struct tiers_case *c, uint64_t seed)
 {
-	*t = (struct tiers_run){ .c = c, .random = { .state = seed } };
+	*t = (struct tiers_run){ .c = c, .kernel = kernel, .random = { .state = seed } };
 	t->batch = (struct packet_batch){ .linktype = 1, .is_live = true };
 }
 
 /* In the kernel. */
-static void tiers_run(struct tiers_run *t, const struct tiers_case *c)
+static void tiers_run(struct tiers_run *t, struct tiers_kernel *kernel, const struct tiers_case *c)
 {
-	tiers_begin(t, c, 1);
+	tiers_begin(t, kernel, c, 1);
 	for (unsigned int i = 0; i < c->n_packets; i++) {
 		for (unsigned int k = 0; k < c->n_changes; k++) {
 			if (c->changes[k].at == i)
@@ -616,7 +314,7 @@ static void tiers_run(struct tiers_run *t, const struct tiers_case *c)
 /* The same with all packets delivered. */
 static void tiers_run_again(struct tiers_run *t, const struct tiers_run *first)
 {
-	tiers_begin(t, first->c, 2);
+	tiers_begin(t, first->kernel, first->c, 2);
 	for (unsigned int i = 0; i < first->n_events; i++) {
 		const struct tiers_event *event = &first->events[i];
 
@@ -633,11 +331,7 @@ static void tiers_run_again(struct tiers_run *t, const struct tiers_run *first)
 
 static void tiers_end(struct tiers_run *t)
 {
-	const int *cells = &t->cells[0][0];
-
-	for (unsigned int i = 0; i < TIERS_FLOWS_MAX * TIERS_FUNCTIONS_MAX; i++)
-		if (cells[i] > 0)
-			kernel_turns_put(tiers_turns, cells[i] - 1);
+	tiers_cells_put(t);
 	plan_run_free(t->run);
 	plan_free(t->plan);
 	for (unsigned int f = t->c->n_flows; f-- > 0;) {
@@ -662,7 +356,7 @@ static void tiers_compare(const struct tiers_run *one, const struct tiers_run *o
 
 		tiers_output_read(a->instances[i], one->files[flow][i], &x_output);
 		tiers_output_read(b->instances[i], other->files[flow][i], &y_output);
-		tiers_account.n_output_bytes += x_output.n_bytes;
+		one->kernel->account.n_output_bytes += x_output.n_bytes;
 		if (tiers_output_equals(&x_output, &y_output) && x->pkts == y->pkts &&
 			x->passed_pkts == y->passed_pkts)
 			continue;
@@ -675,11 +369,11 @@ static void tiers_compare(const struct tiers_run *one, const struct tiers_run *o
 			(unsigned long)y->passed_pkts, (unsigned long)y->pkts, x_output.n_bytes,
 			y_output.n_bytes);
 	}
-	tiers_account.n_compared++;
+	one->kernel->account.n_compared++;
 }
 
 /* Packets that BPF_PROG_RUN does not take are in no case. */
-static void tiers_pool_filter(struct tiers_pool *pool)
+static void tiers_pool_filter(struct tiers_pool *pool, struct tiers_account *a)
 {
 	int fd = test_run_nothing(KERNEL_SOCKET);
 	unsigned int n = 0;
@@ -687,7 +381,6 @@ static void tiers_pool_filter(struct tiers_pool *pool)
 	assert_true(fd >= 0);
 	for (unsigned int i = 0; i < pool->n_packets; i++) {
 		struct test_packet packet = pool->packets[i];
-		struct tiers_account *a = &tiers_account;
 
 		if (!tiers_refuses(&(struct tiers_packet){ .packet = &packet }, fd)) {
 			pool->packets[n++] = packet;
@@ -727,22 +420,22 @@ static void tiers_account_print(const struct tiers_account *a, unsigned int n_pa
 static void both_tiers_come_to_the_same(void **state)
 {
 	unsigned int n_cases = getenv("MAPI_TEST_LONG") ? 5000 : 300;
-	struct tiers_account *a = &tiers_account;
+	static struct tiers_kernel kernel;
+	struct tiers_account *a = &kernel.account;
 	struct tiers_pool pool;
 
 	(void)state;
 	if (!tiers_can_load())
 		skip();
-	assert_int_equal(kernel_turns_new(&tiers_turns), 0);
-	tiers_own_init();
+	tiers_kernel_init(&kernel);
 	tiers_pool_init(&pool, 4000, 1000);
-	tiers_pool_filter(&pool);
+	tiers_pool_filter(&pool, a);
 	for (unsigned int seed = 1; seed <= n_cases; seed++) {
 		static struct tiers_case c;
 		static struct tiers_run one, other;
 
 		tiers_case_make(&c, &pool, seed);
-		tiers_run(&other, &c);
+		tiers_run(&other, &kernel, &c);
 		tiers_run_again(&one, &other);
 		for (unsigned int f = 0; f < c.n_flows; f++)
 			if (tiers_is_exact(&c, f))
@@ -759,8 +452,7 @@ static void both_tiers_come_to_the_same(void **state)
 	assert_true(a->n_timed > 0 && a->n_output_bytes > 0);
 	assert_true(a->n_delivered > 0 && a->n_delivered < a->n_run);
 	tiers_pool_deinit(&pool);
-	kernel_turns_free(tiers_turns);
-	tiers_own_deinit();
+	tiers_kernel_deinit(&kernel);
 }
 
 int main(void)
