@@ -20,7 +20,7 @@ pipelines() { # DIRECTORY
 
 run_start() { # DIRECTORY SOCKET: sets running
 	mkdir "$1"
-	MAPI_SOCKET=$2 "$MAPI" run -i cable0 --json "$(pipelines "$1" | paste -sd ';')" \
+	MAPI_SOCKET=$2 "$MAPI" run -i cable0 --workers "$workers" --json "$(pipelines "$1" | paste -sd ';')" \
 		> "$1/out" 2> "$1/err" &
 	running=$!
 	await "$1: flows" grep -q listening "$1/err" || cat "$1/err"
@@ -106,41 +106,54 @@ case $explained in
 *) fail "explain does not say why: $explained" ;;
 esac
 
-echo "== both tiers, of the same packets"
-daemon_config group=root "[driver]" device=cable0 engine=user
-daemon_start
-system=$MAPI_SOCKET
-equal "functions of the system daemon" "$(tiers "$system" "$all")" "user 10"
-began=$(date +%s)
-run_start kernel ""
-kernel=$running
-run_start user "$system"
-user=$running
-send_all kernel user
-run_end kernel "$kernel"
-run_end user "$user"
-for directory in kernel user; do
-	all_periods "$directory"
-	own_clock "$directory"
-done
-daemon_stop
-await "the interface is let go" nobody_captures
+both_tiers() {
+	daemon_config group=root "[driver]" device=cable0 engine=user $cpus
+	daemon_start
+	system=$MAPI_SOCKET
+	equal "functions of the system daemon" "$(tiers "$system" "$all")" "user 10"
+	began=$(date +%s)
+	run_start "kernel$workers" ""
+	kernel=$running
+	run_start "user$workers" "$system"
+	user=$running
+	equal "rings of both daemons" "$(packet_sockets)" $((2 * workers))
+	send_all "kernel$workers" "user$workers"
+	run_end "kernel$workers" "$kernel"
+	run_end "user$workers" "$user"
+	for directory in "kernel$workers" "user$workers"; do
+		all_periods "$directory"
+		own_clock "$directory"
+	done
+	daemon_stop
+	await "the interface is let go" nobody_captures
+}
 
-echo "== while programs are replaced, and packets delivered for others"
-daemon_config group=root
-daemon_start
-run_start changes "$MAPI_SOCKET"
-changes=$running
-mkfifo go
-"$TALLY" cable0 100000 "udp port 9" "-" < go > tally.out 2>&1 &
-tally=$!
-exec 9> go
-await "flows that come and go" grep -q ready tally.out
-send_all changes
-kill "$tally"
-wait "$tally"
-exec 9>&-
-run_end changes "$changes"
-all_periods changes
-daemon_stop
+under_change() {
+	daemon_config group=root "[driver]" device=cable0 $cpus
+	daemon_start
+	run_start "changes$workers" "$MAPI_SOCKET"
+	changes=$running
+	rm -f go
+	mkfifo go
+	"$TALLY" cable0 100000 "udp port 9" "-" < go > tally.out 2>&1 &
+	tally=$!
+	exec 9> go
+	await "flows that come and go" grep -q ready tally.out
+	send_all "changes$workers"
+	kill "$tally"
+	wait "$tally"
+	exec 9>&-
+	run_end "changes$workers" "$changes"
+	all_periods "changes$workers"
+	daemon_stop
+	await "the interface is let go" nobody_captures
+}
+
+for workers in 1 2; do
+	cpus=cpus=$(seq -s, 0 $((workers - 1)))
+	echo "== both tiers, of the same packets: $workers workers"
+	both_tiers
+	echo "== while programs are replaced, and packets delivered for others: $workers workers"
+	under_change
+done
 finish
