@@ -285,7 +285,7 @@ static void fuzz_parent(const int fds[2], const struct config *config, const uin
 		if (!test_send_copies(fds[1], message, message_bytes, null_fd, n_fds))
 			return;
 		r = privileged_answer(
-			fds[0], config, fuzz_area, sizeof(fuzz_area), &fuzz_loads, &op);
+			fds[0], config, fuzz_area, sizeof(fuzz_area), &fuzz_loads, NULL, &op);
 		check(r == 0 || r == -EPIPE || r == -EBADMSG, "outcome");
 		check(r == 0 || op == _PRIVILEGED_N, "untouched on failure");
 		if (r < 0)

@@ -50,6 +50,7 @@
  * @engine_fd:     our end of the socketpair; -1: none
  * @area:          that the engine hands code over in; NULL: none
  * @loads:         what we have loaded for it
+ * @helpers:       processes that open devices, for this engine or one before
  * @life_fd:       of a pipe that hangs up at clients of the engine when it has died; -1: none
  * @started_ns:    when the engine was
  * @n_starts:      of engines, ever
@@ -75,6 +76,7 @@ struct parent {
 	int engine_fd;
 	void *area;
 	struct privileged_loads loads;
+	struct privileged_helpers helpers;
 	int life_fd;
 	uint64_t started_ns;
 	unsigned int n_starts;
@@ -154,6 +156,7 @@ static void parent_hang_up(struct parent *parent)
 		(void)munmap(parent->area, PARENT_AREA_BYTES);
 	parent->area = NULL;
 	privileged_loads_clear(&parent->loads);
+	privileged_helpers_forget(&parent->helpers);
 }
 
 /* There is no engine, as far as anybody is concerned. */
@@ -233,6 +236,12 @@ static void parent_condemn(struct parent *parent)
 	(void)kill(parent->engine, SIGKILL); /* it is ours, and not reaped yet */
 }
 
+static void parent_condemn_liar(struct parent *parent)
+{
+	log_event(LOG_ERR, "the engine sends what it never sends, and is ended");
+	parent_condemn(parent);
+}
+
 /* ---- events ---- */
 
 /* Return: whether it served until somebody else killed it. */
@@ -267,12 +276,20 @@ static void parent_reap(struct parent *parent)
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (pid == parent->engine)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		int r;
+
+		if (pid == parent->engine) {
 			parent_engine_ended(parent, status);
-		else
+			continue;
+		}
+		r = privileged_helpers_ended(&parent->helpers, parent->engine_fd, pid, status);
+		if (r == -EBADMSG)
+			parent_condemn_liar(parent);
+		else if (r == -ESRCH)
 			log_event(LOG_NOTICE, "process %d, which was left behind, has ended",
 				(int)pid);
+	}
 }
 
 static void parent_stop(struct parent *parent, int signo)
@@ -337,14 +354,13 @@ static void parent_on_request(struct parent *parent)
 {
 	enum privileged_op op = _PRIVILEGED_N;
 	int r = privileged_answer(parent->engine_fd, parent->config, parent->area,
-		PARENT_AREA_BYTES, &parent->loads, &op);
+		PARENT_AREA_BYTES, &parent->loads, &parent->helpers, &op);
 
 	if (r == -EPIPE) {
 		parent->lost_ns = clock_monotonic_ns();
 		parent_hang_up(parent);
 	} else if (r < 0) {
-		log_event(LOG_ERR, "the engine sends what it never sends, and is ended");
-		parent_condemn(parent);
+		parent_condemn_liar(parent);
 	} else if (op == PRIVILEGED_READY) {
 		parent_on_ready(parent);
 	} else if (op == PRIVILEGED_ALIVE) {
@@ -478,7 +494,7 @@ static void parent_wait(struct parent *parent, uint64_t until_ns)
 static int parent_loop(struct parent *parent)
 {
 	for (;;) {
-		uint64_t until_ns, dead_ns;
+		uint64_t until_ns, dead_ns, help_ns;
 
 		if (parent->stop_ns && !parent->engine)
 			return 0;
@@ -488,7 +504,8 @@ static int parent_loop(struct parent *parent)
 		}
 		until_ns = parent_on_time(parent);
 		dead_ns = parent_look_for_dead(parent);
-		parent_wait(parent, MIN(until_ns, dead_ns));
+		help_ns = privileged_helpers_on_time(&parent->helpers, parent->engine_fd);
+		parent_wait(parent, MIN(until_ns, MIN(dead_ns, help_ns)));
 	}
 }
 

@@ -11,7 +11,9 @@
 #ifndef MAPI_SENSOR_PRIVILEGED_H
 #define MAPI_SENSOR_PRIVILEGED_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 #include "config/config.h"
@@ -110,7 +112,7 @@ int privileged_find(const struct config *config, const char *name,
  *
  * Waits for the answer, at most 5 seconds. The descriptors are the caller's.
  *
- * Thread safety: any thread; calls for the parent take turns.
+ * Thread safety: any thread; who asks for another device does not wait for this one.
  *
  * Return: 0; -EINVAL with @err filled; -EPIPE with @err filled: the parent is gone.
  */
@@ -126,7 +128,7 @@ int privileged_prepare(int fd, const char *name, unsigned int n_workers,
  *
  * Waits for its turn, and then for the answer, at most 5 seconds.
  *
- * Thread safety: any thread; calls for the parent take turns.
+ * Thread safety: any thread; those who load take turns.
  *
  * Return: 0; negative errno of kernel_code_load() with @err filled; -EPIPE with @err filled: the
  * parent is gone.
@@ -141,9 +143,9 @@ int privileged_load(int fd, void *area, size_t area_bytes, const struct kernel_c
  * @ret:        the caller owns the descriptors; the parent keeps none
  * @ret_others: as of kernel_root_attach()
  *
- * Waits for its turn, and then for the answer, at most 5 seconds.
+ * Waits for the answer, at most 5 seconds.
  *
- * Thread safety: any thread; calls for the parent take turns.
+ * Thread safety: any thread.
  *
  * Return: 0; negative errno of kernel_root_attach() with @err filled; -EPIPE with @err filled: the
  * parent is gone.
@@ -154,16 +156,68 @@ int privileged_attach(int fd, const char *name, enum kernel_way way, struct kern
 /* Tell the parent. Never waits; any thread. @op: PRIVILEGED_ALIVE, PRIVILEGED_READY. */
 void privileged_tell(int fd, enum privileged_op op);
 
+/* Processes that open devices at a time, those included that hang and cannot be ended. */
+#define PRIVILEGED_HELPERS_MAX 32u
+
+/**
+ * struct privileged_helpers - the parent's: processes that do for it what may hang
+ *
+ * A driver may wait for hardware, a directory of captures may be on a file system that does not
+ * answer, and the kernel configures one interface at a time. So a process of its own opens a
+ * device, or puts a program to an interface, and sends the engine the answer. The parent ends it
+ * after 4 seconds, and answers in its place. If the kernel does not let it end, nobody else tries
+ * that device.
+ *
+ * @at: all zero is a good beginning. @pid: 0: none. @serial: 0: nobody waits for it. @until_ns: it
+ *      is ended then; UINT64_MAX: it was. @hangs: because it took too long
+ */
+struct privileged_helpers {
+	struct privileged_helper {
+		pid_t pid;
+		uint32_t op;
+		uint64_t serial;
+		uint64_t until_ns;
+		bool hangs;
+		char name[PRIVILEGED_NAME_BYTES];
+	} at[PRIVILEGED_HELPERS_MAX];
+};
+
+/**
+ * privileged_helpers_on_time() - end those that take too long
+ * @fd: the parent's end; -1: there is no engine
+ *
+ * Return: when to call it again; UINT64_MAX: no need.
+ */
+uint64_t privileged_helpers_on_time(struct privileged_helpers *helpers, int fd);
+
+/**
+ * privileged_helpers_ended() - a child of the parent has ended
+ * @fd:     the parent's end; -1: there is no engine
+ * @pid:    has been reaped
+ * @status: as of waitpid()
+ *
+ * Return: 0; -ESRCH: it was no helper; -EBADMSG: the engine does not read answers, and must be
+ * ended.
+ */
+int privileged_helpers_ended(struct privileged_helpers *helpers, int fd, pid_t pid, int status);
+
+/* The engine is gone: nobody waits for what it has asked for. They are ended, and reaped as ever.
+ */
+void privileged_helpers_forget(struct privileged_helpers *helpers);
+
 /**
  * privileged_answer() - the parent's side: answer one request of the engine
  * @fd: the parent's end, readable
  * @area, @area_bytes: that the engine writes to, also now; 0: none
  * @loads: of this engine
+ * @helpers: the answer may come later, by one of them; NULL: all is done at once, and takes as long
+ *           as it takes
  * @ret_op: what was asked
  *
  * Return: 0; -EPIPE: the engine is gone; -EBADMSG: it sent nonsense, and must be ended.
  */
 int privileged_answer(int fd, const struct config *config, const void *area, size_t area_bytes,
-	struct privileged_loads *loads, enum privileged_op *ret_op);
+	struct privileged_loads *loads, struct privileged_helpers *helpers,
+	enum privileged_op *ret_op);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The parent's side of PRIVILEGED_LOAD and PRIVILEGED_ATTACH: privileged_load.c does it for
- * privileged.c. */
+/* The parent's side in parts: privileged.c answers, privileged_load.c loads and attaches,
+ * privileged_helper.c has done what may hang. */
 #ifndef MAPI_SENSOR_PRIVILEGED_PRIVATE_H
 #define MAPI_SENSOR_PRIVILEGED_PRIVATE_H
 
@@ -29,5 +29,18 @@ int privileged_load_foreign(struct privileged_loads *loads, const void *area, si
 int privileged_attach_foreign(const struct config *config, const char *name, enum kernel_way way,
 	int ret_fds[PRIVILEGED_ATTACH_FDS_MAX], unsigned int *ret_n_fds,
 	char ret_others[KERNEL_TEXT_BYTES], struct error *err);
+
+/* Answer. Never waits: an engine that does not read what it has asked for is up to something.
+ * @fds: stay the caller's. Return: 0, -EPIPE, -EBADMSG. */
+int privileged_reply(int fd, const struct privileged_reply *reply, const int *fds);
+
+/* Do what was asked, and answer. @area, @loads: of PRIVILEGED_LOAD alone. Return: 0, -EPIPE,
+ * -EBADMSG. */
+int privileged_serve(int fd, const struct config *config, const void *area,
+	struct privileged_loads *loads, const struct privileged_request *request);
+
+/* Have a process do it, which answers by itself. Return: 0, -EPIPE, -EBADMSG. */
+int privileged_help(struct privileged_helpers *helpers, int fd, const struct config *config,
+	const struct privileged_request *request);
 
 #endif

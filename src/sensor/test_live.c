@@ -211,7 +211,7 @@ static void *live_parent(void *unused)
 	enum privileged_op op;
 
 	while (poll(&p, 1, -1) == 1 &&
-		privileged_answer(live.parent_fd, &live.config, NULL, 0, NULL, &op) == 0)
+		privileged_answer(live.parent_fd, &live.config, NULL, 0, NULL, NULL, &op) == 0)
 		;
 	return NULL;
 }

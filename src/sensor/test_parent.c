@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The parent of the system daemon, with engines of all kinds: those that serve, that are killed,
- * that send nonsense, that hang.
+ * that send nonsense, that hang; and with devices of all kinds: driver_find() is wrapped.
  */
 #undef NDEBUG
 #include <assert.h>
@@ -19,6 +19,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -26,6 +28,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "mapi/errors.h"
 #include "privileged.h"
 #include "test_daemon.h"
 #include "wire/test_send.h"
@@ -59,6 +62,68 @@ int __wrap_poll(struct pollfd *fds, nfds_t n_fds, int timeout_ms)
 {
 	return __real_poll(fds, n_fds,
 		timeout_ms > 0 ? (timeout_ms + test_speed - 1) / test_speed : timeout_ms);
+}
+
+/* ---- devices ---- */
+
+static bool test_cannot_kill; /* helpers of the parent: as if they hung in the kernel */
+
+int __real_kill(pid_t pid, int signo);
+int __wrap_kill(pid_t pid, int signo);
+const struct driver *__real_driver_find(const struct driver_open_args *args);
+const struct driver *__wrap_driver_find(const struct driver_open_args *args);
+
+int __wrap_kill(pid_t pid, int signo)
+{
+	return test_cannot_kill && signo == SIGKILL ? 0 : __real_kill(pid, signo);
+}
+
+static int test_prepare(const struct driver_open_args *args, int ret_fds[DRIVER_FDS_MAX],
+	unsigned int *ret_n_fds, struct error *err)
+{
+	if (strcmp(args->name, "hangs") == 0)
+		(void)test_pause();
+	if (strcmp(args->name, "crashes") == 0)
+		(void)raise(SIGKILL);
+	ret_fds[0] = eventfd(7, EFD_CLOEXEC);
+	assert(ret_fds[0] >= 0);
+	*ret_n_fds = 1;
+	return 0;
+}
+
+static const struct driver test_driver = { .name = "test", .prepare = test_prepare };
+
+const struct driver *__wrap_driver_find(const struct driver_open_args *args)
+{
+	return strcmp(args->name, "lo") == 0 ? __real_driver_find(args) : &test_driver;
+}
+
+static struct config_device test_devices[] = {
+	{ .device = (char[]){ "works" }, .alias = (char[]){ "" } },
+	{ .device = (char[]){ "hangs" }, .alias = (char[]){ "" } },
+	{ .device = (char[]){ "crashes" }, .alias = (char[]){ "" } },
+};
+
+/* @words: of the reason why not; NULL: it is opened */
+static void test_opens(const struct parent_engine *engine, const char *name, const char *words)
+{
+	struct error err = ERROR_INIT;
+	int fds[DRIVER_FDS_MAX];
+	unsigned int n_fds = 0;
+	eventfd_t value = 0;
+	int r = privileged_prepare(engine->privileged_fd, name, 1, fds, &n_fds, &err);
+
+	if (words) {
+		assert(r == -EINVAL && err.code == MAPID_NO_DRIVER);
+		if (!strstr(err.text, words)) {
+			(void)fprintf(stderr, "'%s' does not say '%s'\n", err.text, words);
+			_exit(1);
+		}
+		return;
+	}
+	assert(r == 0 && n_fds == 1);
+	assert(eventfd_read(fds[0], &value) == 0 && value == 7);
+	(void)close(fds[0]);
 }
 
 /* ---- engines ---- */
@@ -225,6 +290,69 @@ static int test_serve_hanging(const struct parent_engine *engine)
 			       sizeof(struct test_note)) == sizeof(struct test_note));
 	(void)syscall(SYS_exit, 0);
 	return 1;
+}
+
+/* ---- engines that open devices ---- */
+
+struct test_opener {
+	const struct parent_engine *engine;
+	_Atomic bool is_over;
+};
+
+static void *test_open_hanging(void *argument)
+{
+	struct test_opener *opener = argument;
+
+	test_opens(opener->engine, "hangs", "within 4 seconds");
+	atomic_store(&opener->is_over, true);
+	return NULL;
+}
+
+/* While a device hangs, others are opened; then it has an answer. */
+static int test_serve_devices(const struct parent_engine *engine)
+{
+	struct test_opener opener = { .engine = engine };
+	unsigned int n_meanwhile = 0;
+	pthread_t thread;
+
+	test_opens(engine, "works", NULL);
+	test_opens(engine, "crashes", "ended by signal 9");
+	test_opens(engine, "lost", "not served");
+	assert(pthread_create(&thread, NULL, test_open_hanging, &opener) == 0);
+	for (; !atomic_load(&opener.is_over); n_meanwhile++)
+		test_opens(engine, "works", NULL);
+	assert(pthread_join(thread, NULL) == 0);
+	assert(n_meanwhile > 10);
+	test_opens(engine, "works", NULL);
+	return test_serve(engine);
+}
+
+/* Nobody tries again what cannot be ended. */
+static int test_serve_unkillable(const struct parent_engine *engine)
+{
+	if (engine->restarts == 0) {
+		test_opens(engine, "hangs", "within 4 seconds");
+		for (unsigned int i = 0; i < 100; i++)
+			test_opens(engine, "hangs", "hangs in the kernel");
+	}
+	test_opens(engine, "works", NULL);
+	return test_serve(engine);
+}
+
+/* The first asks for devices that hang, more than there may be, and has no answer. */
+static int test_serve_asking(const struct parent_engine *engine)
+{
+	struct privileged_request request = {
+		.op = PRIVILEGED_PREPARE, .n_workers = 1, .name = "hangs"
+	};
+
+	for (unsigned int i = 1; engine->restarts == 0 && i <= PRIVILEGED_HELPERS_MAX; i++) {
+		request.serial = i;
+		assert(send(engine->privileged_fd, &request, sizeof(request), MSG_NOSIGNAL) ==
+			sizeof(request));
+	}
+	test_opens(engine, "works", engine->restarts == 0 ? "others take long" : NULL);
+	return test_serve(engine);
 }
 
 /* ---- the daemon ---- */
@@ -459,6 +587,52 @@ static void test_silent_engine(void **state)
 		poll(&(struct pollfd){ .fd = test_daemon.pipe[0], .events = POLLIN }, 1, 0), 0);
 }
 
+static pid_t test_start_devices(int (*serve)(const struct parent_engine *engine), int speed)
+{
+	pid_t daemon;
+
+	test_daemon.config.devices = test_devices;
+	test_daemon.config.n_devices = ARRAY_SIZE(test_devices);
+	test_speed = speed;
+	daemon = test_start(serve);
+	test_speed = 1;
+	test_daemon.config.devices = NULL;
+	test_daemon.config.n_devices = 0;
+	return daemon;
+}
+
+static void test_hanging_device(void **state)
+{
+	pid_t daemon = test_start_devices(test_serve_devices, 4);
+
+	assert_int_equal(test_next().restarts, 0);
+	test_stop(daemon);
+}
+
+static void test_unkillable_device(void **state)
+{
+	pid_t daemon;
+
+	test_cannot_kill = true;
+	daemon = test_start_devices(test_serve_unkillable, 4);
+	test_cannot_kill = false;
+	assert_int_equal(kill(test_next().pid, SIGKILL), 0);
+	assert_int_equal(test_next().restarts, 1);
+	test_stop(daemon);
+}
+
+/* The parent starts another engine, whatever the one before has asked for. */
+static void test_hanging_devices(void **state)
+{
+	pid_t daemon = test_start_devices(test_serve_asking, 1);
+	struct test_note note = test_next();
+
+	assert_int_equal(note.restarts, 0);
+	assert_int_equal(kill(note.pid, SIGKILL), 0);
+	assert_int_equal(test_next().restarts, 1);
+	test_stop(daemon);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -474,6 +648,9 @@ int main(void)
 		cmocka_unit_test(test_lost_engine),
 		cmocka_unit_test(test_hanging_engine),
 		cmocka_unit_test(test_silent_engine),
+		cmocka_unit_test(test_hanging_device),
+		cmocka_unit_test(test_unkillable_device),
+		cmocka_unit_test(test_hanging_devices),
 	};
 
 	return cmocka_run_group_tests(tests, test_daemon_setup, test_daemon_teardown);

@@ -54,7 +54,7 @@ static void *test_parent_main(void *argument)
 	do {
 		assert(poll(&p, 1, -1) == 1);
 		parent->outcome = privileged_answer(parent->fd, &parent->config, test_area,
-			sizeof(test_area), &parent->loads, &op);
+			sizeof(test_area), &parent->loads, NULL, &op);
 	} while (parent->outcome == 0);
 	atomic_store(&parent->lives, false);
 	return NULL;
