@@ -476,7 +476,8 @@ static int afpacket_interface(
 	*ret = (struct driver_interface){ .linktype = source->frames.linktype,
 		.snaplen_bytes = source->snaplen_bytes,
 		.ts_units_per_s = 1000000000,
-		.skips_outgoing = source->filter.skip_outgoing };
+		.skips_outgoing = source->filter.skip_outgoing,
+		.tells_direction = true };
 	afpacket_watch_name(source->watch, ret->name, sizeof(ret->name));
 	return 0;
 }

@@ -98,6 +98,7 @@ struct driver_interface {
 	uint32_t snaplen_bytes; /* 0: unlimited */
 	uint64_t ts_units_per_s; /* resolution of the timestamps: 1000000, 1000000000 ... */
 	bool skips_outgoing; /* packets that leave are not captured */
+	bool tells_direction; /* of packets, though not of each (struct packet_batch) */
 	char name[64]; /* may be empty */
 };
 

@@ -392,7 +392,8 @@ static int file_interface(
 		return -ENOENT;
 	*ret = (struct driver_interface){ .linktype = interface->linktype,
 		.snaplen_bytes = interface->snaplen_bytes,
-		.ts_units_per_s = interface->ts_units_per_s };
+		.ts_units_per_s = interface->ts_units_per_s,
+		.tells_direction = source->format.kind == CAPFILE_KIND_PCAPNG };
 	_Static_assert(sizeof(ret->name) == sizeof(interface->name), "names fit");
 	memcpy(ret->name, interface->name, sizeof(ret->name));
 	return 0;

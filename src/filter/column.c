@@ -61,6 +61,20 @@ void filter_column_load(const struct filter_step *step, const struct packet_batc
 		column_load_32_to_32(batch, step->k, which, base, ret);
 }
 
+void filter_column_direction(
+	const struct packet_batch *batch, enum filter_column_width width, void *ret)
+{
+	uint8_t *bytes = ret;
+	uint32_t *words = ret;
+
+	for (unsigned int i = 0; i < batch->n; i++) {
+		if (width == FILTER_COLUMN_8)
+			bytes[i] = filter_direction(batch, i);
+		else
+			words[i] = filter_direction(batch, i);
+	}
+}
+
 /* Each operation for column and column, column and constant, constant and column. */
 #define COLUMN_ALU(a_i, b_i, expression)               \
 	do {                                           \

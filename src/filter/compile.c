@@ -8,6 +8,10 @@
  * also is the only public way from a LINKTYPE_ (as files and this project count link types) to
  * the DLT_ of this system.
  *
+ * "inbound" and "outbound" are refused for files of most link types, because packets do not say
+ * there where they go. Ours may (packet.h): an expression that is refused gets a second chance
+ * with pcap_open_dead(), if nothing but directions comes of it.
+ *
  * Host, network, port and protocol names in an expression are looked up by libpcap through the
  * system's resolver, which may block for seconds: never call this where packets wait. The time that
  * its optimiser takes grows with about the third power of the number of alternatives: 100 times
@@ -30,6 +34,9 @@
 /* tcpdump's too, for files: "ip broadcast" is valid and means addresses of all ones or all zeroes.
  */
 #define COMPILE_NETMASK 0
+
+/* Loads from here on ask the kernel for something that is not in the packet (SKF_AD_OFF). */
+#define COMPILE_BESIDE 0xfffff000u
 
 /* The bits of a file header's link type field that hold the link type. */
 #define COMPILE_LINKTYPE_MAX 0x03ffffffu
@@ -111,6 +118,65 @@ static int compile_fail(struct error *err, char *message)
 	return error_set(err, PCAP_BPF_ERR, "pcap filter: %s%s", message, compile_help(message));
 }
 
+/* The place in which no packet has anything, neither, and nobody looks for a direction. */
+static void compile_forget_direction(struct bpf_program *bpf)
+{
+	for (unsigned int pc = 0; pc < bpf->bf_len; pc++) {
+		if (filter_insn_asks_direction(&bpf->bf_insns[pc]))
+			bpf->bf_insns[pc].k--;
+	}
+}
+
+/* Does it ask for a packet's direction, and for nothing else that stands beside the packet? */
+static bool compile_asks_direction_only(const struct bpf_program *bpf)
+{
+	bool ret = false;
+
+	for (unsigned int pc = 0; pc < bpf->bf_len; pc++) {
+		const struct bpf_insn *insn = &bpf->bf_insns[pc];
+
+		if (filter_insn_asks_direction(insn))
+			ret = true;
+		else if (BPF_CLASS(insn->code) == BPF_LD && BPF_MODE(insn->code) == BPF_ABS &&
+			insn->k >= COMPILE_BESIDE)
+			return false;
+	}
+	return ret;
+}
+
+/* Return: 0, -EINVAL with @message filled. */
+static int compile_on(
+	pcap_t *handle, const char *expression, struct bpf_program *ret, char *message)
+{
+	int r;
+
+	(void)pthread_mutex_lock(&compile_lock); /* fails only on a broken mutex */
+	r = pcap_compile(handle, ret, expression, 1, COMPILE_NETMASK);
+	(void)pthread_mutex_unlock(&compile_lock);
+	if (r == 0)
+		return 0;
+	(void)snprintf(message, PCAP_ERRBUF_SIZE, "%s", pcap_geterr(handle));
+	return -EINVAL;
+}
+
+/* What is not valid for a file, but for an interface, because it asks for directions. */
+static int compile_with_direction(const char *expression, int dlt, struct bpf_program *ret)
+{
+	char ignored[PCAP_ERRBUF_SIZE];
+	pcap_t *handle = pcap_open_dead(dlt, COMPILE_SNAPLEN_BYTES);
+	int r;
+
+	if (!handle)
+		return -EINVAL;
+	r = compile_on(handle, expression, ret, ignored);
+	pcap_close(handle);
+	if (r == 0 && !compile_asks_direction_only(ret)) {
+		pcap_freecode(ret);
+		r = -EINVAL;
+	}
+	return r;
+}
+
 int filter_compile(
 	struct filter_program **ret, const char *expression, uint32_t linktype, struct error *err)
 {
@@ -128,16 +194,15 @@ int filter_compile(
 	handle = compile_open(&header, linktype, message);
 	if (!handle)
 		return compile_fail(err, message);
-	(void)pthread_mutex_lock(&compile_lock); /* fails only on a broken mutex */
-	r = pcap_compile(handle, &bpf, expression, 1, COMPILE_NETMASK);
-	(void)pthread_mutex_unlock(&compile_lock);
-	if (r < 0) {
-		(void)snprintf(message, sizeof(message), "%s", pcap_geterr(handle));
-		r = compile_fail(err, message);
-	} else {
-		r = filter_program_copy(ret, bpf.bf_insns, bpf.bf_len);
-		pcap_freecode(&bpf);
-	}
+	r = compile_on(handle, expression, &bpf, message);
+	if (r == 0)
+		compile_forget_direction(&bpf);
+	else
+		r = compile_with_direction(expression, pcap_datalink(handle), &bpf);
 	pcap_close(handle);
+	if (r < 0)
+		return compile_fail(err, message);
+	r = filter_program_copy(ret, bpf.bf_insns, bpf.bf_len);
+	pcap_freecode(&bpf);
 	return r;
 }

@@ -77,6 +77,10 @@ int filter_program_join(
 unsigned int filter_program_insns(
 	const struct filter_program *program, const struct bpf_insn **ret);
 
+/* Whether it asks packets for their direction. Where that is not known (struct packet_batch) they
+ * do not match. */
+bool filter_program_asks_direction(const struct filter_program *program);
+
 struct filter_program *filter_program_free(struct filter_program *program);
 DEFINE_CLEANUP(struct filter_program *, filter_program_free);
 

@@ -46,9 +46,29 @@ enum filter_interpret_outcome {
 	FILTER_INTERPRET_ENDLESS, /* more than that was repeated; the packet is rejected */
 };
 
-/* Run a program on a packet: interpret.c. Registers and scratch memory start as 0. */
+/*
+ * The load by which libpcap asks for a packet's direction (SKF_AD_OFF + SKF_AD_PKTTYPE of
+ * <linux/filter.h>): it is no place in the packet.
+ */
+#define FILTER_DIRECTION_AT 0xfffff004u
+
+static inline bool filter_insn_asks_direction(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_LD | BPF_H | BPF_ABS) && insn->k == FILTER_DIRECTION_AT;
+}
+
+/* FILTER_DIRECTION_* of packet @i. */
+static inline uint8_t filter_direction(const struct packet_batch *batch, unsigned int i)
+{
+	if (!batch->is_live || !(batch->flags[i] & (PACKET_INBOUND | PACKET_OUTBOUND)))
+		return FILTER_DIRECTION_UNKNOWN;
+	return batch->flags[i] & PACKET_OUTBOUND ? FILTER_DIRECTION_OUT : FILTER_DIRECTION_IN;
+}
+
+/* Run a program on a packet: interpret.c. Registers and scratch memory start as 0.
+ * @direction: FILTER_DIRECTION_* */
 enum filter_interpret_outcome filter_interpret(const struct filter_program *program,
-	const uint8_t *data, uint32_t wire_bytes, uint32_t cap_bytes);
+	const uint8_t *data, uint32_t wire_bytes, uint32_t cap_bytes, uint32_t direction);
 
 /* Column kinds by the bytes of an element: also the index into struct filter_compare_ops. */
 enum filter_column_width {
@@ -60,6 +80,7 @@ enum filter_column_width {
 
 enum filter_step_kind {
 	FILTER_STEP_LOAD, /* gather a column */
+	FILTER_STEP_DIRECTION, /* a column of directions */
 	FILTER_STEP_ALU, /* compute a column */
 	FILTER_STEP_TESTS, /* the masks of all tests of one column with one operator and one bit
 			      mask */
@@ -82,7 +103,7 @@ struct filter_run_test {
  * @a, @b:   columns that are read (a load's base; operands; what is tested), FILTER_COLUMN_NONE if
  * none
  * @need_a, @need_b: masks: where those hold something
- * @ret:     LOAD, ALU: column to write. TEST: mask to write
+ * @ret:     LOAD, DIRECTION, ALU: column to write. TEST: mask to write
  * @first_test, @n_tests: TESTS
  * @guard:   masks; a packet that is not in all of them makes no use of the column
  */
@@ -171,6 +192,8 @@ const struct filter_compare_ops *const *filter_compare_list(void);
  */
 void filter_column_load(const struct filter_step *step, const struct packet_batch *batch,
 	const struct packet_mask *which, const uint32_t *base, void *ret);
+void filter_column_direction(
+	const struct packet_batch *batch, enum filter_column_width width, void *ret);
 void filter_column_alu(const struct filter_step *step, unsigned int n, const uint32_t *a,
 	const uint32_t *b, uint32_t *ret);
 

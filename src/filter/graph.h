@@ -46,8 +46,13 @@ enum filter_value_kind {
 	FILTER_VALUE_LEN, /* length on the wire */
 	FILTER_VALUE_CAP, /* captured length */
 	FILTER_VALUE_LOAD, /* @bytes bytes at k + a, big endian */
+	FILTER_VALUE_DIRECTION, /* FILTER_DIRECTION_* */
 	FILTER_VALUE_ALU, /* a @op b; a shift by 32 or more is 0, a division by 0 anything */
 };
+
+/* As the kernel numbers them for packet sockets, so that what libpcap compares holds. In the kernel
+ * it is always known. */
+enum { FILTER_DIRECTION_IN = 0, FILTER_DIRECTION_OUT = 4, FILTER_DIRECTION_UNKNOWN = 7 };
 
 #define FILTER_VALUE_NONE UINT32_MAX /* the base of an absolute load */
 
@@ -137,6 +142,7 @@ static inline const struct filter_node *filter_graph_node(const struct filter_gr
 uint32_t filter_value_const(struct filter_graph *g, uint32_t k);
 uint32_t filter_value_len(struct filter_graph *g);
 uint32_t filter_value_cap(struct filter_graph *g);
+uint32_t filter_value_direction(struct filter_graph *g);
 uint32_t filter_value_load(struct filter_graph *g, uint32_t base, uint32_t k, uint32_t bytes);
 uint32_t filter_value_alu(struct filter_graph *g, uint32_t op, uint32_t a, uint32_t b);
 

@@ -17,6 +17,7 @@ struct interpret {
 	const uint8_t *data;
 	uint32_t cap_bytes;
 	uint32_t wire_bytes;
+	uint32_t direction;
 	uint32_t a, x;
 	uint32_t memory[BPF_MEMWORDS];
 };
@@ -40,6 +41,10 @@ static bool interpret_load(struct interpret *s, const struct bpf_insn *insn)
 {
 	uint32_t *to = BPF_CLASS(insn->code) == BPF_LD ? &s->a : &s->x;
 
+	if (filter_insn_asks_direction(insn)) {
+		*to = s->direction;
+		return s->direction != FILTER_DIRECTION_UNKNOWN;
+	}
 	switch (insn->code) {
 	case BPF_LD | BPF_W | BPF_ABS:
 		return interpret_bytes(s, 0, insn->k, 4, to);
@@ -168,9 +173,12 @@ static bool interpret_jump(const struct interpret *s, const struct bpf_insn *ins
 }
 
 enum filter_interpret_outcome filter_interpret(const struct filter_program *program,
-	const uint8_t *data, uint32_t wire_bytes, uint32_t cap_bytes)
+	const uint8_t *data, uint32_t wire_bytes, uint32_t cap_bytes, uint32_t direction)
 {
-	struct interpret s = { .data = data, .wire_bytes = wire_bytes, .cap_bytes = cap_bytes };
+	struct interpret s = { .data = data,
+		.wire_bytes = wire_bytes,
+		.cap_bytes = cap_bytes,
+		.direction = direction };
 	uint32_t repeated = 0, pc = 0;
 
 	for (;;) {

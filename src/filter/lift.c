@@ -216,6 +216,16 @@ static uint32_t lift_load(
 	return filter_value_load(l->g, base, k, bytes);
 }
 
+/* Where it is not known the packet is rejected, like one whose bytes are not there. */
+static uint32_t lift_direction(struct lift *l, struct lift_state *s)
+{
+	uint32_t v = filter_value_direction(l->g);
+	uint32_t unknown = filter_value_const(l->g, FILTER_DIRECTION_UNKNOWN);
+
+	lift_claim(l, s, filter_graph_eq(l->g, v, unknown) ^ 1);
+	return v;
+}
+
 static uint32_t lift_bytes(const struct bpf_insn *insn)
 {
 	return BPF_SIZE(insn->code) == BPF_W ? 4 : BPF_SIZE(insn->code) == BPF_H ? 2 : 1;
@@ -228,6 +238,8 @@ static uint32_t lift_ld(struct lift *l, struct lift_state *s, const struct bpf_i
 
 	switch (BPF_MODE(insn->code)) {
 	case BPF_ABS:
+		if (filter_insn_asks_direction(insn))
+			return lift_direction(l, s);
 		return lift_load(l, s, FILTER_VALUE_NONE, insn->k, lift_bytes(insn));
 	case BPF_IND:
 		return lift_load(l, s, s->reg[LIFT_X], insn->k, lift_bytes(insn));

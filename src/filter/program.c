@@ -79,6 +79,15 @@ unsigned int filter_program_insns(const struct filter_program *program, const st
 	return program->n_insns;
 }
 
+bool filter_program_asks_direction(const struct filter_program *program)
+{
+	for (unsigned int pc = 0; pc < program->n_insns; pc++) {
+		if (filter_insn_asks_direction(&program->insns[pc]))
+			return true;
+	}
+	return false;
+}
+
 struct filter_program *filter_program_free(struct filter_program *program)
 {
 	free(program);

@@ -62,6 +62,13 @@ static void run_load(const struct run *r, const struct filter_step *step)
 	filter_column_load(step, r->batch, need, run_input(r, step->a), run_column(r, step->ret));
 }
 
+static void run_direction(const struct run *r, const struct filter_step *step)
+{
+	if (!packet_mask_empty(run_need(r, step)))
+		filter_column_direction(
+			r->batch, (enum filter_column_width)step->width, run_column(r, step->ret));
+}
+
 static void run_alu(const struct run *r, const struct filter_step *step)
 {
 	if (!packet_mask_empty(run_need(r, step)))
@@ -155,6 +162,9 @@ void filter_schedule_run(const struct filter_schedule *s, const struct filter_co
 		switch ((enum filter_step_kind)step->kind) {
 		case FILTER_STEP_LOAD:
 			run_load(&r, step);
+			break;
+		case FILTER_STEP_DIRECTION:
+			run_direction(&r, step);
 			break;
 		case FILTER_STEP_ALU:
 			run_alu(&r, step);

@@ -45,6 +45,8 @@ static enum filter_column_width schedule_width(const struct filter_schedule_job 
 {
 	const struct filter_value *value = filter_graph_value(j->g, v);
 
+	if (value->kind == FILTER_VALUE_DIRECTION && !j->values[v].is_wide)
+		return FILTER_COLUMN_8;
 	if (value->kind != FILTER_VALUE_LOAD || j->values[v].is_wide || value->bytes == 4)
 		return FILTER_COLUMN_32;
 	return value->bytes == 2 ? FILTER_COLUMN_16 : FILTER_COLUMN_8;
@@ -149,6 +151,13 @@ static void schedule_operand(struct filter_schedule_job *j, struct filter_step *
 	*ret_need = j->values[v].need;
 }
 
+static enum filter_step_kind schedule_kind(const struct filter_value *value)
+{
+	if (value->kind == FILTER_VALUE_LOAD)
+		return FILTER_STEP_LOAD;
+	return value->kind == FILTER_VALUE_DIRECTION ? FILTER_STEP_DIRECTION : FILTER_STEP_ALU;
+}
+
 /* What computes @v; its operands come first. No deeper than a program has instructions. */
 static void schedule_value(struct filter_schedule_job *j, uint32_t v)
 {
@@ -163,12 +172,11 @@ static void schedule_value(struct filter_schedule_job *j, uint32_t v)
 		schedule_value(j, value->a);
 	if (value->b != FILTER_VALUE_NONE)
 		schedule_value(j, value->b);
-	if (value->kind == FILTER_VALUE_LOAD || value->kind == FILTER_VALUE_ALU) {
+	if (value->kind != FILTER_VALUE_LEN && value->kind != FILTER_VALUE_CAP) {
 		if (value->kind == FILTER_VALUE_LOAD)
 			schedule_test(j, at->inside);
 		schedule_column(j, v);
-		step = schedule_step(
-			j, value->kind == FILTER_VALUE_LOAD ? FILTER_STEP_LOAD : FILTER_STEP_ALU);
+		step = schedule_step(j, schedule_kind(value));
 		if (!step)
 			return;
 		step->op = (uint8_t)value->op;

@@ -169,7 +169,8 @@ static void set_interpret(const struct filter_program *program, const struct pac
 	*ret = (struct packet_mask){ 0 };
 	for (unsigned int i = 0; i < batch->n; i++) {
 		if (filter_interpret(program, batch->data[i], batch->wire_bytes[i],
-			    batch->cap_bytes[i]) == FILTER_INTERPRET_ACCEPT)
+			    batch->cap_bytes[i],
+			    filter_direction(batch, i)) == FILTER_INTERPRET_ACCEPT)
 			packet_mask_set(ret, i);
 	}
 }

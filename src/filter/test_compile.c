@@ -41,7 +41,9 @@ static void wrong_expressions_are_explained(void **state)
 		{ "ip and not ip", "rejects all packets" },
 		{ "host 1.2.3.4.5.6", "" },
 		{ "tcp port 80 and\n)", "syntax error" },
-		{ "inbound", "inbound" },
+		{ "ifindex 3", "ifindex" },
+		{ "inbound and ifindex 3", "inbound" },
+		{ "inbound and outbound", "inbound" },
 		{ "ip[3", "" },
 		{ "\x01\x02 tcp", "" },
 	};
@@ -96,11 +98,36 @@ static void link_types_are_those_of_files(void **state)
 	filter_program_free(program);
 }
 
+static bool asks_direction(const char *text, uint32_t linktype)
+{
+	struct filter_program *program;
+	bool ret;
+
+	assert_int_equal(filter_compile(&program, text, linktype, NULL), 0);
+	ret = filter_program_asks_direction(program);
+	filter_program_free(program);
+	return ret;
+}
+
+static void directions_are_asked_of_who_knows_them(void **state)
+{
+	assert_true(asks_direction("inbound", 1));
+	assert_true(asks_direction("outbound", 101));
+	assert_true(asks_direction("vlan and not inbound and tcp port 80", 1));
+	assert_false(asks_direction("ip", 1));
+	/* what is a place in a packet for tcpdump -r stays one, though none has so many bytes */
+	assert_false(asks_direction("ether[0xfffff004:2] = 4", 1));
+	/* headers that say it themselves: Linux cooked capture, SLIP */
+	assert_false(asks_direction("inbound", 113));
+	assert_false(asks_direction("outbound", 8));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(wrong_expressions_are_explained),
 		cmocka_unit_test(link_types_are_those_of_files),
+		cmocka_unit_test(directions_are_asked_of_who_knows_them),
 	};
 
 	return cmocka_run_group_tests_name("filter compile", tests, NULL, NULL);

@@ -544,6 +544,77 @@ static void lack_of_memory_is_reported(void **state)
 		filter_program_free(programs[i]);
 }
 
+#define N_DIRECTION_FILTERS 6
+
+/* Which of the six filters below accept a packet: by hand. */
+static void directions_right(unsigned int i, bool is_live, uint8_t flags, bool ret[])
+{
+	bool in = is_live && flags & PACKET_INBOUND, out = is_live && flags & PACKET_OUTBOUND;
+	bool is_ip = i % 2 == 0;
+
+	ret[0] = ret[1] = in;
+	ret[2] = out;
+	ret[3] = out && is_ip;
+	ret[4] = in;
+	ret[5] = in;
+}
+
+/* Once lifted, with every set of inner loops; and with an interpreted filter among them. */
+static void directions_decide(void **state)
+{
+	static const uint8_t flags[] = { PACKET_INBOUND, PACKET_OUTBOUND, 0,
+		PACKET_OUTBOUND | PACKET_CHECKSUM_OPEN, PACKET_INBOUND | PACKET_SUPER };
+	static const uint8_t ip[34] = { [12] = 8, 0, 0x45 }, arp[34] = { [12] = 8, 6 };
+	static const char *const texts[N_DIRECTION_FILTERS - 2] = { "inbound", "not outbound",
+		"outbound", "outbound and ip" };
+	/* direction computed with, so that the column is a wide one; and behind a jump backwards */
+	const struct bpf_insn wide[] = { S(BPF_LD | BPF_H | BPF_ABS, FILTER_DIRECTION_AT),
+		S(BPF_MISC | BPF_TAX, 0), S(BPF_LD | BPF_H | BPF_ABS, FILTER_DIRECTION_AT),
+		S(BPF_ALU | BPF_ADD | BPF_X, 0), J(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+		S(BPF_RET | BPF_K, 1), S(BPF_RET | BPF_K, 0) };
+	const struct bpf_insn loop[] = { S(BPF_LD | BPF_H | BPF_ABS, FILTER_DIRECTION_AT),
+		S(BPF_JMP | BPF_JA, 2), J(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2),
+		S(BPF_RET | BPF_K, 1), S(BPF_JMP | BPF_JA, (uint32_t)-3), S(BPF_RET | BPF_K, 0) };
+	struct filter_program *programs[N_DIRECTION_FILTERS];
+	const struct filter_program *const *list = (const struct filter_program *const *)programs;
+	static struct packet_batch batch;
+	struct packet_mask masks[N_DIRECTION_FILTERS];
+	struct filter_set *set;
+	void *scratch;
+
+	for (unsigned int f = 0; f < ARRAY_SIZE(texts); f++)
+		assert_int_equal(filter_compile(&programs[f], texts[f], 1, NULL), 0);
+	assert_int_equal(filter_program_new(&programs[4], wide, ARRAY_SIZE(wide)), 0);
+	assert_int_equal(filter_program_copy(&programs[5], loop, ARRAY_SIZE(loop)), 0);
+	assert_int_equal(filter_set_new(&set, list, N_DIRECTION_FILTERS), 0);
+	assert_int_equal(filter_set_stats(set).n_interpreted, 1);
+	scratch = new_scratch(set);
+	batch.n = 200;
+	for (unsigned int i = 0; i < batch.n; i++) {
+		batch.data[i] = i % 2 == 0 ? ip : arp;
+		batch.cap_bytes[i] = batch.wire_bytes[i] = sizeof(ip);
+		batch.flags[i] = flags[i / 2 % ARRAY_SIZE(flags)];
+	}
+	for (unsigned int is_live = 0; is_live < 2; is_live++) {
+		batch.is_live = is_live;
+		for (unsigned int c = 0; filter_compare_list()[c]; c++) {
+			set->compare = filter_compare_list()[c];
+			filter_set_run(set, scratch, &batch, masks);
+			for (unsigned int i = 0; i < batch.n; i++) {
+				bool right[N_DIRECTION_FILTERS];
+
+				directions_right(i, is_live, batch.flags[i], right);
+				for (unsigned int f = 0; f < N_DIRECTION_FILTERS; f++)
+					assert_int_equal(packet_mask_test(&masks[f], i), right[f]);
+			}
+		}
+	}
+	free(scratch);
+	filter_set_free(set);
+	for (unsigned int f = 0; f < N_DIRECTION_FILTERS; f++)
+		filter_program_free(programs[f]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -558,6 +629,7 @@ int main(void)
 		cmocka_unit_test(repeated_tests_count_once),
 		cmocka_unit_test(filters_share),
 		cmocka_unit_test(batches_of_all_sizes_agree),
+		cmocka_unit_test(directions_decide),
 		cmocka_unit_test(empty_set_does_nothing),
 		cmocka_unit_test(exploding_paths_are_interpreted),
 		cmocka_unit_test(open_cases_are_defined),

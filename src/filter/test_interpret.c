@@ -96,8 +96,8 @@ static void endless_loops_are_cut(void **state)
 	struct filter_program *program = compile("ip6 protochain 6");
 
 	(void)alarm(60); /* instead of a test that hangs */
-	assert_int_equal(
-		filter_interpret(program, endless_packet, 94, 94), FILTER_INTERPRET_ENDLESS);
+	assert_int_equal(filter_interpret(program, endless_packet, 94, 94, FILTER_DIRECTION_IN),
+		FILTER_INTERPRET_ENDLESS);
 	assert_false(decide(program, endless_packet, 94, 94));
 	/* another protocol follows; another length leads out of the packet */
 	memcpy(ending, endless_packet, sizeof(ending));
@@ -109,7 +109,8 @@ static void endless_loops_are_cut(void **state)
 	filter_program_free(program);
 
 	assert_int_equal(filter_program_new(&program, itself, ARRAY_SIZE(itself)), 0);
-	assert_int_equal(filter_interpret(program, bytes_64, 64, 64), FILTER_INTERPRET_ENDLESS);
+	assert_int_equal(filter_interpret(program, bytes_64, 64, 64, FILTER_DIRECTION_IN),
+		FILTER_INTERPRET_ENDLESS);
 	assert_false(decide(program, bytes_64, 64, 64));
 	filter_program_free(program);
 	(void)alarm(0);
@@ -131,7 +132,8 @@ static void loops_end_within_their_bound(void **state)
 	assert_true(decide(program, (const uint8_t[2]){ 0, 9 }, 2, 2));
 	assert_true(decide(program, last, 2, 2));
 	assert_false(decide(program, beyond, 2, 2));
-	assert_int_equal(filter_interpret(program, beyond, 2, 2), FILTER_INTERPRET_ENDLESS);
+	assert_int_equal(filter_interpret(program, beyond, 2, 2, FILTER_DIRECTION_IN),
+		FILTER_INTERPRET_ENDLESS);
 	filter_program_free(program);
 }
 
@@ -150,7 +152,8 @@ static void unknown_instructions_reject(void **state)
 		if (is_known)
 			(void)decide(checked, bytes_64, 64, 64);
 		else
-			assert_int_equal(filter_interpret(unchecked, bytes_64, 64, 64),
+			assert_int_equal(
+				filter_interpret(unchecked, bytes_64, 64, 64, FILTER_DIRECTION_IN),
 				FILTER_INTERPRET_REJECT);
 		n_known += is_known;
 		filter_program_free(unchecked);

@@ -90,8 +90,8 @@ struct reference reference_of(const struct filter_program *program)
 enum filter_interpret_outcome reference_decide(const struct reference *reference,
 	const uint8_t *data, uint32_t wire_bytes, uint32_t cap_bytes)
 {
-	enum filter_interpret_outcome ours =
-		filter_interpret(reference->program, data, wire_bytes, cap_bytes);
+	enum filter_interpret_outcome ours = filter_interpret(
+		reference->program, data, wire_bytes, cap_bytes, FILTER_DIRECTION_UNKNOWN);
 	const char *why = NULL;
 	bool theirs;
 

@@ -47,6 +47,15 @@ uint32_t filter_value_cap(struct filter_graph *g)
 			.max = UINT32_MAX });
 }
 
+uint32_t filter_value_direction(struct filter_graph *g)
+{
+	return value_intern(g,
+		&(struct filter_value){ .kind = FILTER_VALUE_DIRECTION,
+			.a = FILTER_VALUE_NONE,
+			.b = FILTER_VALUE_NONE,
+			.max = FILTER_DIRECTION_UNKNOWN });
+}
+
 uint32_t filter_value_load(struct filter_graph *g, uint32_t base, uint32_t k, uint32_t bytes)
 {
 	struct filter_value v = {

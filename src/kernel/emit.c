@@ -48,6 +48,8 @@ const char *kernel_reason_text(enum kernel_reason reason)
 		[KERNEL_REASON_SIZE] = "the filter has more instructions than a program may have",
 		[KERNEL_REASON_PAGES] = "the filters before it fill all programs of a chain",
 		[KERNEL_REASON_COUNTERS] = "the filters before it fill the memory for counters",
+		[KERNEL_REASON_DIRECTION] =
+			"the filter asks where packets go, which is not known there",
 		[KERNEL_REASON_SAMPLES] = "functions before it take samples, as many as may",
 	};
 
@@ -334,6 +336,8 @@ static int emit_lift(
 		if (r < 0)
 			return r;
 		code->reasons[i] = r == FILTER_LIFT_E_REFUSED ? KERNEL_REASON_LOOP : KERNEL_LOWERED;
+		if (j->options->hook == KERNEL_TC && filter_program_asks_direction(programs[i]))
+			code->reasons[i] = KERNEL_REASON_DIRECTION;
 		code->slots[i] = UINT32_MAX;
 	}
 	slot_of = calloc(j->graph.nodes.n, sizeof(*slot_of));

@@ -97,6 +97,7 @@ enum kernel_reason {
 	KERNEL_REASON_SIZE, /* more instructions or columns than a program may have */
 	KERNEL_REASON_PAGES, /* the pages before it are all that a chain may have */
 	KERNEL_REASON_COUNTERS, /* the counters before its own fill the memory for them */
+	KERNEL_REASON_DIRECTION, /* TC: programs are not told where a packet goes */
 	KERNEL_REASON_SAMPLES, /* more samples than a program may have */
 	_KERNEL_REASON_N
 };

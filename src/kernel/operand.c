@@ -199,6 +199,17 @@ static void operand_alu(struct kernel_emit *e, const struct filter_value *v)
 	operand_alu_reg(e, op);
 }
 
+/* XDP sees what comes in; of all kinds of packets, those that leave are of the higher half. */
+static void operand_direction(struct kernel_emit *e)
+{
+	if (e->options->hook == KERNEL_XDP) {
+		emit_put(e, ALU32_IMM(BPF_MOV, BPF_REG_0, FILTER_DIRECTION_IN));
+		return;
+	}
+	emit_put(e, LOAD(BPF_W, BPF_REG_0, REG_CTX, offsetof(struct __sk_buff, pkt_type)));
+	emit_put(e, ALU32_IMM(BPF_AND, BPF_REG_0, FILTER_DIRECTION_OUT));
+}
+
 /* Is it worth a store? What others are made of is, or hostile programs would be written out once
  * for each use of each of their parts. */
 static bool operand_is_costly(const struct kernel_emit *e, uint32_t value)
@@ -234,6 +245,9 @@ void kernel_operand_value(struct kernel_emit *e, uint32_t value)
 		break;
 	case FILTER_VALUE_CAP:
 		emit_put(e, LOAD(BPF_W, BPF_REG_0, REG_AREA, operand_cap(e)));
+		break;
+	case FILTER_VALUE_DIRECTION:
+		operand_direction(e);
 		break;
 	case FILTER_VALUE_LOAD:
 		operand_load(e, v);

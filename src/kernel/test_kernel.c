@@ -457,6 +457,36 @@ static void loops_stay_in_user_space(void **state)
 	agree_filters_clear(&f);
 }
 
+/* TC does not tell where packets go; XDP sees those that come. */
+static void directions_are_asked_where_they_are_known(void **state)
+{
+	static const enum kernel_reason reasons[_KERNEL_HOOK_N] = {
+		[KERNEL_SOCKET] = KERNEL_LOWERED,
+		[KERNEL_TC] = KERNEL_REASON_DIRECTION,
+		[KERNEL_XDP] = KERNEL_LOWERED,
+	};
+
+	(void)state;
+	for (unsigned int hook = 0; hook < _KERNEL_HOOK_N; hook++) {
+		struct kernel_options options = { .hook = hook, .n_cpus = 1 };
+		struct error err = ERROR_INIT;
+		struct kernel_code *code;
+		struct agree_filters f;
+
+		agree_filters_init(&f, 2);
+		assert_true(
+			agree_filters_add(&f, "outbound and tcp") && agree_filters_add(&f, "tcp"));
+		assert_int_equal(kernel_code_new(&code, &options,
+					 (const struct filter_program *const *)f.programs, f.n),
+			0);
+		assert_int_equal(kernel_code_reason(code, 0), reasons[hook]);
+		assert_int_equal(kernel_code_reason(code, 1), KERNEL_LOWERED);
+		assert_int_equal(kernel_code_check(code, &err), 0);
+		kernel_code_free(code);
+		agree_filters_clear(&f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -469,6 +499,7 @@ int main(void)
 		cmocka_unit_test(super_packets_count_as_segments),
 		cmocka_unit_test(scattered_packets_agree),
 		cmocka_unit_test(loops_stay_in_user_space),
+		cmocka_unit_test(directions_are_asked_where_they_are_known),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

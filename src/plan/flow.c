@@ -156,6 +156,7 @@ int plan_flow_apply(struct plan_flow *flow, const struct function *function,
 	instance->function = function;
 	instance->flow = flow;
 	instance->compiler = device->compiler;
+	instance->tells_direction = device->tells_direction;
 	instance->fid = flow->n_instances + 1;
 	instance->memory = calloc(1, MAX(function->instance_bytes, (size_t)1));
 	/* States are copied into result structs, which may hold long doubles. */

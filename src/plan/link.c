@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "mapi/errors.h"
 #include "plan_private.h"
 
 /* Programs are compiled when a worker meets a link type for the first time. An instance may stand
@@ -69,6 +70,14 @@ int plan_program_get(struct plan_instance *instance, uint32_t linktype, bool may
 	if (r == -ENOMEM || r == PLAN_E_AGAIN) {
 		free(p);
 		return r;
+	}
+	if (r == 0 && !instance->tells_direction && filter_program_asks_direction(p->program)) {
+		p->program = filter_program_free(p->program);
+		r = error_set(err, PCAP_BPF_ERR,
+			"pcap filter: packets of this device do not say whether they come or go: "
+			"inbound and outbound need an interface (driver=afpacket), or a recording "
+			"of "
+			"one in pcapng");
 	}
 	p->next = instance->programs;
 	instance->programs = p;

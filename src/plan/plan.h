@@ -98,6 +98,7 @@ struct plan_cost {
  * never
  * @error:   why it cannot go on; set by a worker
  * @compiler: of its filter
+ * @tells_direction: packets of its device say whether they come or go, and its filter may ask
  * @filter_error: why its filter could not be compiled for a link type that came up later; valid
  * once the flow has failed (acquire)
  * @filter_met: its filter is valid for a link type that packets have had
@@ -127,6 +128,7 @@ struct plan_instance {
 	struct plan_counts counts;
 	struct error error;
 	struct plan_compiler compiler;
+	bool tells_direction;
 	struct error filter_error;
 	bool filter_met;
 	struct plan_program *programs;
@@ -183,6 +185,7 @@ struct plan_device {
 	const char *name;
 	bool lossless;
 	uint32_t linktype; /* of its first interface: filters are checked against it */
+	bool tells_direction; /* else filters may not ask for it */
 	uint64_t seed;
 	struct plan_compiler compiler;
 };

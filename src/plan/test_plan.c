@@ -317,6 +317,27 @@ static void a_compiler_may_take_its_time_and_fail_later(void **unused)
 	plan_flow_free(flow);
 }
 
+static void directions_are_refused_where_they_are_not_told(void **unused)
+{
+	struct function_value args[FUNCTION_ARGS_MAX] = { { .text = "inbound" } };
+	struct plan_device device = test_device;
+	struct plan_instance *instance = NULL;
+	struct plan_flow *flow;
+
+	assert_int_equal(plan_flow_new(&flow, 1), 0);
+	for (unsigned int tells = 0; tells < 2; tells++) {
+		struct error err = ERROR_INIT;
+
+		device.tells_direction = tells;
+		assert_int_equal(plan_flow_apply(flow, function_find("BPF_FILTER"), args, NULL,
+					 &device, &instance, &err),
+			tells ? 0 : -EINVAL);
+		assert_int_equal(err.code, tells ? 0 : 1025);
+	}
+	assert_int_equal(flow->n_instances, 1);
+	plan_flow_free(flow);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -327,6 +348,7 @@ int main(void)
 		cmocka_unit_test(counters_alone_need_no_order),
 		cmocka_unit_test(a_reference_out_of_the_plan_is_refused),
 		cmocka_unit_test(a_filter_that_no_link_type_accepts_ends_its_flow),
+		cmocka_unit_test(directions_are_refused_where_they_are_not_told),
 		cmocka_unit_test(a_compiler_may_take_its_time_and_fail_later),
 		cmocka_unit_test(a_bad_filter_leaves_the_flow_as_it_was),
 	};

@@ -101,12 +101,14 @@ const _Atomic bool *device_stop_flag(const struct device *device)
 
 struct plan_device device_describe(struct device *device)
 {
-	struct driver_interface interface = { .linktype = DEVICE_LINKTYPE_DEFAULT };
+	struct driver_interface interface = { .linktype = DEVICE_LINKTYPE_DEFAULT,
+		.tells_direction = true };
 
 	(void)device->driver->interface(device->source, 0, &interface); /* or the default stays */
 	return (struct plan_device){ .name = device->name,
 		.lossless = device->driver->lossless,
 		.linktype = interface.linktype,
+		.tells_direction = interface.tells_direction,
 		.seed = device->seed };
 }
 

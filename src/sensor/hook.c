@@ -335,7 +335,7 @@ int hook_prepare(struct hook *hook, struct plan_flow *const flows[], unsigned in
 bool hook_accepts(const struct lowering_set *set)
 {
 	for (unsigned int i = 0; i < set->n_places; i++)
-		if (set->places[i].deliver)
+		if (set->places[i].deliver || filter_program_asks_direction(set->places[i].program))
 			return false;
 	/* A large one keeps its program from being ready soon, and meanwhile nobody counts. */
 	return !set->is_large && !set->why.code;
