@@ -168,7 +168,9 @@ static void frame_window_copy(struct kernel_emit *e)
 			STORE(BPF_H, REG_AREA, BPF_REG_1,
 				AREA_AT(window) + FRAME_ADDRESSES_BYTES + 2));
 		emit_put(e, LOAD(BPF_W, BPF_REG_4, REG_CTX, SKB_AT(len)));
-		emit_put(e, ALU_IMM(BPF_SUB, BPF_REG_4, FRAME_ADDRESSES_BYTES));
+		/* In 32 bits, as the bounds: Linux 6.1 does not conclude from them that all 64 bits
+		 * are no negative number. */
+		emit_put(e, ALU32_IMM(BPF_SUB, BPF_REG_4, FRAME_ADDRESSES_BYTES));
 		frame_bound(e, (int)WINDOW_BYTES - FRAME_ADDRESSES_BYTES - FRAME_TAG_BYTES, done);
 		frame_copy(e, FRAME_ADDRESSES_BYTES, FRAME_ADDRESSES_BYTES + FRAME_TAG_BYTES, 0);
 		emit_goto(e, done);
