@@ -71,11 +71,18 @@ const struct driver *driver_find(const struct driver_open_args *args)
 }
 
 int __wrap_kernel_turns_open(struct error *err);
+int __wrap_kernel_super_open(struct error *err);
 int __wrap_kernel_area_new(size_t area_bytes, struct error *err);
 int __wrap_kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns,
 	const struct kernel_memory *memory, struct kernel_fds *ret, struct error *err);
 
 int __wrap_kernel_turns_open(struct error *err)
+{
+	(void)err;
+	return dup(null_fd);
+}
+
+int __wrap_kernel_super_open(struct error *err)
 {
 	(void)err;
 	return dup(null_fd);
@@ -88,13 +95,15 @@ int __wrap_kernel_area_new(size_t area_bytes, struct error *err)
 }
 
 int __wrap_kernel_root_attach(struct kernel_root *ret, unsigned int ifindex, enum kernel_way way,
-	char ret_others[KERNEL_TEXT_BYTES], struct error *err);
+	int super_fd, char ret_others[KERNEL_TEXT_BYTES], struct error *err);
 
 /* So is attaching, to an interface that there is. */
 int __wrap_kernel_root_attach(struct kernel_root *ret, unsigned int ifindex, enum kernel_way way,
-	char ret_others[KERNEL_TEXT_BYTES], struct error *err)
+	int super_fd, char ret_others[KERNEL_TEXT_BYTES], struct error *err)
 {
+	(void)err;
 	check(ifindex > 0 && kernel_way_hook(way) == KERNEL_TC, "where it may be attached");
+	check(super_fd >= 0, "memory for super-packets");
 	*ret = KERNEL_ROOT_INIT;
 	ret->slots = dup(null_fd);
 	for (ret->n_links = 0; ret->n_links < 1 + (way == KERNEL_WAY_TCX); ret->n_links++)
@@ -111,6 +120,7 @@ int __wrap_kernel_code_load_into(const struct kernel_code *code, uint64_t until_
 
 	(void)err, (void)until_ns;
 	check(kernel_code_samples(code) <= (memory->turns_fd >= 0), "numbers for samples");
+	check(kernel_code_has_root(code) <= (memory->super_fd >= 0), "memory for super-packets");
 	check(kernel_code_hook(code) < _KERNEL_HOOK_N, "a known hook");
 	check(kernel_code_check(code, &none) == 0, "checked code");
 	check(kernel_code_area_bytes(code) <= memory->area_bytes, "room for its counters");

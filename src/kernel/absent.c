@@ -250,10 +250,27 @@ const char *kernel_way_name(enum kernel_way way)
 }
 
 int kernel_root_attach(struct kernel_root *ret, unsigned int ifindex, enum kernel_way way,
-	char ret_others[KERNEL_TEXT_BYTES], struct error *err)
+	int super_fd, char ret_others[KERNEL_TEXT_BYTES], struct error *err)
 {
-	(void)ret, (void)ifindex, (void)way, (void)ret_others;
+	(void)ret, (void)ifindex, (void)way, (void)super_fd, (void)ret_others;
 	return absent_fail(err);
+}
+
+int kernel_super_open(struct error *err)
+{
+	return absent_fail(err);
+}
+
+int kernel_turns_super(struct kernel_turns *turns, struct error *err)
+{
+	(void)turns;
+	return absent_fail(err);
+}
+
+bool kernel_code_has_root(const struct kernel_code *code)
+{
+	(void)code;
+	return false;
 }
 
 void kernel_root_close(struct kernel_root *root)

@@ -9,8 +9,8 @@
  *
  * The code may come from a process that has been conquered. That process may count and deliver what
  * it likes, but no more: it has these helpers, its own area, the next page and, if it samples, the
- * numbers of samples, and addresses go nowhere else. What memory may be read and written is for the
- * kernel's verifier to say.
+ * numbers of samples, and addresses go nowhere else. What a root tells of super-packets, it may
+ * read. What memory may be read and written is for the kernel's verifier to say.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -30,6 +30,7 @@
 #define MAY_BE_AREA 8u /* an address in the area */
 #define MAY_BE_PACKET 16u /* an address in the packet, or its end */
 #define MAY_BE_TURNS 32u /* the address of a sample's numbers */
+#define MAY_BE_SUPER 64u /* an address in what roots tell */
 
 /*
  * struct check_state - what is known before an instruction
@@ -270,7 +271,7 @@ static int check_load(const struct check *c, const struct bpf_insn *insn, struct
 		kind = check_field(c, insn);
 		r = kind ? 0 : check_fail(c, "reads a field that it should not");
 	} else {
-		r = check_holds(c, now, insn->src_reg, MAY_BE_AREA | MAY_BE_PACKET);
+		r = check_holds(c, now, insn->src_reg, MAY_BE_AREA | MAY_BE_PACKET | MAY_BE_SUPER);
 	}
 	now->may[insn->dst_reg] = kind;
 	return r ? r : check_memory(c, insn, insn->src_reg);
@@ -338,7 +339,7 @@ static uint8_t check_result(const struct bpf_insn *insn, uint8_t to, uint8_t fro
 		if (op == BPF_MOV)
 			return from;
 		if (op == BPF_ADD && from == MAY_BE_NUMBER &&
-			(to == MAY_BE_AREA || to == MAY_BE_PACKET))
+			(to == MAY_BE_AREA || to == MAY_BE_PACKET || to == MAY_BE_SUPER))
 			return to;
 		if (op == BPF_SUB && from == MAY_BE_PACKET && to == MAY_BE_PACKET)
 			return MAY_BE_NUMBER;
@@ -400,15 +401,18 @@ static int check_wide(
 	return check_reach(c, (int64_t)c->at + 1, now);
 }
 
-/* The area's address, or that of a sample's numbers; whatever stands for the map. */
+/* The area's address, that of a sample's numbers, or of what roots tell; whatever stands for the
+ * map. */
 static int check_value(struct check *c, const struct bpf_insn *insn, struct check_state *now)
 {
 	if (insn->dst_reg == REG_AREA && insn[1].imm == 0)
 		return check_wide(c, insn, MAY_BE_AREA, now);
+	if (insn->dst_reg == REG_SUPER && insn[1].imm == 0 && c->code->options.has_root)
+		return check_wide(c, insn, MAY_BE_SUPER, now);
 	if (insn->dst_reg != BPF_REG_2 || !c->code->samples || insn[1].imm < 0 ||
 		(size_t)insn[1].imm % sizeof(struct sampling_turns) ||
 		(size_t)insn[1].imm >= KERNEL_TURNS_BYTES)
-		return check_fail(c, "is neither the area nor the numbers of a sample");
+		return check_fail(c, "is none of the memory that it has");
 	return check_wide(c, insn, MAY_BE_TURNS, now);
 }
 

@@ -434,6 +434,7 @@ static bool emit_are_options_right(const struct kernel_options *options)
 			(!options->deliver && !options->undelivered && !options->skip_outgoing &&
 				!options->own && !options->is_cut)) &&
 		(!options->is_cut || options->snaplen_bytes <= INT32_MAX) &&
+		(options->hook == KERNEL_TC || !options->has_root) &&
 		(options->hook == KERNEL_XDP || !options->has_frags);
 }
 
@@ -522,6 +523,11 @@ struct kernel_stats kernel_code_stats(const struct kernel_code *code)
 bool kernel_code_samples(const struct kernel_code *code)
 {
 	return code->samples;
+}
+
+bool kernel_code_has_root(const struct kernel_code *code)
+{
+	return code->options.has_root;
 }
 
 enum kernel_reason kernel_code_reason(const struct kernel_code *code, unsigned int i)

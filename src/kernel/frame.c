@@ -310,30 +310,33 @@ static void frame_find_transport(struct kernel_emit *e, uint32_t unknown)
 	emit_put(e, MOV_REG(BPF_REG_0, BPF_REG_2));
 }
 
-/*
- * A super-packet counts as the packets that it was, or will be, on the wire: each has the headers
- * again (P3). Where the kernel has not counted them, they are all of gso_size but the last.
- *
- * What headers those are is known here of TCP alone: behind UDP there may be a tunnel, which
- * programs are not told. Who delivers packets has more to go by (virtio_net_hdr), so it is given
- * all others; and all of them where packets are cut, because there the headers may be, too.
- */
-static void frame_super(struct kernel_emit *e)
+/* r1 = bytes of all headers, as the root says; or goes to @untold. */
+static void frame_super_told(
+	struct kernel_emit *e, const struct kernel_frame_page *page, uint32_t untold)
 {
-	bool delivers = e->options->undelivered;
-	uint32_t done = kernel_asm_label(&e->code), unknown = kernel_asm_label(&e->code);
-	uint32_t udp = kernel_asm_label(&e->code), found = kernel_asm_label(&e->code);
-	uint32_t counted = kernel_asm_label(&e->code), known = kernel_asm_label(&e->code);
+	emit_put(e, CALL(BPF_FUNC_get_smp_processor_id));
+	emit_jump(e, IF64_IMM(BPF_JGE, BPF_REG_0, (int32_t)page->n_cpus), untold);
+	if (page->n_cpus > 1)
+		emit_put(e, ALU_IMM(BPF_MUL, BPF_REG_0, KERNEL_SUPER_STRIDE));
+	else
+		emit_put(e, MOV_IMM(BPF_REG_0, 0));
+	/* The loader fills in the map's descriptor. */
+	emit_put(e, INSN(BPF_LD | BPF_IMM | BPF_DW, REG_SUPER, BPF_PSEUDO_MAP_VALUE, 0, 0));
+	emit_put(e, INSN(0, 0, 0, 0, 0));
+	emit_put(e, ALU_REG(BPF_ADD, REG_SUPER, BPF_REG_0));
+	emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_SUPER, 0));
+	emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_1, 0), untold);
+	emit_put(e, LOAD(BPF_W, BPF_REG_2, REG_AREA, AREA_AT(shift)));
+	emit_put(e, ALU32_REG(BPF_ADD, BPF_REG_1, BPF_REG_2));
+}
 
-	emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_CTX, SKB_AT(gso_size)));
-	emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_1, 0), done);
-	if (delivers && e->options->is_cut) {
-		emit_goto(e, e->delivered);
-		emit_place(e, done);
-		return;
-	}
+/* The same from the packet itself; or goes to @unknown. */
+static void frame_super_found(struct kernel_emit *e, uint32_t unknown)
+{
+	uint32_t udp = kernel_asm_label(&e->code), found = kernel_asm_label(&e->code);
+
 	frame_find_transport(e, unknown);
-	emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_0, 17), delivers ? unknown : udp);
+	emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_0, 17), e->options->undelivered ? unknown : udp);
 	emit_jump(e, IF_IMM(BPF_JNE, BPF_REG_0, 6), unknown);
 	frame_read(e, 12, 1);
 	emit_put(e, ALU32_IMM(BPF_RSH, BPF_REG_0, 4));
@@ -342,7 +345,39 @@ static void frame_super(struct kernel_emit *e)
 	emit_place(e, udp);
 	emit_put(e, MOV_IMM(BPF_REG_0, 8));
 	emit_place(e, found);
-	frame_advance(e); /* r1 = bytes of all headers */
+	frame_advance(e);
+}
+
+/*
+ * A super-packet counts as the packets that it was, or will be, on the wire: each has the headers
+ * again (P3). Where the kernel has not counted them, they are all of gso_size but the last.
+ *
+ * What headers those are is known of TCP: behind UDP there may be a tunnel, of which programs are
+ * told by a root only (super.c). Who delivers packets has as much to go by (virtio_net_hdr), so it
+ * is given all others; and all of them where packets are cut, because there the headers may be,
+ * too.
+ */
+static void frame_super(struct kernel_emit *e, const struct kernel_frame_page *page)
+{
+	bool delivers = e->options->undelivered;
+	uint32_t done = kernel_asm_label(&e->code), unknown = kernel_asm_label(&e->code);
+	uint32_t counted = kernel_asm_label(&e->code), untold = kernel_asm_label(&e->code);
+	uint32_t headers = kernel_asm_label(&e->code);
+
+	emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_CTX, SKB_AT(gso_size)));
+	emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_1, 0), done);
+	if (delivers && e->options->is_cut) {
+		emit_goto(e, e->delivered);
+		emit_place(e, done);
+		return;
+	}
+	if (e->options->has_root) {
+		frame_super_told(e, page, untold);
+		emit_goto(e, headers);
+		emit_place(e, untold);
+	}
+	frame_super_found(e, unknown);
+	emit_place(e, headers);
 	emit_put(e, LOAD(BPF_W, BPF_REG_2, REG_CTX, SKB_AT(gso_segs)));
 	emit_jump(e, IF_IMM(BPF_JNE, BPF_REG_2, 0), counted);
 	emit_put(e, MOV_REG(BPF_REG_2, REG_BYTES));
@@ -357,7 +392,7 @@ static void frame_super(struct kernel_emit *e)
 	emit_put(e, ALU_IMM(BPF_SUB, BPF_REG_2, 1));
 	emit_put(e, ALU_REG(BPF_MUL, BPF_REG_2, BPF_REG_1));
 	emit_put(e, ALU_REG(BPF_ADD, REG_BYTES, BPF_REG_2));
-	emit_goto(e, known);
+	emit_goto(e, done);
 	emit_place(e, unknown);
 	if (delivers)
 		emit_goto(e, e->delivered);
@@ -365,9 +400,8 @@ static void frame_super(struct kernel_emit *e)
 	emit_put(e, ALU_IMM(BPF_ADD, BPF_REG_1, 1));
 	emit_put(e, STORE(BPF_DW, REG_AREA, BPF_REG_1, AREA_AT(unparsed)));
 	emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_CTX, SKB_AT(gso_segs)));
-	emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_1, 0), known);
+	emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_1, 0), done);
 	emit_put(e, STORE(BPF_DW, REG_AREA, BPF_REG_1, AREA_AT(pkts)));
-	emit_place(e, known);
 	emit_place(e, done);
 }
 
@@ -448,7 +482,7 @@ void kernel_frame_counts(struct kernel_emit *e, const struct kernel_frame_page *
 	if (page->index != page->counts_from)
 		return;
 	if (!frame_is_xdp(e))
-		frame_super(e);
+		frame_super(e, page);
 	if (page->index + 1 < page->n_pages)
 		emit_put(e, STORE(BPF_DW, REG_AREA, REG_BYTES, AREA_AT(bytes)));
 }

@@ -68,6 +68,8 @@ struct kernel_sampling {
  *                 where all of them come back
  * @copies:        TC, XDP: packets are not read in place: where the verifier must trust nobody
  *                 (without CAP_PERFMON), it refuses that
+ * @has_root:      TC: it stands in a slot of a root, which tells where the headers of super-packets
+ *                 end; else that is known of plain TCP only, and guessed of UDP
  * @has_frags:     XDP: packets may consist of several buffers (kernel 5.18)
  * @no_long_jumps: keep to instructions of kernels before 6.6; see kernel_has_long_jumps()
  * @page_max:      programs on one page at most, 0: as many as fit
@@ -84,6 +86,7 @@ struct kernel_options {
 	bool undelivered;
 	bool skip_outgoing;
 	bool copies;
+	bool has_root;
 	bool has_frags;
 	bool no_long_jumps;
 	unsigned int page_max;
@@ -142,6 +145,9 @@ struct kernel_stats kernel_code_stats(const struct kernel_code *code);
 /* Does it take numbers (struct kernel_turns)? */
 bool kernel_code_samples(const struct kernel_code *code);
 
+/* Is it told of super-packets (kernel_super_open())? */
+bool kernel_code_has_root(const struct kernel_code *code);
+
 /* Is program @i of kernel_code_new() in it, and if not, why? */
 enum kernel_reason kernel_code_reason(const struct kernel_code *code, unsigned int i);
 
@@ -181,7 +187,7 @@ struct kernel_fds {
 void kernel_fds_close(struct kernel_fds *fds);
 
 /**
- * kernel_code_load() - load the pages of a code that does not sample, and make its counters
+ * kernel_code_load() - load the pages of a code that shares no memory, and make its counters
  * @ret: the caller owns the descriptors. Nothing is attached
  * @err: what the verifier said, in its own words, or which right is missing
  *
@@ -207,12 +213,18 @@ int kernel_area_new(size_t area_bytes, struct error *err);
  * @area_fd:    of kernel_area_new(); borrowed. Nothing else may count there; it begins at zero
  * @area_bytes: its size, at least kernel_code_area_bytes()
  * @turns_fd:   of kernel_turns_open(); borrowed. -1: none, for a code that does not sample
+ * @super_fd:   of kernel_super_open(); borrowed. -1: none, for a code without root
  */
 struct kernel_memory {
 	int area_fd;
 	size_t area_bytes;
 	int turns_fd;
+	int super_fd;
 };
+
+/* Memory in which roots tell programs of super-packets: the same for all of them. Takes the right
+ * to load. Return: the descriptor; negative errno with @err filled. */
+int kernel_super_open(struct error *err);
 
 /**
  * kernel_code_load_into() - as kernel_code_load(), for who cannot wait, and uses memory again
@@ -274,8 +286,13 @@ int kernel_turns_open(struct error *err);
  * filled. */
 int kernel_turns_map(struct kernel_turns *turns, int fd, struct error *err);
 
+/* The process's memory of kernel_super_open(), made when it is first asked for; belongs to @turns,
+ * for there is one for all programs of a process, too. Return: the descriptor, or as
+ * kernel_super_open(). */
+int kernel_turns_super(struct kernel_turns *turns, struct error *err);
+
 /* A kernel_load_fn with the right to load: kernel_code_load() of any code. @argument: a struct
- * kernel_turns, which gets its map with the first code that samples; NULL: none does. */
+ * kernel_turns, which gets its maps with the first code that needs them; NULL: none does. */
 int kernel_turns_load(
 	void *argument, const struct kernel_code *code, struct kernel_fds *ret, struct error *err);
 
@@ -443,6 +460,7 @@ const char *kernel_way_name(enum kernel_way way);
  * @ret:        the caller owns the descriptors
  * @ifindex:    in this process's network namespace
  * @way:        how
+ * @super_fd:   TCX: memory of kernel_super_open(), which its programs have; borrowed. Else -1
  * @ret_others: programs of others at the same places, for people; empty: none
  *
  * Thread safety: any thread.
@@ -450,7 +468,7 @@ const char *kernel_way_name(enum kernel_way way);
  * Return: 0, or a negative errno with @err filled; see kernel_attach_interface().
  */
 int kernel_root_attach(struct kernel_root *ret, unsigned int ifindex, enum kernel_way way,
-	char ret_others[KERNEL_TEXT_BYTES], struct error *err);
+	int super_fd, char ret_others[KERNEL_TEXT_BYTES], struct error *err);
 
 void kernel_root_close(struct kernel_root *root);
 

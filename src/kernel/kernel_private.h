@@ -14,7 +14,8 @@
  * check.c     looks at finished instructions;  flat.c: as bytes for another process
  * load.c      into the kernel;  measure.c: what a packet costs there;  attach.c: to work
  * program.c   reading counters
- * root.c      what stays at an interface while programs come and go
+ * root.c      what stays at an interface while programs come and go;  super.c: and tells of
+ *             super-packets
  *
  * Nothing that the kernel's verifier keeps track of may live where paths join: it would follow each
  * path separately. So registers hold only what is the same on all paths (below), and everything
@@ -34,6 +35,9 @@
 #define REG_WINDOW BPF_REG_7 /* the first bytes: in the packet, or in the area */
 #define REG_BYTES BPF_REG_8 /* of the packet on the wire, to be counted */
 #define REG_AREA BPF_REG_9 /* of this CPU, plus AREA_BIAS */
+
+/* Where a root tells of super-packets (super.c): scratch. */
+#define REG_SUPER BPF_REG_3
 
 /* So that offsets of instructions, which are signed, reach twice as far. */
 #define AREA_BIAS 32768
@@ -369,9 +373,9 @@ struct kernel_code {
 
 /* load.c: what the kernel has said. Return: -ENOMEM, -EPERM, -EINVAL with @err filled. */
 int kernel_load_fail(struct error *err, const char *what, int error);
-/* kernel_code_load() of a code that may take numbers. @turns_fd: as in struct kernel_memory. */
-int kernel_load_fresh(
-	const struct kernel_code *code, int turns_fd, struct kernel_fds *ret, struct error *err);
+/* kernel_code_load() of any code. @turns_fd, @super_fd: as in struct kernel_memory. */
+int kernel_load_fresh(const struct kernel_code *code, int turns_fd, int super_fd,
+	struct kernel_fds *ret, struct error *err);
 
 #define KERNEL_SAMPLES_MAX 256u /* of a code */
 #define KERNEL_PAGES_MAX 32u /* the kernel allows 33 tail calls */
@@ -386,6 +390,13 @@ int kernel_attach_fd(
 #define LOAD_LICENSE "Dual BSD/GPL"
 enum bpf_prog_type kernel_load_type(enum kernel_hook hook);
 int kernel_load_fail(struct error *err, const char *what, int error);
+
+/* super.c: of each CPU, bytes of all headers of the super-packet that the root has seen last, from
+ * the link header on, without a tag that is not in the packet's data; 0: not known. */
+#define KERNEL_SUPER_STRIDE 8
+/* The root's part, r6 being its context: changes all other registers. @fd: of kernel_super_open().
+ * Return: 0, -EINVAL with @err filled: this kernel does not let that be known. */
+int kernel_super_tell(struct kernel_asm *c, int fd, struct error *err);
 
 /* frame.c: what the hook does with packets that no filter wants: what it does without us. */
 int kernel_frame_verdict(enum kernel_hook hook);

@@ -95,9 +95,17 @@ static int load_refused(struct error *err, const struct kernel_code *code,
 	return is_large ? -E2BIG : -EINVAL;
 }
 
+/* The map whose address comes into a register. */
+static int load_memory(uint8_t reg, const struct kernel_memory *memory)
+{
+	return reg == REG_AREA     ? memory->area_fd
+		: reg == REG_SUPER ? memory->super_fd
+				   : memory->turns_fd;
+}
+
 /* Return: the descriptor, or a negative errno. */
 static int load_page(const struct kernel_code *code, const struct kernel_page *page,
-	const struct kernel_fds *fds, int turns, struct error *err)
+	const struct kernel_fds *fds, const struct kernel_memory *memory, struct error *err)
 {
 	_cleanup_(cleanup_freep) struct bpf_insn *insns = NULL;
 	LIBBPF_OPTS(bpf_prog_load_opts, opts,
@@ -114,7 +122,7 @@ static int load_page(const struct kernel_code *code, const struct kernel_page *p
 		if (insns[at].src_reg == BPF_PSEUDO_MAP_FD)
 			insns[at].imm = fds->chain;
 		else if (insns[at].src_reg == BPF_PSEUDO_MAP_VALUE)
-			insns[at].imm = insns[at].dst_reg == REG_AREA ? fds->area : turns;
+			insns[at].imm = load_memory(insns[at].dst_reg, memory);
 		at++;
 	}
 	fd = bpf_prog_load(kernel_load_type(code->options.hook), "mapi_count", LOAD_LICENSE, insns,
@@ -182,8 +190,8 @@ static int load_chain(const struct kernel_code *code, struct kernel_fds *fds, st
 }
 
 /* The array holds the pages behind the one that is attached. */
-static int load_pages(const struct kernel_code *code, int turns, uint64_t until_ns,
-	struct kernel_fds *fds, struct error *err)
+static int load_pages(const struct kernel_code *code, const struct kernel_memory *memory,
+	uint64_t until_ns, struct kernel_fds *fds, struct error *err)
 {
 	for (unsigned int i = 0; i < code->n_pages; i++) {
 		int fd, r;
@@ -193,7 +201,7 @@ static int load_pages(const struct kernel_code *code, int turns, uint64_t until_
 				"the kernel's verifier takes too long for the filters");
 			return -ETIME;
 		}
-		fd = load_page(code, &code->pages[i], fds, turns, err);
+		fd = load_page(code, &code->pages[i], fds, memory, err);
 		if (fd < 0)
 			return fd;
 		if (i == 0 && !load_needs_head(code)) {
@@ -210,11 +218,12 @@ static int load_pages(const struct kernel_code *code, int turns, uint64_t until_
 	return MIN(fds->program, 0);
 }
 
-int kernel_load_fresh(
-	const struct kernel_code *code, int turns_fd, struct kernel_fds *ret, struct error *err)
+int kernel_load_fresh(const struct kernel_code *code, int turns_fd, int super_fd,
+	struct kernel_fds *ret, struct error *err)
 {
 	struct kernel_memory memory = { .area_bytes = kernel_code_area_bytes(code),
-		.turns_fd = turns_fd };
+		.turns_fd = turns_fd,
+		.super_fd = super_fd };
 	int r;
 
 	memory.area_fd = kernel_area_new(memory.area_bytes, err);
@@ -227,7 +236,7 @@ int kernel_load_fresh(
 
 int kernel_code_load(const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
 {
-	return kernel_load_fresh(code, -1, ret, err);
+	return kernel_load_fresh(code, -1, -1, ret, err);
 }
 
 int kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns,
@@ -236,15 +245,17 @@ int kernel_code_load_into(const struct kernel_code *code, uint64_t until_ns,
 	struct kernel_fds fds = KERNEL_FDS_INIT;
 	int r = 0;
 
-	if (code->samples && memory->turns_fd < 0)
-		return error_set(err, MFUNCT_NOT_SUPPORTED, "there is no memory for samples");
+	if ((code->samples && memory->turns_fd < 0) ||
+		(code->options.has_root && memory->super_fd < 0))
+		return error_set(err, MFUNCT_NOT_SUPPORTED,
+			"there is no memory for samples, or for super-packets");
 	fds.area = fcntl(memory->area_fd, F_DUPFD_CLOEXEC, 0);
 	if (fds.area < 0)
 		r = kernel_load_fail(err, "making counters in the kernel", errno);
 	if (r == 0)
 		r = load_chain(code, &fds, err);
 	if (r == 0)
-		r = load_pages(code, memory->turns_fd, until_ns, &fds, err);
+		r = load_pages(code, memory, until_ns, &fds, err);
 	/* The numbers that a run takes would be missing: others are using them. */
 	if (r == 0)
 		r = kernel_measure(&fds, memory->area_bytes, !code->samples);

@@ -45,26 +45,41 @@ const char *kernel_way_name(enum kernel_way way)
 	return root_ways[way].name;
 }
 
-/* Return: the descriptor of the program, or a negative errno. */
-static int root_load(enum kernel_hook hook, int slots, struct error *err)
+static void root_code(struct kernel_asm *c, enum kernel_hook hook, int slots)
 {
-	struct bpf_insn insns[1 + 5 * KERNEL_ROOT_SLOTS + 2];
-	unsigned int n = 0;
-	int fd;
-
-	insns[n++] = MOV_REG(REG_CTX, BPF_REG_1);
 	for (unsigned int i = 0; i < KERNEL_ROOT_SLOTS; i++) {
-		insns[n++] = MOV_REG(BPF_REG_1, REG_CTX);
-		insns[n++] =
-			INSN(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_2, BPF_PSEUDO_MAP_FD, 0, slots);
-		insns[n++] = INSN(0, 0, 0, 0, 0);
-		insns[n++] = MOV_IMM(BPF_REG_3, (int32_t)i);
-		insns[n++] = CALL(BPF_FUNC_tail_call);
+		kernel_asm_put(c, MOV_REG(BPF_REG_1, REG_CTX));
+		kernel_asm_put(
+			c, INSN(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_2, BPF_PSEUDO_MAP_FD, 0, slots));
+		kernel_asm_put(c, INSN(0, 0, 0, 0, 0));
+		kernel_asm_put(c, MOV_IMM(BPF_REG_3, (int32_t)i));
+		kernel_asm_put(c, CALL(BPF_FUNC_tail_call));
 	}
-	insns[n++] = MOV_IMM(BPF_REG_0, kernel_frame_verdict(hook));
-	insns[n++] = EXIT();
-	fd = bpf_prog_load(kernel_load_type(hook), "mapi_root", LOAD_LICENSE, insns, n, NULL);
-	return fd >= 0 ? fd : kernel_load_fail(err, "loading a program into the kernel", errno);
+	kernel_asm_put(c, MOV_IMM(BPF_REG_0, kernel_frame_verdict(hook)));
+	kernel_asm_put(c, EXIT());
+}
+
+/* Return: the descriptor of the program, or a negative errno. */
+static int root_load(enum kernel_hook hook, int slots, int super_fd, struct error *err)
+{
+	struct kernel_asm c = { .n = 0 };
+	int r = 0;
+
+	kernel_asm_put(&c, MOV_REG(REG_CTX, BPF_REG_1));
+	if (hook == KERNEL_TC)
+		r = kernel_super_tell(&c, super_fd, err);
+	if (r == 0) {
+		root_code(&c, hook, slots);
+		r = kernel_asm_finish(&c, false);
+	}
+	if (r == 0) {
+		r = bpf_prog_load(
+			kernel_load_type(hook), "mapi_root", LOAD_LICENSE, c.insns, c.n, NULL);
+		if (r < 0)
+			r = kernel_load_fail(err, "loading a program into the kernel", errno);
+	}
+	kernel_asm_deinit(&c);
+	return r;
 }
 
 /* ---- programs of others ---- */
@@ -119,7 +134,7 @@ void kernel_root_close(struct kernel_root *root)
 }
 
 int kernel_root_attach(struct kernel_root *ret, unsigned int ifindex, enum kernel_way way,
-	char ret_others[KERNEL_TEXT_BYTES], struct error *err)
+	int super_fd, char ret_others[KERNEL_TEXT_BYTES], struct error *err)
 {
 	struct kernel_root root = KERNEL_ROOT_INIT;
 	_cleanup_(cleanup_closep) int program = -1;
@@ -129,7 +144,7 @@ int kernel_root_attach(struct kernel_root *ret, unsigned int ifindex, enum kerne
 		sizeof(uint32_t), KERNEL_ROOT_SLOTS, NULL);
 	if (root.slots < 0)
 		return kernel_load_fail(err, "making an array of programs", errno);
-	program = root_load(root_ways[way].hook, root.slots, err);
+	program = root_load(root_ways[way].hook, root.slots, super_fd, err);
 	if (program < 0) {
 		kernel_root_close(&root);
 		return program;

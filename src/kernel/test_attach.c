@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <pcap/pcap.h>
 #include <poll.h>
@@ -331,6 +332,177 @@ static void interfaces_count_what_is_sent(void **state)
 	}
 }
 
+/* ---- super-packets ---- */
+
+#define SUPER_SEGMENT_BYTES 1000u
+#define SUPER_PAYLOAD_BYTES 3500u /* four packets on the wire */
+
+static const char *const super_kinds[] = { "TCP", "TCP with options", "tagged TCP", "UDP",
+	"TCP in VXLAN", "UDP in VXLAN", "TCP in GRE", "TCP in IP in IP" };
+#define SUPER_TUNNELS \
+	4u /* kinds from this one on: the kernel counts them, and cannot send them on */
+
+/* Appends an IPv4 header. */
+static uint32_t super_ip(uint8_t *frame, uint32_t at, uint8_t protocol, uint32_t n_bytes)
+{
+	const uint8_t header[] = { 0x45, 0, (uint8_t)(n_bytes >> 8), (uint8_t)n_bytes, 0, 0, 0x40,
+		0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2 };
+
+	memcpy(frame + at, header, sizeof(header));
+	return at + (uint32_t)sizeof(header);
+}
+
+static uint32_t super_ethernet(uint8_t *frame, uint32_t at)
+{
+	memcpy(frame + at, "\x02\x00\x00\x00\x00\x02\x02\x00\x00\x00\x00\x01\x08\x00", 14);
+	return at + 14;
+}
+
+/* @ret: what a driver would be told. Return: the bytes of all headers. */
+static uint32_t super_make(uint8_t *frame, unsigned int kind, struct virtio_net_hdr *ret)
+{
+	bool is_udp = kind == 3 || kind == 5;
+	uint32_t transport_bytes = is_udp ? 8 : kind == 1 ? 32 : 20;
+	uint32_t inner_bytes = 20 + transport_bytes + SUPER_PAYLOAD_BYTES;
+	uint32_t at = super_ethernet(frame, 0);
+
+	if (kind == 2) {
+		memcpy(frame + 12, "\x81\x00\x00\x07\x08\x00", 6);
+		at += 4;
+	} else if (kind == 4 || kind == 5) {
+		at = super_ip(frame, at, 17, 20 + 8 + 8 + 14 + inner_bytes);
+		memcpy(frame + at, "\x80\x00\x12\xb5\x00\x00\x00\x00\x08\x00\x00\x00", 12);
+		frame[at + 4] = (uint8_t)((8 + 8 + 14 + inner_bytes) >> 8);
+		frame[at + 5] = (uint8_t)(8 + 8 + 14 + inner_bytes);
+		at = super_ethernet(frame, at + 16);
+	} else if (kind == 6) {
+		at = super_ip(frame, at, 47, 20 + 4 + inner_bytes);
+		memcpy(frame + at, "\x00\x00\x08\x00", 4);
+		at += 4;
+	} else if (kind == 7) {
+		at = super_ip(frame, at, 4, 20 + inner_bytes);
+	}
+	at = super_ip(frame, at, is_udp ? 17 : 6, inner_bytes);
+	frame[at + 1] = frame[at + 3] = 9;
+	if (is_udp) {
+		frame[at + 4] = (uint8_t)((8 + SUPER_PAYLOAD_BYTES) >> 8);
+		frame[at + 5] = (uint8_t)(8 + SUPER_PAYLOAD_BYTES);
+	} else {
+		frame[at + 12] = (uint8_t)(transport_bytes << 2);
+		frame[at + 13] = 0x10;
+	}
+	*ret = (struct virtio_net_hdr){ .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = is_udp ? 5 /* VIRTIO_NET_HDR_GSO_UDP_L4 */ : VIRTIO_NET_HDR_GSO_TCPV4,
+		.gso_size = SUPER_SEGMENT_BYTES,
+		.hdr_len = (uint16_t)(at + transport_bytes),
+		.csum_start = (uint16_t)at,
+		.csum_offset = is_udp ? 6 : 16 };
+	return at + transport_bytes;
+}
+
+/* Return: 0, or why the kernel does not take it. */
+static int super_send(const uint8_t *frame, uint32_t n_bytes, const struct virtio_net_hdr *vnet)
+{
+	static uint8_t bytes[sizeof(*vnet) + 8000];
+	int fd = open_socket("a"), one = 1, r = 0;
+
+	memcpy(bytes, vnet, sizeof(*vnet));
+	memcpy(bytes + sizeof(*vnet), frame, n_bytes);
+	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)), 0);
+	if (send(fd, bytes, sizeof(*vnet) + n_bytes, 0) < 0)
+		r = -errno;
+	(void)close(fd);
+	return r;
+}
+
+/* A root at an interface, with a program that counts all packets. */
+struct super_hook {
+	struct kernel_root root;
+	struct kernel_program *program;
+};
+
+static int super_attach(struct super_hook *hook, struct kernel_turns *turns, const char *name)
+{
+	struct kernel_options options = { .hook = KERNEL_TC, .has_root = true };
+	char others[KERNEL_TEXT_BYTES];
+	struct error err = ERROR_INIT;
+	int super_fd = kernel_turns_super(turns, &err);
+	int r = MIN(super_fd, 0);
+
+	hook->root = KERNEL_ROOT_INIT;
+	hook->program = NULL;
+	if (r == 0)
+		r = kernel_root_attach(
+			&hook->root, if_nametoindex(name), KERNEL_WAY_TCX, super_fd, others, &err);
+	if (r == 0)
+		r = kernel_program_make(&hook->program, NULL, &options,
+			(const struct filter_program *const *)filters, 1, kernel_turns_load, turns,
+			&err);
+	if (r == 0)
+		r = kernel_root_put(&hook->root, hook->program, &err);
+	if (r < 0)
+		print_message("%s: %s\n", name, err.text);
+	return r;
+}
+
+static void super_detach(struct super_hook *hook)
+{
+	kernel_root_close(&hook->root);
+	kernel_program_free(hook->program);
+}
+
+/* Packets and bytes more, in a moment. */
+static void super_expect(
+	const struct super_hook *hook, struct kernel_count *right, uint32_t pkts, uint32_t bytes)
+{
+	uint64_t end_ns = clock_monotonic_ns() + 5000000000u;
+	struct kernel_count now;
+
+	right->pkts += pkts;
+	right->bytes += bytes;
+	do {
+		kernel_program_read(hook->program, &now, 1);
+	} while (now.pkts < right->pkts && clock_monotonic_ns() < end_ns && poll(NULL, 0, 1) == 0);
+	assert_int_equal(now.pkts, right->pkts);
+	assert_int_equal(now.bytes, right->bytes);
+}
+
+/* With a root all super-packets are exact that the kernel knows itself, tunnels and all. */
+static void roots_tell_of_super_packets(void **state)
+{
+	struct kernel_count leaving = { 0 }, arriving = { 0 };
+	_cleanup_(kernel_turns_freep) struct kernel_turns *turns = NULL;
+	struct super_hook a, b;
+	bool is_possible;
+
+	(void)state;
+	need_namespace();
+	assert_int_equal(kernel_turns_new(&turns), 0);
+	is_possible = super_attach(&a, turns, "a") == 0 && super_attach(&b, turns, "b") == 0;
+	for (unsigned int kind = 0; is_possible && kind < ARRAY_SIZE(super_kinds); kind++) {
+		static uint8_t frame[8000];
+		struct virtio_net_hdr vnet;
+		uint32_t header_bytes, n_bytes;
+
+		memset(frame, 0, sizeof(frame));
+		header_bytes = super_make(frame, kind, &vnet);
+		n_bytes = header_bytes + SUPER_PAYLOAD_BYTES;
+		if (super_send(frame, n_bytes, &vnet) == -EINVAL) {
+			print_message("%s: not by this kernel\n", super_kinds[kind]);
+			continue;
+		}
+		print_message("%s\n", super_kinds[kind]);
+		super_expect(&a, &leaving, 4, n_bytes + 3 * header_bytes);
+		if (kind < SUPER_TUNNELS)
+			super_expect(&b, &arriving, 4, n_bytes + 3 * header_bytes);
+		assert_int_equal(kernel_program_unparsed(a.program), 0);
+	}
+	assert_true(!is_possible || leaving.pkts >= 16);
+	super_detach(&a);
+	if (is_possible)
+		super_detach(&b);
+}
+
 struct sender {
 	_Atomic bool must_end;
 	uint64_t n_sent;
@@ -419,6 +591,7 @@ int main(void)
 		cmocka_unit_test(sockets_count_what_is_sent),
 		cmocka_unit_test(sockets_count_what_is_not_delivered),
 		cmocka_unit_test(interfaces_count_what_is_sent),
+		cmocka_unit_test(roots_tell_of_super_packets),
 		cmocka_unit_test(replacing_loses_nothing),
 	};
 

@@ -110,7 +110,7 @@ static void other_bytes_are_refused(void **state)
 	(void)state;
 	assert_non_null(copy);
 	memset(copy + n_bytes, 0, 8);
-	for (size_t at = 0; at < 39; at++) {
+	for (size_t at = 0; at < 40; at++) {
 		for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
 			uint32_t old;
 
@@ -507,6 +507,52 @@ static void other_ways_to_take_numbers_are_refused(void **state)
 	kernel_code_free(code);
 }
 
+/* What a root tells of super-packets is read, by code that is said to have one, and no more. */
+static void what_roots_tell_is_only_read(void **state)
+{
+	struct kernel_options options = { .hook = KERNEL_TC, .n_cpus = 2, .has_root = true };
+	struct kernel_code *code = make(&options), *same;
+	struct error err = ERROR_INIT;
+	struct bpf_insn *insns = code->pages[0].insns, wide;
+	uint32_t at = find(&code->pages[0], 0, BPF_LD | BPF_IMM | BPF_DW, 0);
+	size_t n_bytes = kernel_code_flatten(code, NULL, 0);
+	uint8_t *bytes = malloc(n_bytes);
+
+	(void)state;
+	assert_non_null(bytes);
+	assert_true(kernel_code_has_root(code));
+	assert_int_equal(kernel_code_flatten(code, bytes, n_bytes), n_bytes);
+	options.n_cpus = 0;
+	if (kernel_n_cpus() >= 2) {
+		assert_int_equal(kernel_code_unflatten(&same, bytes, n_bytes), 0);
+		assert_true(kernel_code_has_root(same));
+		kernel_code_free(same);
+	}
+	free(bytes);
+	at = find(&code->pages[0], at + 2, BPF_LD | BPF_IMM | BPF_DW, 0);
+	wide = insns[at];
+	assert_int_equal(wide.dst_reg, REG_SUPER);
+	assert_int_equal(insns[at + 3].code, BPF_LDX | BPF_MEM | BPF_W);
+	expect_refused(code, at, INSN(wide.code, BPF_REG_1, wide.src_reg, 0, 0));
+	expect_refused(code, at, INSN(wide.code, REG_SUPER, BPF_PSEUDO_MAP_IDX_VALUE, 0, 0));
+	expect_refused(code, at + 1, INSN(0, 0, 0, 0, 8));
+	expect_refused(code, at + 2, ALU_REG(BPF_SUB, REG_SUPER, BPF_REG_0));
+	expect_refused(code, at + 2, ALU_REG(BPF_ADD, REG_SUPER, REG_AREA));
+	expect_refused(code, at + 2, STORE_IMM(BPF_W, REG_SUPER, 0, 1));
+	expect_refused(code, at + 2, STORE(BPF_W, REG_SUPER, BPF_REG_0, 0));
+	expect_refused(code, at + 2,
+		INSN(BPF_STX | BPF_ATOMIC | BPF_DW, REG_SUPER, BPF_REG_0, 0, BPF_ADD));
+	expect_refused(code, at + 2, STORE(BPF_DW, REG_AREA, REG_SUPER, AREA_AT(columns)));
+	expect_refused(code, at + 2, INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, 0, 8));
+	code->options.has_root = false;
+	assert_int_equal(kernel_code_check(code, &err), -EINVAL);
+	kernel_code_free(code);
+	options.hook = KERNEL_XDP;
+	assert_int_equal(kernel_code_new(&code, &options, NULL, 0), -EINVAL);
+	options.hook = KERNEL_SOCKET;
+	assert_int_equal(kernel_code_new(&code, &options, NULL, 0), -EINVAL);
+}
+
 /* More than a program may have stay in user space; what cannot be is said. */
 static void samples_are_limited(void **state)
 {
@@ -552,6 +598,7 @@ int main(void)
 		cmocka_unit_test(other_bytes_are_refused),
 		cmocka_unit_test(other_instructions_are_refused),
 		cmocka_unit_test(other_ways_to_take_numbers_are_refused),
+		cmocka_unit_test(what_roots_tell_is_only_read),
 		cmocka_unit_test(samples_are_limited),
 		cmocka_unit_test(packets_of_interfaces_pass),
 		cmocka_unit_test(one_function_is_enough),

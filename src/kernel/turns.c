@@ -2,7 +2,7 @@
 /*
  * Numbers that programs and this process give out together (base/sampling.h): one map of cells for
  * all programs of a process, which outlives each of them, so that another program goes on where the
- * one before it was.
+ * one before it was. Beside it, what else they all share (super.c).
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -21,12 +21,14 @@
  * @fd:      the map; -1: there is none yet
  * @at:      its cells; NULL as long
  * @is_used: of each cell
+ * @super_fd: memory of kernel_super_open(); -1: there is none yet
  */
 struct kernel_turns {
 	pthread_mutex_t lock;
 	int fd;
 	struct sampling_turns *at;
 	bool is_used[KERNEL_TURNS_MAX];
+	int super_fd;
 };
 
 int kernel_turns_new(struct kernel_turns **ret)
@@ -35,7 +37,7 @@ int kernel_turns_new(struct kernel_turns **ret)
 
 	if (!t)
 		return -ENOMEM;
-	t->fd = -1;
+	t->fd = t->super_fd = -1;
 	(void)pthread_mutex_init(&t->lock, NULL);
 	*ret = t;
 	return 0;
@@ -47,8 +49,8 @@ struct kernel_turns *kernel_turns_free(struct kernel_turns *turns)
 		return NULL;
 	if (turns->at)
 		(void)munmap(turns->at, KERNEL_TURNS_BYTES);
-	if (turns->fd >= 0)
-		(void)close(turns->fd);
+	cleanup_closep(&turns->fd);
+	cleanup_closep(&turns->super_fd);
 	(void)pthread_mutex_destroy(&turns->lock);
 	free(turns);
 	return NULL;
@@ -129,14 +131,23 @@ int kernel_turns_map(struct kernel_turns *turns, int fd, struct error *err)
 	return r;
 }
 
-int kernel_turns_load(
-	void *argument, const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
+int kernel_turns_super(struct kernel_turns *turns, struct error *err)
 {
-	struct kernel_turns *turns = argument;
+	int r;
+
+	(void)pthread_mutex_lock(&turns->lock);
+	if (turns->super_fd < 0)
+		turns->super_fd = kernel_super_open(err);
+	r = turns->super_fd;
+	(void)pthread_mutex_unlock(&turns->lock);
+	return r;
+}
+
+/* Memory for samples, if there is none yet. Return: 0, negative errno with @err filled. */
+static int turns_make(struct kernel_turns *turns, struct error *err)
+{
 	int r = 0;
 
-	if (!turns || !kernel_code_samples(code))
-		return kernel_code_load(code, ret, err);
 	(void)pthread_mutex_lock(&turns->lock);
 	if (!turns->at) {
 		r = kernel_turns_open(err);
@@ -144,7 +155,20 @@ int kernel_turns_load(
 			r = turns_map(turns, r, err);
 	}
 	(void)pthread_mutex_unlock(&turns->lock);
-	if (r < 0)
-		return r;
-	return kernel_load_fresh(code, turns->fd, ret, err);
+	return r;
+}
+
+int kernel_turns_load(
+	void *argument, const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
+{
+	struct kernel_turns *turns = argument;
+	int super_fd = -1, r = 0;
+
+	if (!turns)
+		return kernel_code_load(code, ret, err);
+	if (kernel_code_samples(code))
+		r = turns_make(turns, err);
+	if (r == 0 && kernel_code_has_root(code))
+		r = super_fd = kernel_turns_super(turns, err);
+	return r < 0 ? r : kernel_load_fresh(code, turns->fd, super_fd, ret, err);
 }

@@ -42,6 +42,7 @@ static int hook_load(struct hook *hook, struct lowering_set *set, struct error *
 	_cleanup_(kernel_code_freep) struct kernel_code *code = NULL;
 	const struct kernel_options options = { .hook = kernel_way_hook(hook->way),
 		.copies = hook->loader.is_distrusted,
+		.has_root = kernel_way_hook(hook->way) == KERNEL_TC,
 		.page_max = hook->loader.page_max,
 		.no_long_jumps = !hook->loader.has_long_jumps };
 	_cleanup_(lowering_programs_freep) struct lowering_programs *made =

@@ -37,11 +37,17 @@ static int loader_attach_own(void *argument, const char *name, enum kernel_way w
 	struct kernel_root *ret, char ret_others[KERNEL_TEXT_BYTES], struct error *err)
 {
 	unsigned int ifindex = if_nametoindex(name);
+	int super_fd = -1;
 
-	if (ifindex > 0)
-		return kernel_root_attach(ret, ifindex, way, ret_others, err);
-	(void)error_set(err, MAPID_NO_DRIVER, "there is no interface '%s' now", name);
-	return -ENODEV;
+	if (ifindex == 0) {
+		(void)error_set(err, MAPID_NO_DRIVER, "there is no interface '%s' now", name);
+		return -ENODEV;
+	}
+	if (kernel_way_hook(way) == KERNEL_TC)
+		super_fd = kernel_turns_super(argument, err);
+	if (kernel_way_hook(way) == KERNEL_TC && super_fd < 0)
+		return super_fd;
+	return kernel_root_attach(ret, ifindex, way, super_fd, ret_others, err);
 }
 
 static int loader_attach_parent(void *argument, const char *name, enum kernel_way way,

@@ -162,8 +162,8 @@ int privileged_serve(int fd, const struct config *config, const void *area,
 	if (request->op == PRIVILEGED_LOAD)
 		r = privileged_load_foreign(loads, area, request->n_bytes, fds, &reply.n_fds, &err);
 	else if (request->op == PRIVILEGED_ATTACH)
-		r = privileged_attach_foreign(config, request->name, (enum kernel_way)request->way,
-			fds, &reply.n_fds, others, &err);
+		r = privileged_attach_foreign(config, loads, request->name,
+			(enum kernel_way)request->way, fds, &reply.n_fds, others, &err);
 	else
 		r = privileged_open(config, request, fds, &reply.n_fds, &err);
 	(void)snprintf(reply.text, sizeof(reply.text), "%s", others);
@@ -191,7 +191,7 @@ int privileged_answer(int fd, const struct config *config, const void *area, siz
 	if (r < 0)
 		return r == -EAGAIN ? 0 : r;
 	if (request.op == PRIVILEGED_PREPARE || request.op == PRIVILEGED_ATTACH)
-		r = helpers ? privileged_help(helpers, fd, config, &request)
+		r = helpers ? privileged_help(helpers, fd, config, loads, &request)
 			    : privileged_serve(fd, config, area, loads, &request);
 	else if (request.op == PRIVILEGED_LOAD)
 		r = privileged_serve(fd, config, area, loads, &request);

@@ -43,6 +43,7 @@
  * @at: the first @n were used once; a @lease_fd of -1: to be used again. @chain_fd: -1: none
  * @area_bytes: of all counters
  * @has_turns, @turns_fd: the map of numbers that programs take (kernel_turns_open()), once one has
+ * @has_super, @super_fd: where roots tell of super-packets (kernel_super_open()), once there is one
  */
 struct privileged_loads {
 	struct privileged_load {
@@ -55,6 +56,8 @@ struct privileged_loads {
 	size_t area_bytes;
 	bool has_turns;
 	int turns_fd;
+	bool has_super;
+	int super_fd;
 };
 
 /* Nothing is loaded any more, as far as the parent is concerned: the engine has ended. All zero is

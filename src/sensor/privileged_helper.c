@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Processes that open devices for the parent of the system daemon: see privileged.h. A helper is a
- * fork of the parent, with its rights and the configuration, and one descriptor: the parent's end
- * of the socket, to which it writes one answer. So the parent hears signals and the engine
- * meanwhile, and starts another one, whatever a device does.
+ * fork of the parent, with its rights and the configuration, and the parent's end of the socket, to
+ * which it writes one answer; who attaches a root also has the memory that all roots share. So the
+ * parent hears signals and the engine meanwhile, and starts another one, whatever a device does.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,21 +24,38 @@
 #define HELPER_S 4 /* less than the engine waits */
 #define HELPER_NS (HELPER_S * UINT64_C(1000000000))
 #define HELPER_FD 3 /* behind standard input, output and error */
+#define HELPER_SUPER_FD 4 /* of struct privileged_loads */
 #define HELPER_UNREAD 1 /* exit status: the engine does not read answers */
 
-static _Noreturn void helper_main(
-	int fd, pid_t parent, const struct config *config, const struct privileged_request *request)
+/* Leaves a helper with what it needs: others are for clients to hear that the engine has died, and
+ * for the next daemon. @super_fd: -1: none. Return: 0, -errno. */
+static int helper_keep(int fd, int super_fd)
 {
+	int high_fd = -1;
+
+	if (super_fd >= 0) {
+		high_fd = fcntl(super_fd, F_DUPFD, HELPER_SUPER_FD + 1);
+		if (high_fd < 0)
+			return -errno;
+	}
+	if (dup2(fd, HELPER_FD) < 0 || (high_fd >= 0 && dup2(high_fd, HELPER_SUPER_FD) < 0))
+		return -errno;
+	close_from(high_fd >= 0 ? HELPER_SUPER_FD + 1 : HELPER_FD + 1);
+	return 0;
+}
+
+static _Noreturn void helper_main(int fd, int super_fd, pid_t parent, const struct config *config,
+	const struct privileged_request *request)
+{
+	struct privileged_loads loads = { .has_super = super_fd >= 0, .super_fd = HELPER_SUPER_FD };
 	int r;
 
 	(void)prctl(PR_SET_NAME, "mapid-open"); /* cannot fail */
-	/* Others are for clients to hear that the engine has died, and for the next daemon. */
-	if (dup2(fd, HELPER_FD) < 0)
+	if (helper_keep(fd, super_fd) < 0)
 		_exit(0);
-	close_from(HELPER_FD + 1);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(0);
-	r = privileged_serve(HELPER_FD, config, NULL, NULL, request);
+	r = privileged_serve(HELPER_FD, config, NULL, &loads, request);
 	_exit(r == -EBADMSG ? HELPER_UNREAD : 0);
 }
 
@@ -99,14 +117,18 @@ static int helper_admit(const struct privileged_helpers *helpers, const struct c
 
 /* Return: 0 (with @wanted->pid), negative errno with @err filled. */
 static int helper_start(struct privileged_helper *wanted, int fd, const struct config *config,
-	const struct privileged_request *request, struct error *err)
+	struct privileged_loads *loads, const struct privileged_request *request, struct error *err)
 {
+	bool has_super = request->op == PRIVILEGED_ATTACH &&
+		kernel_way_hook((enum kernel_way)request->way) == KERNEL_TC;
 	pid_t parent = getpid();
-	int r;
+	int super_fd, r = privileged_take_super(loads, has_super, &super_fd, err);
 
+	if (r < 0)
+		return r;
 	wanted->pid = fork();
 	if (wanted->pid == 0)
-		helper_main(fd, parent, config, request);
+		helper_main(fd, super_fd, parent, config, request);
 	if (wanted->pid > 0)
 		return 0;
 	r = -errno;
@@ -116,7 +138,7 @@ static int helper_start(struct privileged_helper *wanted, int fd, const struct c
 }
 
 int privileged_help(struct privileged_helpers *helpers, int fd, const struct config *config,
-	const struct privileged_request *request)
+	struct privileged_loads *loads, const struct privileged_request *request)
 {
 	struct privileged_helper *place = helper_find(helpers, 0);
 	struct privileged_helper wanted = { .op = request->op,
@@ -134,7 +156,7 @@ int privileged_help(struct privileged_helpers *helpers, int fd, const struct con
 		r = -EBUSY;
 	}
 	if (r == 0)
-		r = helper_start(&wanted, fd, config, request, &err);
+		r = helper_start(&wanted, fd, config, loads, request, &err);
 	if (r < 0)
 		return helper_refuse(fd, &wanted, r, &err);
 	*place = wanted;

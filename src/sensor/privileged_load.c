@@ -79,7 +79,9 @@ void privileged_loads_clear(struct privileged_loads *loads)
 	}
 	if (loads->has_turns)
 		(void)close(loads->turns_fd);
-	loads->has_turns = false;
+	if (loads->has_super)
+		(void)close(loads->super_fd);
+	loads->has_turns = loads->has_super = false;
 	loads->n = 0;
 	loads->area_bytes = 0;
 }
@@ -173,6 +175,24 @@ static int load_take_turns(
 	return *ret < 0 ? -errno : 0;
 }
 
+int privileged_take_super(
+	struct privileged_loads *loads, bool is_wanted, int *ret, struct error *err)
+{
+	*ret = -1;
+	if (!is_wanted)
+		return 0;
+	if (!loads->has_super) {
+		int fd = kernel_super_open(err);
+
+		if (fd < 0)
+			return fd;
+		loads->super_fd = fd;
+		loads->has_super = true;
+	}
+	*ret = loads->super_fd;
+	return 0;
+}
+
 /* ---- loading ---- */
 
 /* Into counters of our choice; with the rights that are left. */
@@ -186,6 +206,8 @@ static int load_into(struct privileged_loads *loads, const struct kernel_code *c
 	int lease[2];
 	int r = load_take(loads, kernel_code_area_bytes(code), &load, err);
 
+	if (r == 0)
+		r = privileged_take_super(loads, kernel_code_has_root(code), &memory.super_fd, err);
 	if (r == 0)
 		r = load_take_turns(loads, code, &memory.turns_fd, err);
 	if (r < 0)
@@ -251,14 +273,15 @@ int privileged_load_foreign(struct privileged_loads *loads, const void *area, si
 	return r;
 }
 
-int privileged_attach_foreign(const struct config *config, const char *name, enum kernel_way way,
-	int ret_fds[PRIVILEGED_ATTACH_FDS_MAX], unsigned int *ret_n_fds,
-	char ret_others[KERNEL_TEXT_BYTES], struct error *err)
+int privileged_attach_foreign(const struct config *config, struct privileged_loads *loads,
+	const char *name, enum kernel_way way, int ret_fds[PRIVILEGED_ATTACH_FDS_MAX],
+	unsigned int *ret_n_fds, char ret_others[KERNEL_TEXT_BYTES], struct error *err)
 {
 	struct driver_options options;
 	struct driver_open_args args;
 	struct kernel_root root;
 	unsigned int ifindex;
+	int super_fd;
 	int r = privileged_find(config, name, &args, &options, err);
 
 	if (r < 0)
@@ -272,7 +295,9 @@ int privileged_attach_foreign(const struct config *config, const char *name, enu
 			err, MAPID_NO_DRIVER, "there is no interface '%.200s' now", args.name);
 		return -ENODEV;
 	}
-	r = kernel_root_attach(&root, ifindex, way, ret_others, err);
+	r = privileged_take_super(loads, kernel_way_hook(way) == KERNEL_TC, &super_fd, err);
+	if (r == 0)
+		r = kernel_root_attach(&root, ifindex, way, super_fd, ret_others, err);
 	if (r < 0)
 		return r;
 	ret_fds[0] = root.slots;

@@ -20,27 +20,32 @@
 int privileged_load_foreign(struct privileged_loads *loads, const void *area, size_t n_bytes,
 	int ret_fds[PRIVILEGED_LOAD_FDS_MAX], unsigned int *ret_n_fds, struct error *err);
 
+/* Memory in which roots tell programs of this engine of super-packets. @ret: borrowed; -1: it is
+ * not wanted. Return: 0, negative errno with @err filled. */
+int privileged_take_super(
+	struct privileged_loads *loads, bool is_wanted, int *ret, struct error *err);
+
 #define PRIVILEGED_ATTACH_FDS_MAX (1 + KERNEL_ROOT_LINKS_MAX)
 
 /*
  * Put a root to the interface of a device that the configuration allows; its descriptors are
  * @ret_fds: the slots, then the links. Return: 0, negative errno with @err filled.
  */
-int privileged_attach_foreign(const struct config *config, const char *name, enum kernel_way way,
-	int ret_fds[PRIVILEGED_ATTACH_FDS_MAX], unsigned int *ret_n_fds,
-	char ret_others[KERNEL_TEXT_BYTES], struct error *err);
+int privileged_attach_foreign(const struct config *config, struct privileged_loads *loads,
+	const char *name, enum kernel_way way, int ret_fds[PRIVILEGED_ATTACH_FDS_MAX],
+	unsigned int *ret_n_fds, char ret_others[KERNEL_TEXT_BYTES], struct error *err);
 
 /* Answer. Never waits: an engine that does not read what it has asked for is up to something.
  * @fds: stay the caller's. Return: 0, -EPIPE, -EBADMSG. */
 int privileged_reply(int fd, const struct privileged_reply *reply, const int *fds);
 
-/* Do what was asked, and answer. @area, @loads: of PRIVILEGED_LOAD alone. Return: 0, -EPIPE,
+/* Do what was asked, and answer. @area: of PRIVILEGED_LOAD alone. Return: 0, -EPIPE,
  * -EBADMSG. */
 int privileged_serve(int fd, const struct config *config, const void *area,
 	struct privileged_loads *loads, const struct privileged_request *request);
 
 /* Have a process do it, which answers by itself. Return: 0, -EPIPE, -EBADMSG. */
 int privileged_help(struct privileged_helpers *helpers, int fd, const struct config *config,
-	const struct privileged_request *request);
+	struct privileged_loads *loads, const struct privileged_request *request);
 
 #endif

@@ -120,6 +120,12 @@ counters() {
 	exec "$MAPI" run -i "${2-cable0}" --json -e "BPF_FILTER(\"$1\") | PKT_COUNTER | BYTE_COUNTER"
 }
 
+# Where the second daemon counts: at the interface, if its socket hears nothing.
+where=
+where_counted() {
+	grep -q ' 0009 ' /proc/net/packet && echo "at the interface" || echo "captured"
+}
+
 # both_tiers WHAT FILTER WIRE EXTRA COMMAND...: both daemons count the same packets, which pass FILTER
 # on cable0 with EXTRA bytes each that the third host's, which pass WIRE, do not have.
 both_tiers() {
@@ -135,6 +141,7 @@ both_tiers() {
 	kernel=$!
 	await "a capture" grep -q "listening on" live.err
 	await "a capture in the kernel" grep -q "listening on" kernel.err
+	where=$(where_counted)
 	"$@"
 	await "silence" is_still cable_counters
 	kill -TERM $user $kernel
@@ -192,24 +199,56 @@ both_tiers "both tiers, TCP that is received" "tcp and src fd0a::2" "tcp and src
 both_tiers "both tiers, UDP that is sent" "udp" "udp" 0 \
 	python3 "$MAPI_SOURCE/tests/live/talk.py" segments 10.9.1.2 fd0a::2
 
-# TCP in VXLAN: the peer sends on what it gets. At the interface (TCX) such super-packets are not
-# counted as they are on the wire (semantics, "Not yet"): somebody wants packets.
+# TCP in a tunnel: the peer sends on what it gets. Once counted at the interface (TCX), once where
+# packets are captured, because somebody wants them.
+tunnels() { # WHERE
+	local filter="udp dst port 4789 and udp[28:2] = 0x0800 and udp[39] = 6" # TCP in it, and nothing else
+	both_tiers "$1: VXLAN" "$filter" "$filter" 0 talk_to 10.8.0.2
+	both_tiers "$1: VXLAN, received" "$filter and src 10.9.1.2" "$filter and src 10.9.1.2" 0 talk_to 10.8.0.2 -R
+	both_tiers "$1: VXLAN with UDP in it" "udp dst port 4789 and udp[39] = 17" \
+		"udp dst port 4789 and udp[39] = 17" 0 \
+		python3 "$MAPI_SOURCE/tests/live/talk.py" segments 10.8.0.2 10.8.0.2
+	equal "they are" "$where" "$1"
+	for kind in $others; do
+		both_tiers "$1: $kind" "ip proto $(protocol $kind) and src 10.9.0.1" \
+			"ip proto $(protocol $kind) and src 10.9.0.1" 0 talk_to "10.8.$(protocol $kind).2"
+		both_tiers "$1: $kind, received" "ip proto $(protocol $kind) and src 10.9.1.2" \
+			"ip proto $(protocol $kind) and src 10.9.1.2" 0 talk_to "10.8.$(protocol $kind).2" -R
+	done
+}
+
+protocol() { # KIND
+	case $1 in gre) echo 47 ;; ipip) echo 4 ;; esac
+}
+
+tunnel() { # INTERFACE SUBNET ARGUMENTS: both hosts' ends of it
+	local name=$1 subnet=$2
+	shift 2
+	ip link add "$name" type "$@" local 10.9.0.1 remote 10.9.1.2 2> tunnel.err || return 1
+	far_run ip link add "$name" type "$@" local 10.9.1.2 remote 10.9.0.1
+	ip address add "10.8.$subnet.1/24" dev "$name"
+	far_run ip address add "10.8.$subnet.2/24" dev "$name"
+	ip link set "$name" up
+	far_run ip link set "$name" up
+}
+
+tunnel vx0 0 vxlan id 7 dstport 4789
+others=
+for kind in gre ipip; do
+	if tunnel "t$kind" "$(protocol $kind)" $kind; then
+		others+=" $kind"
+	else
+		echo "no $kind in this kernel: its super-packets are not compared"
+	fi
+done
+await "nobody is left" nobody_captures
+tunnels "at the interface"
 mkfifo tally.go
 MAPI_SOCKET=$scratch/second/mapid.sock "$TALLY" -r cable0 0 - < tally.go > tally.out &
 tally=$!
 exec 9> tally.go
 await "a flow that wants packets" grep -q ready tally.out
-ip link add vx0 type vxlan id 7 local 10.9.0.1 remote 10.9.1.2 dstport 4789
-far_run ip link add vx0 type vxlan id 7 local 10.9.1.2 remote 10.9.0.1 dstport 4789
-ip address add 10.8.0.1/24 dev vx0
-far_run ip address add 10.8.0.2/24 dev vx0
-ip link set vx0 up
-far_run ip link set vx0 up
-tunnel="udp dst port 4789 and udp[28:2] = 0x0800 and udp[39] = 6" # TCP in it, and nothing else
-both_tiers "both tiers, a tunnel" "$tunnel" "$tunnel" 0 talk_to 10.8.0.2
-both_tiers "both tiers, a tunnel, received" "$tunnel and src 10.9.1.2" "$tunnel and src 10.9.1.2" 0 \
-	talk_to 10.8.0.2 -R
-
+tunnels "captured"
 exec 9>&-
 wait "$tally"
 MAPI_SOCKET=$scratch/second/mapid.sock await "flows that have gone" flows_running 0
@@ -231,8 +270,10 @@ if ip link add link cable0 name tag0 type vlan id 5 2> /dev/null; then
 else
 	echo "no VLAN interfaces in this kernel: tagged super-packets are not compared"
 fi
-ip link del vx0
-far_run ip link del vx0
+for name in vx0 ${others// / t}; do
+	ip link del $name
+	far_run ip link del $name
+done
 ! grep "filters run in the daemon" second.log || skip "no programs may be loaded into the kernel"
 second_stop
 daemon_stop
