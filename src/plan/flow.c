@@ -80,8 +80,23 @@ bool plan_flow_is_draining(const struct plan_flow *flow)
 	return false;
 }
 
+bool plan_flow_refers(struct plan_flow *flow, const struct plan_flow *to, uint64_t walk)
+{
+	if (flow == to)
+		return true;
+	if (flow->walk == walk)
+		return false;
+	flow->walk = walk;
+	for (unsigned int i = 0; i < flow->n_instances; i++)
+		for (unsigned int n = 0; n < flow->instances[i]->n_refs; n++)
+			if (plan_flow_refers(flow->instances[i]->refs[n]->flow, to, walk))
+				return true;
+	return false;
+}
+
 void plan_flow_retire(struct plan_flow *flow)
 {
+	flow->retired = true;
 	for (unsigned int i = 0; i < flow->n_instances; i++) {
 		struct plan_instance *instance = flow->instances[i];
 		unsigned int flags = instance->function->desc.flags;

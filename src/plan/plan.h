@@ -136,6 +136,13 @@ struct plan_instance {
 	void *result;
 };
 
+/* Where a flow is, for its device; not used by the plan. */
+enum plan_flow_place {
+	PLAN_FLOW_OUT,
+	PLAN_FLOW_HELD, /* connected; it waits for flows that it refers to */
+	PLAN_FLOW_IN, /* connected */
+};
+
 /**
  * struct plan_flow - what a client built
  * @id:     orders the flows (semantics O2)
@@ -143,6 +150,9 @@ struct plan_instance {
  * @searches: a database that it brings for the next plan; NULL: none
  * @failed: a function cannot go on: the flow gets no more packets
  * @pkts:   committed packets that have entered it
+ * @retired: closed, but others refer to it
+ * @stuck:  HELD: and cannot go on, while that is found out
+ * @walk:   of plan_flow_refers(): the last one that has been here
  */
 struct plan_flow {
 	unsigned int id;
@@ -152,6 +162,10 @@ struct plan_flow {
 	struct plan_instance **instances;
 	_Atomic bool failed;
 	uint64_t pkts;
+	bool retired;
+	bool stuck;
+	enum plan_flow_place place;
+	uint64_t walk;
 };
 
 int plan_flow_new(struct plan_flow **ret, unsigned int id);
@@ -173,6 +187,10 @@ bool plan_flow_is_draining(const struct plan_flow *flow);
 
 /* Bring the counts of a flow's instances up to date. In turn: nobody commits meanwhile. */
 void plan_flow_count(struct plan_flow *flow);
+
+/* Whether functions of @flow refer to those of @to, or to such that do. @walk: a number, not 0,
+ * that flows of this device have not been asked with. Control thread. */
+bool plan_flow_refers(struct plan_flow *flow, const struct plan_flow *to, uint64_t walk);
 
 /* Nobody reads the flow any more, but others refer to it: what does not serve them takes no part in
  * further plans, and is closed by plan_flow_close_retired() once no worker uses an earlier one;

@@ -42,6 +42,7 @@ enum device_counts {
  * @waits:    for device_prepare(); @next_waiting: who does beside
  * @counts:   GUARDED_BY(flows_lock); the control thread's to change
  * @base_outages: of the hook
+ * @next_held: of those that wait for flows that they refer to
  */
 struct device_flow {
 	struct plan_flow *plan;
@@ -62,6 +63,7 @@ struct device_flow {
 	struct device_flow *next_waiting;
 	enum device_counts counts;
 	uint64_t base_outages;
+	struct device_flow *next_held;
 };
 
 /* As kernel_root_attach(), to the interface called @name, perhaps by another process. */
@@ -170,10 +172,14 @@ void device_unprepare(struct device *device, struct device_flow *flow);
 /**
  * device_add() - connect a flow
  *
- * It counts every packet from the moment the change is settled, or from the start of the device.
+ * It counts every packet from the moment the change is settled, or from the start of the device. If
+ * it refers to flows that refer to it, from when the last of them is added.
  * Return: 0, -EINVAL with @err filled, -ENOMEM.
  */
 int device_add(struct device *device, struct device_flow *flow, struct error *err);
+
+/* A flow that is not connected has been closed: flows that wait for it end with 7001. */
+void device_never_comes(struct device *device, struct plan_flow *closed);
 
 /* Disconnect many flows, of whatever clients: device_drop() each; device_catch_up() some time later
  * makes one plan without them, unless there is one already; the rest as after device_remove(). No

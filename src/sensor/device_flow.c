@@ -30,75 +30,101 @@ static void device_insert_flow(struct device *device, struct device_flow *flow)
 	device->n_flows++;
 }
 
-void device_forget(struct device *device, struct device_flow *flow)
+static void device_take_out(struct device *device, const struct device_flow *flow)
 {
-	(void)pthread_mutex_lock(&device->flows_lock);
-	lowering_forget(device->lowering, flow->plan);
-	hook_forget(device->hook, flow->plan);
 	for (unsigned int i = 0; i < device->n_flows; i++) {
 		if (device->flows[i] != flow)
 			continue;
 		memmove(&device->flows[i], &device->flows[i + 1],
 			(device->n_flows - i - 1) * sizeof(device->flows[0]));
 		device->n_flows--;
+		flow->plan->place = PLAN_FLOW_OUT;
 		break;
 	}
+}
+
+void device_forget(struct device *device, struct device_flow *flow)
+{
+	(void)pthread_mutex_lock(&device->flows_lock);
+	lowering_forget(device->lowering, flow->plan);
+	hook_forget(device->hook, flow->plan);
+	device_unhold(device, flow);
+	device_take_out(device, flow);
 	(void)pthread_mutex_unlock(&device->flows_lock);
 	device_forget_owner(device, flow->plan->owner);
 }
 
-/* Functions of a flow may refer to those of connected flows of this device, and its own. */
-static int device_check_refs(
-	const struct device *device, const struct plan_flow *flow, struct error *err)
+/* With flows_lock held, for which it has room: the flow is in the next plan. */
+static void device_enter(struct device *device, struct device_flow *flow)
 {
-	for (unsigned int i = 0; i < flow->n_instances; i++)
-		for (unsigned int n = 0; n < flow->instances[i]->n_refs; n++) {
-			const struct plan_flow *other = flow->instances[i]->refs[n]->flow;
-			bool found = other == flow;
-
-			for (unsigned int k = 0; k < device->n_flows && !found; k++)
-				found = device->flows[k]->plan == other && device->flows[k]->device;
-			if (!found)
-				return error_set(err, MFUNCT_INVALID_ARGUMENT_1,
-					"%s refers to flow %u, which is not connected",
-					flow->instances[i]->function->desc.name, other->id);
-		}
-	return 0;
+	flow->start_ns = clock_realtime_ns();
+	flow->base_stats = device->stats;
+	device_begin(device, flow, DEVICE_COUNTS_UNKNOWN);
+	flow->base_late_pkts = atomic_load_explicit(&device->seen_late_pkts, memory_order_relaxed);
+	device_insert_flow(device, flow);
+	flow->shared->status = FLOW_ACTIVE;
+	flow->plan->place = PLAN_FLOW_IN;
 }
 
-int device_add(struct device *device, struct device_flow *flow, struct error *err)
+/* The flow, or if it is held those for which it was the last: into the list of flows.
+ * Return: 0, -ENOMEM. */
+static int device_admit(struct device *device, struct device_flow *flow, struct device_flow **ret)
 {
+	unsigned int n = device->n_flows + 1;
 	struct device_flow **grown;
-	int r = 0;
 
-	/* A live device is shared: nobody's mistake may keep it from starting. */
-	if (!device->driver->lossless)
-		r = device_check_refs(device, flow->plan, err);
-	if (r < 0)
-		return r;
+	for (const struct device_flow *held = device->held; held; held = held->next_held)
+		n++;
 	(void)pthread_mutex_lock(&device->flows_lock);
-	grown = realloc(device->flows, (device->n_flows + 1) * sizeof(grown[0]));
+	grown = realloc(device->flows, n * sizeof(grown[0]));
 	if (!grown) {
 		(void)pthread_mutex_unlock(&device->flows_lock);
 		return -ENOMEM;
 	}
 	device->flows = grown;
 	flow->device = device;
-	flow->start_ns = clock_realtime_ns();
-	publish_ask(device, clock_monotonic_ns()); /* what is published next is no older than what
-						      it began with */
-	flow->base_stats = device->stats;
-	device_begin(device, flow, DEVICE_COUNTS_UNKNOWN);
-	flow->base_late_pkts = atomic_load_explicit(&device->seen_late_pkts, memory_order_relaxed);
-	device_insert_flow(device, flow);
-	flow->shared->status = FLOW_ACTIVE;
+	device_hold(device, flow);
+	*ret = device_release(device, flow->plan->owner);
+	if (*ret)
+		publish_ask(device, clock_monotonic_ns()); /* what is published next is no older
+							      than what they began with */
+	for (struct device_flow *next = *ret; next; next = next->next_held)
+		device_enter(device, next);
 	(void)pthread_mutex_unlock(&device->flows_lock);
+	return 0;
+}
+
+/* They are as they were before device_admit(). */
+static void device_reject(struct device *device, struct device_flow *flow, struct device_flow *came)
+{
+	(void)pthread_mutex_lock(&device->flows_lock);
+	while (came) {
+		struct device_flow *next = came->next_held;
+
+		device_take_out(device, came);
+		came->counts = DEVICE_COUNTS_UNKNOWN;
+		came->shared->status = FLOW_INIT;
+		device_hold(device, came);
+		came = next;
+	}
+	(void)pthread_mutex_unlock(&device->flows_lock);
+	device_forget(device, flow);
+	flow->device = NULL;
+}
+
+int device_add(struct device *device, struct device_flow *flow, struct error *err)
+{
+	struct device_flow *came = NULL;
+	int r = device_check_refs(device, flow->plan, err);
+	if (r == 0)
+		r = device_admit(device, flow, &came);
+	if (r < 0)
+		return r;
 	/* A device that has not started gets its plan when it does. */
-	if (device_runs(device))
+	if (came && device_runs(device))
 		r = device_replan(device, NULL, true, err);
 	if (r < 0) {
-		device_forget(device, flow);
-		flow->device = NULL;
+		device_reject(device, flow, came);
 		return r;
 	}
 	/* On a device that has ended the flow is finished at once; on one that has not begun there
@@ -125,10 +151,20 @@ void device_close_retired(struct device *device, struct device_flow *flow, struc
 	(void)pthread_mutex_unlock(&device->flows_lock);
 }
 
+/* Out of the next plan. */
+static void device_part(struct device *device, struct device_flow *flow)
+{
+	(void)pthread_mutex_lock(&device->flows_lock);
+	device_unhold(device, flow);
+	(void)pthread_mutex_unlock(&device->flows_lock);
+	flow->plan->place = PLAN_FLOW_OUT;
+	flow->device = NULL;
+}
+
 void device_remove(struct device *device, struct device_flow *flow)
 {
 	device_cancel(flow->plan);
-	flow->device = NULL;
+	device_part(device, flow);
 	if (!device_runs(device))
 		return;
 	if (device_replan(device, flow, false, NULL) < 0)
@@ -140,7 +176,7 @@ void device_remove(struct device *device, struct device_flow *flow)
 void device_drop(struct device *device, struct device_flow *flow)
 {
 	device_cancel(flow->plan);
-	flow->device = NULL;
+	device_part(device, flow);
 	device->outdated = device_runs(device);
 }
 

@@ -111,6 +111,8 @@ struct device {
 	pthread_mutex_t flows_lock;
 	struct searches *searches; /* the control thread's, as what follows; NULL: none */
 	struct device_flow *waiting; /* for device_prepare() */
+	struct device_flow *held; /* connected, but flows that they refer to are not */
+	uint64_t n_walks; /* for plan_flow_refers(); the control thread's */
 	struct device_flow **flows; /* ascending by id */
 	unsigned int n_flows;
 	struct driver_stats stats; /* as of asked_ns; all GUARDED_BY(flows_lock) */
@@ -149,6 +151,15 @@ void device_free_retired(struct device *device);
 
 /* device_flow.c. Whoever waits in one of the flow's functions returns. */
 void device_cancel(const struct plan_flow *flow);
+
+/* device_held.c; the control thread's, who holds flows_lock where the list changes.
+ * May the flow be connected? Return: 0, -EINVAL with @err filled: it refers to one that is not, and
+ * that does not refer to it. */
+int device_check_refs(struct device *device, struct plan_flow *flow, struct error *err);
+void device_hold(struct device *device, struct device_flow *flow);
+void device_unhold(struct device *device, const struct device_flow *flow); /* if it is held */
+/* Those of @owner that can go on now, not held any more; linked by next_held. */
+struct device_flow *device_release(struct device *device, unsigned int owner);
 
 /* prepare.c. A flow of @owner has gone: perhaps its last. */
 void device_forget_owner(struct device *device, unsigned int owner);

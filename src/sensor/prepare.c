@@ -21,6 +21,8 @@ static int device_wanted(
 {
 	unsigned int n_waiting = 0;
 
+	for (const struct device_flow *f = device->held; f; f = f->next_held)
+		n_waiting++;
 	for (const struct device_flow *f = device->waiting; f; f = f->next_waiting)
 		n_waiting++;
 	*ret = (struct searches_wanted){ .plan = device_runs(device) ? device->plan : NULL };
@@ -30,6 +32,9 @@ static int device_wanted(
 	for (unsigned int i = 0; i < device->n_flows; i++)
 		if (device->flows[i]->device)
 			ret->flows[ret->n_flows++] = device->flows[i]->plan;
+	/* They come with another one, perhaps this. */
+	for (const struct device_flow *f = device->held; f; f = f->next_held)
+		ret->flows[ret->n_flows++] = f->plan;
 	if (flow)
 		ret->flows[ret->n_flows++] = flow->plan;
 	ret->others = ret->flows + ret->n_flows;
@@ -94,6 +99,9 @@ void device_forget_owner(struct device *device, unsigned int owner)
 		if (device->flows[i]->plan->owner == owner)
 			return;
 	for (const struct device_flow *f = device->waiting; f; f = f->next_waiting)
+		if (f->plan->owner == owner)
+			return;
+	for (const struct device_flow *f = device->held; f; f = f->next_held)
 		if (f->plan->owner == owner)
 			return;
 	searches_forget(device->searches, owner);

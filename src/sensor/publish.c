@@ -155,6 +155,19 @@ static void publish_flow(struct device *device, struct device_flow *flow, uint64
 	publish_event(flow, shared->pkts, device->ticks);
 }
 
+/* It has counted nothing; but it is told of its end. */
+static void publish_held(struct device *device, struct device_flow *flow, uint64_t now_ns)
+{
+	if (flow->ended ||
+		(!device->finished &&
+			!atomic_load_explicit(&flow->plan->failed, memory_order_acquire)))
+		return;
+	flow->base_stats = device->stats;
+	flow->base_late_pkts = device->clock.late_pkts;
+	device_begin(device, flow, DEVICE_COUNTS_UNKNOWN);
+	publish_flow(device, flow, now_ns);
+}
+
 void publish_ask(struct device *device, uint64_t now_ns)
 {
 	device->driver->stats(device->source, &device->stats);
@@ -175,6 +188,8 @@ static void publish_flows(struct device *device, uint64_t now_ns, bool exact)
 	hook_add(device->hook);
 	for (unsigned int i = 0; i < device->n_flows; i++)
 		publish_flow(device, device->flows[i], now_ns);
+	for (struct device_flow *flow = device->held; flow; flow = flow->next_held)
+		publish_held(device, flow, now_ns);
 	(void)pthread_mutex_unlock(&device->flows_lock);
 	device->published_ns = now_ns;
 	if (exact) {

@@ -103,6 +103,7 @@ static void session_flow_retire(struct session *session, struct session_flow *fl
 		device_retire(flow->device->device, &flow->device_flow);
 	} else if (!flow->closed) {
 		plan_flow_retire(flow->device_flow.plan);
+		device_never_comes(flow->device->device, flow->device_flow.plan);
 		plan_flow_close_retired(flow->device_flow.plan, session_close_error(session, flow));
 	}
 	flow->closed = true;

@@ -450,6 +450,118 @@ static void flows_of_a_live_device_refer_to_each_other(void **state)
 	test_end(&client);
 }
 
+static void live_stats_of(struct test_client *client, uint32_t flow, uint32_t source)
+{
+	char text[16];
+
+	(void)snprintf(text, sizeof(text), "%u", source);
+	assert_null(
+		test_apply(client, flow, "STATS", (const char *[]){ text, "1", "0" }, 3)->error);
+}
+
+/* Three flows in a ring of references, each not connected yet. */
+static void live_ring(struct test_client *client, uint32_t flows[3],
+	const volatile struct results_flow *shared[3])
+{
+	for (unsigned int i = 0; i < 3; i++) {
+		const struct results_flow *head;
+
+		flows[i] = test_flow(client, live_device(client), true, &head);
+		assert_null(test_apply(client, flows[i], "PKT_COUNTER", NULL, 0)->error);
+		shared[i] = head;
+	}
+	for (unsigned int i = 0; i < 3; i++)
+		live_stats_of(client, flows[i], flows[(i + 1) % 3]);
+}
+
+/* The first ones wait for the last, whichever that is; one that refers to one of them waits, too;
+ * who has nothing to do with them does not. They go in any order. */
+static void flows_that_refer_to_each_other_come_together(void **state)
+{
+	const volatile struct results_flow *shared[3];
+	struct test_client client, other;
+	uint32_t flows[3], after, alone;
+
+	live_connect(&client);
+	live_connect(&other);
+	for (unsigned int last = 0; last < 3; last++) {
+		live_ring(&client, flows, shared);
+		after = live_flow(&client, live_device(&client));
+		live_stats_of(&client, after, flows[(last + 1) % 3]);
+		test_connect(&client, flows[(last + 1) % 3]);
+		test_connect(&client, after);
+		test_connect(&client, flows[(last + 2) % 3]);
+		alone = live_flow(&other, live_device(&other));
+		test_connect(&other, alone);
+		test_close(&other, alone, 0);
+		for (unsigned int i = 0; i < 3; i++)
+			assert_int_equal(shared[i]->status, FLOW_INIT);
+		test_connect(&client, flows[last]);
+		for (unsigned int i = 0; i < 3; i++)
+			assert_int_equal(shared[i]->status, FLOW_ACTIVE);
+		for (unsigned int i = 0; i < 3; i++)
+			test_close(&client, flows[(last + i) % 3], 0);
+		test_close(&client, after, 0);
+	}
+	/* others go while they wait, and so does their program */
+	live_ring(&client, flows, shared);
+	test_connect(&client, flows[0]);
+	test_connect(&client, flows[1]);
+	test_close(&client, flows[1], 0);
+	test_connect(&client, flows[2]);
+	assert_int_equal(shared[0]->status, FLOW_ACTIVE);
+	live_ring(&client, flows, shared);
+	test_connect(&client, flows[0]);
+	test_end(&client);
+	test_end(&other);
+}
+
+/* What it waits for never comes: that is an error of who waits, now or when it connects. */
+static void who_waits_for_a_closed_flow_is_told(void **state)
+{
+	const volatile struct results_flow *shared[3];
+	Wire__FlowConnect connect = WIRE__FLOW_CONNECT__INIT;
+	Wire__FlowError error = WIRE__FLOW_ERROR__INIT;
+	struct test_client client;
+	uint32_t flows[3];
+
+	live_connect(&client);
+	live_ring(&client, flows, shared);
+	test_connect(&client, flows[0]);
+	test_close(&client, flows[2], 0);
+	while (shared[0]->status != FLOW_FINISHED)
+		live_call(&client);
+	error.flow = flows[0];
+	assert_int_equal(TEST_CALL(&client, flow_error, FLOW_ERROR, &error)->flow_error->code,
+		MFUNCT_INVALID_ARGUMENT_1);
+	connect.flow = flows[1];
+	assert_int_equal(TEST_CALL(&client, flow_connect, FLOW_CONNECT, &connect)->error->code,
+		MFUNCT_INVALID_ARGUMENT_1);
+	test_end(&client);
+}
+
+static void how_many_wait_is_limited(void **state)
+{
+	const volatile struct results_flow *shared[3];
+	Wire__FlowConnect connect = WIRE__FLOW_CONNECT__INIT;
+	struct test_client client;
+	uint32_t flows[3];
+
+	live_connect(&client);
+	for (unsigned int i = 0; i < 65; i++) {
+		Wire__Reply *reply;
+
+		live_ring(&client, flows, shared);
+		connect.flow = flows[0];
+		reply = TEST_CALL(&client, flow_connect, FLOW_CONNECT, &connect);
+		if (i < 64)
+			assert_null(reply->error);
+		else
+			assert_int_equal(reply->error->code, MAPI_QUOTA_EXCEEDED);
+	}
+	test_end(&client);
+}
+
 /* Who connects a flow that refers to one that is not connected must not keep others from starting
  * the device. */
 static void bad_references_do_not_keep_a_device_from_starting(void **state)
@@ -869,6 +981,9 @@ int main(void)
 		cmocka_unit_test(others_go_on_while_a_device_is_opened),
 		cmocka_unit_test(devices_are_opened_beside_one_that_takes_long),
 		cmocka_unit_test(flows_of_a_live_device_refer_to_each_other),
+		cmocka_unit_test(flows_that_refer_to_each_other_come_together),
+		cmocka_unit_test(who_waits_for_a_closed_flow_is_told),
+		cmocka_unit_test(how_many_wait_is_limited),
 		cmocka_unit_test(bad_references_do_not_keep_a_device_from_starting),
 		cmocka_unit_test(clients_that_leave_together_make_few_plans),
 		cmocka_unit_test(functions_of_a_user_are_limited),

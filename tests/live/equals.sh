@@ -34,6 +34,9 @@ pipelines=(
 	'GAP @gap | STATS(gap)'
 	'PKT_COUNTER @a | BYTE_COUNTER @b | BINOP(BINOP_SUB, b, a)'
 	'PKTINFO(size) @size | STATS(size)'
+	# which refer to each other
+	'PKT_COUNTER @here | STATS(there)'
+	'BPF_FILTER("tcp") | PKT_COUNTER @there | STATS(here)'
 	'BPF_FILTER("tcp") | PKTINFO(size) @tcp | STATS(tcp)'
 	'PKTINFO(size) @sizes | DIST(sizes, "0", "1500", "100")'
 	'BURST(0, 15000, 1500, 100, 1000, 1000, 1000)'
