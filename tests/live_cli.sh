@@ -114,6 +114,26 @@ assert {p["port"]: p["received_packets"] for p in last["ports"]}["5000/udp"] == 
 assert any(row["total"]["packets_per_s"] for row in rows)
 END
 
+# Flows are connected one after the other; what comes meanwhile is not called something else.
+python3 -c '
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+while True:
+    s.sendto(b"always", ("10.9.0.2", 5000))' &
+always=$!
+for ((n = 0; n < 3; n++)); do
+	begin "$MAPI" top -i veth1 --json --duration 0.2
+	finished "top while packets come"
+	python3 - << 'END' || fail "top while packets come: $(cat out.txt)"
+import json
+last = [json.loads(line) for line in open("out.txt")][-1]
+rows = {row["protocol"]: row["packets"] for row in last["protocols"]}
+assert rows["IPv4"] > 0 and rows["other"] == 0, rows
+END
+done
+kill $always
+wait $always
+
 # Time goes on without packets: periods end, counting begins anew.
 begin "$MAPI" run -i veth1 --json --duration 3 'PKT_COUNTER @c | STATS(c, "200ms")' \
 	'TOP(1, TOPX_UDP, TOPX_UDP_DSTPORT, SORT_BY_PACKETS, 1)'

@@ -23,7 +23,7 @@
 
 /**
  * struct top_protocol - a row of the table of protocols: what passes either filter
- * @network: one of the network protocols; what is none of them has a row of its own
+ * @network: one of the network protocols; what is none of them has a row of its own, behind them
  *
  * Two flows, because there are link types without tags, where the second is no filter at all.
  */
@@ -59,7 +59,13 @@ static const struct top_protocol top_protocols[] = {
 	TOP_PROTOCOL("SSH", "tcp port 22"),
 };
 
-#define TOP_OTHER "other" /* than the network protocols */
+/* The row of what is none of the network protocols. A filter that the link type does not know takes
+ * nothing away. It is no difference between rows: flows are connected, and read, one after the
+ * other. */
+#define TOP_OTHER "other"
+static const char *const top_other_filters[] = { "not ip", "not ip6", "not arp",
+	"not (" TOP_TAGGED("(ip or ip6 or arp)") ")" };
+
 #define TOP_N_PARTS 2
 
 static const struct top_flows_list {
@@ -87,24 +93,29 @@ struct top_counter {
 struct top_flows {
 	char *device; /* of a file, else NULL */
 	struct top_counter total;
+	struct top_counter other;
 	struct top_counter protocols[ARRAY_SIZE(top_protocols)][TOP_N_PARTS];
 	int lists[ARRAY_SIZE(top_flows_lists)]; /* function ids in the flow of @total; -1: none */
 };
 
-/* Create a flow that counts what passes both filters; it is not connected. */
+/* Create a flow of what passes the filter. */
 static int top_counter_open(struct top_counter *ret, const struct top_flows *flows,
-	const char *path, const char *filter, const char *protocol)
+	const char *path, const char *filter)
 {
 	*ret = (struct top_counter){ .fd = mapi_create_flow(flows->device ? flows->device : path) };
 	if (ret->fd < 0)
 		return -EINVAL;
 	if (filter && *filter && mapi_apply_function(ret->fd, "BPF_FILTER", filter) < 0)
 		return -EINVAL;
-	if (protocol && mapi_apply_function(ret->fd, "BPF_FILTER", protocol) < 0)
-		return -EINVAL;
-	ret->pkts_fid = mapi_apply_function(ret->fd, "PKT_COUNTER");
-	ret->bytes_fid = mapi_apply_function(ret->fd, "BYTE_COUNTER");
-	return ret->pkts_fid < 0 || ret->bytes_fid < 0 ? -EINVAL : 0;
+	return 0;
+}
+
+/* What has passed is counted; the flow is not connected. */
+static int top_counter_count(struct top_counter *counter)
+{
+	counter->pkts_fid = mapi_apply_function(counter->fd, "PKT_COUNTER");
+	counter->bytes_fid = mapi_apply_function(counter->fd, "BYTE_COUNTER");
+	return counter->pkts_fid < 0 || counter->bytes_fid < 0 ? -EINVAL : 0;
 }
 
 static void top_counter_close(struct top_counter *counter)
@@ -118,8 +129,10 @@ static int top_flows_total(struct top_flows *flows, const char *path, const char
 {
 	bool has_top = mapi_describe_function("extraflib:TOP");
 	unsigned int i;
-	int r = top_counter_open(&flows->total, flows, path, filter, NULL);
+	int r = top_counter_open(&flows->total, flows, path, filter);
 
+	if (r == 0)
+		r = top_counter_count(&flows->total);
 	for (i = 0; i < ARRAY_SIZE(top_flows_lists) && r == 0; i++) {
 		const struct top_flows_list *list = &top_flows_lists[i];
 
@@ -136,6 +149,27 @@ static int top_flows_total(struct top_flows *flows, const char *path, const char
 	return r;
 }
 
+/* Return: 0, -EINVAL with the error filled. */
+static int top_flows_other(
+	struct top_flows *flows, const char *path, const char *filter, struct top_error *ret_error)
+{
+	struct top_counter *other = &flows->other;
+	int r = top_counter_open(other, flows, path, filter);
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(top_other_filters) && r == 0; i++) {
+		if (mapi_apply_function(other->fd, "BPF_FILTER", top_other_filters[i]) >= 0)
+			continue;
+		(void)mapi_read_error(&ret_error->code, ret_error->text);
+		if (ret_error->code != PCAP_BPF_ERR)
+			return -EINVAL;
+	}
+	if (r == 0 && (top_counter_count(other) < 0 || mapi_connect(other->fd) < 0))
+		r = -EINVAL;
+	if (r < 0)
+		(void)mapi_read_error(&ret_error->code, ret_error->text);
+	return r;
+}
+
 /* Link types differ in what a filter may ask for. What none of them knows is not there. */
 static int top_flows_protocol(struct top_flows *flows, unsigned int i, const char *path,
 	const char *filter, struct top_error *ret_error)
@@ -147,8 +181,9 @@ static int top_flows_protocol(struct top_flows *flows, unsigned int i, const cha
 	for (j = 0; j < TOP_N_PARTS; j++) {
 		struct top_counter *counter = &flows->protocols[i][j];
 
-		if (top_counter_open(counter, flows, path, filter, filters[j]) == 0 &&
-			mapi_connect(counter->fd) == 0)
+		if (top_counter_open(counter, flows, path, filter) == 0 &&
+			mapi_apply_function(counter->fd, "BPF_FILTER", filters[j]) >= 0 &&
+			top_counter_count(counter) == 0 && mapi_connect(counter->fd) == 0)
 			continue;
 		(void)mapi_read_error(&ret_error->code, ret_error->text);
 		top_counter_close(counter);
@@ -168,7 +203,7 @@ int top_flows_open(struct top_flows **ret, const char *path, bool live, const ch
 	*ret_error = (struct top_error){ .code = MAPI_OUT_OF_MEMORY, .text = "Out of memory" };
 	if (!flows)
 		return -ENOMEM;
-	flows->total.fd = -1;
+	flows->total.fd = flows->other.fd = -1;
 	for (i = 0; i < ARRAY_SIZE(top_protocols); i++)
 		flows->protocols[i][0].fd = flows->protocols[i][1].fd = -1;
 	if (!live) {
@@ -181,6 +216,8 @@ int top_flows_open(struct top_flows **ret, const char *path, bool live, const ch
 		(void)mapi_read_error(&ret_error->code, ret_error->text);
 	for (i = 0; i < ARRAY_SIZE(top_protocols) && r == 0; i++)
 		r = top_flows_protocol(flows, i, path, filter, ret_error);
+	if (r == 0)
+		r = top_flows_other(flows, path, filter, ret_error);
 	if (r < 0) {
 		top_flows_close(flows);
 		return r;
@@ -201,6 +238,7 @@ struct top_flows *top_flows_close(struct top_flows *flows)
 	if (!flows)
 		return NULL;
 	top_counter_close(&flows->total);
+	top_counter_close(&flows->other);
 	for (i = 0; i < ARRAY_SIZE(top_protocols); i++)
 		for (j = 0; j < TOP_N_PARTS; j++)
 			top_counter_close(&flows->protocols[i][j]);
@@ -215,6 +253,7 @@ void top_flows_flush(const struct top_flows *flows)
 	unsigned int i, j;
 
 	(void)mapi_flush(flows->total.fd);
+	(void)mapi_flush(flows->other.fd);
 	for (i = 0; i < ARRAY_SIZE(top_protocols); i++)
 		for (j = 0; j < TOP_N_PARTS; j++)
 			if (flows->protocols[i][j].fd >= 0)
@@ -239,7 +278,7 @@ bool top_flows_finished(const struct top_flows *flows)
 		for (j = 0; j < TOP_N_PARTS; j++)
 			if (!top_counter_finished(&flows->protocols[i][j]))
 				return false;
-	return top_counter_finished(&flows->total);
+	return top_counter_finished(&flows->total) && top_counter_finished(&flows->other);
 }
 
 /* ---- reading ---- */
@@ -266,49 +305,33 @@ static void top_flows_loss(int fd, int fid, struct mapi_result_status *status)
 		status->lost_pkts[i] = MAX(status->lost_pkts[i], one.lost_pkts[i]);
 }
 
-static int top_flows_read_protocol(
-	const struct top_flows *flows, unsigned int i, struct top_sample *sample)
+/* Add the counter, if there is one, to the row. */
+static int top_flows_read_counter(
+	const struct top_counter *counter, const char *name, struct top_sample *sample)
 {
-	uint64_t pkts, bytes;
-	unsigned int j;
-	int r = top_table_add(&sample->tables[TOP_VIEW_PROTOCOLS], top_protocols[i].name, 0, 0, 0);
+	uint64_t pkts = 0, bytes = 0;
+	int r = 0;
 
-	for (j = 0; j < TOP_N_PARTS && r == 0; j++) {
-		const struct top_counter *counter = &flows->protocols[i][j];
-
-		if (counter->fd < 0)
-			continue;
+	if (counter->fd >= 0) {
 		r = top_flows_number(counter->fd, counter->pkts_fid, &pkts);
 		if (r == 0)
 			r = top_flows_number(counter->fd, counter->bytes_fid, &bytes);
-		if (r == 0)
-			r = top_table_add(&sample->tables[TOP_VIEW_PROTOCOLS],
-				top_protocols[i].name, 0, pkts, bytes);
 		top_flows_loss(counter->fd, counter->bytes_fid, &sample->status);
 	}
-	return r;
+	return r < 0 ? r : top_table_add(&sample->tables[TOP_VIEW_PROTOCOLS], name, 0, pkts, bytes);
 }
 
-/* Flows of a live device are not read at one moment, so the rest may seem to be less than nothing.
- */
 static int top_flows_read_protocols(const struct top_flows *flows, struct top_sample *sample)
 {
-	struct top_table *table = &sample->tables[TOP_VIEW_PROTOCOLS];
-	uint64_t pkts = 0, bytes = 0;
-	unsigned int i;
+	unsigned int i, j;
 	int r = 0;
 
 	for (i = 0; i < ARRAY_SIZE(top_protocols) && r == 0; i++) {
 		if (i && top_protocols[i - 1].network && !top_protocols[i].network)
-			r = top_table_add(table, TOP_OTHER, 0,
-				sample->total.pkts[0] - MIN(pkts, sample->total.pkts[0]),
-				sample->total.bytes[0] - MIN(bytes, sample->total.bytes[0]));
-		if (r == 0)
-			r = top_flows_read_protocol(flows, i, sample);
-		if (r < 0 || !top_protocols[i].network)
-			continue;
-		pkts += table->rows[table->n_rows - 1].pkts[0];
-		bytes += table->rows[table->n_rows - 1].bytes[0];
+			r = top_flows_read_counter(&flows->other, TOP_OTHER, sample);
+		for (j = 0; j < TOP_N_PARTS && r == 0; j++)
+			r = top_flows_read_counter(
+				&flows->protocols[i][j], top_protocols[i].name, sample);
 	}
 	return r;
 }
