@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static int log_level = LOG_INFO;
@@ -43,19 +44,31 @@ bool log_to_system(void)
 	return true;
 }
 
+/* Nobody else notes the time of a line in a file. */
+static void log_time(char *ret, size_t ret_bytes)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	ret[0] = '\0';
+	if (log_in_file && gmtime_r(&now, &tm))
+		(void)strftime(ret, ret_bytes, "%Y-%m-%dT%H:%M:%SZ ", &tm);
+}
+
 /* One write per event, so that lines of several threads do not mix. */
 static void log_write(int level, const char *cause, const char *fmt, va_list ap)
 	__attribute__((format(printf, 3, 0)));
 
 static void log_write(int level, const char *cause, const char *fmt, va_list ap)
 {
-	char text[1024];
+	char text[1024], at[sizeof("2000-01-01T00:00:00Z ") + 8];
 
 	(void)vsnprintf(text, sizeof(text), fmt, ap); /* a cut message is still useful */
+	log_time(at, sizeof(at));
 	if (log_in_system)
 		syslog(level, "%s%s%s", text, cause ? ": " : "", cause ? cause : "");
 	else
-		(void)fprintf(stderr, "%s: %s%s%s\n", log_program, text, cause ? ": " : "",
+		(void)fprintf(stderr, "%s%s: %s%s%s\n", at, log_program, text, cause ? ": " : "",
 			cause ? cause : "");
 }
 

@@ -12,7 +12,7 @@
 /* Set once at start, before threads exist: messages above @level are dropped. */
 void log_open(const char *program, int level);
 
-/* From now on append to a file. Return: 0, negative errno. */
+/* From now on append to a file, each line after the time (UTC). Return: 0, negative errno. */
 int log_to_file(const char *path);
 
 /* From now on to the system's log (syslog(3)), unless a file is in use. Return: whether it is. */

@@ -110,6 +110,11 @@ struct engine *client_engine(void);
  * Under the lock. Return: NULL with this thread's error. */
 struct engine *client_live_engine(void);
 
+/* A device of @engine, which client_live_engine() has returned, was not opened. Where the private
+ * daemon lacks the right, this thread's error then also says why it was not the system daemon's
+ * business. Under the lock. @engine: or NULL. Return: -1. */
+int client_refused_live(const struct engine *engine);
+
 /* Who knows what is captured: as client_live_engine(), and if that does not serve this user, by the
  * socket for those who look. @needs_system: NULL without an error if there is only a private one,
  * which is not started. Under the lock. Return: NULL with this thread's error. */
@@ -148,11 +153,12 @@ const void *engine_results(const struct engine *engine, uint64_t offset_bytes, u
  * @ret_fd:       the connection
  * @ret_explicit: the user wants this daemon and no other (MAPI_SOCKET)
  * @only_looks:   by the socket for those who look, which every user may use
+ * @ret_why:      with -ENOENT: why there is none; code 0: none was wanted
  *
  * Return: 0; -ENOENT: there is none that this program could use, but a private daemon will do;
  * -EACCES with this thread's error: there is one, for others; -1 with this thread's error.
  */
-int system_connect(int *ret_fd, bool *ret_explicit, bool only_looks);
+int system_connect(int *ret_fd, bool *ret_explicit, bool only_looks, struct error *ret_why);
 
 /* Start a private daemon. @ret_fd: our end. Return: 0, or -1 with this thread's error. */
 int private_start(int *ret_fd);

@@ -42,6 +42,7 @@ static struct client {
 	int last_fd;
 	int last_system_fd;
 	int hello_timeout_ms; /* 0: the usual */
+	struct error why_private; /* why the system daemon is not used; code 0: no matter */
 } client = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* ---- lock and fork ---- */
@@ -354,7 +355,12 @@ static int engine_hello(struct engine *engine)
 		client.hello_timeout_ms > 0 ? client.hello_timeout_ms : CLIENT_HELLO_TIMEOUT_MS);
 	if (!reply) {
 		if (atomic_load(&engine->is_lost))
-			client_fail(MCOM_INIT_SOCKET_ERROR, "the daemon does not answer");
+			client_fail(MCOM_INIT_SOCKET_ERROR, "%s",
+				engine->is_system
+					? "the daemon does not answer, or this user's programs "
+					  "have as many connections as they may (max_sessions in "
+					  "mapi.conf)"
+					: "the daemon does not answer");
 		return -1;
 	}
 	if (reply->result_case != WIRE__REPLY__RESULT_HELLO ||
@@ -498,7 +504,7 @@ static int client_find_system(struct engine **ret)
 	if (!client.system || engine_is_lost(client.system)) {
 		client_retire(&client.system);
 		client_reap();
-		r = system_connect(&fd, &is_explicit, false);
+		r = system_connect(&fd, &is_explicit, false, &client.why_private);
 		if (r < 0)
 			return r;
 		if (engine_new(&client.system, fd, true) < 0) {
@@ -506,7 +512,7 @@ static int client_find_system(struct engine **ret)
 				return -1;
 			/* One of another version, or of another network namespace, is as good as
 			 * none. */
-			client_clear_error();
+			client_take_error(&client.why_private);
 			return -ENOENT;
 		}
 		/* Another daemon may count from where the last one began. */
@@ -533,6 +539,18 @@ struct engine *client_live_engine(void)
 	return client_find_system(&engine) == -ENOENT ? client_engine() : engine;
 }
 
+int client_refused_live(const struct engine *engine)
+{
+	struct error err;
+
+	if (!engine || engine->is_system || client_error_code() != MAPI_NO_PERMISSION ||
+		!client.why_private.code)
+		return -1;
+	client_take_error(&err);
+	return client_fail(err.code, "%s; the system daemon is not used: %s", err.text,
+		client.why_private.text);
+}
+
 struct engine *client_list_engine(bool needs_system)
 {
 	struct engine *engine = NULL;
@@ -547,7 +565,7 @@ struct engine *client_list_engine(bool needs_system)
 		client_retire(&client.looking);
 		client_reap();
 		/* Without such a socket the other one's error says what is missing. */
-		if (system_connect(&fd, &is_explicit, true) < 0)
+		if (system_connect(&fd, &is_explicit, true, &ERROR_INIT) < 0)
 			return NULL;
 		client_clear_error();
 		if (engine_new(&client.looking, fd, true) < 0)

@@ -160,6 +160,14 @@ static int flow_create_on_new_device(struct engine *engine, const char *name, in
 	return flow_fd;
 }
 
+static int flow_create_live(const char *dev)
+{
+	struct engine *engine = client_live_engine();
+	int fd = flow_create_on_new_device(engine, dev, -1);
+
+	return fd < 0 ? client_refused_live(engine) : fd;
+}
+
 int mapi_create_flow(const char *dev)
 {
 	struct client_lock lock;
@@ -179,7 +187,7 @@ int mapi_create_flow(const char *dev)
 		fd = client_fail(MAPID_NO_DRIVER,
 			"'%s': remote flows are not supported by this version", dev);
 	else
-		fd = flow_create_on_new_device(client_live_engine(), dev, -1);
+		fd = flow_create_live(dev);
 	client_unlock(&lock);
 	return fd;
 }

@@ -72,7 +72,7 @@ static bool system_path(char *ret, size_t ret_bytes, const char *set, bool only_
 	return n < (int)ret_bytes;
 }
 
-int system_connect(int *ret_fd, bool *ret_explicit, bool only_looks)
+int system_connect(int *ret_fd, bool *ret_explicit, bool only_looks, struct error *ret_why)
 {
 	const char *set = secure_getenv("MAPI_SOCKET");
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -80,6 +80,7 @@ int system_connect(int *ret_fd, bool *ret_explicit, bool only_looks)
 	int r;
 
 	*ret_explicit = set && *set;
+	*ret_why = ERROR_INIT;
 	if (set && !*set)
 		return -ENOENT;
 	if (!system_path(address.sun_path, sizeof(address.sun_path), set, only_looks))
@@ -103,5 +104,7 @@ int system_connect(int *ret_fd, bool *ret_explicit, bool only_looks)
 	if (*ret_explicit)
 		return client_fail(MCOM_INIT_SOCKET_ERROR,
 			"no daemon answers on MAPI_SOCKET=%s: %s", set, strerror(errno));
+	(void)error_set(ret_why, MCOM_INIT_SOCKET_ERROR, "none answers on %s (%s)",
+		address.sun_path, strerror(errno));
 	return -ENOENT;
 }

@@ -92,34 +92,76 @@ static int mapid_private(void)
 	return 0;
 }
 
+/* Notes of a configuration wait until it is known where the log is. */
+struct mapid_notes {
+	const char *path;
+	FILE *lines;
+	char *text;
+	size_t n_bytes;
+};
+
 static void mapid_note(void *context, unsigned int line, const char *text)
 {
-	log_event(LOG_NOTICE, "%s:%u: %s", (const char *)context, line, text);
+	struct mapid_notes *notes = context;
+
+	if (notes->lines)
+		(void)fprintf(notes->lines, "%s:%u: %s\n", notes->path, line, text);
+	else
+		log_event(LOG_NOTICE, "%s:%u: %s", notes->path, line, text);
+}
+
+static void mapid_tell_notes(struct mapid_notes *notes)
+{
+	char *line, *rest;
+
+	if (notes->lines)
+		(void)fclose(notes->lines); /* what memory was not enough for is missing */
+	rest = notes->text;
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			log_event(LOG_NOTICE, "%s", line);
+	free(notes->text);
 }
 
 /* @path: NULL: the usual file, or, if there is none, the built-in configuration. */
+static int mapid_configure(struct config **ret, const char *path, struct mapid_notes *notes)
+{
+	struct error err = ERROR_INIT;
+	int r = config_load(ret, notes->path, mapid_note, notes, &err);
+
+	if (r == -ENOENT && !path)
+		r = config_load(ret, NULL, NULL, NULL, &err);
+	if (r < 0)
+		log_event(LOG_ERR, "%s", err.code ? err.text : strerror(-r));
+	return r;
+}
+
+/* Where messages go from now on. */
+static int mapid_begin(const struct config *config, bool background)
+{
+	int r = 0;
+
+	if (config->log_level > 0)
+		log_open("mapid", LOG_DEBUG);
+	if (config->logfile)
+		r = log_to_file(config->logfile);
+	if (r < 0)
+		return log_errno(LOG_ERR, r, "%s", config->logfile);
+	return background ? background_enter() : 0;
+}
+
 static int mapid_system(const char *path, bool background)
 {
 	_cleanup_(config_freep) struct config *config = NULL;
-	const char *usual = config_default_path();
-	struct error err = ERROR_INIT;
-	int r = config_load(&config, path ? path : usual, mapid_note,
-		(void *)(uintptr_t)(path ? path : usual), &err);
+	struct mapid_notes notes = { .path = path ? path : config_default_path() };
+	int r;
 
-	if (r == -ENOENT && !path)
-		r = config_load(&config, NULL, NULL, NULL, &err);
-	if (r < 0) {
-		log_event(LOG_ERR, "%s", err.code ? err.text : strerror(-r));
-		return 1;
-	}
-	if (config->log_level > 0)
-		log_open("mapid", LOG_DEBUG);
-	if (config->logfile) {
-		r = log_to_file(config->logfile);
-		if (r < 0)
-			return log_errno(LOG_ERR, r, "%s", config->logfile) < 0;
-	}
-	if (background && background_enter() < 0)
+	notes.lines = open_memstream(&notes.text, &notes.n_bytes);
+	r = mapid_configure(&config, path, &notes);
+	if (r == 0)
+		r = mapid_begin(config, background);
+	mapid_tell_notes(&notes);
+	if (r < 0)
 		return 1;
 	mapid_raise_limit();
 	return parent_run(config, engine_run_system) < 0;

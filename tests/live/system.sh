@@ -119,4 +119,24 @@ crowd 1 1 crowd_seen
 
 daemon_stop
 [ ! -e run/mapid.sock ] || fail "the socket is left"
+
+echo "== why not"
+daemon_config group=root max_sessions=1 libs=stdflib.so logfile="$scratch/mapid.log"
+rm -f mapid.log
+daemon_start
+crowd_refused() {
+	"$MAPI" run -i cable0 --duration 1 PKT_COUNTER > out 2>&1
+	status=$?
+	equal "exit status of one program too many" $status 5
+	grep -q max_sessions out || fail "max_sessions is not named: $(cat out)"
+}
+crowd 1 1 crowd_refused
+daemon_stop
+equal "lines of the log with their time" \
+	"$(grep -c '^20..-..-..T..:..:..Z mapid: ' mapid.log)" "$(wc -l < mapid.log)"
+equal "what is said of the configuration" "$(grep -c 'mapi.conf:6: libs= means nothing' mapid.log)" 1
+# A user who may not capture, and no daemon: of this network namespace, that is.
+"${other[@]}" env -u MAPI_SOCKET "$MAPI" run -i cable0 PKT_COUNTER > out 2>&1
+equal "exit status without a daemon" $? 3
+grep -q "the system daemon is not used: " out || fail "the daemon is not named: $(cat out)"
 finish
