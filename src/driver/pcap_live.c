@@ -139,9 +139,12 @@ static int pcap_live_interface_add(struct driver_source *source, uint32_t linkty
 	return 0;
 }
 
-/* libpcap's words in one line. */
-static int pcap_live_refuse(const char *name, int outcome, const char *words, struct error *err)
+/* libpcap's words in one line. @device: @name without what says that libpcap opens it. */
+static int pcap_live_refuse(
+	const char *name, const char *device, int outcome, const char *words, struct error *err)
 {
+	/* Without the right libpcap does not tell what is missing from what is forbidden. */
+	bool may_be_missing = strcmp(device, "any") != 0 && if_nametoindex(device) == 0;
 	char text[PCAP_ERRBUF_SIZE];
 
 	if (words[0] == '\0')
@@ -152,9 +155,12 @@ static int pcap_live_refuse(const char *name, int outcome, const char *words, st
 			*at = ' ';
 	if (outcome == PCAP_ERROR_PERM_DENIED || outcome == PCAP_ERROR_PROMISC_PERM_DENIED)
 		return error_set(err, MAPI_NO_PERMISSION,
-			"%s: no right to capture through libpcap (%s); the system daemon has none "
-			"either, a program of root with a private daemon has",
-			name, text);
+			"%s: %sno right to capture through libpcap (%s); the system daemon has "
+			"none either, a program of root with a private daemon has",
+			name,
+			may_be_missing ? "there is no such interface; for other devices there is "
+				       : "",
+			text);
 	return error_set(err, MAPID_NO_DRIVER, "%s: libpcap cannot open it: %s%s", name, text,
 		outcome == PCAP_ERROR_NO_SUCH_DEVICE ? driver_file_advice(name) : "");
 }
@@ -191,14 +197,14 @@ static int pcap_live_handle_open(struct driver_source *source, const char *name,
 	int r;
 
 	if (!handle)
-		return pcap_live_refuse(name, PCAP_ERROR, errbuf, err);
+		return pcap_live_refuse(name, source->device, PCAP_ERROR, errbuf, err);
 	r = pcap_live_set_up(source, handle);
 	if (r == PCAP_ERROR_IFACE_NOT_UP) {
 		pcap_close(handle);
 		return r;
 	}
 	if (r < 0) {
-		r = pcap_live_refuse(name, r, pcap_geterr(handle), err);
+		r = pcap_live_refuse(name, source->device, r, pcap_geterr(handle), err);
 	} else if (pcap_live_linktype(handle, &linktype) < 0 ||
 		pcap_live_interface_add(source, linktype) < 0) {
 		r = error_set(err, MAPID_NO_DRIVER,

@@ -444,7 +444,12 @@ static void who_may_not_is_told_so(void **unused)
 			_exit(2);
 		if (open_device(&source, "pcap:lo", NULL, &err) != -EINVAL)
 			_exit(3);
-		_exit(err.code == MAPI_NO_PERMISSION && !strchr(err.text, '\n') ? 0 : 4);
+		if (err.code != MAPI_NO_PERMISSION || strchr(err.text, '\n') ||
+			strstr(err.text, "no such interface"))
+			_exit(4);
+		if (open_device(&source, "missing0", NULL, &err) != -EINVAL)
+			_exit(5);
+		_exit(strstr(err.text, "missing0: there is no such interface;") ? 0 : 6);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));

@@ -28,6 +28,8 @@ static const char *lowering_need(const struct plan_instance *instance)
 		return "its filter cannot be a program of the kernel";
 	if (f->sampling)
 		return "packets are delivered, also for others, and it chooses by their order";
+	if (f->gate)
+		return "packets tell when it opens; while it is open it needs none";
 	if (f->add)
 		return "a function that refers to its value needs packets";
 	if (f->only_ticks && f->only_ticks(instance->memory))

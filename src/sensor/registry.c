@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
+#include "driver/driver.h"
 #include "interfaces.h"
 #include "loader.h"
 #include "mapi/errors.h"
@@ -387,6 +388,15 @@ static int registry_list_interfaces(
 	return 0;
 }
 
+/* The driver that would open it now. */
+static const char *registry_driver_name(const struct config_device *section)
+{
+	const struct driver_open_args args = { .name = section->device, .fd = -1 };
+	const struct driver *driver = section->driver_name ? NULL : driver_find(&args);
+
+	return section->driver_name ? section->driver_name : driver ? driver->name : "";
+}
+
 int registry_list(struct registry *registry, int id, bool next, struct registry_listed *ret)
 {
 	const struct config *config = registry->args.config;
@@ -401,7 +411,7 @@ int registry_list(struct registry *registry, int id, bool next, struct registry_
 	section = &config->devices[i];
 	*ret = (struct registry_listed){ .id = (int)i,
 		.device = section->device,
-		.driver = section->driver_name ? section->driver_name : "afpacket",
+		.driver = registry_driver_name(section),
 		.alias = section->alias ? section->alias : "",
 		.description = section->description ? section->description : "",
 		.link_speed_mbps = section->link_speed_mbps,

@@ -105,6 +105,11 @@ case $explained in
 *"it refers to a function that needs packets"*) echo "ok: why of other values" ;;
 *) fail "explain does not say why: $explained" ;;
 esac
+explained=$("$MAPI" explain -i cable0 'STARTSTOP(+0s) | PKT_COUNTER')
+case $explained in
+*"packets tell when it opens"*) echo "ok: why of what has not begun" ;;
+*) fail "explain does not say why: $explained" ;;
+esac
 
 both_tiers() {
 	daemon_config group=root "[driver]" device=cable0 engine=user $cpus

@@ -78,6 +78,13 @@ equal "counted and lost since the last restart" $((count + lost)) 20000
 equal "calls that failed" "$failed" 0
 [ "$packets" -gt 0 ] || fail "no packets were read"
 [ "$gap_ms" -gt 0 ] || fail "no gap is reported"
+"$MAPI" run -i cable0 --json --interval 0.1 PKT_COUNTER > run.out 2> run.err &
+companions+=($!)
+await "results" grep -q '"restarts":0,' run.out
+kill -9 "$(engine_pid)"
+await "a result that tells of the restart" grep -q '"restarts":1,' run.out
+kill "${companions[-1]}"
+wait "${companions[-1]}"
 await "the interface is let go" nobody_captures
 cause=$(tier_cause)
 if [ -n "$bpftool" ] && [ -z "$cause" ]; then

@@ -36,7 +36,7 @@ void device_error_advise(FILE *out, const char *message)
 	(void)mapi_read_error(&(int){ 0 }, NULL);
 	if (stat(name, &st) == 0 && S_ISREG(st.st_mode)) {
 		fputs("it is a file: -r reads capture files\n", out);
-	} else if (text_suggested(&s)) {
+	} else if (text_suggested(&s) && strcmp(text_suggested(&s), name) != 0) {
 		fputs("did you mean ", out);
 		text_safe(out, text_suggested(&s));
 		fputs("?\n", out);

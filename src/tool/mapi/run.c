@@ -197,8 +197,10 @@ static void run_print_json(const struct run_printer *printer, const struct pipel
 	json_string(&j, "ts", status->last_ts_ns ? ts : NULL); /* no packet, no time */
 	result_value_json(&j, "value", step->desc, result->res, (size_t)result->size);
 	result_loss_json(&j, "loss", status->lost_pkts);
-	if (printer->session->live)
+	if (printer->session->live) {
 		json_u64(&j, "outages", status->outages);
+		json_u64(&j, "restarts", status->restarts);
+	}
 	if (status->error) {
 		json_object(&j, "error");
 		json_i64(&j, "code", status->error);
