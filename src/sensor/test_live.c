@@ -671,18 +671,17 @@ static void rings_of_a_user_are_limited(void **state)
 	unsigned int n_flows = 0;
 	uint64_t device;
 	struct rlimit limit;
-	unsigned int n = 0;
+	unsigned int n = 0, rings_max = LIVE_RINGS_MAX;
 	int fds[RING_N_FDS];
 
 	/* Engine and client are one process here. */
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-	if (limit.rlim_max < LIVE_RINGS_MAX * 8)
-		skip();
+	rings_max = (unsigned int)MIN(rings_max, limit.rlim_max / 24);
 	limit.rlim_cur = limit.rlim_max;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	live_connect(&client);
 	device = live_device(&client);
-	for (; n <= LIVE_RINGS_MAX; n++) {
+	for (; n <= rings_max; n++) {
 		if (n % SESSION_FUNCTIONS_MAX == 0)
 			flows[n_flows++] = flow = test_flow(&client, device, false, NULL);
 		reply = test_apply(&client, flow, "HASHSAMP", args, 2);
@@ -692,7 +691,7 @@ static void rings_of_a_user_are_limited(void **state)
 		for (unsigned int i = 0; i < RING_N_FDS; i++)
 			(void)close(fds[i]);
 	}
-	assert_int_equal(n, LIVE_RINGS_MAX);
+	assert_int_equal(n, rings_max);
 	assert_int_equal(reply->error->code, MAPI_QUOTA_EXCEEDED);
 	assert_non_null(strstr(reply->error->text, "records together"));
 	assert_null(test_apply(&client, flow, "PKT_COUNTER", NULL, 0)->error);
@@ -962,9 +961,11 @@ static void without_room_everybody_is_answered(void **state)
 	while (!reply->error);
 	assert_int_equal(reply->error->code, MAPI_QUOTA_EXCEEDED);
 	assert_non_null(strstr(reply->error->text, "descriptors"));
-	reply = test_apply(&client, flow, "TO_BUFFER", NULL, 0);
-	assert_non_null(reply->error);
+	do
+		reply = test_apply(&client, flow, "TO_BUFFER", NULL, 0);
+	while (!reply->error);
 	assert_int_equal(reply->error->code, MAPI_QUOTA_EXCEEDED);
+	assert_non_null(strstr(reply->error->text, "descriptors"));
 	assert_null(test_apply(&client, flow, "PKT_COUNTER", NULL, 0)->error);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	assert_null(test_apply(&client, flow, "TO_BUFFER", NULL, 0)->error);

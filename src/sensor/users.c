@@ -3,7 +3,9 @@
 #include "users.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 
+#include "base/cleanup.h"
 #include "session.h"
 #include "subuid.h"
 
@@ -19,14 +21,29 @@
 #define USERS_MEMORY_MAX_BYTES (1ull << 30)
 /* Descriptors that wait to be closed. Who has more has sent some that hang. */
 #define USERS_PENDING_MAX 1024u
+/* Where the process may have few descriptors, these take a quarter of them at most. */
+#define USERS_FDS_SHARE 16u /* of the limit, for connections and what waits to be closed each */
+#define USERS_RING_SHARE 24u /* of three descriptors: an eighth */
 
 struct users {
 	struct config_quota quota;
+	unsigned int rings_max;
+	unsigned int pending_max;
 	unsigned int functions_max;
 	bool is_system;
 	const char *subuids; /* file */
 	struct user *users; /* with connections, or of whom something hangs */
 };
+
+/* @share: of the descriptors that the process may have. Return: @max, or as many as that is. */
+static unsigned int users_limit(unsigned int max, unsigned int share)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0) /* which it never does */
+		return max;
+	return (unsigned int)MAX(MIN(limit.rlim_max / share, (rlim_t)max), (rlim_t)1);
+}
 
 int users_new(struct users **ret, const struct config_quota *quota)
 {
@@ -37,10 +54,12 @@ int users_new(struct users **ret, const struct config_quota *quota)
 	users->is_system = quota != NULL;
 	users->subuids = SUBUID_PATH;
 	users->functions_max = quota ? USERS_FUNCTIONS_MAX : UINT32_MAX;
+	users->rings_max = quota ? users_limit(USERS_RINGS_MAX, USERS_RING_SHARE) : UINT32_MAX;
+	users->pending_max = users_limit(USERS_PENDING_MAX, USERS_FDS_SHARE);
 	if (quota) {
 		users->quota = *quota;
 		if (!quota->sessions)
-			users->quota.sessions = USERS_SESSIONS_MAX;
+			users->quota.sessions = users_limit(USERS_SESSIONS_MAX, USERS_FDS_SHARE);
 		if (!quota->flows)
 			users->quota.flows = USERS_FLOWS_MAX;
 		if (!quota->memory_bytes)
@@ -109,7 +128,7 @@ static int users_add(struct users *users, uid_t uid, struct user **ret)
 		.uid = uid,
 		.flows_max = users->quota.flows,
 		.functions_max = users->functions_max,
-		.rings_max = users->is_system ? USERS_RINGS_MAX : UINT32_MAX,
+		.rings_max = users->rings_max,
 		.writers_max = users->is_system ? USERS_WRITERS_MAX : UINT32_MAX,
 		.search_max_bytes = users->is_system ? USERS_SEARCH_MAX_BYTES : UINT32_MAX,
 		.memory_max_bytes = users->quota.memory_bytes };
@@ -148,7 +167,7 @@ void users_refuse(struct users *users, uid_t uid, int fd)
 
 bool user_may_send(const struct user *user)
 {
-	return !user->closer || closer_n_pending(user->closer) < USERS_PENDING_MAX;
+	return !user->closer || closer_n_pending(user->closer) < user->users->pending_max;
 }
 
 void user_leave(struct user *user)

@@ -10,11 +10,10 @@ seconds=2
 user=(setpriv --reuid 65533 --regid 65533 --clear-groups)
 mkfifo go
 
-begin() { # MAX_DESCRIPTORS: a daemon that both may use
-	daemon_config group=root max_memory_mb=64
-	prlimit --pid $$ --nofile="$1:"
+begin() { # MAX_DESCRIPTORS [LINES of mapi.conf]: a daemon that both may use
+	daemon_config group=root max_memory_mb=64 "${@:2}"
+	daemon_under=(prlimit --nofile="$1:$1")
 	daemon_start
-	prlimit --pid $$ --nofile=1024:
 	chmod 666 run/mapid.sock
 	engine=$(engine_pid)
 }
@@ -164,8 +163,32 @@ if ! grep -q skipped hostile.fuse; then
 fi
 daemon_stop
 
-echo "== descriptors run out"
-begin 200
+echo "== few descriptors, of which one user takes what he may"
+begin 300
+survivor_begin
+"${user[@]}" "$HOSTILE" connect $seconds cable0 > hostile.connect 9>&- &
+hostile=$!
+limited() { # connections of a sixteenth, and no more
+	[ "$(grep -c ' 03 .*run/mapid.sock' /proc/net/unix)" -ge 18 ]
+}
+await "connections" limited
+for ((n = 0; n < 5; n++)); do
+	began=$EPOCHREALTIME
+	setpriv --reuid 65532 --regid 65532 --clear-groups "$CROWD" 2 4 cable0 "udp port 9" < /dev/null > crowd.out ||
+		fail "another user is not served"
+	us=$((${EPOCHREALTIME/./} - ${began/./}))
+	[ $us -lt 1000000 ] || fail "another user's programs take $us us"
+done
+kill -0 $hostile || fail "the connections were closed meanwhile: what was done beside them proves nothing"
+echo "ok: $n times two programs of another user"
+"$BLAST" cable1 "$packets" > /dev/null
+wait $hostile
+cat hostile.connect
+survivor_end "few descriptors" $packets
+daemon_stop
+
+echo "== descriptors run out, as the administrator lets a user have them"
+begin 200 max_sessions=1000
 survivor_begin
 accepted() { # as many as there are places for
 	[ "$(ls "/proc/$engine/fd" | wc -l)" -gt 120 ]

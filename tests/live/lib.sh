@@ -46,10 +46,11 @@ daemon_serves() {
 	MAPI_SOCKET=$scratch/run/mapid.sock "$MAPI" flows
 }
 
+daemon_under=() # a command that the daemon is started with
 daemon_start() {
 	[ -e "$scratch/mapi.conf" ] || daemon_config group=root
 	chmod 755 "$scratch"
-	"$MAPID" -f "$scratch/mapi.conf" 2>> "$scratch/daemon.log" &
+	"${daemon_under[@]}" "$MAPID" -f "$scratch/mapi.conf" 2>> "$scratch/daemon.log" &
 	daemon=$!
 	export MAPI_SOCKET=$scratch/run/mapid.sock
 	await "the daemon" daemon_serves
