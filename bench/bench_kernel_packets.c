@@ -10,42 +10,75 @@
 
 #define BENCH_FRAME_MIN 60u /* Ethernet, without the checksum */
 
-static unsigned int bench_file(struct test_packet ret[], unsigned int n, const char *path)
+static pcap_t *bench_open(const char *path)
 {
 	char message[PCAP_ERRBUF_SIZE];
 	pcap_t *file = pcap_open_offline(path, message);
-	struct pcap_pkthdr *header;
+
+	if (!file)
+		(void)fprintf(stderr, "%s\n", message);
+	return file;
+}
+
+/* The next packet that can be run. Return: NULL at the end. */
+static const uint8_t *bench_next(pcap_t *file, struct pcap_pkthdr **ret)
+{
 	const uint8_t *data;
 
-	if (!file) {
-		(void)fprintf(stderr, "%s\n", message);
-		return n;
-	}
-	for (unsigned int i = 0; i < BENCH_PACKETS_PER_FILE && n < BENCH_PACKETS_MAX; i++) {
-		uint32_t n_bytes;
-		uint8_t *copy;
+	while (pcap_datalink(file) == DLT_EN10MB && pcap_next_ex(file, ret, &data) == 1)
+		if ((*ret)->caplen == (*ret)->len && (*ret)->caplen <= TEST_RUN_BYTES_MAX)
+			return data;
+	return NULL;
+}
 
-		if (pcap_datalink(file) != DLT_EN10MB || pcap_next_ex(file, &header, &data) != 1)
-			break;
-		n_bytes = MAX(header->caplen, BENCH_FRAME_MIN);
-		copy = calloc(1, n_bytes);
-		if (!copy || header->caplen > TEST_RUN_BYTES_MAX) {
-			free(copy);
-			continue;
-		}
-		memcpy(copy, data, header->caplen);
-		ret[n++] = (struct test_packet){ .data = copy, .n_bytes = n_bytes };
-	}
-	pcap_close(file);
+static uint64_t bench_file_pkts(const char *path)
+{
+	pcap_t *file = bench_open(path);
+	struct pcap_pkthdr *header;
+	uint64_t n = 0;
+
+	while (file && bench_next(file, &header))
+		n++;
+	if (file)
+		pcap_close(file);
 	return n;
 }
 
-unsigned int bench_packets(struct test_packet ret[BENCH_PACKETS_MAX], char *const paths[])
+static bool bench_copy(struct test_packet *ret, const uint8_t *data, uint32_t n_bytes)
+{
+	uint8_t *copy = calloc(1, MAX(n_bytes, BENCH_FRAME_MIN));
+
+	if (!copy)
+		return false;
+	memcpy(copy, data, n_bytes);
+	*ret = (struct test_packet){ .data = copy, .n_bytes = MAX(n_bytes, BENCH_FRAME_MIN) };
+	return true;
+}
+
+/* Every so many-th packet, so that there are @room of them. Return: their number. */
+static unsigned int bench_file(struct test_packet ret[], unsigned int room, const char *path)
+{
+	const uint64_t step = MAX(bench_file_pkts(path) / room, (uint64_t)1);
+	pcap_t *file = bench_open(path);
+	struct pcap_pkthdr *header;
+	const uint8_t *data;
+	unsigned int n = 0;
+
+	for (uint64_t i = 0; file && n < room && (data = bench_next(file, &header)); i++)
+		if (i % step == 0 && bench_copy(&ret[n], data, header->caplen))
+			n++;
+	if (file)
+		pcap_close(file);
+	return n;
+}
+
+unsigned int bench_packets(
+	struct test_packet ret[BENCH_PACKETS_MAX], char *const paths[], unsigned int n_paths)
 {
 	unsigned int n = 0;
 
-	while (*paths)
-		n = bench_file(ret, n, *paths++);
+	for (unsigned int i = 0; i < n_paths && n < BENCH_PACKETS_MAX; i++)
+		n += bench_file(ret + n, (BENCH_PACKETS_MAX - n) / (n_paths - i), paths[i]);
 	return n;
 }
 

@@ -6,11 +6,12 @@
 #include "filter/filter.h"
 #include "kernel/test_run.h"
 
-#define BENCH_PACKETS_MAX 512
-#define BENCH_PACKETS_PER_FILE 16
+#define BENCH_PACKETS_MAX 192
 
-/* The first packets of each file, of at least 60 bytes, as on a wire. Return: their number. */
-unsigned int bench_packets(struct test_packet ret[BENCH_PACKETS_MAX], char *const paths[]);
+/* Packets from all over the files, as many of each, of at least 60 bytes, as on a wire. The same
+ * files give the same packets. Return: their number. */
+unsigned int bench_packets(
+	struct test_packet ret[BENCH_PACKETS_MAX], char *const paths[], unsigned int n_paths);
 
 /* The first is "tcp port 80", all others are different. Return: 0, or negative. */
 int bench_filters(const struct filter_program *ret[], unsigned int n);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Sends 64-byte UDP frames through one end of a pair of veth interfaces, faster than any packet
+ * Sends 64-byte frames through one end of a pair of veth interfaces, faster than any packet
  * socket can: the kernel repeats one frame by itself (BPF_PROG_RUN with live frames), until a
  * signal ends it. To begin costs it some 20 ms, so one system call must do for a whole run; the
  * rate is kept by the program that is run for each frame, which drops those that are early.
  *
- * usage: live_generator SENDER RECEIVER
+ * usage: live_generator SENDER RECEIVER|- [tcp]
+ *
+ * They are UDP to port 9, or with "tcp" TCP to port 80. The receiving interface takes them only
+ * while it has an XDP program: it gets one that passes all, or with "-" none.
  *
  * For each line "PPS SECONDS" on standard input (0 packets per second: as fast as possible) it
  * sends, and prints "PACKETS SECONDS". Everything runs where it is pinned to: the receiving
@@ -39,10 +42,17 @@ struct generator_pace {
 };
 
 /* A receiver that nobody is, so that the kernel's own stack is done with it at once. */
-static const uint8_t generator_frame[GENERATOR_FRAME_BYTES] = {
+static const uint8_t generator_udp[GENERATOR_FRAME_BYTES] = {
 	0x02, 0, 0, 0, 0, 0x99, 0x02, 0, 0, 0, 0, 0x01, 0x08, 0x00, /* Ethernet */
 	0x45, 0, 0, 50, 0, 1, 0, 0, 64, 17, 0x65, 0xea, 192, 0, 2, 1, 198, 51, 100, 9, /* IPv4 */
 	0x30, 0x39, 0, 9, 0, 30, 0, 0, /* UDP, port 9 */
+};
+
+static const uint8_t generator_tcp[GENERATOR_FRAME_BYTES] = {
+	0x02, 0, 0, 0, 0, 0x99, 0x02, 0, 0, 0, 0, 0x01, 0x08, 0x00, /* Ethernet */
+	0x45, 0, 0, 50, 0, 1, 0, 0, 64, 6, 0x65, 0xf5, 192, 0, 2, 1, 198, 51, 100, 9, /* IPv4 */
+	0x30, 0x39, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x02, 0, 0, 0x93, 0x11, 0,
+	0, /* TCP, SYN */
 };
 
 static int generator_bpf(enum bpf_cmd cmd, union bpf_attr *attr)
@@ -161,13 +171,13 @@ static int generator_attach_pass(unsigned int ifindex)
 	return generator_bpf(BPF_LINK_CREATE, &attr);
 }
 
-static int generator_send(int fd, uint32_t n_pkts)
+static int generator_send(int fd, const uint8_t *frame, uint32_t n_pkts)
 {
 	union bpf_attr attr = { 0 };
 
 	attr.test.prog_fd = (uint32_t)fd;
-	attr.test.data_in = (uintptr_t)generator_frame;
-	attr.test.data_size_in = sizeof(generator_frame);
+	attr.test.data_in = (uintptr_t)frame;
+	attr.test.data_size_in = GENERATOR_FRAME_BYTES;
 	attr.test.repeat = n_pkts;
 	attr.test.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
 	attr.test.batch_size = GENERATOR_BATCH;
@@ -186,7 +196,8 @@ static void generator_alarm(int number)
 {
 }
 
-static int generator_run(int fd, struct generator_pace *pace, double pps, double seconds)
+static int generator_run(
+	int fd, const uint8_t *frame, struct generator_pace *pace, double pps, double seconds)
 {
 	const uint64_t us = (uint64_t)(seconds * 1e6);
 	/* Again and again: the first signal may come between the calls. */
@@ -199,7 +210,7 @@ static int generator_run(int fd, struct generator_pace *pace, double pps, double
 	*pace = (struct generator_pace){ .gap_ns = pps > 0 ? (uint64_t)(1e9 / pps + 0.5) : 0 };
 	setitimer(ITIMER_REAL, &timer, NULL);
 	while (generator_now() < began + seconds)
-		if (generator_send(fd, 1u << 30) < 0 && errno != EINTR)
+		if (generator_send(fd, frame, 1u << 30) < 0 && errno != EINTR)
 			return -1;
 	setitimer(ITIMER_REAL, &none, NULL);
 	printf("%llu %.6f\n", (unsigned long long)pace->n_pkts, generator_now() - began);
@@ -215,24 +226,27 @@ static int generator_fail(const char *what)
 int main(int argc, char *argv[])
 {
 	const struct sigaction alarmed = { .sa_handler = generator_alarm };
+	const uint8_t *frame = generator_udp;
 	struct generator_pace *pace;
 	unsigned int from, to;
 	int map_fd, fd;
 	char line[128];
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: live_generator SENDER RECEIVER\n");
+	if (argc < 3 || argc > 4) {
+		fprintf(stderr, "usage: live_generator SENDER RECEIVER|- [tcp]\n");
 		return 2;
 	}
+	if (argc == 4)
+		frame = generator_tcp;
 	from = if_nametoindex(argv[1]);
 	to = if_nametoindex(argv[2]);
-	if (!from || !to)
+	if (!from || (!to && strcmp(argv[2], "-") != 0))
 		return generator_fail("interface");
-	if (generator_attach_pass(to) < 0)
+	if (to && generator_attach_pass(to) < 0)
 		return generator_fail("XDP program of the receiver");
 	pace = generator_map(&map_fd);
 	fd = pace ? generator_load_send(map_fd, from) : -1;
-	if (fd < 0 || generator_send(fd, GENERATOR_BATCH) < 0)
+	if (fd < 0 || generator_send(fd, frame, GENERATOR_BATCH) < 0)
 		return generator_fail("live frames");
 	sigaction(SIGALRM, &alarmed, NULL);
 	printf("ready\n");
@@ -242,7 +256,7 @@ int main(int argc, char *argv[])
 
 		if (sscanf(line, "%lf %lf", &pps, &seconds) != 2)
 			return 2;
-		if (generator_run(fd, pace, pps, seconds) < 0)
+		if (generator_run(fd, frame, pace, pps, seconds) < 0)
 			return generator_fail("live frames");
 	}
 	return 0;
