@@ -55,6 +55,21 @@ int filter_program_new(
 	struct filter_program **ret, const struct bpf_insn *insns, unsigned int n_insns);
 
 /**
+ * filter_program_flow() - packets of some flows of TCP and UDP, whole flows at a time
+ * @ret:     the program; the caller owns it
+ * @n_parts: of DECODE_FLOW_PARTS: it accepts the packets of flows in the first so many
+ *           (decode_flow_part() of the outer headers). 0: instead, those packets of which such a
+ *           program cannot tell, and never accepts any: with more than two VLAN tags, MPLS, PPPoE,
+ *           LLC, authentication headers, more than two extension headers of IPv6, jumbograms
+ *
+ * For Ethernet. It sees what was captured: without its ports, no packet is of a flow. The kernel
+ * tier translates it (kernel_code_new()), filter sets interpret it.
+ *
+ * Return: 0, -ENOMEM.
+ */
+int filter_program_flow(struct filter_program **ret, unsigned int n_parts);
+
+/**
  * filter_program_join() - one program that accepts what all programs accept
  * @ret:      the program; the caller owns it. Keeps no reference to @programs
  * @programs: @n programs of one link type

@@ -4,6 +4,7 @@
  *
  * compile.c   expression -> classic BPF, by libpcap
  * program.c   classic BPF made by others: check and copy
+ * flow.c      packets of a part of all flows -> classic BPF
  * intern.c    tables in which equal things are one thing
  * value.c     what a register can hold: constants, loads, arithmetic, simplified
  * graph.c     questions about values, and the decision graph made of them
@@ -29,6 +30,10 @@ struct filter_program {
 	unsigned int n_insns;
 	struct bpf_insn insns[];
 };
+
+/* A = decode_flow_part() of the key in the first words of scratch memory (FILTER_FLOW_WORDS). Only
+ * flow.c makes this instruction; programs of others that have it are refused. */
+#define FILTER_INSN_PART (BPF_MISC | 0x40)
 
 /* Copies @insns; checks nothing. */
 int filter_program_copy(

@@ -48,6 +48,9 @@ enum filter_value_kind {
 	FILTER_VALUE_LOAD, /* @bytes bytes at k + a, big endian */
 	FILTER_VALUE_DIRECTION, /* FILTER_DIRECTION_* */
 	FILTER_VALUE_ALU, /* a @op b; a shift by 32 or more is 0, a division by 0 anything */
+	FILTER_VALUE_WORDS, /* a list of words of a flow key: @b, and before it those of @a, if any
+			     */
+	FILTER_VALUE_PART, /* decode_flow_part() of the key whose words are @a */
 };
 
 /* As the kernel numbers them for packet sockets, so that what libpcap compares holds. In the kernel
@@ -55,6 +58,11 @@ enum filter_value_kind {
 enum { FILTER_DIRECTION_IN = 0, FILTER_DIRECTION_OUT = 4, FILTER_DIRECTION_UNKNOWN = 7 };
 
 #define FILTER_VALUE_NONE UINT32_MAX /* the base of an absolute load */
+
+/* A flow key as numbers: source and destination address, each of four words; ports, the source's in
+ * the upper half; version of IP and, times 256, protocol. */
+#define FILTER_FLOW_WORDS 10u
+enum { FILTER_FLOW_SRC = 0, FILTER_FLOW_DST = 4, FILTER_FLOW_PORTS = 8, FILTER_FLOW_KIND = 9 };
 
 /*
  * struct filter_value - what a register holds, as a function of the packet
@@ -109,6 +117,7 @@ struct filter_node {
 
 /*
  * struct filter_graph - values, tests and nodes of all programs of a set
+ * @has_parts: the back end knows FILTER_VALUE_PART; else programs that ask for it are not lifted
  * @failed: memory ran out somewhere; what was returned since then is valid but senseless. The
  *          many small constructors need not be checked one by one: ask once at the end
  */
@@ -116,6 +125,7 @@ struct filter_graph {
 	struct filter_intern values;
 	struct filter_intern tests;
 	struct filter_intern nodes;
+	bool has_parts;
 	bool failed;
 };
 
@@ -145,6 +155,7 @@ uint32_t filter_value_cap(struct filter_graph *g);
 uint32_t filter_value_direction(struct filter_graph *g);
 uint32_t filter_value_load(struct filter_graph *g, uint32_t base, uint32_t k, uint32_t bytes);
 uint32_t filter_value_alu(struct filter_graph *g, uint32_t op, uint32_t a, uint32_t b);
+uint32_t filter_value_part(struct filter_graph *g, const uint32_t words[FILTER_FLOW_WORDS]);
 
 /* All bits that a number up to @max can have. */
 static inline uint32_t filter_value_bits(uint32_t max)
@@ -171,7 +182,8 @@ enum { FILTER_LIFT_E_REFUSED = 1 };
  * @program:  as made by filter_compile() or filter_program_new()
  * @ret_root: node that decides as the program does
  *
- * Return: 0, FILTER_LIFT_E_REFUSED if the program jumps backwards or would grow too large, -ENOMEM.
+ * Return: 0, FILTER_LIFT_E_REFUSED if the program jumps backwards, would grow too large or asks for
+ * what the back end does not know, -ENOMEM.
  */
 int filter_lift(struct filter_graph *g, const struct filter_program *program, uint32_t *ret_root);
 

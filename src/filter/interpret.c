@@ -13,6 +13,11 @@
  */
 #include "filter_private.h"
 
+#include <endian.h>
+#include <string.h>
+
+#include "packet/decode.h"
+
 struct interpret {
 	const uint8_t *data;
 	uint32_t cap_bytes;
@@ -122,6 +127,24 @@ static bool interpret_alu(struct interpret *s, const struct bpf_insn *insn)
 	return false;
 }
 
+static uint32_t interpret_part(const struct interpret *s)
+{
+	uint32_t ports = s->memory[FILTER_FLOW_PORTS], kind = s->memory[FILTER_FLOW_KIND];
+	struct decode_flow_key key = { .src_port = (uint16_t)(ports >> 16),
+		.dst_port = (uint16_t)ports,
+		.ip_version = (uint8_t)kind,
+		.l4_proto = (uint8_t)(kind >> 8) };
+
+	for (uint32_t i = 0; i < 4; i++) {
+		uint32_t src_be = htobe32(s->memory[FILTER_FLOW_SRC + i]);
+		uint32_t dst_be = htobe32(s->memory[FILTER_FLOW_DST + i]);
+
+		memcpy(key.src + (size_t)i * 4, &src_be, 4);
+		memcpy(key.dst + (size_t)i * 4, &dst_be, 4);
+	}
+	return decode_flow_part(&key);
+}
+
 /* Everything else but jumps and returns. */
 static bool interpret_move(struct interpret *s, const struct bpf_insn *insn)
 {
@@ -137,6 +160,9 @@ static bool interpret_move(struct interpret *s, const struct bpf_insn *insn)
 		return true;
 	case BPF_MISC | BPF_TXA:
 		s->a = s->x;
+		return true;
+	case FILTER_INSN_PART:
+		s->a = interpret_part(s);
 		return true;
 	}
 	return false;

@@ -106,12 +106,17 @@ static uint32_t lift_uses(const struct bpf_insn *insn, uint32_t *ret_reads)
 		*ret_reads = BPF_RVAL(insn->code) == BPF_A ? a : 0;
 		return 0;
 	default: /* BPF_MISC */
+		if (insn->code == FILTER_INSN_PART) {
+			*ret_reads = (1u << FILTER_FLOW_WORDS) - 1;
+			return a;
+		}
 		*ret_reads = BPF_MISCOP(insn->code) == BPF_TAX ? a : x;
 		return BPF_MISCOP(insn->code) == BPF_TAX ? x : a;
 	}
 }
 
-/* Finds liveness and meetings, backwards. Return: false if the program jumps backwards. */
+/* Finds liveness and meetings, backwards. Return: false if the program jumps backwards, or asks for
+ * what the back end does not know. */
 static bool lift_survey(struct lift *l)
 {
 	const struct filter_program *p = l->program;
@@ -120,6 +125,8 @@ static bool lift_survey(struct lift *l)
 		const struct bpf_insn *insn = &p->insns[pc];
 		uint32_t reads, after = 0, writes = lift_uses(insn, &reads);
 
+		if (insn->code == FILTER_INSN_PART && !l->g->has_parts)
+			return false;
 		if (insn->code == (BPF_JMP | BPF_JA)) {
 			if (insn->k >= p->n_insns)
 				return false;
@@ -313,7 +320,9 @@ static void lift_insn(struct lift *l, struct lift_state *s, const struct bpf_ins
 		s->reg[LIFT_A] = lift_alu(l, s, insn);
 		break;
 	case BPF_MISC:
-		if (BPF_MISCOP(insn->code) == BPF_TAX)
+		if (insn->code == FILTER_INSN_PART)
+			s->reg[LIFT_A] = filter_value_part(l->g, s->reg);
+		else if (BPF_MISCOP(insn->code) == BPF_TAX)
 			s->reg[LIFT_X] = s->reg[LIFT_A];
 		else
 			s->reg[LIFT_A] = s->reg[LIFT_X];

@@ -83,6 +83,8 @@ struct reference reference_of(const struct filter_program *program)
 			reference.is_defined = reference.is_defined && insn->k < 32;
 		if (insn->code == (BPF_JMP | BPF_JA) && insn->k >= program->n_insns)
 			reference.jumps_back = true;
+		if (insn->code == FILTER_INSN_PART) /* libpcap does not know it */
+			reference.is_defined = false;
 	}
 	return reference;
 }

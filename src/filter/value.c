@@ -9,6 +9,7 @@
  * indirect load must not wrap around, so that a constant inside the base cannot move to the offset.
  */
 #include "filter_private.h"
+#include "packet/decode.h"
 
 static uint32_t value_intern(struct filter_graph *g, const struct filter_value *v)
 {
@@ -71,6 +72,22 @@ uint32_t filter_value_load(struct filter_graph *g, uint32_t base, uint32_t k, ui
 		v.a = FILTER_VALUE_NONE;
 		v.k = k + filter_graph_value(g, base)->k;
 	}
+	return value_intern(g, &v);
+}
+
+uint32_t filter_value_part(struct filter_graph *g, const uint32_t words[FILTER_FLOW_WORDS])
+{
+	struct filter_value v = {
+		.kind = FILTER_VALUE_WORDS, .a = FILTER_VALUE_NONE, .max = UINT32_MAX
+	};
+
+	for (uint32_t i = 0; i < FILTER_FLOW_WORDS; i++) {
+		v.b = words[i];
+		v.a = value_intern(g, &v);
+	}
+	v.kind = FILTER_VALUE_PART;
+	v.b = FILTER_VALUE_NONE;
+	v.max = DECODE_FLOW_PARTS - 1;
 	return value_intern(g, &v);
 }
 

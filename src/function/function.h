@@ -226,6 +226,15 @@ struct function {
 	const struct sampling *(*sampling)(
 		const void *instance, void *state, struct sampling_state **ret_state);
 
+	/* Control thread. What filters can tell of the packets that process() lets pass, if it goes
+	 * by headers and keeps no state: @ret_passes accepts only such, @ret_unsure those of which
+	 * only process() can tell; both are the caller's. So the kernel can decide of all others.
+	 * What it does with packets that pass (a ring), it does with those that are delivered.
+	 * Return: 0, -ENOTSUP: nothing for this link type, -ENOMEM. NULL: it goes by something
+	 * else. */
+	int (*programs)(const void *instance, uint32_t linktype, struct filter_program **ret_passes,
+		struct filter_program **ret_unsure);
+
 	/* A worker, in turn. What will it do with packets that come after those that it has seen,
 	 * and are not later than @until_ns? If it is open, add() is told of those that have passed.
 	 * NULL: that depends on more than time. */

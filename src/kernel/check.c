@@ -5,7 +5,8 @@
  * Jumps and calls go forward, so one pass in program order sees every path: at each instruction,
  * what a register may hold is what it holds on any of them. A page has one function at most, which
  * comes last, begins with its arguments, is short and calls no other, so that time does not
- * multiply; nothing falls into it.
+ * multiply; nothing falls into it. A second one may stand before it, instruction by instruction
+ * that of part.c.
  *
  * The code may come from a process that has been conquered. That process may count and deliver what
  * it likes, but no more: it has these helpers, its own area, the next page and, if it samples, the
@@ -42,15 +43,23 @@ struct check_state {
 	uint32_t bytes;
 };
 
-/* @helpers: that the function calls */
+/*
+ * @function: where it begins, once it was called; else 0
+ * @helpers:  that the function calls
+ * @part:     where part.c's function begins, once it was called; else 0
+ * @part_insns, @n_part_insns: what it has to be
+ */
 struct check {
 	const struct kernel_code *code;
 	const struct kernel_page *page;
 	struct check_state *states; /* of each instruction */
 	struct error *err;
 	uint32_t at;
-	uint32_t function; /* where it begins, once it was called; else 0 */
+	uint32_t function;
 	unsigned int helpers;
+	uint32_t part;
+	struct bpf_insn *part_insns;
+	uint32_t n_part_insns;
 };
 
 static int check_fail(const struct check *c, const char *what)
@@ -157,6 +166,38 @@ static int check_function(
 	return 0;
 }
 
+/* Does part.c's function begin there? */
+static bool check_is_part(const struct check *c, int64_t target)
+{
+	if (target <= c->at || target + c->n_part_insns > c->page->n_insns)
+		return false;
+	return memcmp(&c->page->insns[target], c->part_insns,
+		       c->n_part_insns * sizeof(struct bpf_insn)) == 0;
+}
+
+/* Once it is where it is, nothing else may lead to it: check_part_end(). */
+static int check_part(struct check *c, const struct bpf_insn *insn, const struct check_state *now)
+{
+	uint32_t target = c->at + 1 + (uint32_t)insn->imm;
+
+	if (c->part && c->part != target)
+		return check_fail(c, "calls a second function");
+	c->part = target;
+	return check_holds(c, now, BPF_REG_3, MAY_BE_AREA);
+}
+
+/* Over part.c's function, which is as it is. */
+static int check_part_end(struct check *c)
+{
+	uint32_t end = c->part + c->n_part_insns;
+
+	for (uint32_t at = c->part; at < end; at++)
+		if (check_is_reached(c, at))
+			return check_fail(c, "leads into a function");
+	c->at = end - 1;
+	return 0;
+}
+
 static int check_call(struct check *c, const struct bpf_insn *insn, struct check_state *now)
 {
 	int r;
@@ -168,7 +209,8 @@ static int check_call(struct check *c, const struct bpf_insn *insn, struct check
 		r = check_helper(c, insn, now);
 		break;
 	case BPF_PSEUDO_CALL:
-		r = check_function(c, insn, now);
+		r = check_is_part(c, (int64_t)c->at + 1 + insn->imm) ? check_part(c, insn, now)
+								     : check_function(c, insn, now);
 		break;
 	default:
 		return check_fail(c, "calls what it should not");
@@ -506,14 +548,20 @@ static int check_page(struct check *c)
 
 	c->function = 0;
 	c->helpers = 0;
+	c->part = 0;
 	c->states = calloc(c->page->n_insns, sizeof(*c->states));
 	if (!c->states)
 		return -ENOMEM;
 	memset(c->states[0].may, MAY_BE_ANYTHING, sizeof(c->states[0].may));
 	c->states[0].may[BPF_REG_1] = MAY_BE_CONTEXT;
 	c->states[0].bytes = UINT32_MAX;
-	for (c->at = 0; r == 0 && c->at < c->page->n_insns; c->at++)
-		r = check_is_reached(c, c->at) ? check_insn(c) : check_fail(c, "is never reached");
+	for (c->at = 0; r == 0 && c->at < c->page->n_insns; c->at++) {
+		if (c->part && c->at == c->part)
+			r = check_part_end(c);
+		else
+			r = check_is_reached(c, c->at) ? check_insn(c)
+						       : check_fail(c, "is never reached");
+	}
 	free(c->states);
 	return r;
 }
@@ -521,11 +569,16 @@ static int check_page(struct check *c)
 int kernel_code_check(const struct kernel_code *code, struct error *err)
 {
 	struct check c = { .code = code, .err = err };
-	int r = 0;
+	int r = kernel_part_insns(&c.part_insns);
 
+	if (r < 0)
+		return r;
+	c.n_part_insns = (uint32_t)r;
+	r = 0;
 	for (unsigned int i = 0; r == 0 && i < code->n_pages; i++) {
 		c.page = &code->pages[i];
 		r = check_page(&c);
 	}
+	free(c.part_insns);
 	return r;
 }

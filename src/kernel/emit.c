@@ -84,6 +84,7 @@ static int emit_init(struct kernel_emit *e, struct emit_job *j)
 		return -ENOMEM;
 	}
 	e->slow = kernel_asm_label(&e->code);
+	e->part = kernel_asm_label(&e->code);
 	e->delivered = kernel_asm_label(&e->code);
 	e->foreign = kernel_asm_label(&e->code);
 	return 0;
@@ -477,6 +478,7 @@ int kernel_code_new(struct kernel_code **ret, const struct kernel_options *optio
 	if (code->slots && code->reasons && j.roots && j.actions && j.reasons && j.samples &&
 		j.sample_of)
 		r = filter_graph_init(&j.graph);
+	j.graph.has_parts = true;
 	if (r == 0)
 		r = emit_all(&j, programs);
 	kernel_cofactor_deinit(&j.cofactor);

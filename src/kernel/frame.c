@@ -552,6 +552,8 @@ void kernel_frame_end(struct kernel_emit *e, const struct kernel_frame_page *pag
 	emit_place(e, e->delivered);
 	frame_step(e);
 	frame_deliver(e);
+	if (e->uses_part)
+		kernel_part_put(&e->code, e->part);
 	if (e->uses_slow)
 		frame_slow(e);
 }

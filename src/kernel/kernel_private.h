@@ -6,7 +6,7 @@
  * pieces.c    ... for each range of a value
  * trie.c      all filters of a page -> one decision trie;  split.c: by a value
  * single.c    one filter by itself;  choose.c: by ranges of a value, to labels
- * operand.c   values and tests -> registers
+ * operand.c   values and tests -> registers;  part.c: in which part of all flows a packet is
  * frame.c     what stands around that: finding the packet, counting, ends
  * sample.c    what functions that sample choose;  turns.c: their numbers
  * asm.c       instructions and labels -> a program
@@ -58,6 +58,7 @@
  * @seq:      odd while a packet is counted. Also the packet's number, for marks
  * @len:      length of the packet, with VLAN tag
  * @cap:      how much of that filters see; only if that is less than all
+ * @flow:     words of a flow's key (FILTER_FLOW_WORDS), scratch
  * @is_copy:  the window is @window
  * @shift:    bytes of a VLAN tag that is not in the packet's data, 0 or 4
  * @deliver:  some filter wants the packet
@@ -84,7 +85,8 @@ struct kernel_area {
 	uint32_t temp;
 	uint64_t cost_ns;
 	uint32_t cap;
-	uint32_t reserved[15];
+	uint32_t flow[FILTER_FLOW_WORDS];
+	uint32_t reserved[5];
 	uint8_t window[WINDOW_BYTES];
 	uint32_t columns[COLUMNS_MAX];
 };
@@ -163,6 +165,7 @@ int kernel_asm_finish(struct kernel_asm *c, bool long_jumps);
  * @kept:         values that are in their columns here; the first @n_kept
  * @is_kept:      of each value, the same
  * @slow:         label of the function that loads anything, used if @uses_slow
+ * @part:         label of the function that finds the part of a flow, used if @uses_part
  * @delivered:    label of the end of a packet that is delivered and not counted
  * @foreign:      label of the end of a packet that is another program's
  * @sees_all:     loads may go beyond what filters see of a packet
@@ -180,10 +183,12 @@ struct kernel_emit {
 	bool *is_kept;
 	uint32_t n_kept;
 	uint32_t slow;
+	uint32_t part;
 	uint32_t delivered;
 	uint32_t foreign;
 	bool sees_all;
 	bool uses_slow;
+	bool uses_part;
 	bool too_large;
 	const uint8_t *actions; /* of each slot */
 	uint32_t n_early; /* slots that are decided before anything is counted: the first ones */
@@ -250,6 +255,13 @@ void kernel_operand_test(struct kernel_emit *e, uint32_t test, uint32_t no);
 /* Keeps @value for what follows, if it is costly. */
 void kernel_operand_keep(struct kernel_emit *e, uint32_t value);
 void kernel_operand_forget(struct kernel_emit *e, uint32_t n_kept);
+
+/* part.c: the function: r3 area, with the words of a key in @flow -> r0; changes r1 to r5. The
+ * label is placed here. */
+void kernel_part_put(struct kernel_asm *c, uint32_t label);
+/* Its instructions as they are in every program. @ret: the caller's. Return: their number, -ENOMEM.
+ */
+int kernel_part_insns(struct bpf_insn **ret);
 
 /*
  * frame.c

@@ -210,6 +210,23 @@ static void operand_direction(struct kernel_emit *e)
 	emit_put(e, ALU32_IMM(BPF_AND, BPF_REG_0, FILTER_DIRECTION_OUT));
 }
 
+static void operand_part(struct kernel_emit *e, const struct filter_value *v)
+{
+	uint32_t words = v->a;
+
+	for (uint32_t i = FILTER_FLOW_WORDS; i-- > 0;) {
+		const struct filter_value *list = filter_graph_value(e->g, words);
+
+		kernel_operand_value(e, list->b);
+		emit_put(e,
+			STORE(BPF_W, REG_AREA, BPF_REG_0, (int16_t)(AREA_AT(flow) + (int)(4 * i))));
+		words = list->a;
+	}
+	e->uses_part = true;
+	emit_put(e, MOV_REG(BPF_REG_3, REG_AREA));
+	emit_jump(e, CALL_LABEL(), e->part);
+}
+
 /* Is it worth a store? What others are made of is, or hostile programs would be written out once
  * for each use of each of their parts. */
 static bool operand_is_costly(const struct kernel_emit *e, uint32_t value)
@@ -218,6 +235,8 @@ static bool operand_is_costly(const struct kernel_emit *e, uint32_t value)
 
 	if (v->kind == FILTER_VALUE_LOAD)
 		return !operand_is_direct(e, v);
+	if (v->kind == FILTER_VALUE_PART)
+		return true;
 	return v->kind == FILTER_VALUE_ALU &&
 		filter_graph_value(e->g, v->b)->kind != FILTER_VALUE_CONST;
 }
@@ -254,6 +273,11 @@ void kernel_operand_value(struct kernel_emit *e, uint32_t value)
 		break;
 	case FILTER_VALUE_ALU:
 		operand_alu(e, v);
+		break;
+	case FILTER_VALUE_PART:
+		operand_part(e, v);
+		break;
+	case FILTER_VALUE_WORDS: /* is no value by itself */
 		break;
 	}
 	if (e->uses[value] > 1 && operand_is_costly(e, value))

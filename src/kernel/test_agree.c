@@ -93,14 +93,21 @@ void agree_filters_clear(struct agree_filters *f)
 	free(f->texts);
 }
 
+void agree_filters_take(struct agree_filters *f, struct filter_program *program, const char *name)
+{
+	f->programs[f->n] = program;
+	f->references[f->n] = reference_of(program);
+	f->texts[f->n++] = strdup(name);
+}
+
 bool agree_filters_add(struct agree_filters *f, const char *text)
 {
+	struct filter_program *program;
 	struct error err = ERROR_INIT;
 
-	if (filter_compile(&f->programs[f->n], text, 1, &err) < 0)
+	if (filter_compile(&program, text, 1, &err) < 0)
 		return false;
-	f->references[f->n] = reference_of(f->programs[f->n]);
-	f->texts[f->n++] = strdup(text);
+	agree_filters_take(f, program, text);
 	return true;
 }
 

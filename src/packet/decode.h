@@ -112,4 +112,15 @@ bool decode_flow_key(const struct packet_batch *batch, unsigned int i,
  */
 uint64_t decode_flow_hash(const struct decode_flow_key *key, uint64_t seed);
 
+/* All flows are cut into so many parts; the seed is historical, and documented (HASHSAMP). */
+#define DECODE_FLOW_PARTS 1024u
+#define DECODE_FLOW_PARTS_SEED 6564987u
+
+/* The part in which a flow is. Programs of the kernel find the same (src/kernel/part.c). Return:
+ * below DECODE_FLOW_PARTS. */
+static inline unsigned int decode_flow_part(const struct decode_flow_key *key)
+{
+	return decode_flow_hash(key, DECODE_FLOW_PARTS_SEED) % DECODE_FLOW_PARTS;
+}
+
 #endif

@@ -9,6 +9,8 @@
  * function that samples goes by numbers that both tiers give out together (base/sampling.h), and so
  * it may be the last one but for counters: whatever needs more, filters too, gets the packets that
  * were chosen. A gate is open or closed for some time, and all packets are delivered when it turns.
+ * A function that goes by headers (HASHSAMP) is a filter but for packets of which only it can tell:
+ * those have a place of their own, the *rest*, and are delivered.
  *
  * A packet is delivered for all flows or for none, and in each case counted once: by the plan,
  * which runs all functions on whatever is delivered, or by the kernel, which counts what it keeps
@@ -83,7 +85,7 @@ static enum lower_need lower_need(const struct plan_instance *instance)
 		return LOWER_NEEDS_NOTHING;
 	if (f->gate)
 		return lower_gate(instance);
-	if (f->filter || instance->countable)
+	if (f->filter || f->programs || instance->countable)
 		return LOWER_NEEDS_COUNT;
 	if (f->sampling)
 		return LOWER_NEEDS_NUMBER;
@@ -98,27 +100,57 @@ static bool lower_flow_needs_all(const struct plan_flow *flow)
 	return false;
 }
 
-/* The programs of the flow's filters up to and without instance @end, as one. Return: 0, -ENOTSUP,
- * -E2BIG: they cannot be one, -ENOMEM. */
-static int lower_join(const struct plan_flow *flow, unsigned int end, uint32_t linktype,
+static bool lower_is_filter(const struct plan_instance *instance)
+{
+	return instance->function->filter || instance->function->programs;
+}
+
+/* The program of a filter. @rest: instead, of the packets of which only the function can tell.
+ * @ret_owned: it, if it was made for the caller, or else NULL. Return: as lower_join(). */
+static int lower_program(const struct plan_instance *instance, uint32_t linktype, bool rest,
+	const struct filter_program **ret, struct filter_program **ret_owned)
+{
+	struct filter_program *passes = NULL, *unsure = NULL;
+	int r;
+
+	*ret_owned = NULL;
+	if (instance->function->filter) {
+		*ret = plan_program_of(instance, linktype);
+		return *ret ? 0 : -ENOTSUP;
+	}
+	r = instance->function->programs(instance->memory, linktype, &passes, &unsure);
+	if (r < 0)
+		return r;
+	filter_program_free(rest ? passes : unsure);
+	*ret = *ret_owned = rest ? unsure : passes;
+	return 0;
+}
+
+/* The programs of the flow's filters up to and without instance @end, as one. @rest: of the last
+ * of them, the rest. Return: 0, -ENOTSUP, -E2BIG: they cannot be one, -ENOMEM. */
+static int lower_join(const struct plan_flow *flow, unsigned int end, uint32_t linktype, bool rest,
 	struct filter_program **ret)
 {
 	_cleanup_(cleanup_freep) const struct filter_program **programs =
 		calloc(end + 1, sizeof(programs[0]));
+	_cleanup_(cleanup_freep) struct filter_program **owned = calloc(end + 1, sizeof(owned[0]));
 	unsigned int n = 0;
+	int r = 0;
 
-	if (!programs)
+	if (!programs || !owned)
 		return -ENOMEM;
-	for (unsigned int i = 0; i < end; i++) {
-		const struct plan_instance *instance = flow->instances[i];
-
-		if (!instance->function->filter)
+	for (unsigned int i = 0; r == 0 && i < end; i++) {
+		if (!lower_is_filter(flow->instances[i]))
 			continue;
-		programs[n] = plan_program_of(instance, linktype);
-		if (!programs[n++])
-			return -ENOTSUP;
+		r = lower_program(flow->instances[i], linktype, rest && i + 1 == end, &programs[n],
+			&owned[n]);
+		n += r == 0;
 	}
-	return filter_program_join(ret, programs, n);
+	if (r == 0)
+		r = filter_program_join(ret, programs, n);
+	for (unsigned int i = 0; i < n; i++)
+		filter_program_free(owned[i]);
+	return r;
 }
 
 /* Whether a filter before instance @end goes by time. */
@@ -141,32 +173,68 @@ static enum lower_need lower_most(const struct plan_place *place, unsigned int i
 		return LOWER_NEEDS_PACKETS;
 	/* Behind a sample, only chosen packets matter: they may as well be delivered. */
 	if (place->sampling &&
-		(instance->function->filter || need == LOWER_NEEDS_NUMBER || need == LOWER_IS_OPEN))
+		(lower_is_filter(instance) || need == LOWER_NEEDS_NUMBER || need == LOWER_IS_OPEN))
 		return LOWER_NEEDS_PACKETS;
 	return need;
 }
 
-/* The place behind instance @i of the flow, which filters, samples or is an open gate. Return: 0,
- * -ENOTSUP, -E2BIG, -ENOMEM. */
-static int lower_next(struct lower_list *list, struct plan_flow *flow, unsigned int i)
+/* A place of the flow from instance @first on. @program: taken, also on failure. Return: NULL: no
+ * memory. */
+static struct plan_place *lower_place(struct lower_list *list, struct plan_flow *flow,
+	unsigned int first, struct filter_program *program)
 {
-	struct plan_instance *instance = flow->instances[i];
+	struct plan_place *place = lower_append(list, flow);
+
+	if (!place) {
+		filter_program_free(program);
+		return NULL;
+	}
+	place->first = place->end = first;
+	place->program = program;
+	return place;
+}
+
+/* The place of the packets of which only instance @i, a filter, can tell. Return: as lower_join().
+ */
+static int lower_rest(struct lower_list *list, struct plan_flow *flow, unsigned int i)
+{
 	struct filter_program *program;
 	struct plan_place *place;
-	int r = lower_join(flow, i + 1, list->linktype, &program);
+	int r = lower_join(flow, i + 1, list->linktype, true, &program);
 
 	if (r < 0)
 		return r;
-	place = lower_append(list, flow);
-	if (!place) {
-		filter_program_free(program);
+	place = lower_place(list, flow, i + 1, program);
+	if (!place)
 		return -ENOMEM;
+	place->is_rest = place->deliver = true;
+	return 0;
+}
+
+/* The place behind instance @i of the flow, which filters, samples or is an open gate; before it,
+ * if there is one, that of its rest. Return: as lower_join(). */
+static int lower_next(struct lower_list *list, struct plan_flow *flow, unsigned int i)
+{
+	struct plan_instance *instance = flow->instances[i];
+	const struct function *f = instance->function;
+	struct filter_program *program;
+	struct plan_place *place;
+	int r = lower_join(flow, i + 1, list->linktype, false, &program);
+
+	if (r < 0)
+		return r;
+	if (f->programs)
+		r = lower_rest(list, flow, i);
+	if (r < 0) {
+		filter_program_free(program);
+		return r;
 	}
-	place->first = i + 1;
-	place->program = program;
-	if (instance->function->sampling)
-		place->sampling = instance->function->sampling(
-			instance->memory, instance->state, &place->state);
+	place = lower_place(list, flow, i + 1, program);
+	if (!place)
+		return -ENOMEM;
+	place->deliver = f->programs && f->ring && f->ring(instance->memory);
+	if (f->sampling)
+		place->sampling = f->sampling(instance->memory, instance->state, &place->state);
 	return 0;
 }
 
@@ -184,20 +252,20 @@ static int lower_flow(struct lower_list *list, struct plan_flow *flow)
 		return r;
 	place->deliver = lower_flow_needs_all(flow);
 	for (i = 0; !place->deliver && i < flow->n_instances; i++) {
-		const struct function *f = flow->instances[i]->function;
 		enum lower_need need = lower_most(place, i);
 
 		place->end = i;
 		if (need == LOWER_IS_CLOSED)
 			return 0;
 		place->deliver = need > LOWER_NEEDS_NUMBER;
-		if (place->deliver || !(f->filter || need >= LOWER_IS_OPEN))
+		if (place->deliver ||
+			!(lower_is_filter(flow->instances[i]) || need >= LOWER_IS_OPEN))
 			continue;
 		r = lower_next(list, flow, i);
 		if (r == -ENOMEM)
 			return r;
 		place = &list->places[list->n - 1];
-		place->deliver = r < 0;
+		place->deliver |= r < 0;
 	}
 	if (!place->deliver)
 		place->end = i;
@@ -214,8 +282,12 @@ struct plan_place *plan_places_free(struct plan_place *places, unsigned int n)
 
 static unsigned int lower_cut(struct plan_place *places, unsigned int n, unsigned int i)
 {
-	unsigned int end = i;
+	unsigned int end;
 
+	/* A filter that is not in the kernel has no rest there. */
+	if (places[i - 1].is_rest)
+		i--;
+	end = i;
 	while (end < n && places[end].first > 0)
 		filter_program_free(places[end++].program);
 	places[i - 1].deliver = true;
@@ -232,7 +304,9 @@ static unsigned int lower_samples(struct plan_place *places, unsigned int n)
 	bool several = false, again = true;
 
 	for (unsigned int i = 0; i < n; i++) {
-		several |= places[i].deliver && flow && places[i].flow != flow;
+		/* What is delivered for a rest may have come by samples of its own flow. */
+		several |=
+			places[i].is_rest || (places[i].deliver && flow && places[i].flow != flow);
 		flow = places[i].deliver ? places[i].flow : flow;
 	}
 	while (again) {

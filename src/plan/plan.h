@@ -282,6 +282,8 @@ void plan_flow_bring_searches(struct plan_flow *flow, struct plan_searches *sear
  * @sampling: of the function that samples, which is the last one before @first; NULL: there is none
  * @state:   whose numbers it gives out; as @sampling, the flow's
  * @deliver: somebody needs the packets themselves
+ * @is_rest: of the packets for which the last of the filters has to look itself; they are
+ * delivered. The place of those that it passes is the next one
  */
 struct plan_place {
 	struct plan_flow *flow;
@@ -291,6 +293,7 @@ struct plan_place {
 	const struct sampling *sampling;
 	struct sampling_state *state;
 	bool deliver;
+	bool is_rest;
 };
 
 /**

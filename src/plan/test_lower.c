@@ -65,6 +65,10 @@ static struct plan_flow *test_flow(const char *words)
 			values[1].number = strcmp(word, "CHANCE") == 0 ? 3 : 2;
 		} else if (strcmp(word, "HASHSAMP") == 0) {
 			values[0].number = 100;
+		} else if (strcmp(word, "KEEP") == 0) {
+			name = "HASHSAMP";
+			values[0].number = 100;
+			values[1].number = 1;
 		} else if (strcmp(word, "STARTSTOP") == 0) {
 			values[0].text = "+1s";
 			values[1].text = "+2s";
@@ -158,7 +162,7 @@ static void what_the_kernel_could_do(void **state)
 	test_places("TO_BUFFER", "0-0!");
 	test_places("TCP PKT_COUNTER TO_BUFFER", "0-0 1-2!");
 	test_places("TCP TO_BUFFER UDP PKT_COUNTER", "0-0 1-1!");
-	test_places("TCP HASHSAMP PKT_COUNTER", "0-0 1-1!");
+	test_places("TCP HASH PKT_COUNTER", "0-0 1-1!");
 	/* ... of those that are sampled, to all that does not only count ... */
 	test_places("TCP PERIODIC PKT_COUNTER BYTE_COUNTER", "0-0 1-1 2-4");
 	test_places("CHANCE PKT_COUNTER", "0-0 1-2");
@@ -171,6 +175,53 @@ static void what_the_kernel_could_do(void **state)
 	test_places("TCP PKT_COUNTER STARTSTOP", "0-0!");
 	test_places("TCP HASH STATS", "0-0!");
 	(void)state;
+}
+
+/* A filter that goes by headers, and those packets of which only it can tell. */
+static void flows_are_chosen(void **state)
+{
+	struct plan_flow *flow = test_flow("TCP HASHSAMP PKT_COUNTER UDP PKT_COUNTER");
+	struct plan_place *places;
+	unsigned int n;
+
+	(void)state;
+	test_places("HASHSAMP PKT_COUNTER", "0-0 1-1! 1-2");
+	test_places("TCP HASHSAMP PKT_COUNTER", "0-0 1-1 2-2! 2-3");
+	test_places("HASHSAMP TO_BUFFER", "0-0 1-1! 1-1!");
+	test_places("KEEP PKT_COUNTER", "0-0 1-1! 1-1!");
+	test_places("HASHSAMP UDP PKT_COUNTER", "0-0 1-1! 1-1 2-3");
+	test_places("HASHSAMP HASHSAMP PKT_COUNTER", "0-0 1-1! 1-1 2-2! 2-3");
+	test_places("PERIODIC HASHSAMP PKT_COUNTER", "0-0 1-1!");
+	/* What only it can tell would come by the sample late. */
+	test_places("HASHSAMP PERIODIC PKT_COUNTER", "0-0 1-1! 1-1!");
+	test_both("HASHSAMP PKT_COUNTER", "TCP PERIODIC PKT_COUNTER", "0-0 1-1! 1-2", "0-0 1-1!");
+
+	/* The two places go together, and what is before them is delivered. */
+	for (unsigned int cut = 2; cut <= 5; cut++) {
+		static const char *const left[] = { "0-0!", "0-0 1-1!", "0-0 1-1!",
+			"0-0 1-1 2-2! 2-3!" };
+
+		places = test_lower(flow, &n);
+		test_places_are(flow, places, n, "whole", "0-0 1-1 2-2! 2-3 4-5");
+		n = plan_places_cut(places, n, cut);
+		test_places_are(flow, places, n, "cut", left[cut - 2]);
+		plan_places_free(places, n);
+	}
+	plan_flow_free(flow);
+}
+
+/* Of other links than Ethernet, packets are delivered. */
+static void flows_are_chosen_on_ethernet(void **state)
+{
+	struct plan_flow *flow = test_flow("HASHSAMP PKT_COUNTER");
+	struct plan_place *places;
+	unsigned int n;
+
+	(void)state;
+	assert_int_equal(plan_lower(&flow, 1, 101, &places, &n), 0);
+	test_places_are(flow, places, n, "raw IP", "0-0!");
+	plan_places_free(places, n);
+	plan_flow_free(flow);
 }
 
 static void periods_need_no_packets(void **state)
@@ -468,6 +519,8 @@ int main(void)
 		cmocka_unit_test(gates_are_open_or_closed_for_some_time),
 		cmocka_unit_test(what_the_kernel_could_do),
 		cmocka_unit_test(samples_are_taken_where_all_packets_are),
+		cmocka_unit_test(flows_are_chosen),
+		cmocka_unit_test(flows_are_chosen_on_ethernet),
 		cmocka_unit_test(periods_need_no_packets),
 		cmocka_unit_test(it_depends_on_who_refers),
 		cmocka_unit_test(places_are_told_by_all_filters_before_them),

@@ -12,8 +12,8 @@ static const struct plan_place *lowering_place(
 	for (unsigned int i = 0; i < set->n_places; i++) {
 		const struct plan_place *place = &set->places[i];
 
-		if (place->flow == instance->flow && place->first <= instance->fid &&
-			instance->fid <= place->end)
+		if (place->flow == instance->flow && !place->is_rest &&
+			place->first <= instance->fid && instance->fid <= place->end)
 			return place;
 	}
 	return NULL;
@@ -24,7 +24,7 @@ static const char *lowering_need(const struct plan_instance *instance)
 {
 	const struct function *f = instance->function;
 
-	if (f->filter)
+	if (f->filter || f->programs)
 		return "its filter cannot be a program of the kernel";
 	if (f->sampling)
 		return "packets are delivered, also for others, and it chooses by their order";
@@ -84,6 +84,17 @@ static bool lowering_is_kernel(const struct lowering_set *set)
 	return set->programs && !set->why.code;
 }
 
+/* What is done in the kernel for a function. */
+static const char *lowering_does(const struct plan_place *place, const struct function *f)
+{
+	if (f->programs)
+		return "decides by headers; packets with rare ones are delivered";
+	if (f->tick)
+		return "looks at what was counted when its period ends";
+	return place->deliver ? "decides which packets are delivered"
+			      : "packets are counted, and not delivered";
+}
+
 void lowering_explain(const struct lowering *lowering, const struct plan_instance *instance,
 	struct device_tier *ret)
 {
@@ -101,10 +112,8 @@ void lowering_explain(const struct lowering *lowering, const struct plan_instanc
 		*ret = (struct device_tier){ .tier = MAPI_TIER_KERNEL,
 			.n_insns = set->n_insns,
 			.ns_per_pkt = (double)lowering_programs_cost_ns(set->programs) };
-		(void)snprintf(ret->reason, sizeof(ret->reason),
-			instance->function->tick ? "looks at what was counted when its period ends"
-				: place->deliver ? "decides which packets are delivered"
-						 : "packets are counted, and not delivered");
+		(void)snprintf(ret->reason, sizeof(ret->reason), "%s",
+			lowering_does(place, instance->function));
 		return;
 	}
 	if (lowering_is_kernel(set) || place == NULL)

@@ -209,15 +209,28 @@ static void tiers_packet(struct tiers_run *t, unsigned int index)
 		t->kernel->account.n_delivered += is_delivered;
 	}
 	if (is_delivered && t->c->is_single)
-		tiers_add(t); /* the run without has them in this order, and numbers go by it */
-	if (is_delivered)
+		tiers_add(t); /* the run without has them in this order */
+	if (is_delivered && t->c->has_samples && t->n_counted) {
+		/* It has them in the order in which they came, and gives them numbers by that.
+		 * Here numbers have been given already, by the kernel, also to packets that came
+		 * after those that are still waiting in the batch. */
+		tiers_flush(t);
+		tiers_add(t);
+	}
+	if (is_delivered) {
 		tiers_deliver(t, index, packet->ts_ns);
-	else {
+		/* The kernel does not ask samples about such: it is late where others are not. */
+		if (t->c->has_samples && packet->packet->gso_segs)
+			tiers_flush(t);
+	} else {
 		t->counted[t->n_counted++] = index;
 		t->last_ns = packet->ts_ns;
 	}
-	if (t->c->has_gates || random_below(&t->random, 30) == 0)
+	if (t->c->has_gates || random_below(&t->random, 30) == 0) {
+		if (t->c->has_samples)
+			tiers_flush(t);
 		tiers_add(t);
+	}
 	if (random_below(&t->random, 60) == 0)
 		tiers_tick(t, t->now_ns);
 }
@@ -257,8 +270,12 @@ static void tiers_change_program(struct tiers_run *t, unsigned int change)
 {
 	struct plan_flow *flows[TIERS_FLOWS_MAX];
 	unsigned int n_flows = tiers_flows_of(t, change, flows);
-	struct tiers_set *set = tiers_set_new(t, flows, n_flows, t->c->changes[change].all);
+	struct tiers_set *set;
 
+	/* Where samples are taken changes: what is still on its way is late (semantics T3). */
+	if (t->c->has_samples && t->run)
+		tiers_flush(t);
+	set = tiers_set_new(t, flows, n_flows, t->c->changes[change].all);
 	t->change = change;
 	set->next = t->sets;
 	t->sets = set;
@@ -406,10 +423,10 @@ static void tiers_account_print(const struct tiers_account *a, unsigned int n_pa
 		n_packets, a->n_refused, a->refused_least, a->refused_most);
 	print_message("%lu functions with periods in the kernel; %lu bytes of records and files\n",
 		a->n_timed, a->n_output_bytes);
-	print_message(
-		"filters, counters, samples, gates and periods that need no packets: %lu, of them "
-		"in user space %lu "
-		"(%.2f %%)\n",
+	print_message("filters, counters, samples (HASHSAMP, too), gates and periods that need no "
+		      "packets: %lu, of them "
+		      "in user space %lu "
+		      "(%.2f %%)\n",
 		a->n_able, a->n_untranslated,
 		100.0 * (double)a->n_untranslated / (double)MAX(a->n_able, 1u));
 	print_message("not among these: %lu behind functions that need packets, %lu beside flows "

@@ -233,7 +233,7 @@ static bool tiers_function_make(struct tiers_case *c, const struct tiers_pool *p
 	static const char *const spans[] = { "0", "1", "7ms", "50ms", "300ms" };
 	static const char *const starts[] = { "+0ms", "+5ms", "+40ms" };
 	static const char *const stops[] = { "", "+60ms", "+200ms" };
-	static const unsigned int n_choices[_TIERS_KIND_N] = { 15, 20, 30 };
+	static const unsigned int n_choices[_TIERS_KIND_N] = { 16, 20, 30 };
 	struct tiers_flow *f = &c->flows[flow];
 	struct tiers_function *function = &f->functions[f->n_functions];
 	unsigned int choice, n_refs = 0;
@@ -279,6 +279,7 @@ static bool tiers_function_make(struct tiers_case *c, const struct tiers_pool *p
 	case 15:
 		function->name = "HASHSAMP";
 		function->values[0].number = 1 + random_below(r, 1024);
+		function->values[1].number = kind != TIERS_COUNTS && random_below(r, 2);
 		break;
 	case 16:
 		function->name = "HASH";
@@ -376,10 +377,11 @@ void tiers_case_make(struct tiers_case *ret, const struct tiers_pool *pool, uint
 	ret->snaplen_bytes = random_below(&r, 4) ? 0 : 1 + random_below(&r, 120);
 	tiers_changes_make(ret, &r);
 	ret->is_single = ret->has_gates;
+	ret->has_samples = false;
 	for (unsigned int f = 0; f < ret->n_flows; f++) {
 		tiers_flow_make(ret, pool, f, &r);
 		for (unsigned int i = 0; i < ret->flows[f].n_functions; i++)
-			ret->is_single |= strcmp(ret->flows[f].functions[i].name, "SAMPLE") == 0;
+			ret->has_samples |= strcmp(ret->flows[f].functions[i].name, "SAMPLE") == 0;
 	}
 }
 

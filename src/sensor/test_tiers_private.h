@@ -15,6 +15,8 @@
 #define TIERS_PKTS_MAX 240u
 #define TIERS_CHANGES_MAX 6u
 #define TIERS_WORKERS_MAX 3u
+/* Of a flow, one of all its packets; two for each filter; and one of all flows. */
+#define TIERS_PLACES_MAX (TIERS_FLOWS_MAX * (2 * TIERS_FUNCTIONS_MAX + 1) + 1)
 
 /* Packets and filter expressions to choose from. */
 struct tiers_pool {
@@ -66,11 +68,11 @@ struct tiers_packet {
  * @snaplen_bytes: packets are cut to; 0: whole
  * @is_reversed: flows that are made later are earlier in order (semantics O2)
  * @has_gates:   some flows may begin and end with time
- * @is_single:   some function goes by numbers of packets, which both tiers give out, or by the time
- * of single ones: what is delivered is run at once, or packets would have others
+ * @is_single:   some function goes by the time of single packets: what is delivered is run at once
+ * @has_samples: some function goes by numbers of packets, which both tiers give out
  */
 struct tiers_case {
-	bool has_all, has_gates, is_reversed, is_single;
+	bool has_all, has_gates, is_reversed, is_single, has_samples;
 	unsigned int n_workers;
 	uint32_t snaplen_bytes;
 	unsigned int n_packets, n_flows, n_changes;

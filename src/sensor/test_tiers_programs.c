@@ -82,8 +82,8 @@ static uint32_t tiers_cell(struct tiers_run *t, const struct plan_place *place)
 /* As lowering_set.c does. Return: 0; -ENOTSUP: all must be delivered; -EAGAIN: places were cut. */
 static int tiers_load(struct tiers_run *t, struct tiers_set *set, unsigned int worker)
 {
-	struct kernel_sampling samplings[TIERS_FLOWS_MAX * (TIERS_FUNCTIONS_MAX + 1) + 1];
-	const struct filter_program *programs[TIERS_FLOWS_MAX * (TIERS_FUNCTIONS_MAX + 1) + 1];
+	struct kernel_sampling samplings[TIERS_PLACES_MAX];
+	const struct filter_program *programs[TIERS_PLACES_MAX];
 	bool deliver[ARRAY_SIZE(programs)];
 	const struct kernel_options options = { .hook = KERNEL_SOCKET,
 		.snaplen_bytes = t->c->snaplen_bytes ? t->c->snaplen_bytes : TIERS_SNAPLEN_BYTES,
@@ -160,7 +160,7 @@ static bool tiers_is_able(const struct plan_instance *instance)
 {
 	const struct function *f = instance->function;
 
-	return f->filter || f->add || f->sampling || f->gate ||
+	return f->filter || f->programs || f->add || f->sampling || f->gate ||
 		(f->only_ticks && f->only_ticks(instance->memory));
 }
 
@@ -224,7 +224,7 @@ struct tiers_set *tiers_set_new(struct tiers_run *t, struct plan_flow *const flo
 
 void tiers_set_read(struct tiers_set *set)
 {
-	struct kernel_count counts[TIERS_FLOWS_MAX * (TIERS_FUNCTIONS_MAX + 1) + 1];
+	struct kernel_count counts[TIERS_PLACES_MAX];
 
 	if (!set->selects)
 		return;

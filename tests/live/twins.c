@@ -288,7 +288,7 @@ static bool twins_case(uint64_t seed, bool ordered)
 		for (unsigned int i = 0; c.churn[round] && i < _TWINS_SIDE_N; i++)
 			twins_answer(&twins.sides[i]);
 		twins_reach();
-		twins_ask("read", round + 1 == c.n_rounds, 0);
+		twins_ask("read", round, 0);
 		agree = twins_agree();
 		for (unsigned int i = 0; i < c.n_flows; i++)
 			if (c.flows[i].last == round)

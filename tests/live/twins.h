@@ -46,8 +46,9 @@ struct twins_ref {
 };
 
 /* @text: of BPF_FILTER, STR_SEARCH, STARTSTOP; @number: of what takes one; @few: it is behind a
- * sample, directly or by a reference: how many packets are chosen is known, which ones is not
- * (semantics T3); @vague: so its packets are not known; @vague_value: its value is not */
+ * sample, directly or by a reference. Once flows have come or gone while packets were on their way
+ * (twins_has_churned()), how many packets are chosen is known, which ones is not (semantics T3);
+ * @vague: so its packets are not known then; @vague_value: its value is not */
 struct twins_function {
 	enum twins_kind kind;
 	char text[TWINS_TEXT_BYTES];
@@ -84,6 +85,9 @@ void twins_filter_draw(uint64_t *state, char ret[TWINS_TEXT_BYTES]);
 unsigned int twins_below(uint64_t *state, unsigned int n);
 void twins_case_print(const struct twins_case *c);
 
+/* Whether other flows have come and gone until the end of round @round. */
+bool twins_has_churned(const struct twins_case *c, unsigned int round);
+
 /* Whether the kernel could do it, for all that stands in its own flow. */
 bool twins_is_able(const struct twins_flow *flow, unsigned int function);
 /* Whether because of it all packets are delivered, whatever others could do. */
@@ -99,7 +103,7 @@ bool twins_wants_all(const struct twins_flow *flow);
  *   connect I     a flow is connected
  *   churn SEED N  N other flows come and go
  *   reach N       until so many packets have come since the program began, or been lost
- *   read FINAL    what all connected flows say
+ *   read ROUND    what all connected flows say at the end of that round
  *   tiers         where their functions run
  *   close I
  *   end           of the case: flows that are left are closed

@@ -217,7 +217,12 @@ static unsigned int twins_n_refs(const struct twins_function *f)
 	return f->kind == TWINS_STATS || f->kind == TWINS_DIST || f->kind == TWINS_PERIODS;
 }
 
-/* What is not the same in both tiers, behind samples. */
+/*
+ * What is not the same in both tiers behind samples, if flows come and go meanwhile. A packet has
+ * its number from the kernel when it comes, if nobody else has packets delivered, or else from the
+ * daemon when that meets it, some milliseconds later. Where samples move to the kernel, packets
+ * that come then have their numbers before those that are still on their way to the daemon.
+ */
 static void twins_vague(struct twins_case *c, unsigned int flow)
 {
 	bool few = false, vague = false;
@@ -277,15 +282,25 @@ void twins_case_draw(struct twins_case *ret, uint64_t seed, bool ordered)
 		twins_vague(ret, i);
 		twins_rounds_draw(ret, i, &state);
 	}
+	if (twins_below(&state, 2) == 0)
+		return;
 	for (unsigned int round = 0; round < ret->n_rounds; round++)
 		ret->churn[round] = twins_below(&state, 2) * twins_below(&state, 4);
+}
+
+bool twins_has_churned(const struct twins_case *c, unsigned int round)
+{
+	for (unsigned int i = 0; i <= round; i++)
+		if (c->churn[i])
+			return true;
+	return false;
 }
 
 static bool twins_is_lowered(const struct twins_function *f)
 {
 	return !f->referred &&
-		(f->kind == TWINS_BPF_FILTER || f->kind == TWINS_PKT_COUNTER ||
-			f->kind == TWINS_BYTE_COUNTER);
+		(f->kind == TWINS_BPF_FILTER || f->kind == TWINS_HASHSAMP ||
+			f->kind == TWINS_PKT_COUNTER || f->kind == TWINS_BYTE_COUNTER);
 }
 
 bool twins_is_able(const struct twins_flow *flow, unsigned int function)
@@ -308,7 +323,7 @@ bool twins_wants_all(const struct twins_flow *flow)
 		able = able && twins_is_lowered(&flow->functions[k]);
 		if (!able && !filtered)
 			return true;
-		filtered |= kind == TWINS_BPF_FILTER;
+		filtered |= kind == TWINS_BPF_FILTER || kind == TWINS_HASHSAMP;
 	}
 	return false;
 }

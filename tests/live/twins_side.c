@@ -218,22 +218,25 @@ static void side_print_result(const struct side *s, int fd, int fid, enum twins_
 		fprintf(s->out, "%02x", *bytes++);
 }
 
-static void side_read_flow(const struct side *s, unsigned int i, bool final)
+static void side_read_flow(const struct side *s, unsigned int i, unsigned int round)
 {
+	bool churned = twins_has_churned(&s->c, round), final = round + 1 == s->c.n_rounds;
+
 	side_flush(s, s->fd[i]);
 	for (unsigned int k = 0; k < s->c.flows[i].n_functions; k++) {
 		const struct twins_function *f = &s->c.flows[i].functions[k];
 		int fd = s->fd[i], fid = s->fid[i][k];
+		bool is_known = !churned || !f->vague_value;
 		mapi_function_info_t info;
 
 		if (mapi_get_function_info(fd, fid, &info) < 0)
 			side_fail(s, "mapi_get_function_info");
 		fprintf(s->out, "flow %u function %u: lost %llu", i, k, side_lost(s, fd, fid));
-		if (!f->vague)
+		if (!churned || !f->vague)
 			fprintf(s->out, ", %llu packets, %llu passed", info.pkts, info.passed_pkts);
-		if (f->kind == TWINS_PERIODS && final && !f->vague_value)
+		if (f->kind == TWINS_PERIODS && final && is_known)
 			side_print_sum(s, fd, fid);
-		else if (side_has_result(f) && f->number >= 0 && !f->vague_value)
+		else if (side_has_result(f) && f->number >= 0 && is_known)
 			side_print_result(s, fd, fid, f->kind);
 		fputc('\n', s->out);
 	}
@@ -276,7 +279,7 @@ static void side_do(struct side *s, const char *line)
 		side_end(s);
 	for (unsigned int i = 0; strcmp(word, "read") == 0 && i < s->c.n_flows; i++)
 		if (s->connected[i])
-			side_read_flow(s, i, a);
+			side_read_flow(s, i, (unsigned int)a);
 	fprintf(s->out, ".\n");
 	fflush(s->out);
 }

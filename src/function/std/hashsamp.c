@@ -5,8 +5,8 @@
  * passes, which the client reads one by one.
  *
  * Both directions of a connection have one hash, so a sample holds whole connections. (Historically
- * each direction had its own.) Later fragments have no ports to tell their flow by and never pass;
- * first ones have them, and pass with their flow.
+ * each direction had its own.) Later fragments have no ports to tell their flow by and never pass,
+ * nor do packets that end before their ports; first fragments have them, and pass with their flow.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -14,17 +14,16 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "filter/filter.h"
 #include "mapi/errors.h"
 #include "mapi/hashsamp.h"
 #include "std.h"
 #include "std_private.h"
 #include "wire/ring.h"
 
-#define STD_HASHSAMP_RANGE_MAX 1024
 #define STD_HASHSAMP_RING_BYTES (64u << 10)
-
-/* Historical, and the same in every instance: equal ranges choose equal flows everywhere. */
-#define STD_HASHSAMP_SEED 6564987u
+#define STD_HASHSAMP_PORTS_BYTES 4u
+#define STD_HASHSAMP_LINKTYPE_ETHERNET 1u
 
 _Static_assert(sizeof(struct sample) == 40, "public layout");
 _Static_assert(offsetof(struct sample, timestamp) == 32, "public layout");
@@ -40,7 +39,7 @@ static int std_hashsamp_open(const struct function_open *open, struct error *err
 	long long range = open->args[0].number;
 	int r;
 
-	if (range < 1 || range > STD_HASHSAMP_RANGE_MAX)
+	if (range < 1 || range > (long long)DECODE_FLOW_PARTS)
 		return error_set(err, MFUNCT_INVALID_ARGUMENT_1,
 			"HASHSAMP: range %lld is not within 1 .. 1024; 1024 passes every flow",
 			range);
@@ -80,16 +79,38 @@ static bool std_hashsamp_passes(const struct function_call *call, unsigned int i
 
 	if (outer->l4_proto != IPPROTO_TCP && outer->l4_proto != IPPROTO_UDP)
 		return false;
-	if (outer->flags & DECODE_FRAGMENT_LATER)
+	if (outer->flags & DECODE_FRAGMENT_LATER || outer->l4_offset == DECODE_NONE ||
+		outer->l3_end - outer->l4_offset < STD_HASHSAMP_PORTS_BYTES)
 		return false;
 	if (!decode_flow_key(call->batch, i, outer, &key))
 		return false;
 	key.src_port = outer->src_port; /* also of a first fragment */
 	key.dst_port = outer->dst_port;
-	if (decode_flow_hash(&key, STD_HASHSAMP_SEED) % STD_HASHSAMP_RANGE_MAX >= range)
+	if (decode_flow_part(&key) >= range)
 		return false;
 	*ret_key = key;
 	return true;
+}
+
+/* The same, as far as programs of the kernel know headers (filter/flow.c). */
+static int std_hashsamp_programs(const void *instance, uint32_t linktype,
+	struct filter_program **ret_passes, struct filter_program **ret_unsure)
+{
+	const struct std_hashsamp_instance *self = instance;
+	struct filter_program *passes;
+	int r;
+
+	if (linktype != STD_HASHSAMP_LINKTYPE_ETHERNET)
+		return -ENOTSUP;
+	r = filter_program_flow(&passes, self->range);
+	if (r < 0)
+		return r;
+	r = filter_program_flow(ret_unsure, 0);
+	if (r < 0)
+		filter_program_free(passes);
+	else
+		*ret_passes = passes;
+	return r;
 }
 
 static unsigned int std_hashsamp_tcp_flags(uint8_t header_flags)
@@ -174,7 +195,7 @@ static const struct mapi_arg std_hashsamp_args[] = {
 		.name = "range",
 		.type = MAPI_ARG_INT,
 		.min = 1,
-		.max = STD_HASHSAMP_RANGE_MAX,
+		.max = DECODE_FLOW_PARTS,
 		.error_code = MFUNCT_INVALID_ARGUMENT_1,
 		.help = "How many of 1024 parts of all flows pass.",
 	},
@@ -231,6 +252,7 @@ const struct function std_hashsamp = {
 	.open = std_hashsamp_open,
 	.close = std_hashsamp_close,
 	.process = std_hashsamp_process,
+	.programs = std_hashsamp_programs,
 	.read = std_hashsamp_read,
 	.cancel = std_hashsamp_cancel,
 	.ring = std_hashsamp_ring,
