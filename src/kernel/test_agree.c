@@ -223,6 +223,17 @@ void agree_set_deinit(struct agree_set *s)
 	free(s->counts);
 }
 
+/* Packets that are run come in, which libpcap's interpreter is not told. */
+static bool agree_accepts(
+	const struct reference *reference, const struct test_packet *wire, uint32_t cap_bytes)
+{
+	if (filter_program_asks_direction(reference->program))
+		return filter_interpret(reference->program, wire->data, wire->n_bytes, cap_bytes,
+			       FILTER_DIRECTION_IN) == FILTER_INTERPRET_ACCEPT;
+	return reference_decide(reference, wire->data, wire->n_bytes, cap_bytes) ==
+		FILTER_INTERPRET_ACCEPT;
+}
+
 /* Does filter @i, if it is in the kernel, accept the packet? */
 static bool agree_is_match(
 	const struct agree_set *s, unsigned int i, const struct test_packet *wire)
@@ -231,8 +242,7 @@ static bool agree_is_match(
 		s->options->is_cut ? MIN(wire->n_bytes, s->options->snaplen_bytes) : wire->n_bytes;
 
 	return kernel_code_reason(s->code, i) == KERNEL_LOWERED &&
-		reference_decide(&s->filters->references[s->from + i], wire->data, wire->n_bytes,
-			cap_bytes) == FILTER_INTERPRET_ACCEPT;
+		agree_accepts(&s->filters->references[s->from + i], wire, cap_bytes);
 }
 
 /* Is the packet this program's? */
