@@ -93,6 +93,13 @@ void agree_filters_clear(struct agree_filters *f)
 	free(f->texts);
 }
 
+void agree_filters_drop(struct agree_filters *f)
+{
+	f->n--;
+	filter_program_free(f->programs[f->n]);
+	free(f->texts[f->n]);
+}
+
 void agree_filters_take(struct agree_filters *f, struct filter_program *program, const char *name)
 {
 	f->programs[f->n] = program;

@@ -41,6 +41,7 @@ struct agree_filters {
 void agree_filters_init(struct agree_filters *f, unsigned int room);
 /* Return: whether @text is a filter. */
 bool agree_filters_add(struct agree_filters *f, const char *text);
+void agree_filters_drop(struct agree_filters *f); /* the last one */
 /* @program is taken. @name: of it, for messages */
 void agree_filters_take(struct agree_filters *f, struct filter_program *program, const char *name);
 /* Initialises @f with @n. @has_plain: every second is of a pattern that monitoring programs use. */

@@ -242,8 +242,9 @@ static void listed_filters_agree(void **state)
 	agree_filters_init(&f, 1000);
 	while (f.n < 1000 && fgets(line, sizeof(line), file)) {
 		line[strcspn(line, "\n")] = '\0';
-		if (line[0] && line[0] != '#')
-			(void)agree_filters_add(&f, line);
+		if (line[0] && line[0] != '#' && agree_filters_add(&f, line) &&
+			filter_program_asks_direction(f.programs[f.n - 1]))
+			agree_filters_drop(&f); /* the reference sees packets without one */
 	}
 	(void)fclose(file);
 	assert_true(f.n > 50);
