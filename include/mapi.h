@@ -204,6 +204,8 @@ typedef void (*mapi_handler)(const struct mapipkt *pkt);
  * @device:      what the device does now
  * @outages:     how often it has gone down since mapi_connect()
  * @error_text:  one sentence, empty if @error is 0
+ * @clock_steps: how often the machine's clock was set, by a second or more, since mapi_connect() on
+ * a live device: times before and after are of different clocks
  */
 struct mapi_result_status {
 	size_t sz;
@@ -221,6 +223,7 @@ struct mapi_result_status {
 	enum mapi_device_state device;
 	unsigned long long outages;
 	char error_text[MAPI_ERRORSTR_LENGTH];
+	unsigned long long clock_steps;
 };
 
 /**

@@ -200,6 +200,11 @@ struct function {
 	uint64_t (*tick)(
 		const struct function_call *call, void *instance, void *state, uint64_t now_ns);
 
+	/* A worker, in turn: the clock of a live device was set, by @by_ns. Moments in the state
+	 * that follow from a span of time move with it (function_moment()); what tick() has
+	 * returned moves by itself. NULL: there are none. */
+	void (*step)(const void *instance, void *state, int64_t by_ns);
+
 	/* A worker. A transform makes the packets of a child domain: packet i of @ret stands for
 	 * packet i of call->batch, whole batch at once, pure, no state. @memory: memory_bytes of
 	 * this worker for bytes that @ret points to. */
@@ -327,5 +332,17 @@ const struct function *function_at(unsigned int index);
  * Return: a name, NULL if nothing is near.
  */
 const char *function_suggest(const char *name);
+
+/* A moment after the clock was set, where 0 and UINT64_MAX are none. */
+static inline uint64_t function_moment(uint64_t moment_ns, int64_t by_ns)
+{
+	uint64_t moved_ns = moment_ns + (uint64_t)by_ns;
+
+	if (moment_ns == 0 || moment_ns == UINT64_MAX)
+		return moment_ns;
+	if (by_ns < 0)
+		return moved_ns < moment_ns && moved_ns > 0 ? moved_ns : 1;
+	return moved_ns > moment_ns ? moved_ns : UINT64_MAX;
+}
 
 #endif

@@ -225,6 +225,20 @@ bool plan_run_tick(struct plan_run *run, uint64_t now_ns)
 	return run_pass_pause(run, now_ns, false);
 }
 
+void plan_run_step(struct plan_run *run, int64_t by_ns)
+{
+	const unsigned int *list;
+	unsigned int n_list = run_in_order(run, &list);
+
+	for (unsigned int m = 0; m < n_list; m++) {
+		struct plan_instance *instance = run->nodes[list[m]].node->instance;
+
+		instance->deadline_ns = function_moment(instance->deadline_ns, by_ns);
+		if (instance->function->step)
+			instance->function->step(instance->memory, instance->state, by_ns);
+	}
+}
+
 bool plan_run_counted(struct plan_run *run, uint64_t now_ns)
 {
 	bool ticked = run_pass_pause(run, now_ns, true);

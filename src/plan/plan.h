@@ -421,6 +421,10 @@ void plan_run_commit(struct plan_run *run, uint64_t first_no);
  */
 bool plan_run_tick(struct plan_run *run, uint64_t now_ns);
 
+/* The clock that stamps packets was set, by @by_ns: spans of time that functions wait for stay as
+ * long as they were. In turn, between batches. */
+void plan_run_step(struct plan_run *run, int64_t by_ns);
+
 /**
  * plan_run_counted() - packets have come that were counted and not delivered
  * @now_ns: to be taken as their time

@@ -53,6 +53,7 @@ struct device_flow {
 	uint64_t end_ns;
 	uint64_t base_pkts;
 	uint64_t base_late_pkts;
+	uint64_t base_steps;
 	struct driver_stats base_stats;
 	bool ended;
 	int event_fd;

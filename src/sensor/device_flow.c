@@ -60,6 +60,7 @@ static void device_enter(struct device *device, struct device_flow *flow)
 	flow->start_ns = clock_realtime_ns();
 	flow->base_stats = device->stats;
 	device_begin(device, flow, DEVICE_COUNTS_UNKNOWN);
+	flow->base_steps = atomic_load_explicit(&device->n_steps, memory_order_relaxed);
 	flow->base_late_pkts = atomic_load_explicit(&device->seen_late_pkts, memory_order_relaxed);
 	device_insert_flow(device, flow);
 	flow->shared->status = FLOW_ACTIVE;

@@ -21,6 +21,7 @@
 #include "hook.h"
 #include "loss.h"
 #include "lowering.h"
+#include "step.h"
 
 /* Time as packets tell it (semantics T1). */
 struct device_clock {
@@ -94,6 +95,7 @@ struct device {
 	bool finished; /* flows have been told */
 	struct device_clock clock;
 	struct device_pause pause;
+	struct step step;
 	uint64_t caught_up_ns; /* monotonic: what had come to a live source by then is committed */
 	uint64_t counted_watermark_ns; /* of clock, when kernel counts were given last */
 	uint64_t ticks; /* how often time alone has changed something */
@@ -107,6 +109,7 @@ struct device {
 	_Atomic uint64_t
 		seen_pkts; /* clock.pkts and late_pkts, for who cannot wait for commit_lock */
 	_Atomic uint64_t seen_late_pkts;
+	_Atomic uint64_t n_steps; /* of the clock */
 
 	pthread_mutex_t flows_lock;
 	struct searches *searches; /* the control thread's, as what follows; NULL: none */

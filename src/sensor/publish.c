@@ -134,6 +134,8 @@ static void publish_flow(struct device *device, struct device_flow *flow, uint64
 	shared->end_ns = flow->end_ns;
 	shared->pkts = publish_entered(device, flow);
 	shared->late_pkts = device->clock.late_pkts - flow->base_late_pkts;
+	shared->clock_steps =
+		atomic_load_explicit(&device->n_steps, memory_order_relaxed) - flow->base_steps;
 	memcpy(shared->lost_pkts, lost_pkts, sizeof(lost_pkts));
 	shared->lost_pkts[MAPI_LOSS_NIC] += stats->nic_lost_pkts - flow->base_stats.nic_lost_pkts;
 	shared->lost_pkts[MAPI_LOSS_RING] +=

@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "device_private.h"
 #include "mapi/errors.h"
 
@@ -36,6 +37,36 @@ static void worker_show_clock(struct device *device)
 	atomic_store_explicit(&device->seen_pkts, device->clock.pkts, memory_order_relaxed);
 	atomic_store_explicit(
 		&device->seen_late_pkts, device->clock.late_pkts, memory_order_relaxed);
+}
+
+/* The clock was set before the packets that come next. With commit_lock held, in turn. */
+static void worker_set_clock(struct device_worker *worker, int64_t by_ns)
+{
+	struct device *device = worker->device;
+
+	if (by_ns == 0)
+		return;
+	device->clock.watermark_ns = function_moment(device->clock.watermark_ns, by_ns);
+	device->counted_watermark_ns = function_moment(device->counted_watermark_ns, by_ns);
+	device->exact_watermark_ns = function_moment(device->exact_watermark_ns, by_ns);
+	device->pause.ts_ns = function_moment(device->pause.ts_ns, by_ns);
+	if (worker->run)
+		plan_run_step(worker->run, by_ns);
+	atomic_fetch_add_explicit(&device->n_steps, 1, memory_order_relaxed);
+	log_event(LOG_WARNING,
+		"%s: the clock was set, by %+.3f seconds; periods go on as they were", device->name,
+		(double)by_ns / 1e9);
+}
+
+/* Packets of these times come next. */
+static void worker_meet(struct device_worker *worker, uint64_t first_ns, uint64_t last_ns)
+{
+	struct device *device = worker->device;
+
+	if (!device->driver->real_time)
+		return;
+	step_look(&device->step, clock_monotonic_ns(), clock_realtime_ns());
+	worker_set_clock(worker, step_take(&device->step, first_ns, last_ns));
 }
 
 /* The worker leaves the plan it used for the one that is current; without memory it has no run. */
@@ -105,7 +136,8 @@ static void worker_count(struct device_worker *worker)
 		*pause = (struct device_pause){ .pkts = device->clock.pkts,
 			.units = units,
 			.begin_ns = clock_monotonic_ns(),
-			.ts_ns = clock_realtime_ns() };
+			/* as packets have it: a step may not have been taken yet */
+			.ts_ns = clock_realtime_ns() - (uint64_t)device->step.pending_ns };
 		device->ticks += plan_run_counted(worker->run, pause->ts_ns);
 	}
 	(void)pthread_mutex_lock(&device->flows_lock);
@@ -134,6 +166,7 @@ static int worker_run_direct(struct device_worker *worker, struct driver_chunk *
 
 		(void)pthread_mutex_lock(&device->commit_lock);
 		batch->first_no = device->clock.pkts;
+		worker_meet(worker, batch->ts_ns[0], batch->ts_ns[batch->n - 1]);
 		worker_clock_batch(&device->clock, batch);
 		worker_show_clock(device);
 		r = plan_run_direct(worker->run, batch);
@@ -207,6 +240,8 @@ static int worker_commit(struct device_worker *worker, struct driver_chunk *chun
 		r = worker_run_early(worker, chunk, local, &first_ts_ns);
 	}
 	first_no = device->clock.pkts;
+	if (local->pkts > 0)
+		worker_meet(worker, first_ts_ns, local->watermark_ns);
 	worker_advance_clock(worker, chunk, local, first_ts_ns);
 	worker_show_clock(device);
 	plan_run_commit(worker->run, first_no);
@@ -309,6 +344,8 @@ static void worker_idle(struct device_worker *worker, uint64_t next_seq, uint64_
 	(void)pthread_mutex_lock(&device->commit_lock);
 	if (device->driver->real_time && worker->run && device->turn == next_seq &&
 		!device->ended) {
+		step_look(&device->step, clock_monotonic_ns(), clock_realtime_ns());
+		worker_set_clock(worker, step_take_idle(&device->step, asked_ns));
 		worker_count(worker);
 		worker_tick(worker, asked_ns);
 		device->caught_up_ns = MAX(device->caught_up_ns, asked_ns);

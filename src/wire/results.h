@@ -36,6 +36,7 @@ struct results_flow {
 	uint64_t total_bytes;
 	uint64_t last_ts_ns; /* watermark */
 	uint64_t outages; /* how often the device has gone down since connect */
+	uint64_t clock_steps; /* how often the clock was set since connect */
 };
 
 struct results_slot {

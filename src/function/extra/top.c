@@ -203,6 +203,13 @@ static uint64_t extra_top_tick(
 	return end_ns;
 }
 
+static void extra_top_step(const void *instance, void *state, int64_t by_ns)
+{
+	struct extra_top_state *s = state;
+
+	s->begin_ns = function_moment(s->begin_ns, by_ns);
+}
+
 static void extra_top_process(const struct function_call *call, void *instance, void *state,
 	struct packet_mask *selection)
 {
@@ -385,6 +392,7 @@ const struct function extra_top = {
 	.close = extra_top_close,
 	.process = extra_top_process,
 	.tick = extra_top_tick,
+	.step = extra_top_step,
 	.init = extra_top_init,
 	.read = extra_top_read,
 	.lost = extra_top_lost,

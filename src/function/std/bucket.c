@@ -72,6 +72,13 @@ static uint64_t std_bucket_tick(
 	return std_periods_next_ns(&s->intervals, self->interval_ns);
 }
 
+static void std_bucket_step(const void *instance, void *state, int64_t by_ns)
+{
+	struct std_bucket_state *s = state;
+
+	s->intervals.begin_ns = function_moment(s->intervals.begin_ns, by_ns);
+}
+
 static void std_bucket_met(const void *instance, void *state)
 {
 	struct std_bucket_state *s = state;
@@ -163,6 +170,7 @@ const struct function std_bucket = {
 	.close = std_records_close,
 	.process = std_bucket_process,
 	.tick = std_bucket_tick,
+	.step = std_bucket_step,
 	.only_ticks = std_bucket_only_ticks,
 	.met = std_bucket_met,
 	.read = std_records_read,

@@ -210,6 +210,13 @@ static uint64_t std_res2file_tick(
 	return std_periods_next_ns(&s->periods, self->period_ns);
 }
 
+static void std_res2file_step(const void *instance, void *state, int64_t by_ns)
+{
+	struct std_res2file_state *s = state;
+
+	s->periods.begin_ns = function_moment(s->periods.begin_ns, by_ns);
+}
+
 static void std_res2file_process(const struct function_call *call, void *instance, void *state,
 	struct packet_mask *selection)
 {
@@ -417,6 +424,7 @@ const struct function std_res2file = {
 	.cancel = std_res2file_cancel,
 	.process = std_res2file_process,
 	.tick = std_res2file_tick,
+	.step = std_res2file_step,
 	.needs_all = std_res2file_has_period,
 	.only_ticks = std_res2file_has_period,
 	.met = std_res2file_met,

@@ -139,6 +139,26 @@ static void std_startstop_process(const struct function_call *call, void *instan
 	}
 }
 
+/* Spans go on as they were, what was given as a time of day follows the new clock; what has begun
+ * or ended stays so. */
+static void std_startstop_step(const void *instance, void *state, int64_t by_ns)
+{
+	const struct std_startstop_instance *self = instance;
+	struct std_startstop_state *s = state;
+
+	if (!s->begun)
+		return;
+	if (s->watermark_ns >= s->stop_ns)
+		s->stop_ns = 0;
+	else if (self->stop.relative && self->start.relative)
+		s->stop_ns = function_moment(s->stop_ns, by_ns);
+	if (s->watermark_ns >= s->start_ns)
+		s->start_ns = 0;
+	else if (self->start.relative)
+		s->start_ns = function_moment(s->start_ns, by_ns);
+	s->watermark_ns = function_moment(s->watermark_ns, by_ns);
+}
+
 /* Its clock goes by all packets of the device, which matters where it begins and ends. */
 static bool std_startstop_needs_all(const void *instance)
 {
@@ -216,6 +236,7 @@ const struct function std_startstop = {
 	.order = FUNCTION_ORDER,
 	.follows_time = true,
 	.needs_all = std_startstop_needs_all,
+	.step = std_startstop_step,
 	.gate = std_startstop_gate,
 	.add = std_startstop_add,
 	.instance_bytes = sizeof(struct std_startstop_instance),

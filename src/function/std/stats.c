@@ -125,6 +125,13 @@ static uint64_t std_stats_tick(
 	return __builtin_add_overflow(s->begin_ns, self->period_ns, &end_ns) ? UINT64_MAX : end_ns;
 }
 
+static void std_stats_step(const void *instance, void *state, int64_t by_ns)
+{
+	struct std_stats_state *s = state;
+
+	s->begin_ns = function_moment(s->begin_ns, by_ns);
+}
+
 static void std_stats_process(const struct function_call *call, void *instance, void *state,
 	struct packet_mask *selection)
 {
@@ -206,6 +213,7 @@ const struct function std_stats = {
 	.open = std_stats_open,
 	.process = std_stats_process,
 	.tick = std_stats_tick,
+	.step = std_stats_step,
 	.needs_all = std_stats_has_period,
 	.only_ticks = std_stats_has_period,
 };

@@ -134,6 +134,53 @@ static void test_time_is_that_of_all_packets(void **state)
 	free(t);
 }
 
+/* More packets of the same flow; the clock was set before them. */
+static unsigned int test_pass_more(
+	struct test_run *run, struct test_traffic *t, int64_t by_s, const uint64_t ts_s[3])
+{
+	unsigned int passed = 0;
+
+	test_set(t,
+		(const struct test_packets[]){ { ts_s[0] * TEST_S, 60 }, { ts_s[1] * TEST_S, 60 },
+			{ ts_s[2] * TEST_S, 60 } },
+		3);
+	std_startstop.step(run->instance, run->state, by_s * (int64_t)TEST_S);
+	run->passed[0] = t->selection[0];
+	test_process(run, t, 0, 0, 3, false);
+	for (unsigned int i = 0; i < 3; i++)
+		passed |= (unsigned int)packet_mask_test(&run->passed[0], i) << i;
+	return passed;
+}
+
+/* Spans go on, a time of day is that of the new clock, what is over stays so. */
+static void test_startstop_when_the_clock_is_set(void **state)
+{
+	const struct function_value spans[] = { test_text("+2s"), test_text("+3s") };
+	const struct function_value times[] = { test_text("1970-01-01 00:01:00"),
+		test_text("1970-01-01 00:02:00") };
+	struct test_traffic *t = test_traffic_new(1);
+	struct test_run run;
+
+	assert_int_equal(0, test_open(&run, &std_startstop, spans, 2, true));
+	test_reset(&run);
+	assert_int_equal(test_pass_more(&run, t, 0, (const uint64_t[]){ 1010, 1011, 1011 }), 0);
+	assert_int_equal(
+		test_pass_more(&run, t, 5000, (const uint64_t[]){ 6011, 6012, 6013 }), 0x06);
+	assert_int_equal(
+		test_pass_more(&run, t, -900, (const uint64_t[]){ 5113, 5114, 5115 }), 0x03);
+	assert_int_equal(test_pass_more(&run, t, -900, (const uint64_t[]){ 4212, 4213, 4215 }), 0);
+	test_close(&run);
+	assert_int_equal(0, setenv("TZ", "UTC", 1));
+	assert_int_equal(0, test_open(&run, &std_startstop, times, 2, true));
+	test_reset(&run);
+	assert_int_equal(test_pass_more(&run, t, 0, (const uint64_t[]){ 40, 41, 42 }), 0);
+	assert_int_equal(test_pass_more(&run, t, 17, (const uint64_t[]){ 59, 60, 61 }), 0x06);
+	assert_int_equal(test_pass_more(&run, t, -30, (const uint64_t[]){ 31, 32, 120 }), 0x03);
+	assert_int_equal(test_pass_more(&run, t, -60, (const uint64_t[]){ 61, 62, 63 }), 0);
+	test_close(&run);
+	free(t);
+}
+
 static void test_absolute_times_are_local(void **state)
 {
 	const uint64_t noon = 1089374400 * TEST_S; /* 2004-07-09 12:00:00 UTC */
@@ -308,6 +355,7 @@ int main(void)
 		cmocka_unit_test(test_packets_at_time_zero),
 		cmocka_unit_test(test_late_packets_pass_with_their_neighbours),
 		cmocka_unit_test(test_time_is_that_of_all_packets),
+		cmocka_unit_test(test_startstop_when_the_clock_is_set),
 		cmocka_unit_test(test_absolute_times_are_local),
 		cmocka_unit_test(test_refused_times),
 		cmocka_unit_test(test_bursts_and_gaps),

@@ -132,6 +132,13 @@ static void std_threshold_check(const struct std_threshold_instance *self,
 		is_difference ? grown : value, err);
 }
 
+static void std_threshold_step(const void *instance, void *state, int64_t by_ns)
+{
+	struct std_threshold_state *s = state;
+
+	s->periods.begin_ns = function_moment(s->periods.begin_ns, by_ns);
+}
+
 static uint64_t std_threshold_tick(
 	const struct function_call *call, void *instance, void *state, uint64_t now_ns)
 {
@@ -337,6 +344,7 @@ const struct function std_threshold = {
 	.close = std_records_close,
 	.process = std_threshold_process,
 	.tick = std_threshold_tick,
+	.step = std_threshold_step,
 	.needs_all = std_threshold_has_period,
 	.only_ticks = std_threshold_has_period,
 	.met = std_threshold_met,

@@ -200,6 +200,7 @@ static void run_print_json(const struct run_printer *printer, const struct pipel
 	if (printer->session->live) {
 		json_u64(&j, "outages", status->outages);
 		json_u64(&j, "restarts", status->restarts);
+		json_u64(&j, "clock_steps", status->clock_steps);
 	}
 	if (status->error) {
 		json_object(&j, "error");
