@@ -214,11 +214,13 @@ offloads() { # on|off: GSO, GRO and unfinished checksums (P3)
 }
 
 peer_start
-for round in "1 off" "2 on" "4 off"; do
-	read -r workers offloads <<< "$round"
-	what="$workers workers, offloads $offloads"
+rounds=("1 off user" "2 on auto" "4 off auto")
+[ -z "${MAPI_TEST_LONG-}" ] || rounds+=("1 on kernel" "2 off user" "4 on user")
+for round in "${rounds[@]}"; do
+	read -r workers offloads engine <<< "$round"
+	what="$workers workers, offloads $offloads, engine=$engine"
 	offloads "$offloads"
-	daemon_config group=root "[driver]" device=cable0 driver=mapinicdrv.so \
+	daemon_config group=root "[driver]" device=cable0 driver=mapinicdrv.so engine=$engine \
 		"cpus=$(seq -s, 0 $((workers - 1)))"
 	daemon_start
 	second_start kernel

@@ -103,15 +103,22 @@ helpers() { # which the children of the engine have
 at_work() {
 	[ "$(helpers | wc -w)" -ge 2 ]
 }
+filter_us() { # how long it takes to get one; nothing, if there is none
+	local began=$EPOCHREALTIME
+	"$CROWD" 1 1 cable0 "tcp port 9" < /dev/null > crowd.out && echo $((${EPOCHREALTIME/./} - ${began/./}))
+}
 survivor_begin
+us=$(filter_us)
+# Half a second less than an expression may take; and whatever else this machine has to do, if that
+# makes programs slow that have nobody beside them.
+limit_us=$((1500000 + 4 * (us - 100000 > 0 ? us - 100000 : 0)))
 "${user[@]}" "$HOSTILE" compile $seconds cable0 > hostile.compile 9>&- &
 hostile=$!
 await "helpers" at_work
 for ((n = 0; n < 3; n++)); do
-	began=$EPOCHREALTIME
-	"$CROWD" 1 1 cable0 "tcp port 9" < /dev/null > crowd.out || fail "compile: nobody else gets a filter"
-	us=$((${EPOCHREALTIME/./} - ${began/./}))
-	[ $us -lt 1500000 ] || fail "compile: somebody else's filter takes $us us"
+	us=$(filter_us)
+	[ -n "$us" ] || fail "compile: nobody else gets a filter"
+	[ "${us:-0}" -lt $limit_us ] || fail "compile: somebody else's filter takes $us us, limit $limit_us"
 done
 n=$(helpers | wc -w)
 [ "$n" -le 8 ] || fail "compile: $n processes"
