@@ -226,11 +226,13 @@ static void fuzz_check_reply(int fd, const struct privileged_request *request, b
 		check(n_fds == (reply.code ? 0 : request->n_workers), "as many as were wanted");
 	else if (request->op == PRIVILEGED_ATTACH)
 		check(reply.code ? n_fds == 0 : n_fds == 2 || n_fds == 3, "slots and links");
+	else if (request->op == PRIVILEGED_LOOK)
+		check(n_fds == 0, "a text only");
 	else
 		check(reply.code ? n_fds == 0 : n_fds == 3 || n_fds == 4,
 			"a program, its counters, a lease, and perhaps numbers of samples");
 	check(memchr(reply.text, '\0', sizeof(reply.text)), "end of the text");
-	if (request->op != PRIVILEGED_ATTACH) /* which names programs of others */
+	if (request->op != PRIVILEGED_ATTACH && request->op != PRIVILEGED_LOOK) /* name programs */
 		check(!reply.code == !reply.text[0], "code and text");
 	for (const char *c = reply.text; *c; c++)
 		check((unsigned char)*c >= ' ' && *c != 127, "a text for people");
@@ -304,7 +306,8 @@ static void fuzz_parent(const int fds[2], const struct config *config, const uin
 			"its size, and nothing beside");
 		memcpy(&request, message, sizeof(request));
 		check(op > 0 && op < _PRIVILEGED_N && op == request.op, "what was asked");
-		if (op == PRIVILEGED_PREPARE || op == PRIVILEGED_LOAD || op == PRIVILEGED_ATTACH)
+		if (op == PRIVILEGED_PREPARE || op == PRIVILEGED_LOAD || op == PRIVILEGED_ATTACH ||
+			op == PRIVILEGED_LOOK)
 			fuzz_check_reply(fds[1], &request, how & 32);
 		fuzz_check_loads();
 	}

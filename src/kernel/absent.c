@@ -273,6 +273,18 @@ bool kernel_code_has_root(const struct kernel_code *code)
 	return false;
 }
 
+uint32_t kernel_root_id(const struct kernel_root *root)
+{
+	(void)root;
+	return 0;
+}
+
+void kernel_root_before(unsigned int ifindex, uint32_t id, char ret_others[KERNEL_TEXT_BYTES])
+{
+	(void)ifindex, (void)id;
+	ret_others[0] = '\0';
+}
+
 void kernel_root_close(struct kernel_root *root)
 {
 	(void)root;

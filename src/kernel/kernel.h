@@ -492,6 +492,21 @@ int kernel_root_put(
  */
 bool kernel_root_is_attached(const struct kernel_root *root);
 
+/* The number of its program in the kernel, by which others know it. Needs no rights. Return: 0: it
+ * is not attached. Thread safety: any thread. */
+uint32_t kernel_root_id(const struct kernel_root *root);
+
+/**
+ * kernel_root_before() - programs of others that see packets before a root does
+ * @ifindex:    in this process's network namespace
+ * @id:         of kernel_root_id()
+ * @ret_others: TCX: they may be content with a packet, and then it is not counted. For people;
+ *              empty: none, or it is not known. Of XDP, where nobody else can be, empty
+ *
+ * It takes CAP_NET_ADMIN, and waits while others configure interfaces. Thread safety: any thread.
+ */
+void kernel_root_before(unsigned int ifindex, uint32_t id, char ret_others[KERNEL_TEXT_BYTES]);
+
 /**
  * kernel_link_replace() - put another program behind a link
  *

@@ -17,7 +17,7 @@
 #include "kernel_private.h"
 #include "mapi/errors.h"
 
-#define ROOT_OTHERS_MAX 16u
+#define ROOT_OTHERS_MAX 64u /* as many as the kernel allows at a place */
 
 /* <linux/bpf.h> of Linux 6.6 */
 #define ROOT_TCX_INGRESS 46
@@ -98,29 +98,51 @@ static void root_name(uint32_t id, char ret[BPF_OBJ_NAME_LEN])
 	(void)close(fd);
 }
 
-/* Appends what is at a place already. */
-static void root_others(unsigned int ifindex, enum kernel_place place, char *text)
-{
-	static const struct {
-		int type;
-		const char *name;
-	} places[] = { [KERNEL_TCX_INGRESS] = { ROOT_TCX_INGRESS, "TCX ingress" },
-		[KERNEL_TCX_EGRESS] = { ROOT_TCX_EGRESS, "TCX egress" } };
-	uint32_t ids[ROOT_OTHERS_MAX], n = ROOT_OTHERS_MAX;
+static const struct {
+	enum bpf_attach_type type;
+	const char *name;
+} root_lists[] = {
+	[KERNEL_TCX_INGRESS] = { (enum bpf_attach_type)ROOT_TCX_INGRESS, "TCX ingress" },
+	[KERNEL_TCX_EGRESS] = { (enum bpf_attach_type)ROOT_TCX_EGRESS, "TCX egress" },
+};
 
-	if (place > KERNEL_TCX_EGRESS)
-		return; /* there it would be the only one */
-	if (bpf_prog_query(
-		    (int)ifindex, (enum bpf_attach_type)places[place].type, 0, NULL, ids, &n) < 0)
+/* Appends what is at a place: all of it, or what is before program @until. */
+static void root_others(
+	unsigned int ifindex, enum kernel_place place, const uint32_t *until, char *text)
+{
+	uint32_t ids[ROOT_OTHERS_MAX], n = ROOT_OTHERS_MAX, end = 0;
+
+	if (bpf_prog_query((int)ifindex, root_lists[place].type, 0, NULL, ids, &n) < 0)
 		return;
-	for (uint32_t i = 0; i < n; i++) {
+	while (until && end < n && ids[end] != *until)
+		end++;
+	if (until && end == n)
+		return; /* it is at another place */
+	for (uint32_t i = 0; i < (until ? end : n); i++) {
 		char name[BPF_OBJ_NAME_LEN];
 		size_t len = strlen(text);
 
 		root_name(ids[i], name);
 		(void)snprintf(text + len, KERNEL_TEXT_BYTES - len, "%s%s: program %u (%.*s)",
-			len ? ", " : "", places[place].name, ids[i], BPF_OBJ_NAME_LEN, name);
+			len ? ", " : "", root_lists[place].name, ids[i], BPF_OBJ_NAME_LEN, name);
 	}
+}
+
+uint32_t kernel_root_id(const struct kernel_root *root)
+{
+	struct bpf_link_info info = { .type = 0 };
+	uint32_t n_bytes = sizeof(info);
+
+	if (root->n_links == 0 || bpf_obj_get_info_by_fd(root->links[0], &info, &n_bytes) < 0)
+		return 0;
+	return info.prog_id;
+}
+
+void kernel_root_before(unsigned int ifindex, uint32_t id, char ret_others[KERNEL_TEXT_BYTES])
+{
+	ret_others[0] = '\0';
+	for (enum kernel_place place = KERNEL_TCX_INGRESS; place <= KERNEL_TCX_EGRESS; place++)
+		root_others(ifindex, place, &id, ret_others);
 }
 
 /* ---- the root ---- */
@@ -153,7 +175,8 @@ int kernel_root_attach(struct kernel_root *ret, unsigned int ifindex, enum kerne
 		enum kernel_place place = root_ways[way].places[i];
 		int link;
 
-		root_others(ifindex, place, ret_others);
+		if (place <= KERNEL_TCX_EGRESS) /* else it would be the only one */
+			root_others(ifindex, place, NULL, ret_others);
 		link = kernel_attach_fd(program, ifindex, place, err);
 		if (link < 0) {
 			kernel_root_close(&root);

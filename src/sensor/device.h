@@ -71,13 +71,18 @@ struct device_flow {
 typedef int device_attach_fn(void *argument, const char *name, enum kernel_way way,
 	struct kernel_root *ret, char ret_others[KERNEL_TEXT_BYTES], struct error *err);
 
+/* As kernel_root_before(), of the interface called @name, perhaps by another process. Return: 0,
+ * negative errno with @err filled. */
+typedef int device_look_fn(void *argument, const char *name, uint32_t id,
+	char ret_others[KERNEL_TEXT_BYTES], struct error *err);
+
 /**
  * struct device_loader - who has programs loaded into the kernel
  * @load:     any thread. NULL: nobody
  * @attach:   any thread. NULL: nobody
- * @argument: of both; outlives the device
- * @is_asked_for: engine=kernel: that a device has none is worth a warning; and TCX may be used,
- * though super-packets in tunnels are not counted there as on the wire
+ * @look:     any thread; there is one where there is @attach
+ * @argument: of all of them; outlives the device
+ * @is_asked_for: engine=kernel: that a device has none is worth a warning
  * @may_use_xdp: where only what comes in is captured
  * @has_long_jumps: see kernel_has_long_jumps()
  * @is_distrusted: its programs are verified as anybody's are
@@ -90,6 +95,7 @@ struct device_loader {
 	bool may_use_xdp;
 	kernel_load_fn *load;
 	device_attach_fn *attach;
+	device_look_fn *look;
 	void *argument;
 	bool has_long_jumps;
 	bool is_distrusted;

@@ -102,11 +102,9 @@ static int hook_count(struct hook *hook, struct lowering_set *set, struct error 
 	return r;
 }
 
-static void hook_say(struct hook *hook, int r, const struct error *err)
+static void hook_say(struct hook *hook, const struct error *err)
 {
-	bool is_expected = hook->loader.is_asked_for || r != -EPERM;
-
-	log_event(is_expected ? LOG_WARNING : LOG_INFO,
+	log_event(hook->loader.is_asked_for ? LOG_WARNING : LOG_INFO,
 		"%s: flows that only count are counted where packets are captured, not at the "
 		"interface: %s",
 		hook->device->name, err->text);
@@ -140,7 +138,7 @@ static void hook_make(struct hook *hook, struct lowering_set *set, bool wants_pa
 	else if (!obsolete)
 		r = hook_count(hook, set, &err);
 	if (r < 0)
-		hook_say(hook, r, &err);
+		hook_say(hook, &err);
 	/* Else they are captured although nobody wants them. */
 	else if (!wants_packets && !(obsolete ? false : hook_is_empty(set)))
 		(void)hook_listen(hook, false);
@@ -284,18 +282,14 @@ int hook_new(struct hook **ret, struct device *device, const struct device_loade
 	if (device->driver->selects)
 		(void)device->driver->selects(device->source, &hook->select, &ignored);
 	hook->select.n_programs = 1;
-	if (interface.skips_outgoing) {
-		if (loader->may_use_xdp) {
-			hook->ways[hook->n_ways++] = KERNEL_WAY_XDP_NATIVE;
-			hook->ways[hook->n_ways++] = KERNEL_WAY_XDP_GENERIC;
-		}
-		if (loader->is_asked_for)
-			hook->ways[hook->n_ways++] = KERNEL_WAY_TCX_INGRESS;
-	} else if (loader->is_asked_for) {
+	if (!interface.skips_outgoing)
 		hook->ways[hook->n_ways++] = KERNEL_WAY_TCX;
-	}
-	if (hook->n_ways == 0)
-		return -ENOTSUP;
+	if (interface.skips_outgoing && loader->may_use_xdp)
+		hook->ways[hook->n_ways++] = KERNEL_WAY_XDP_NATIVE;
+	if (interface.skips_outgoing)
+		hook->ways[hook->n_ways++] = KERNEL_WAY_TCX_INGRESS;
+	if (interface.skips_outgoing && loader->may_use_xdp)
+		hook->ways[hook->n_ways++] = KERNEL_WAY_XDP_GENERIC;
 	r = lowering_thread_start(&hook->thread, &device->flows_lock, hook_main, hook);
 	if (r < 0)
 		return r;

@@ -80,6 +80,15 @@ void hook_explain(const struct hook *hook, struct device_tier *ret)
 	if (hook->lost)
 		(void)snprintf(ret->reason, sizeof(ret->reason),
 			"counted at the interface, when it is there again");
+	else if (hook->before[0])
+		(void)snprintf(ret->reason, sizeof(ret->reason),
+			"counted at the interface (%s), behind programs of others: %.180s",
+			kernel_way_name(hook->way), hook->before);
+	else if (hook->why_not.text[0])
+		(void)snprintf(ret->reason, sizeof(ret->reason),
+			"counted at the interface (%s); not by %s: %.150s",
+			kernel_way_name(hook->way), kernel_way_name(hook->ways[0]),
+			hook->why_not.text);
 	else
 		(void)snprintf(ret->reason, sizeof(ret->reason), "counted at the interface (%s)",
 			kernel_way_name(hook->way));

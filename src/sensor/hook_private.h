@@ -17,6 +17,10 @@
  * @ifindex:  that it was attached to; the thread's
  * @lost:     it has been taken away; written by the thread, as all that follows
  * @way:      how it is, or was, attached
+ * @why_not:  why not in the first of the ways; empty: it is
+ * @before:   programs of others that see packets before ours do; empty: none
+ * @asked_ns: when that was asked for last; the thread's
+ * @has_complained: that it cannot be put there again; the thread's
  * @sets:     newest first
  * @wants_packets: somebody does, as of the newest request
  * @listens:  packets are captured
@@ -37,6 +41,10 @@ struct hook {
 	unsigned int ifindex;
 	bool lost;
 	enum kernel_way way;
+	struct error why_not;
+	char before[KERNEL_TEXT_BYTES];
+	uint64_t asked_ns;
+	bool has_complained;
 	struct lowering_set *sets;
 	bool wants_packets;
 	bool listens;

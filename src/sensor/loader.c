@@ -50,6 +50,22 @@ static int loader_attach_own(void *argument, const char *name, enum kernel_way w
 	return kernel_root_attach(ret, ifindex, way, super_fd, ret_others, err);
 }
 
+static int loader_look_own(void *argument, const char *name, uint32_t id,
+	char ret_others[KERNEL_TEXT_BYTES], struct error *err)
+{
+	(void)argument, (void)err;
+	kernel_root_before(if_nametoindex(name), id, ret_others);
+	return 0;
+}
+
+static int loader_look_parent(void *argument, const char *name, uint32_t id,
+	char ret_others[KERNEL_TEXT_BYTES], struct error *err)
+{
+	const struct registry_args *args = argument;
+
+	return privileged_look(args->privileged_fd, name, id, ret_others, err);
+}
+
 static int loader_attach_parent(void *argument, const char *name, enum kernel_way way,
 	struct kernel_root *ret, char ret_others[KERNEL_TEXT_BYTES], struct error *err)
 {
@@ -66,10 +82,12 @@ struct device_loader loader_get(const struct registry_args *args)
 	if (args->privileged_fd < 0) {
 		loader.load = kernel_turns_load;
 		loader.attach = loader_attach_own;
+		loader.look = loader_look_own;
 		loader.argument = args->turns;
 	} else {
 		loader.load = loader_parent;
 		loader.attach = loader_attach_parent;
+		loader.look = loader_look_parent;
 		loader.is_distrusted = true;
 		loader.argument = (void *)(uintptr_t)args;
 		loader.page_max = LOADER_PARENT_PAGE_MAX;

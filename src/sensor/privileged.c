@@ -111,6 +111,8 @@ static int privileged_check(const struct privileged_request *request, size_t are
 		if (request->way >= _KERNEL_WAY_N)
 			return -EBADMSG;
 		return memchr(request->name, '\0', sizeof(request->name)) ? 0 : -EBADMSG;
+	case PRIVILEGED_LOOK:
+		return memchr(request->name, '\0', sizeof(request->name)) ? 0 : -EBADMSG;
 	case PRIVILEGED_ALIVE:
 	case PRIVILEGED_READY:
 		return privileged_is_zero((const char *)request + sizeof(request->op),
@@ -164,6 +166,8 @@ int privileged_serve(int fd, const struct config *config, const void *area,
 	else if (request->op == PRIVILEGED_ATTACH)
 		r = privileged_attach_foreign(config, loads, request->name,
 			(enum kernel_way)request->way, fds, &reply.n_fds, others, &err);
+	else if (request->op == PRIVILEGED_LOOK)
+		r = privileged_look_foreign(config, request->name, request->id, others, &err);
 	else
 		r = privileged_open(config, request, fds, &reply.n_fds, &err);
 	(void)snprintf(reply.text, sizeof(reply.text), "%s", others);
@@ -190,7 +194,8 @@ int privileged_answer(int fd, const struct config *config, const void *area, siz
 		r = privileged_check(&request, area_bytes);
 	if (r < 0)
 		return r == -EAGAIN ? 0 : r;
-	if (request.op == PRIVILEGED_PREPARE || request.op == PRIVILEGED_ATTACH)
+	if (request.op == PRIVILEGED_PREPARE || request.op == PRIVILEGED_ATTACH ||
+		request.op == PRIVILEGED_LOOK)
 		r = helpers ? privileged_help(helpers, fd, config, loads, &request)
 			    : privileged_serve(fd, config, area, loads, &request);
 	else if (request.op == PRIVILEGED_LOAD)

@@ -70,6 +70,7 @@ enum privileged_op {
 	PRIVILEGED_READY, /* the engine serves; no reply */
 	PRIVILEGED_LOAD, /* load the code in the area into the kernel */
 	PRIVILEGED_ATTACH, /* put a root for programs to a device's interface */
+	PRIVILEGED_LOOK, /* which programs are before ours at a device's interface */
 	_PRIVILEGED_N
 };
 
@@ -80,13 +81,14 @@ struct privileged_request {
 		uint32_t n_workers; /* PREPARE: 1 .. DRIVER_FDS_MAX */
 		uint32_t n_bytes; /* LOAD: of the code, at the begin of the area */
 		uint32_t way; /* ATTACH: enum kernel_way */
+		uint32_t id; /* LOOK: of kernel_root_id() */
 	};
 	uint64_t serial; /* comes back with the reply: who gave up waiting meets no old answer */
-	char name[PRIVILEGED_NAME_BYTES]; /* PREPARE, ATTACH: zero-terminated */
+	char name[PRIVILEGED_NAME_BYTES]; /* PREPARE, ATTACH, LOOK: zero-terminated */
 };
 
 struct privileged_reply {
-	int32_t code; /* 0; PREPARE: of mapi/errors.h; LOAD, ATTACH: a negative errno */
+	int32_t code; /* 0; PREPARE: of mapi/errors.h; else a negative errno */
 	uint32_t n_fds;
 	uint64_t serial;
 	char text[ERROR_TEXT_BYTES]; /* zero-terminated */
@@ -155,6 +157,20 @@ int privileged_load(int fd, void *area, size_t area_bytes, const struct kernel_c
  */
 int privileged_attach(int fd, const char *name, enum kernel_way way, struct kernel_root *ret,
 	char ret_others[KERNEL_TEXT_BYTES], struct error *err);
+
+/**
+ * privileged_look() - the engine's side: which programs of others see packets before ours do
+ * @fd:         the engine's end of the socketpair
+ * @name:       of a device that is an interface
+ * @id:         of kernel_root_id()
+ * @ret_others: as of kernel_root_before()
+ *
+ * Waits for the answer, at most 5 seconds. Thread safety: any thread.
+ *
+ * Return: 0; negative errno with @err filled; -EPIPE with @err filled: the parent is gone.
+ */
+int privileged_look(int fd, const char *name, uint32_t id, char ret_others[KERNEL_TEXT_BYTES],
+	struct error *err);
 
 /* Tell the parent. Never waits; any thread. @op: PRIVILEGED_ALIVE, PRIVILEGED_READY. */
 void privileged_tell(int fd, enum privileged_op op);

@@ -346,3 +346,31 @@ int privileged_attach(int fd, const char *name, enum kernel_way way, struct kern
 	(void)snprintf(ret_others, KERNEL_TEXT_BYTES, "%.*s", KERNEL_TEXT_BYTES - 1, reply.text);
 	return 0;
 }
+
+int privileged_look(int fd, const char *name, uint32_t id, char ret_others[KERNEL_TEXT_BYTES],
+	struct error *err)
+{
+	struct privileged_request request = { .op = PRIVILEGED_LOOK, .id = id };
+	struct privileged_reply reply;
+	int fds[DRIVER_FDS_MAX];
+	size_t len = strlen(name);
+	int r;
+
+	if (len >= sizeof(request.name))
+		return error_set(err, MAPID_NO_DRIVER, "the name is too long");
+	memcpy(request.name, name, len);
+	r = privileged_ask(fd, &request, &reply, fds);
+	if (r == -ETIMEDOUT) {
+		(void)error_set(err, MFUNCT_NOT_SUPPORTED,
+			"the interface did not tell of its programs within %d seconds",
+			PRIVILEGED_WAIT_MS / 1000);
+		return r;
+	}
+	if (r < 0)
+		return privileged_lost(err);
+	r = privileged_granted(&reply, fds, 0, 0, err);
+	if (r == 0)
+		(void)snprintf(
+			ret_others, KERNEL_TEXT_BYTES, "%.*s", KERNEL_TEXT_BYTES - 1, reply.text);
+	return r;
+}

@@ -61,7 +61,9 @@ static _Noreturn void helper_main(int fd, int super_fd, pid_t parent, const stru
 
 static const char *helper_aim(const struct privileged_helper *helper)
 {
-	return helper->op == PRIVILEGED_PREPARE ? "opened" : "given a program";
+	return helper->op == PRIVILEGED_PREPARE   ? "opened"
+		: helper->op == PRIVILEGED_ATTACH ? "given a program"
+						  : "asked for its programs";
 }
 
 /* @r: negative errno, which is what a program is told. Return: as of privileged_reply(). */

@@ -306,3 +306,15 @@ int privileged_attach_foreign(const struct config *config, struct privileged_loa
 	*ret_n_fds = 1 + root.n_links;
 	return 0;
 }
+
+int privileged_look_foreign(const struct config *config, const char *name, uint32_t id,
+	char ret_others[KERNEL_TEXT_BYTES], struct error *err)
+{
+	struct driver_options options;
+	struct driver_open_args args;
+	int r = privileged_find(config, name, &args, &options, err);
+
+	if (r == 0)
+		kernel_root_before(if_nametoindex(args.name), id, ret_others);
+	return r;
+}

@@ -48,4 +48,9 @@ int privileged_serve(int fd, const struct config *config, const void *area,
 int privileged_help(struct privileged_helpers *helpers, int fd, const struct config *config,
 	struct privileged_loads *loads, const struct privileged_request *request);
 
+/* Name programs that are before the one with that number at the interface of a device that the
+ * configuration allows. Return: 0, negative errno with @err filled. */
+int privileged_look_foreign(const struct config *config, const char *name, uint32_t id,
+	char ret_others[KERNEL_TEXT_BYTES], struct error *err);
+
 #endif

@@ -458,6 +458,12 @@ static void test_roots_are_for_devices(void **state)
 	err = ERROR_INIT;
 	assert_true(privileged_attach(fd, "lo", KERNEL_WAY_XDP_GENERIC, &root, others, &err) < 0);
 	assert_non_null(strstr(err.text, "dedicated=yes"));
+	err = ERROR_INIT;
+	assert_true(privileged_look(fd, "no-such0", 1, others, &err) < 0);
+	assert_true(err.text[0]);
+	memset(others, 'x', sizeof(others));
+	assert_int_equal(privileged_look(fd, "lo", 1, others, &err), 0);
+	assert_string_equal(others, ""); /* nobody is before a program that is not there */
 	test_parent_end(&parent, fd);
 	assert_int_equal(root.slots, -1);
 	assert_int_equal(test_n_fds(), n_before);

@@ -37,16 +37,21 @@ counted() { # NAME
 	sed -n 's/^flow [0-9]* \(packets [0-9]* bytes [0-9]*\) .*/\1/p' "$1.out"
 }
 
-links() { # ids of all links at cable0
-	"$bpftool" -j link show | python3 -c 'import json, sys
-print(*sorted(link["id"] for link in json.load(sys.stdin) if link.get("type") in ("xdp", "tcx", 11)))'
+links() { # ids of the links that the daemon's engine holds
+	awk '$1 == "link_id:" { print $2 }' "/proc/$(engine_pid)/fdinfo/"* 2> /dev/null | sort -nu | xargs
+}
+
+are_gone() { # IDS of links, in the whole kernel
+	local id
+	for id in "$@"; do
+		! "$bpftool" link show id "$id" > /dev/null 2>&1 || return 1
+	done
 }
 
 frames() { # ROUNDS
 	python3 "$MAPI_SOURCE/tests/live/frames.py" cable1 "$1"
 }
 
-before=$(links)
 daemon_config group=root "[driver]" device=cable0
 second_start kernel
 at_tcx() { # COMMAND...: as a program of the second daemon
@@ -67,6 +72,8 @@ daemon_start
 tally_start xdp
 at_tcx tally_start tcx
 MAPI_SOCKET= tally_start ring -r
+ours=$(links)
+[ -n "$ours" ] || fail "no link is held"
 equal "XDP is" "$(reason xdp)" "counted at the interface (native XDP)"
 equal "the ring is" "$(reason ring)" "packets are counted, and not delivered"
 frames 200 > sent
@@ -75,7 +82,7 @@ for name in ring tcx xdp; do
 	equal "$name" "$(counted "$name")" "$(cut -d ' ' -f 2- sent)"
 done
 daemon_stop
-await "nothing is attached" eval '[ "$(links)" = "$before" ]'
+await "nothing is attached" are_gone $ours
 
 echo "== what goes out, too"
 at_tcx tally_start tcx
@@ -129,35 +136,61 @@ for kind in tcx xdp; do
 	grep -q "$said" daemon.log || fail "$kind: the log does not name it: $(cat daemon.log)"
 done
 
+echo "== a program that comes before ours"
+daemon_config group=root "[driver]" device=cable0
+daemon_start
+tally_start ours
+"$BLAST" cable1 1000 > /dev/null
+: > daemon.log
+stranger_start before
+await "it is named" grep -q "are before ours.*TCX ingress: program.*stranger" daemon.log
+is_behind() { # asked once more each time
+	echo >&"${gos[ours]}"
+	grep -q "counted at the interface (TCX), behind programs of others: TCX ingress: program .*stranger" ours.out
+}
+await "flows say so" is_behind
+"$BLAST" cable1 1000 > /dev/null # which it keeps for itself
+stranger_end "before" 1000
+await "it is gone" grep -q "no program is before ours" daemon.log
+"$BLAST" cable1 1000 > /dev/null
+tally_end ours
+equal "ours, but for what the other has kept" "$(counted ours | head -1)" "packets 2000 bytes 120000"
+daemon_stop
+
 echo "== what others take away"
+is_there() { # what flows said last; asked once more each time
+	echo >&"${gos[ours]}"
+	[[ $(grep '^tier' ours.out | tail -n 1) = *"at the interface (TCX)"* ]]
+}
 daemon_config group=root "[driver]" device=cable0 engine=kernel
 daemon_start
 tally_start ours
 "$BLAST" cable1 1000 > /dev/null
 ours=$(links)
 for link in $ours; do
-	[[ " $before " = *" $link "* ]] || "$bpftool" link detach id "$link"
+	"$bpftool" link detach id "$link"
 done
-await "it is put back" eval 'grep -q "somebody has taken away" daemon.log &&
-	"$bpftool" link show > links.out && [ "$(links)" != "$ours" ]'
-await "all links" eval '[ "$(links | wc -w)" = "$(wc -w <<< "$ours")" ]'
+await "that is said" grep -q "somebody has taken away" daemon.log
+await "it is put back" is_there
+[ "$(links)" != "$ours" ] || fail "the links are the same"
 "$BLAST" cable1 1000 > /dev/null
 ip link delete cable0
+await "it is not there" eval '! is_there'
 ip link add cable0 type veth peer name cable1
 ip link set cable0 up
 ip link set cable1 up
-again=$(links)
-await "a new interface" eval '[ "$(links | wc -w)" = "$(wc -w <<< "$ours")" ]'
+await "a new interface" is_there
 "$BLAST" cable1 1000 > /dev/null
 tally_end ours
 equal "detached, removed and made again" "$(counted ours | sed -n 2p)" "packets 3000 bytes 180000"
 
 echo "== a daemon that is killed"
 tally_start ours
-[ "$(links)" != "$before" ] || fail "nothing is attached"
+ours=$(links)
+[ -n "$ours" ] || fail "nothing is attached"
 engine=$(engine_pid)
 kill -KILL "$daemon" "$engine"
 daemon=
-await "nothing of it in the kernel" eval '[ "$(links)" = "$before" ]'
+await "nothing of it in the kernel" are_gone $ours
 kill "${tallies[ours]}"
 finish

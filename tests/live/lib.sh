@@ -73,9 +73,9 @@ second_stop() {
 	equal "exit status of the second daemon" $? 0
 }
 
-# The process that serves: the child of the one that was started.
+# The process that serves: the first child of the one that was started. Others open devices.
 engine_pid() {
-	cat "/proc/$daemon/task/$daemon/children" | tr -d ' '
+	awk '{ print $1 }' "/proc/$daemon/task/$daemon/children"
 }
 
 daemon_stop() {

@@ -2,10 +2,11 @@
 /*
  * Somebody else's eBPF program at an interface.
  *
- * usage: stranger tcx|xdp INTERFACE
+ * usage: stranger tcx|before|xdp INTERFACE
  *
- * Attaches a program that lets every packet pass and counts them, says "attached", and when its
- * standard input ends "seen N" or, if it is not attached any more, "displaced".
+ * Attaches a program (before: at the head of the list of TCX) that lets every packet pass and
+ * counts them, says "attached", and when its standard input ends "seen N" or, if it is not attached
+ * any more, "displaced".
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #define STRANGER_TCX_INGRESS 46 /* <linux/bpf.h> of Linux 6.6 */
+#define STRANGER_BEFORE (1u << 3) /* BPF_F_BEFORE */
 
 #define INSN(op, d, s, o, i)                                                         \
 	{                                                                            \
@@ -39,6 +41,25 @@ static int stranger_load(int map, int is_xdp)
 		"Dual BSD/GPL", insns, sizeof(insns) / sizeof(insns[0]), NULL);
 }
 
+/* libbpf learnt of it later than Debian 12. */
+static int stranger_attach_before(int program, unsigned int ifindex)
+{
+	struct {
+		uint32_t program, ifindex, type, flags, relative_fd, reserved;
+		uint64_t expected_revision;
+	} attr = { (uint32_t)program, ifindex, STRANGER_TCX_INGRESS, STRANGER_BEFORE, 0, 0, 0 };
+
+	return (int)syscall(__NR_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
+}
+
+static int stranger_attach(const char *kind, int program, unsigned int ifindex)
+{
+	if (!strcmp(kind, "before"))
+		return stranger_attach_before(program, ifindex);
+	return bpf_link_create(program, (int)ifindex,
+		!strcmp(kind, "xdp") ? BPF_XDP : (enum bpf_attach_type)STRANGER_TCX_INGRESS, NULL);
+}
+
 int main(int argc, char *argv[])
 {
 	int is_xdp = argc == 3 && !strcmp(argv[1], "xdp"), map, program, link;
@@ -49,15 +70,12 @@ int main(int argc, char *argv[])
 	char byte;
 
 	if (ifindex == 0) {
-		fprintf(stderr, "usage: stranger tcx|xdp INTERFACE\n");
+		fprintf(stderr, "usage: stranger tcx|before|xdp INTERFACE\n");
 		return 2;
 	}
 	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "seen", sizeof(zero), sizeof(seen), 1, NULL);
 	program = map < 0 ? -1 : stranger_load(map, is_xdp);
-	link = program < 0
-		? -1
-		: bpf_link_create(program, (int)ifindex,
-			  is_xdp ? BPF_XDP : (enum bpf_attach_type)STRANGER_TCX_INGRESS, NULL);
+	link = program < 0 ? -1 : stranger_attach(argv[1], program, ifindex);
 	if (link < 0) {
 		fprintf(stderr, "stranger: %s\n", strerror(errno));
 		return 1;

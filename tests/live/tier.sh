@@ -31,7 +31,7 @@ all_counted() { # WHAT SIZE PACKETS
 }
 
 reasons() { # of all functions in the kernel
-	sed -n 's/^tier [0-9]* [0-9]* kernel: //p' tally.out | sort -u
+	sed -n 's/; not by \([a-zA-Z ]*\): .*/; not by \1/; s/^tier [0-9]* [0-9]* kernel: //p' tally.out | sort -u
 }
 
 in_the_kernel() { # BY WHOM
@@ -199,10 +199,10 @@ daemon_stop
 await "the interface is let go" nobody_captures
 
 echo "== an interface of which only what comes in is monitored"
-in_xdp() { # KIND
+in_xdp() { # KIND [WHY NOT IN ANOTHER WAY]
 	daemon_config group=root "[driver]" device=cable0 direction=in
 	daemon_start
-	tally_option= place="counted at the interface ($1)$sampled"
+	tally_option= place="counted at the interface ($1)${2-}$sampled"
 	in_the_kernel "$1"
 	alone
 	under_change "$1"
@@ -210,9 +210,9 @@ in_xdp() { # KIND
 }
 python3 "$MAPI_SOURCE/tests/live/offloads.py" cable0 tags
 in_xdp "native XDP"
-# What is longer than a page keeps the driver from it.
+# What is longer than a page keeps the driver from it. Behind the driver packets may have been merged.
 ip link set cable1 mtu 9000
-in_xdp "generic XDP"
+[ -z "$has_tcx" ] || in_xdp "TCX ingress" "; not by native XDP"
 ip link set cable1 mtu 1500
 daemon_config group=root
 

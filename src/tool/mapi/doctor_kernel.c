@@ -135,12 +135,13 @@ static void doctor_bpf(struct doctor *d)
 		doctor_add(d, "BTF", DOCTOR_OK, NULL, NULL, "types of the kernel are readable");
 	else
 		doctor_add(d, "BTF", DOCTOR_NOTE,
-			"None yet: no program here looks into the kernel's structures.",
+			"TCX is not used: flows that only count do so where packets are captured.",
 			"a kernel with CONFIG_DEBUG_INFO_BTF", "no /sys/kernel/btf/vmlinux");
 	if (d->release >= DOCTOR_RELEASE_TCX)
 		doctor_add(d, "TCX", DOCTOR_OK, NULL, NULL, "by version: since 6.6");
 	else
-		doctor_add(d, "TCX", DOCTOR_NOTE, "None yet: programs run at the capture ring.",
+		doctor_add(d, "TCX", DOCTOR_NOTE,
+			"Flows that only count do so where packets are captured.",
 			"a kernel since 6.6", "by version: since 6.6");
 }
 
