@@ -366,6 +366,11 @@ static unsigned long oracle_check_file(
 		int our = filter_compile(&o.programs[o.n], filters->names[f],
 			oracle_linktype(pcap_datalink(file)), &err);
 
+		/* the plan refuses it for a file that tells no directions */
+		if (our == 0 && filter_program_asks_direction(o.programs[o.n])) {
+			o.programs[o.n] = filter_program_free(o.programs[o.n]);
+			our = -EINVAL;
+		}
 		if ((their < 0) != (our < 0)) {
 			print_error("%s: '%s': %s\n", path, filters->names[f],
 				their < 0 ? pcap_geterr(file) : err.text);
