@@ -172,8 +172,10 @@ class PcapRow(Row):
 
 
 class MapiRow(Row):
+    driver = ""  # lines of its configuration
+
     def start(self):
-        self.daemon = self.bench.daemon()
+        self.daemon = self.bench.daemon(self.driver)
         super().start()
         self.told = self.readers[0].told
 
@@ -202,16 +204,21 @@ class Host:
         os.makedirs(os.path.join(folder, "run"), exist_ok=True)
         os.chmod(folder, 0o755)
         self.config = os.path.join(folder, "mapi.conf")
+        self.driver = driver
+
+    def configure(self, driver=""):
         with open(self.config, "w", encoding="ascii") as out:
-            out.write(f"socket_path={folder}/run/mapid.sock\n"
-                      f"read_only_socket_path={folder}/run/mapid-read.sock\n"
+            out.write(f"socket_path={self.folder}/run/mapid.sock\n"
+                      f"read_only_socket_path={self.folder}/run/mapid-read.sock\n"
                       "user=nobody\ngroup=root\n"
-                      f"[driver]\ndevice=cable0\n{driver}")
+                      f"[driver]\ndevice=cable0\n{self.driver}{driver}")
 
     def tool(self, name):
         return os.path.join(self.build, "bench", name)
 
-    def daemon(self):
+    def daemon(self, driver=""):
+        """@driver: lines for this one"""
+        self.configure(driver)
         mapid = os.path.join(self.build, "src", "sensor", "mapid")
         log = open(os.path.join(self.folder, "daemon.log"), "a", encoding="utf-8")
         daemon = subprocess.Popen([mapid, "-f", self.config], env=self.env, stdout=log, stderr=log)

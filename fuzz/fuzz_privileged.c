@@ -95,12 +95,13 @@ int __wrap_kernel_area_new(size_t area_bytes, struct error *err)
 }
 
 int __wrap_kernel_root_attach(struct kernel_root *ret, unsigned int ifindex, enum kernel_way way,
-	int super_fd, char ret_others[KERNEL_TEXT_BYTES], struct error *err);
+	bool discards, int super_fd, char ret_others[KERNEL_TEXT_BYTES], struct error *err);
 
 /* So is attaching, to an interface that there is. */
 int __wrap_kernel_root_attach(struct kernel_root *ret, unsigned int ifindex, enum kernel_way way,
-	int super_fd, char ret_others[KERNEL_TEXT_BYTES], struct error *err)
+	bool discards, int super_fd, char ret_others[KERNEL_TEXT_BYTES], struct error *err)
 {
+	check(!discards, "nothing ends where nobody has said so");
 	(void)err;
 	check(ifindex > 0 && kernel_way_hook(way) == KERNEL_TC, "where it may be attached");
 	check(super_fd >= 0, "memory for super-packets");

@@ -45,6 +45,7 @@ enum config_engine {
  * @snaplen_bytes: 0: whole packets
  * @incoming_only: direction=in, or @dedicated
  * @dedicated:  the interface is there to be monitored: nothing of this machine's goes over it
+ * @discard:    and nothing on this machine but flows wants what comes; only with @dedicated
  */
 struct config_device {
 	char *device;
@@ -65,6 +66,7 @@ struct config_device {
 	uint32_t snaplen_bytes;
 	bool incoming_only;
 	bool dedicated;
+	bool discard;
 };
 
 /* struct config_quota - what one user's programs may have together; 0: the built-in limit. */

@@ -161,6 +161,10 @@ static int config_section_end(struct config_parser *parser)
 		config_tell(parser, config_seen(parser, "trace_dir"),
 			"trace_dir= means something only with driver=mapivindrv.so");
 	}
+	if (device->discard && !device->dedicated)
+		return config_error(parser, config_seen(parser, "discard"),
+			"discard=yes takes packets away from this machine: the section must say "
+			"dedicated=yes, too");
 	return config_check_names(parser, device);
 }
 

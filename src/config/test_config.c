@@ -94,7 +94,8 @@ static void every_key_of_a_device(void **unused)
 					  "description= to the = provider \nlink_speed=10000\n"
 					  "devgroup=7\nmpls=1\nvlan=yes\npromisc=no\ncpus=5,0-2,4\n"
 					  "ring_mb=64\nsnaplen=96\nengine=user\n"
-					  "direction=in\ndedicated=yes\n[driver]\ndevice=lo\n");
+					  "direction=in\ndedicated=yes\ndiscard=yes\n[driver]\n"
+					  "device=lo\n");
 	const unsigned int cpus[] = { 5, 0, 1, 2, 4 };
 	const struct config_device *device = config_find(config, "eth0");
 
@@ -114,14 +115,15 @@ static void every_key_of_a_device(void **unused)
 	assert_memory_equal(device->cpus, cpus, sizeof(cpus));
 	assert_int_equal(device->ring_bytes, 64 << 20);
 	assert_int_equal(device->snaplen_bytes, 96);
-	assert_true(device->incoming_only && device->dedicated);
+	assert_true(device->incoming_only && device->dedicated && device->discard);
 	assert_null(device->trace_dir);
 	device = config_find(config, "lo");
 	assert_string_equal(device->driver, "");
 	assert_string_equal(device->alias, "");
 	assert_string_equal(device->description, "");
 	assert_null(device->driver_name);
-	assert_false(device->no_promisc || device->incoming_only || device->dedicated);
+	assert_false(device->no_promisc || device->incoming_only || device->dedicated ||
+		device->discard);
 	assert_int_equal(device->engine, CONFIG_ENGINE_AUTO);
 	assert_false(config->any_interface);
 	config_free(config);

@@ -387,6 +387,7 @@ const struct config_key config_keys[] = {
 	{ .name = "engine", .set = config_set_engine, CONFIG_IN_DEVICE(engine) },
 	{ .name = "direction", .set = config_set_direction, CONFIG_IN_DEVICE(incoming_only) },
 	{ .name = "dedicated", .set = config_set_bool, CONFIG_IN_DEVICE(dedicated) },
+	{ .name = "discard", .set = config_set_bool, CONFIG_IN_DEVICE(discard) },
 	{ .name = "cpus", .set = config_set_cpus, CONFIG_IN_DEVICE(cpus) },
 	{ .name = "ring_mb",
 		.set = config_set_mib,

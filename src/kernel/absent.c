@@ -250,9 +250,9 @@ const char *kernel_way_name(enum kernel_way way)
 }
 
 int kernel_root_attach(struct kernel_root *ret, unsigned int ifindex, enum kernel_way way,
-	int super_fd, char ret_others[KERNEL_TEXT_BYTES], struct error *err)
+	bool discards, int super_fd, char ret_others[KERNEL_TEXT_BYTES], struct error *err)
 {
-	(void)ret, (void)ifindex, (void)way, (void)super_fd, (void)ret_others;
+	(void)ret, (void)ifindex, (void)way, (void)discards, (void)super_fd, (void)ret_others;
 	return absent_fail(err);
 }
 
@@ -294,6 +294,12 @@ int kernel_root_put(
 	const struct kernel_root *root, const struct kernel_program *program, struct error *err)
 {
 	(void)root, (void)program;
+	return absent_fail(err);
+}
+
+int kernel_root_discard(const struct kernel_root *root, bool discard, struct error *err)
+{
+	(void)root, (void)discard;
 	return absent_fail(err);
 }
 

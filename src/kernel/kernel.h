@@ -430,15 +430,17 @@ int kernel_attach_interface(int *ret_link_fd, const struct kernel_program *progr
 /**
  * struct kernel_root - the descriptors of a root; nothing is attached once they are closed
  * @slots: the array of programs; it is emptied when its last descriptor is closed
+ * @fate:  whether packets end there, see kernel_root_discard(); -1: they never do
  * @links: of each place
  */
 struct kernel_root {
 	int slots;
+	int fate;
 	int links[KERNEL_ROOT_LINKS_MAX];
 	unsigned int n_links;
 };
 
-#define KERNEL_ROOT_INIT ((struct kernel_root){ .slots = -1, .links = { -1, -1 } })
+#define KERNEL_ROOT_INIT ((struct kernel_root){ .slots = -1, .fate = -1, .links = { -1, -1 } })
 
 /* At which places of an interface a root is. */
 enum kernel_way {
@@ -460,6 +462,7 @@ const char *kernel_way_name(enum kernel_way way);
  * @ret:        the caller owns the descriptors
  * @ifindex:    in this process's network namespace
  * @way:        how
+ * @discards:   XDP: what kernel_root_discard() says may be asked of it
  * @super_fd:   TCX: memory of kernel_super_open(), which its programs have; borrowed. Else -1
  * @ret_others: programs of others at the same places, for people; empty: none
  *
@@ -468,7 +471,7 @@ const char *kernel_way_name(enum kernel_way way);
  * Return: 0, or a negative errno with @err filled; see kernel_attach_interface().
  */
 int kernel_root_attach(struct kernel_root *ret, unsigned int ifindex, enum kernel_way way,
-	int super_fd, char ret_others[KERNEL_TEXT_BYTES], struct error *err);
+	bool discards, int super_fd, char ret_others[KERNEL_TEXT_BYTES], struct error *err);
 
 void kernel_root_close(struct kernel_root *root);
 
@@ -483,6 +486,17 @@ void kernel_root_close(struct kernel_root *root);
  */
 int kernel_root_put(
 	const struct kernel_root *root, const struct kernel_program *program, struct error *err);
+
+/**
+ * kernel_root_discard() - let packets end at the interface once they have been counted, or go on
+ *
+ * On a root that was attached so; on others nothing happens. At first they go on. Packets that are
+ * on their way in the root may still meet what was said before. Needs no rights since Linux 5.19.
+ * Thread safety: any thread.
+ *
+ * Return: 0, or a negative errno with @err filled.
+ */
+int kernel_root_discard(const struct kernel_root *root, bool discard, struct error *err);
 
 /**
  * kernel_root_is_attached() - is it still at its interface, everywhere?

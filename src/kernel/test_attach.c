@@ -432,8 +432,8 @@ static int super_attach(struct super_hook *hook, struct kernel_turns *turns, con
 	hook->root = KERNEL_ROOT_INIT;
 	hook->program = NULL;
 	if (r == 0)
-		r = kernel_root_attach(
-			&hook->root, if_nametoindex(name), KERNEL_WAY_TCX, super_fd, others, &err);
+		r = kernel_root_attach(&hook->root, if_nametoindex(name), KERNEL_WAY_TCX, false,
+			super_fd, others, &err);
 	if (r == 0)
 		r = kernel_program_make(&hook->program, NULL, &options,
 			(const struct filter_program *const *)filters, 1, kernel_turns_load, turns,

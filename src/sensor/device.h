@@ -84,6 +84,7 @@ typedef int device_look_fn(void *argument, const char *name, uint32_t id,
  * @argument: of all of them; outlives the device
  * @is_asked_for: engine=kernel: that a device has none is worth a warning
  * @may_use_xdp: where only what comes in is captured
+ * @discards: and in XDP packets end there while nobody wants them
  * @has_long_jumps: see kernel_has_long_jumps()
  * @is_distrusted: its programs are verified as anybody's are
  * @page_max: programs on a page at most; 0: as many as fit
@@ -93,6 +94,7 @@ typedef int device_look_fn(void *argument, const char *name, uint32_t id,
 struct device_loader {
 	bool is_asked_for;
 	bool may_use_xdp;
+	bool discards;
 	kernel_load_fn *load;
 	device_attach_fn *attach;
 	device_look_fn *look;

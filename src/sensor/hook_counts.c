@@ -41,9 +41,17 @@ uint64_t hook_units_alone(const struct hook *hook)
 	return hook ? hook->alone[LOWERING_ALL] : 0;
 }
 
+/* Whether packets end at the interface while nobody wants them. */
+static bool hook_discards(const struct hook *hook)
+{
+	return hook->loader.discards && kernel_way_hook(hook->way) == KERNEL_XDP;
+}
+
 uint64_t hook_foreign(const struct hook *hook)
 {
-	uint64_t units = hook ? hook->alone[LOWERING_FOREIGN] : 0;
+	/* What ends at the interface some drivers call dropped. */
+	enum lowering_place which = hook && hook_discards(hook) ? LOWERING_ALL : LOWERING_FOREIGN;
+	uint64_t units = hook ? hook->alone[which] : 0;
 
 	if (!hook || hook->listens)
 		return units;
@@ -53,7 +61,7 @@ uint64_t hook_foreign(const struct hook *hook)
 		if (!set->programs)
 			continue;
 		lowering_programs_read(set->programs, counts, _LOWERING_N);
-		units += counts[LOWERING_FOREIGN].units - set->added[LOWERING_FOREIGN].units;
+		units += counts[which].units - set->added[which].units;
 	}
 	return units;
 }
@@ -90,8 +98,9 @@ void hook_explain(const struct hook *hook, struct device_tier *ret)
 			kernel_way_name(hook->way), kernel_way_name(hook->ways[0]),
 			hook->why_not.text);
 	else
-		(void)snprintf(ret->reason, sizeof(ret->reason), "counted at the interface (%s)",
-			kernel_way_name(hook->way));
+		(void)snprintf(ret->reason, sizeof(ret->reason), "counted at the interface (%s)%s",
+			kernel_way_name(hook->way),
+			hook_discards(hook) && !hook->listens ? ", where packets end" : "");
 }
 
 const char *hook_refusal(const struct hook *hook)

@@ -95,6 +95,16 @@ static void hook_say_attached(const struct hook *hook, const char *others)
 			hook->device->name, others);
 }
 
+/* Packets go on to the kernel, or end, if the interface has them to end. */
+static void hook_discard(struct hook *hook, bool discard)
+{
+	struct error err = ERROR_INIT;
+
+	if (kernel_root_discard(&hook->root, discard, &err) < 0)
+		log_event(LOG_WARNING, "%s: packets that nobody wants go on: %s",
+			hook->device->name, err.text);
+}
+
 /* In one way. Return: 0, negative errno with @err filled. */
 static int hook_attach_way(struct hook *hook, enum kernel_way way, struct error *err)
 {
@@ -108,6 +118,7 @@ static int hook_attach_way(struct hook *hook, enum kernel_way way, struct error 
 	if (r < 0)
 		return r;
 	hook->ifindex = if_nametoindex(name);
+	hook_discard(hook, !hook->listens);
 	hook_say_attached(hook, others);
 	return 0;
 }
@@ -146,7 +157,11 @@ int hook_listen(struct hook *hook, bool listens)
 
 	if (hook->listens == listens)
 		return 0;
+	if (listens)
+		hook_discard(hook, false);
 	r = hook->device->driver->listen(hook->device->source, listens);
+	if (r == 0 && !listens)
+		hook_discard(hook, true);
 	if (r < 0)
 		return r;
 	hook_lock(hook);

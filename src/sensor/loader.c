@@ -47,7 +47,7 @@ static int loader_attach_own(void *argument, const char *name, enum kernel_way w
 		super_fd = kernel_turns_super(argument, err);
 	if (kernel_way_hook(way) == KERNEL_TC && super_fd < 0)
 		return super_fd;
-	return kernel_root_attach(ret, ifindex, way, super_fd, ret_others, err);
+	return kernel_root_attach(ret, ifindex, way, false, super_fd, ret_others, err);
 }
 
 static int loader_look_own(void *argument, const char *name, uint32_t id,

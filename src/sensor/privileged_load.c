@@ -277,6 +277,8 @@ int privileged_attach_foreign(const struct config *config, struct privileged_loa
 	const char *name, enum kernel_way way, int ret_fds[PRIVILEGED_ATTACH_FDS_MAX],
 	unsigned int *ret_n_fds, char ret_others[KERNEL_TEXT_BYTES], struct error *err)
 {
+	const struct config_device *device = config_find(config, name);
+	bool discards = device && device->discard;
 	struct driver_options options;
 	struct driver_open_args args;
 	struct kernel_root root;
@@ -297,13 +299,15 @@ int privileged_attach_foreign(const struct config *config, struct privileged_loa
 	}
 	r = privileged_take_super(loads, kernel_way_hook(way) == KERNEL_TC, &super_fd, err);
 	if (r == 0)
-		r = kernel_root_attach(&root, ifindex, way, super_fd, ret_others, err);
+		r = kernel_root_attach(&root, ifindex, way, discards, super_fd, ret_others, err);
 	if (r < 0)
 		return r;
 	ret_fds[0] = root.slots;
 	for (unsigned int i = 0; i < root.n_links; i++)
 		ret_fds[1 + i] = root.links[i];
 	*ret_n_fds = 1 + root.n_links;
+	if (root.fate >= 0)
+		ret_fds[(*ret_n_fds)++] = root.fate;
 	return 0;
 }
 

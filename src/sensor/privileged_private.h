@@ -25,6 +25,7 @@ int privileged_load_foreign(struct privileged_loads *loads, const void *area, si
 int privileged_take_super(
 	struct privileged_loads *loads, bool is_wanted, int *ret, struct error *err);
 
+/* The slots, links, and in XDP, which has one link, perhaps the fate. */
 #define PRIVILEGED_ATTACH_FDS_MAX (1 + KERNEL_ROOT_LINKS_MAX)
 
 /*

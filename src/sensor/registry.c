@@ -345,6 +345,7 @@ int registry_get(struct registry *registry, const char *name, unsigned int n_wor
 		.n_cpus = section ? section->n_cpus : 0 };
 	entry->args.loader.is_asked_for = section && section->engine == CONFIG_ENGINE_KERNEL;
 	entry->args.loader.may_use_xdp = options.incoming_only;
+	entry->args.loader.discards = section && section->discard;
 	if (section && section->engine == CONFIG_ENGINE_USER)
 		entry->args.loader.load = NULL;
 	entry->users = 1;

@@ -157,6 +157,28 @@ tally_end ours
 equal "ours, but for what the other has kept" "$(counted ours | head -1)" "packets 2000 bytes 120000"
 daemon_stop
 
+echo "== packets that end at the interface, unless somebody wants them"
+daemon_config group=root "[driver]" device=cable0 dedicated=yes discard=yes
+daemon_start
+stranger_start tcx
+"$BLAST" cable1 1000 > /dev/null # while there are no flows they go on
+tally_start ours
+equal "where" "$(reason ours)" "counted at the interface (native XDP), where packets end"
+"$BLAST" cable1 1000 > /dev/null
+tally_start ring -r
+"$BLAST" cable1 1000 > /dev/null
+tally_end ring
+await "nobody who wants them" eval 'echo >&"${gos[ours]}" && tail -1 ours.out | grep -q "packets end"'
+"$BLAST" cable1 1000 > /dev/null
+tally_end ours
+equal "who counts" "$(counted ours | head -1)" "packets 3000 bytes 180000"
+equal "who wants them" "$(counted ring | head -1)" "packets 1000 bytes 60000"
+equal "lost" "$(awk '/^flow/ { lost += $NF } END { print lost }' ours.out ring.out)" 0
+await "no root" eval '! ip link show cable0 | grep -q xdp'
+"$BLAST" cable1 1000 > /dev/null
+daemon_stop
+stranger_end "what goes on" 3000
+
 echo "== what others take away"
 is_there() { # what flows said last; asked once more each time
 	echo >&"${gos[ours]}"
