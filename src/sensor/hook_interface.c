@@ -180,15 +180,15 @@ static void hook_lose(struct hook *hook)
 	hook_interface(hook, name);
 	is_there = if_nametoindex(name) == hook->ifindex;
 	kernel_root_close(&hook->root);
+	hook_lock(hook);
+	hook->lost = true;
+	hook->outages += is_there;
+	hook_unlock(hook);
 	if (is_there)
 		log_event(LOG_WARNING,
 			"%s: somebody has taken away the program that counts at the interface "
 			"(%s); it is put there again",
 			hook->device->name, kernel_way_name(hook->way));
-	hook_lock(hook);
-	hook->lost = true;
-	hook->outages += is_there;
-	hook_unlock(hook);
 }
 
 /* It cannot be put there again: because there is no such interface now, which is known, or it is

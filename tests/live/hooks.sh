@@ -180,13 +180,17 @@ daemon_stop
 stranger_end "what goes on" 3000
 
 echo "== what others take away"
-is_there() { # what flows said last; asked once more each time
+is_there() { # what flows say when they are asked now
+	local n_lines
+	n_lines=$(($(grep -c '^tier' ours.out) + report_lines))
 	echo >&"${gos[ours]}"
+	await "what flows say" eval '[ "$(grep -c "^tier" ours.out)" = '$n_lines' ]'
 	[[ $(grep '^tier' ours.out | tail -n 1) = *"at the interface (TCX)"* ]]
 }
 daemon_config group=root "[driver]" device=cable0 engine=kernel
 daemon_start
 tally_start ours
+report_lines=$(grep -c '^tier' ours.out)
 "$BLAST" cable1 1000 > /dev/null
 ours=$(links)
 for link in $ours; do
