@@ -114,6 +114,7 @@ static void values_that_are_none(void **unused)
 	test_refused(
 		"[driver]\nengine=card\n", 2, "engine=card: possible are auto, kernel and user");
 	test_refused("[driver]\ndirection=out\n", 2, "direction=out: possible are in and both");
+	test_refused("[driver]\ndevice=a\ndiscard=yes\n", 3, "dedicated=yes");
 	test_refused("[driver]\ndevice=\n", 2, "device= is empty");
 	test_refused("[driver]\ndevice=eth0 # uplink\n", 2, "a name without spaces is possible");
 	test_refused("[driver]\ndevice=eth0 \n", 2, "a name without spaces is possible");
