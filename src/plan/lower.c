@@ -198,7 +198,7 @@ static struct plan_place *lower_place(struct lower_list *list, struct plan_flow 
  */
 static int lower_rest(struct lower_list *list, struct plan_flow *flow, unsigned int i)
 {
-	struct filter_program *program;
+	struct filter_program *program = NULL;
 	struct plan_place *place;
 	int r = lower_join(flow, i + 1, list->linktype, true, &program);
 
@@ -217,7 +217,7 @@ static int lower_next(struct lower_list *list, struct plan_flow *flow, unsigned 
 {
 	struct plan_instance *instance = flow->instances[i];
 	const struct function *f = instance->function;
-	struct filter_program *program;
+	struct filter_program *program = NULL;
 	struct plan_place *place;
 	int r = lower_join(flow, i + 1, list->linktype, false, &program);
 

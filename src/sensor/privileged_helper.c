@@ -159,7 +159,7 @@ int privileged_help(struct privileged_helpers *helpers, int fd, const struct con
 	}
 	if (r == 0)
 		r = helper_start(&wanted, fd, config, loads, request, &err);
-	if (r < 0)
+	if (r < 0 || !place)
 		return helper_refuse(fd, &wanted, r, &err);
 	*place = wanted;
 	return 0;
