@@ -73,9 +73,15 @@ second_stop() {
 	equal "exit status of the second daemon" $? 0
 }
 
-# The process that serves: the first child of the one that was started. Others open devices.
+# The process that serves: the youngest child of the one that was started that lives and is not one of
+# those that open devices.
 engine_pid() {
-	awk '{ print $1 }' "/proc/$daemon/task/$daemon/children"
+	local pid name state youngest=
+	for pid in $(cat "/proc/$daemon/task/$daemon/children"); do
+		read -r name state < <(sed 's/^[0-9]* (\(.*\)) \(.\).*/\1 \2/' "/proc/$pid/stat" 2> /dev/null)
+		[ -z "$state" ] || [ "$state" = Z ] || [ "$name" = mapid-open ] || youngest=$pid
+	done
+	echo "$youngest"
 }
 
 daemon_stop() {
