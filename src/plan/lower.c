@@ -94,6 +94,9 @@ static enum lower_need lower_need(const struct plan_instance *instance)
 
 static bool lower_flow_needs_all(const struct plan_flow *flow)
 {
+	/* Only where packets are seen it is known which of them come later. */
+	if (atomic_load_explicit(&flow->from_ns, memory_order_relaxed) == UINT64_MAX)
+		return true;
 	for (unsigned int i = 0; i < flow->n_instances; i++)
 		if (plan_needs_all(flow->instances[i]))
 			return true;

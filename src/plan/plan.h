@@ -150,6 +150,8 @@ enum plan_flow_place {
  * @searches: a database that it brings for the next plan; NULL: none
  * @failed: a function cannot go on: the flow gets no more packets
  * @pkts:   committed packets that have entered it
+ * @from_ns: it sees packets of this time and later; earlier ones have been counted for it
+ * elsewhere. UINT64_MAX: none yet
  * @retired: closed, but others refer to it
  * @stuck:  HELD: and cannot go on, while that is found out
  * @walk:   of plan_flow_refers(): the last one that has been here
@@ -161,6 +163,7 @@ struct plan_flow {
 	unsigned int n_instances;
 	struct plan_instance **instances;
 	_Atomic bool failed;
+	_Atomic uint64_t from_ns;
 	uint64_t pkts;
 	bool retired;
 	bool stuck;

@@ -482,16 +482,27 @@ static void run_group(struct plan_run *run, const unsigned int *list, unsigned i
 	}
 }
 
+/* The packets that enter the flow. */
+static struct packet_mask run_enter(const struct plan_flow *flow, const struct packet_batch *batch)
+{
+	uint64_t from_ns = atomic_load_explicit(&flow->from_ns, memory_order_relaxed);
+	struct packet_mask ret = { .word = { 0 } };
+
+	if (atomic_load_explicit(&flow->failed, memory_order_relaxed))
+		return ret;
+	ret = packet_mask_first(batch->n);
+	for (unsigned int i = 0; from_ns > 0 && i < batch->n; i++)
+		if (batch->ts_ns[i] < from_ns)
+			packet_mask_clear(&ret, i);
+	return ret;
+}
+
 static void run_nodes(struct plan_run *run, const unsigned int *list, unsigned int n_list)
 {
-	struct packet_mask all = packet_mask_first(run->domains[0].view->n);
 	unsigned int i = 0;
 
 	for (unsigned int f = 0; f < run->plan->n_flows; f++)
-		run->selections[f] =
-			atomic_load_explicit(&run->plan->flows[f]->failed, memory_order_relaxed)
-			? (struct packet_mask){ .word = { 0 } }
-			: all;
+		run->selections[f] = run_enter(run->plan->flows[f], run->domains[0].view);
 	while (i < n_list) {
 		unsigned int group = run->nodes[list[i]].node->group;
 		unsigned int n = 1;

@@ -30,6 +30,12 @@ enum device_counts {
 	DEVICE_COUNTS_HOOK, /* by a program at the interface, alone */
 };
 
+/* A moment, by both clocks: packets of live devices have the one, which may jump, or another. */
+struct device_moment {
+	uint64_t monotonic_ns;
+	uint64_t realtime_ns;
+};
+
 /**
  * struct device_flow - a flow of a device
  * @plan:     its functions; each instance's result is its struct results_slot in the result area
@@ -41,6 +47,9 @@ enum device_counts {
  * @told_pkts, @told_ticks, @told_end: what the last such publication brought
  * @waits:    for device_prepare(); @next_waiting: who does beside
  * @counts:   GUARDED_BY(flows_lock); the control thread's to change
+ * @moves:    the control thread's: it is about to be counted among what is captured, no longer at
+ *            the interface
+ * @moved:    when it did; 0: long ago, or never
  * @base_outages: of the hook
  * @next_held: of those that wait for flows that they refer to
  */
@@ -63,6 +72,8 @@ struct device_flow {
 	bool waits;
 	struct device_flow *next_waiting;
 	enum device_counts counts;
+	bool moves;
+	struct device_moment moved;
 	uint64_t base_outages;
 	struct device_flow *next_held;
 };
@@ -251,12 +262,6 @@ void device_watch(struct device *device, struct device_flow *flow, int event_fd)
 
 /* Bring the result area up to date. Return: false if a worker is busy: it does so itself soon. */
 bool device_publish(struct device *device);
-
-/* A moment, by both clocks: packets of live devices have the one, which may jump, or another. */
-struct device_moment {
-	uint64_t monotonic_ns;
-	uint64_t realtime_ns;
-};
 
 struct device_moment device_moment_now(void);
 

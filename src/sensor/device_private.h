@@ -71,6 +71,7 @@ struct device {
 	struct error lowering_why; /* there is none */
 	struct hook *hook; /* NULL: nothing is counted at the interface */
 	uint64_t floor_epoch; /* the control thread's: flows of before wait for it */
+	bool has_moved; /* the control thread's: flows leave the hook, or have done so just now */
 
 	unsigned int *cpus; /* of the workers; NULL: anywhere */
 	struct device_worker *workers;
@@ -151,6 +152,11 @@ int device_replan(
 void device_begin(struct device *device, struct device_flow *flow, enum device_counts where);
 /* Plans that nobody uses any more. */
 void device_free_retired(struct device *device);
+
+/* device_publish.c. Whether what had come by @moment has been seen, if time is as far as that. The
+ * caller holds commit_lock. */
+bool device_covers(const struct device *device, uint64_t caught_up_ns, uint64_t watermark_ns,
+	const struct device_moment *moment);
 
 /* device_flow.c. Whoever waits in one of the flow's functions returns. */
 void device_cancel(const struct plan_flow *flow);

@@ -33,7 +33,7 @@ struct device_moment device_moment_now(void)
 
 /* With commit_lock held. A source that is never without packets shows by their time how far it is:
  * those of a moment have left the kernel's block, and a second ring's, some milliseconds later. */
-static bool device_covers(const struct device *device, uint64_t caught_up_ns, uint64_t watermark_ns,
+bool device_covers(const struct device *device, uint64_t caught_up_ns, uint64_t watermark_ns,
 	const struct device_moment *moment)
 {
 	return !device->driver->real_time || !device->n_threads || device->finished ||

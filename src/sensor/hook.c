@@ -124,8 +124,6 @@ static void hook_make(struct hook *hook, struct lowering_set *set, bool wants_pa
 	uint64_t epoch = set->epoch;
 	int r = 0;
 
-	if (wants_packets && hook_listen(hook, true) < 0)
-		device_halt(hook->device); /* as if nothing could be captured any more */
 	hook_lock(hook);
 	running = lowering_set_running(hook->sets);
 	if (hook_is_same(running, set)) {
@@ -187,7 +185,13 @@ static void hook_clear(struct hook *hook)
 
 /* ---- the thread ---- */
 
-enum hook_work { HOOK_WORK_NONE, HOOK_WORK_MAKE, HOOK_WORK_CLEAR, HOOK_WORK_LOOK };
+enum hook_work {
+	HOOK_WORK_NONE,
+	HOOK_WORK_LISTEN,
+	HOOK_WORK_MAKE,
+	HOOK_WORK_CLEAR,
+	HOOK_WORK_LOOK
+};
 
 /* With the lock held: what is most urgent. @ret_until_ns: when to come again for what is due then.
  */
@@ -201,6 +205,8 @@ static enum hook_work hook_next(struct hook *hook, uint64_t looked_ns, uint64_t 
 	for (const struct lowering_set *set = first; set; set = set->next)
 		n_old += set->state == LOWERING_REPLACED;
 	*ret_until_ns = UINT64_MAX;
+	if (hook->wants_packets && !hook->listens && !device_stopping(hook->device))
+		return HOOK_WORK_LISTEN;
 	if (n_old >= LOWERING_OLD_MAX)
 		return HOOK_WORK_CLEAR;
 	if (wants && first->due_ns <= now_ns)
@@ -238,6 +244,10 @@ static void *hook_main(void *argument)
 			set->state = LOWERING_MAKING;
 		hook_unlock(hook);
 		switch (work) {
+		case HOOK_WORK_LISTEN:
+			if (hook_listen(hook, true) < 0)
+				device_halt(hook->device); /* as if nothing could be captured */
+			break;
 		case HOOK_WORK_MAKE:
 			hook_make(hook, set, wants_packets);
 			break;
@@ -368,6 +378,28 @@ void hook_ask(struct hook *hook, struct lowering_set *set, bool listens, bool at
 	}
 	hook_unlock(hook);
 	lowering_set_free(obsolete);
+}
+
+void hook_ask_packets(struct hook *hook)
+{
+	if (!hook)
+		return;
+	hook_lock(hook);
+	hook->wants_packets = true;
+	lowering_thread_wake(&hook->thread);
+	hook_unlock(hook);
+}
+
+bool hook_listens(struct hook *hook)
+{
+	bool listens;
+
+	if (!hook)
+		return true;
+	hook_lock(hook);
+	listens = hook->listens;
+	hook_unlock(hook);
+	return listens;
 }
 
 bool hook_settled(struct hook *hook, uint64_t epoch)

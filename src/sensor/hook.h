@@ -46,6 +46,12 @@ bool hook_is_empty(const struct lowering_set *set);
  * want packets to be captured. @at_once: flows have come. */
 void hook_ask(struct hook *hook, struct lowering_set *set, bool listens, bool at_once);
 
+/* What is counted goes on as it is; but somebody wants packets to be captured. And whether they
+ * are.
+ */
+void hook_ask_packets(struct hook *hook);
+bool hook_listens(struct hook *hook);
+
 /* Whether what was asked for up to @epoch of the device has been done. Not after a failure that
  * nobody has heard of. */
 bool hook_settled(struct hook *hook, uint64_t epoch);
