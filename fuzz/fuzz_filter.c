@@ -5,7 +5,8 @@
  *
  * A program is one of: instructions, six bytes each; one of a few compiled expressions with some
  * fields changed; an expression, one word per byte (words, not characters: no look-up of random
- * host names).
+ * host names); an expression joined to a part of all flows. Packets may have a direction, which
+ * libpcap's interpreter is not told: programs that ask for it are left to ours.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +15,14 @@
 #include "filter/filter_private.h"
 #include "filter/test_reference.h"
 #include "input.h"
+#include "packet/decode.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes);
 
 #define FUZZ_PROGRAMS_MAX 4
 #define FUZZ_INSNS_MAX 64
+#define FUZZ_KIND_FLOW 0xf0 /* and above */
 
 static const char *const fuzz_texts[] = { "tcp port 80", "ip6 protochain 6",
 	"vlan and udp portrange 1-99", "not host 10.0.0.1 and ip[2:2] - ((ip[0] & 0xf) << 2) > 40",
@@ -32,7 +35,8 @@ static const char *const fuzz_words[] = { "and", "or", "not", "(", ")", "ip", "i
 	"80", "1-99", "0", "1", "2", "4", "6", "255", "0x800", "0xffffffff", "[", "]", ":", "&",
 	"|", "^", "+", "-", "*", "/", "%", "<<", ">>", "=", "!=", "<", ">", "<=", ">=", "len",
 	"less", "greater", "multicast", "broadcast", "\\tcp", "\\icmp", "tcp-syn", "tcpflags",
-	"icmptype", "sctp", "igmp", "link", "12", "14", "46", "1500", "ff:ff:ff:ff:ff:ff" };
+	"icmptype", "sctp", "igmp", "link", "12", "inbound", "outbound", "0xfffff004",
+	"ff:ff:ff:ff:ff:ff" };
 
 static struct filter_program *fuzz_bases[ARRAY_SIZE(fuzz_texts)];
 static struct packet_batch fuzz_batch;
@@ -179,12 +183,31 @@ static int input_expression(struct input *in, struct filter_program **ret)
 	return 0;
 }
 
+/* Packets of a part of all flows that an expression accepts. */
+static int input_flow(struct input *in, struct filter_program **ret)
+{
+	unsigned int n_parts = input_byte(in) * DECODE_FLOW_PARTS / UINT8_MAX;
+	bool is_first = input_byte(in) & 1;
+	_cleanup_(filter_program_freep) struct filter_program *flow = NULL, *other = NULL;
+
+	if (filter_program_flow(&flow, n_parts) < 0)
+		abort();
+	if (input_expression(in, &other) < 0)
+		return -1;
+	if (filter_program_join(ret,
+		    (const struct filter_program *[]){
+			    is_first ? flow : other, is_first ? other : flow },
+		    2) < 0)
+		abort();
+	return 0;
+}
+
 static void input_packets(struct input *in)
 {
 	fuzz_batch.n = 0;
 	do {
 		uint32_t cap_bytes = input_byte(in);
-		uint8_t *data;
+		uint8_t *data, more;
 
 		cap_bytes = MIN(cap_bytes, in->left);
 		data = malloc(cap_bytes ? cap_bytes : 1);
@@ -196,8 +219,23 @@ static void input_packets(struct input *in)
 		in->left -= cap_bytes;
 		fuzz_batch.data[fuzz_batch.n] = data;
 		fuzz_batch.cap_bytes[fuzz_batch.n] = cap_bytes;
-		fuzz_batch.wire_bytes[fuzz_batch.n++] = cap_bytes + input_byte(in) / 8;
+		more = input_byte(in);
+		fuzz_batch.flags[fuzz_batch.n] = (uint8_t)((more & 1 ? PACKET_OUTBOUND : 0) |
+			(more & 2 ? PACKET_INBOUND : 0));
+		fuzz_batch.wire_bytes[fuzz_batch.n++] = cap_bytes + more / 8;
 	} while (in->left && fuzz_batch.n < PACKET_BATCH_MAX);
+}
+
+static bool fuzz_is_right(const struct reference *reference, unsigned int packet)
+{
+	const uint8_t *data = fuzz_batch.data[packet];
+	uint32_t wire_bytes = fuzz_batch.wire_bytes[packet];
+	uint32_t cap_bytes = fuzz_batch.cap_bytes[packet];
+
+	if (filter_program_asks_direction(reference->program))
+		return filter_interpret(reference->program, data, wire_bytes, cap_bytes,
+			       filter_direction(&fuzz_batch, packet)) == FILTER_INTERPRET_ACCEPT;
+	return reference_decide(reference, data, wire_bytes, cap_bytes) == FILTER_INTERPRET_ACCEPT;
 }
 
 static void fuzz_compare(struct filter_program *const programs[], unsigned int n)
@@ -220,11 +258,8 @@ static void fuzz_compare(struct filter_program *const programs[], unsigned int n
 		filter_set_run(set, scratch, &fuzz_batch, masks);
 		for (unsigned int i = 0; i < n * fuzz_batch.n; i++) {
 			unsigned int f = i % n, p = i / n;
-			bool right = reference_decide(&references[f], fuzz_batch.data[p],
-					     fuzz_batch.wire_bytes[p],
-					     fuzz_batch.cap_bytes[p]) == FILTER_INTERPRET_ACCEPT;
 
-			if (packet_mask_test(&masks[f], p) != right)
+			if (packet_mask_test(&masks[f], p) != fuzz_is_right(&references[f], p))
 				abort();
 		}
 	}
@@ -236,13 +271,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
 {
 	struct input in = { .at = data, .left = n_bytes };
 	struct filter_program *programs[FUZZ_PROGRAMS_MAX];
+	uint8_t first = input_byte(&in);
 	unsigned int n = 0;
 
-	for (unsigned int left = 1 + input_byte(&in) % FUZZ_PROGRAMS_MAX; left > 0; left--) {
-		unsigned int kind = input_byte(&in) % 3;
-		int r = kind == 0   ? input_insns(&in, &programs[n])
-			: kind == 1 ? input_changed(&in, &programs[n])
-				    : input_expression(&in, &programs[n]);
+	fuzz_batch.is_live = first & 0x80;
+	for (unsigned int left = 1 + first % FUZZ_PROGRAMS_MAX; left > 0; left--) {
+		uint8_t kind = input_byte(&in);
+		int r = kind >= FUZZ_KIND_FLOW ? input_flow(&in, &programs[n])
+			: kind % 3 == 0        ? input_insns(&in, &programs[n])
+			: kind % 3 == 1        ? input_changed(&in, &programs[n])
+					       : input_expression(&in, &programs[n]);
 
 		n += r == 0;
 	}

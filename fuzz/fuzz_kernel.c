@@ -4,9 +4,10 @@
  * pass the structural check, within the time and memory that a user may cost. Loading is left to
  * the tests: a fuzzer needs no rights.
  *
- * A filter is a program of instructions, six bytes each; an expression, one word per byte; or one
- * of a few patterns with numbers, of which many make a set whose values are searched. Then with
- * allocations that fail; and as bytes for another process, some of which the input changes.
+ * A filter is a program of instructions, six bytes each; an expression, one word per byte; one of a
+ * few patterns with numbers, of which many make a set whose values are searched; or a part of all
+ * flows, joined to another filter. Then with allocations that fail; and as bytes for another
+ * process, some of which the input changes.
  */
 #include <errno.h>
 #include <pcap/pcap.h>
@@ -18,6 +19,7 @@
 #include "fault.h"
 #include "input.h"
 #include "kernel/kernel.h"
+#include "packet/decode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes);
 
@@ -26,13 +28,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes);
 #define FUZZ_CPUS 4 /* that this machine may have */
 #define FUZZ_FAULTS 4u
 #define FUZZ_CHANGES 16u
+#define FUZZ_PATTERN_FLOW 0xf0 /* and above */
 
 static const char *const fuzz_words[] = { "and", "or", "not", "(", ")", "ip", "ip6", "tcp", "udp",
 	"icmp", "arp", "vlan", "mpls", "src", "dst", "host 10.0.0.1", "net 10.0.0.0/8", "port 80",
 	"port 443", "port 53", "portrange 1-99", "portrange 50-1000", "host ::1", "proto 6",
 	"ether[0]", "ip[2:2]", "tcp[13]", "udp[4:2]", "ip[ip[0]:4]", "len", "0", "1", "40", "255",
 	"0x8100", "65535", "&", "|", "^", "+", "-", "*", "/", "%", "<<", ">>", "=", "!=", "<", ">",
-	"less 100", "greater 60", "multicast", "broadcast", "tcp port 80", "tcp port 22" };
+	"inbound", "outbound", "multicast", "broadcast", "tcp port 80", "tcp port 22" };
 
 /* Small numbers, and those close to what instructions can hold, decide most. */
 static uint32_t input_constant(struct input *in)
@@ -87,12 +90,29 @@ static int input_expression(struct input *in, struct filter_program **ret)
 	return filter_compile(ret, text, 1, &err);
 }
 
+/* Packets of the part @a of all flows that another filter accepts, which comes first where @b is
+ * even. */
+static int pattern_flow(uint8_t which, uint8_t a, uint8_t b, struct filter_program **ret)
+{
+	static const char *const texts[] = { "", "tcp port 80", "inbound", "outbound and ip6",
+		"not inbound", "vlan and udp", "host 10.0.0.1", "len > 100" };
+	_cleanup_(filter_program_freep) struct filter_program *flow = NULL, *other = NULL;
+
+	if (filter_program_flow(&flow, a * DECODE_FLOW_PARTS / UINT8_MAX) < 0 ||
+		filter_compile(&other, texts[which % ARRAY_SIZE(texts)], 1, NULL) < 0)
+		abort();
+	return filter_program_join(ret,
+		(const struct filter_program *[]){ b & 1 ? flow : other, b & 1 ? other : flow }, 2);
+}
+
 static int input_pattern(struct input *in, struct filter_program **ret)
 {
 	uint8_t which = input_byte(in), a = input_byte(in), b = input_byte(in);
 	struct error err = ERROR_INIT;
 	char text[128];
 
+	if (which >= FUZZ_PATTERN_FLOW)
+		return pattern_flow(which, a, b, ret);
 	switch (which % 8) {
 	case 0:
 	case 1:
