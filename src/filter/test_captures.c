@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <ftw.h>
+#include <pcap/pcap.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,4 +60,21 @@ void captures_clear(struct captures *c)
 		free(c->paths[i]);
 	free(c->paths);
 	*c = (struct captures){ 0 };
+}
+
+void captures_read(const char *path, unsigned int n_max, captures_packet_fn *fn, void *context)
+{
+	char message[PCAP_ERRBUF_SIZE];
+	pcap_t *file = pcap_open_offline(path, message);
+	struct pcap_pkthdr *header;
+	const uint8_t *data;
+
+	if (!file)
+		return;
+	for (unsigned int i = 0; i < n_max && pcap_datalink(file) == DLT_EN10MB; i++) {
+		if (pcap_next_ex(file, &header, &data) != 1)
+			break;
+		fn(context, header, data);
+	}
+	pcap_close(file);
 }

@@ -3,6 +3,8 @@
 #ifndef MAPI_FILTER_TEST_CAPTURES_H
 #define MAPI_FILTER_TEST_CAPTURES_H
 
+#include <stdint.h>
+
 /* struct captures - paths of files, each time in the same order */
 struct captures {
 	char **paths;
@@ -16,5 +18,13 @@ const char *captures_folder(void);
 void captures_add(struct captures *c, const char *folder);
 
 void captures_clear(struct captures *c);
+
+struct pcap_pkthdr;
+
+typedef void captures_packet_fn(
+	void *context, const struct pcap_pkthdr *header, const uint8_t *data);
+
+/* Calls @fn with up to @n_max packets of a capture of Ethernet; of another, with none. */
+void captures_read(const char *path, unsigned int n_max, captures_packet_fn *fn, void *context);
 
 #endif

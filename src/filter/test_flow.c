@@ -123,6 +123,11 @@ static void flow_end(struct flow_test *t)
 		filter_program_free(t->passes[i]);
 }
 
+static void flow_try_captured(void *context, const struct pcap_pkthdr *header, const uint8_t *data)
+{
+	flow_try_variants(context, data, MIN(header->caplen, FLOW_PACKET_MAX));
+}
+
 static void captured_packets_agree(void **state)
 {
 	struct captures captures = { 0 };
@@ -131,21 +136,8 @@ static void captured_packets_agree(void **state)
 	flow_begin(&t, 1);
 	captures_add(&captures, MAPI_OWN_CAPTURES);
 	captures_add(&captures, captures_folder());
-	for (unsigned int f = 0; f < captures.n; f++) {
-		char message[PCAP_ERRBUF_SIZE];
-		pcap_t *file = pcap_open_offline(captures.paths[f], message);
-		struct pcap_pkthdr *header;
-		const uint8_t *data;
-
-		if (!file)
-			continue;
-		for (unsigned int i = 0; i < 10 && pcap_datalink(file) == DLT_EN10MB; i++) {
-			if (pcap_next_ex(file, &header, &data) != 1)
-				break;
-			flow_try_variants(&t, data, MIN(header->caplen, FLOW_PACKET_MAX));
-		}
-		pcap_close(file);
-	}
+	for (unsigned int f = 0; f < captures.n; f++)
+		captures_read(captures.paths[f], 10, flow_try_captured, &t);
 	captures_clear(&captures);
 	assert_true(t.n_flows > 0 && t.n_chosen > 0);
 	flow_end(&t);

@@ -96,26 +96,27 @@ static int oracle_teardown(void **state)
 	return 0;
 }
 
+struct oracle_captured {
+	struct trace *trace;
+	struct random *random;
+};
+
+static void oracle_add_captured(
+	void *context, const struct pcap_pkthdr *header, const uint8_t *data)
+{
+	struct oracle_captured *to = context;
+
+	trace_add_variants(to->trace, to->random, data, header->caplen, header->len);
+}
+
 /* Ethernet packets of the captures, a few of each, and made-up ones. */
 static void oracle_trace(struct trace *t, struct random *r, unsigned int n_max)
 {
+	struct oracle_captured to = { .trace = t, .random = r };
 	uint8_t made[1600];
 
-	for (unsigned int f = 0; f < captures.n && t->n < n_max / 2; f++) {
-		char message[PCAP_ERRBUF_SIZE];
-		pcap_t *file = pcap_open_offline(captures.paths[f], message);
-		struct pcap_pkthdr *header;
-		const uint8_t *data;
-
-		if (!file)
-			continue;
-		for (unsigned int i = 0; i < 8 && pcap_datalink(file) == DLT_EN10MB; i++) {
-			if (pcap_next_ex(file, &header, &data) != 1)
-				break;
-			trace_add_variants(t, r, data, header->caplen, header->len);
-		}
-		pcap_close(file);
-	}
+	for (unsigned int f = 0; f < captures.n && t->n < n_max / 2; f++)
+		captures_read(captures.paths[f], 8, oracle_add_captured, &to);
 	while (t->n < n_max) {
 		uint32_t n_bytes = random_packet(r, made, sizeof(made));
 

@@ -30,31 +30,27 @@ uint32_t filter_value_const(struct filter_graph *g, uint32_t k)
 			.max = k });
 }
 
-uint32_t filter_value_len(struct filter_graph *g)
+/* What a packet has, whatever it contains. */
+static uint32_t value_of_packet(struct filter_graph *g, enum filter_value_kind kind, uint32_t max)
 {
 	return value_intern(g,
-		&(struct filter_value){ .kind = FILTER_VALUE_LEN,
-			.a = FILTER_VALUE_NONE,
-			.b = FILTER_VALUE_NONE,
-			.max = UINT32_MAX });
+		&(struct filter_value){
+			.kind = kind, .a = FILTER_VALUE_NONE, .b = FILTER_VALUE_NONE, .max = max });
+}
+
+uint32_t filter_value_len(struct filter_graph *g)
+{
+	return value_of_packet(g, FILTER_VALUE_LEN, UINT32_MAX);
 }
 
 uint32_t filter_value_cap(struct filter_graph *g)
 {
-	return value_intern(g,
-		&(struct filter_value){ .kind = FILTER_VALUE_CAP,
-			.a = FILTER_VALUE_NONE,
-			.b = FILTER_VALUE_NONE,
-			.max = UINT32_MAX });
+	return value_of_packet(g, FILTER_VALUE_CAP, UINT32_MAX);
 }
 
 uint32_t filter_value_direction(struct filter_graph *g)
 {
-	return value_intern(g,
-		&(struct filter_value){ .kind = FILTER_VALUE_DIRECTION,
-			.a = FILTER_VALUE_NONE,
-			.b = FILTER_VALUE_NONE,
-			.max = FILTER_DIRECTION_UNKNOWN });
+	return value_of_packet(g, FILTER_VALUE_DIRECTION, FILTER_DIRECTION_UNKNOWN);
 }
 
 uint32_t filter_value_load(struct filter_graph *g, uint32_t base, uint32_t k, uint32_t bytes)

@@ -44,31 +44,30 @@ void agree_trace_clear(struct agree_trace *t)
 	*t = (struct agree_trace){ 0 };
 }
 
+struct agree_captured {
+	struct agree_trace *trace;
+	struct random *random;
+};
+
+static void agree_add_captured(void *context, const struct pcap_pkthdr *header, const uint8_t *data)
+{
+	struct agree_captured *to = context;
+	struct random *r = to->random;
+
+	agree_trace_add(to->trace, data, MIN(header->caplen, TEST_RUN_JUMBO_MAX));
+	if (random_below(r, 3) == 0)
+		agree_trace_add(to->trace, data, random_below(r, MIN(header->caplen, 80) + 1));
+}
+
 void agree_trace_fill(
 	struct agree_trace *t, struct random *r, const struct captures *c, unsigned int n_max)
 {
 	unsigned int step = 1 + c->n * AGREE_PACKETS_PER_FILE / n_max;
+	struct agree_captured to = { .trace = t, .random = r };
 	uint8_t made[1600];
 
-	for (unsigned int f = random_below(r, step); f < c->n && t->n < n_max; f += step) {
-		char message[PCAP_ERRBUF_SIZE];
-		pcap_t *file = pcap_open_offline(c->paths[f], message);
-		struct pcap_pkthdr *header;
-		const uint8_t *data;
-
-		if (!file)
-			continue;
-		for (unsigned int i = 0; i < AGREE_PACKETS_PER_FILE; i++) {
-			if (pcap_datalink(file) != DLT_EN10MB ||
-				pcap_next_ex(file, &header, &data) != 1)
-				break;
-			agree_trace_add(t, data, MIN(header->caplen, TEST_RUN_JUMBO_MAX));
-			if (random_below(r, 3) == 0)
-				agree_trace_add(
-					t, data, random_below(r, MIN(header->caplen, 80) + 1));
-		}
-		pcap_close(file);
-	}
+	for (unsigned int f = random_below(r, step); f < c->n && t->n < n_max; f += step)
+		captures_read(c->paths[f], AGREE_PACKETS_PER_FILE, agree_add_captured, &to);
 	for (unsigned int i = 0; i < n_max / 10; i++)
 		agree_trace_add(t, made, random_packet(r, made, sizeof(made)));
 }
@@ -339,4 +338,21 @@ void agree_account_close(const char *what, unsigned int hook, const struct agree
 	agree_account_print(name, a);
 	assert_int_equal(a->n_different, 0);
 	assert_true(a->n_matches > 0);
+}
+
+struct captures agree_captures;
+
+int agree_setup(void **state)
+{
+	(void)state;
+	captures_add(&agree_captures, MAPI_OWN_CAPTURES);
+	captures_add(&agree_captures, captures_folder());
+	return 0;
+}
+
+int agree_teardown(void **state)
+{
+	(void)state;
+	captures_clear(&agree_captures);
+	return 0;
 }

@@ -13,6 +13,11 @@
 #include "kernel.h"
 #include "test_run.h"
 
+/* What cmocka calls before and after all tests: the captures there are. */
+extern struct captures agree_captures;
+int agree_setup(void **state);
+int agree_teardown(void **state);
+
 /* Can programs be loaded here? Says why not. */
 bool agree_can_load(void);
 

@@ -26,23 +26,6 @@ static bool is_quick(void)
 	return !getenv("MAPI_TEST_LONG");
 }
 
-static struct captures captures;
-
-static int setup(void **state)
-{
-	(void)state;
-	captures_add(&captures, MAPI_OWN_CAPTURES);
-	captures_add(&captures, captures_folder());
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	captures_clear(&captures);
-	return 0;
-}
-
 static void random_filters_agree(void **state)
 {
 	static const unsigned int sizes[] = { 1, 10, 100, 1000 };
@@ -54,7 +37,7 @@ static void random_filters_agree(void **state)
 	(void)state;
 	if (!agree_can_load())
 		skip();
-	agree_trace_fill(&t, &r, &captures, is_quick() ? 300 : 600);
+	agree_trace_fill(&t, &r, &agree_captures, is_quick() ? 300 : 600);
 	agree_filters_random(&f, n, &r, false);
 	for (unsigned int hook = 0; hook < _KERNEL_HOOK_N; hook++) {
 		struct kernel_options options = { .hook = hook };
@@ -89,7 +72,7 @@ static void mixed_filters_agree(void **state)
 		skip();
 	}
 	assert_non_null(deliver);
-	agree_trace_fill(&t, &r, &captures, 300);
+	agree_trace_fill(&t, &r, &agree_captures, 300);
 	agree_filters_random(&f, n, &r, true);
 	for (unsigned int i = 0; i < n; i++)
 		deliver[i] = random_below(&r, 8) == 0;
@@ -142,7 +125,7 @@ static bool *delivery_begin(
 		skip();
 	deliver = calloc(n + 2, sizeof(*deliver));
 	assert_non_null(deliver);
-	agree_trace_fill(ret_trace, &r, &captures, 300);
+	agree_trace_fill(ret_trace, &r, &agree_captures, 300);
 	agree_filters_random(ret, n, &r, true);
 	return deliver;
 }
@@ -252,7 +235,7 @@ static void listed_filters_agree(void **state)
 		agree_filters_clear(&f);
 		skip();
 	}
-	agree_trace_fill(&t, &r, &captures, 600);
+	agree_trace_fill(&t, &r, &agree_captures, 600);
 	for (unsigned int hook = 0; hook < _KERNEL_HOOK_N; hook++) {
 		struct kernel_options options = { .hook = hook };
 		struct agree_account a = { 0 };
@@ -282,7 +265,7 @@ static void tags_are_put_back(void **state)
 	(void)state;
 	if (!agree_can_load())
 		skip();
-	agree_trace_fill(&t, &r, &captures, is_quick() ? 200 : 1000);
+	agree_trace_fill(&t, &r, &agree_captures, is_quick() ? 200 : 1000);
 	agree_filters_random(&f, 100, &r, true);
 	for (size_t i = 0; i < ARRAY_SIZE(more); i++)
 		assert_true(agree_filters_add(&f, more[i]));
@@ -406,7 +389,7 @@ static void scattered_packets_agree(void **state)
 	(void)state;
 	if (!agree_can_load())
 		skip();
-	agree_trace_fill(&t, &r, &captures, is_quick() ? 150 : 800);
+	agree_trace_fill(&t, &r, &agree_captures, is_quick() ? 150 : 800);
 	for (unsigned int i = 0; i < 20; i++) {
 		(void)random_packet(&r, data, 1600);
 		(void)agree_trace_add(&t, data, 4000 + random_below(&r, 5000));
@@ -503,5 +486,5 @@ int main(void)
 		cmocka_unit_test(directions_are_asked_where_they_are_known),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, agree_setup, agree_teardown);
 }

@@ -21,29 +21,12 @@
 
 #define PART_FILTERS_MAX 64u
 
-static struct captures captures;
-
-static int setup(void **state)
-{
-	(void)state;
-	captures_add(&captures, MAPI_OWN_CAPTURES);
-	captures_add(&captures, captures_folder());
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	captures_clear(&captures);
-	return 0;
-}
-
 static void part_trace(struct agree_trace *t, struct random *r)
 {
 	bool is_long = getenv("MAPI_TEST_LONG");
 	struct test_flow_packet p;
 
-	agree_trace_fill(t, r, &captures, is_long ? 4000 : 400);
+	agree_trace_fill(t, r, &agree_captures, is_long ? 4000 : 400);
 	for (unsigned int i = 0; i < (is_long ? 10000u : 600u); i++) {
 		test_flow_packet(&p, r);
 		agree_trace_add(t, p.bytes, p.n);
@@ -193,5 +176,5 @@ int main(void)
 		cmocka_unit_test(the_price_is_small),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, agree_setup, agree_teardown);
 }

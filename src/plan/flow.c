@@ -80,18 +80,35 @@ bool plan_flow_is_draining(const struct plan_flow *flow)
 	return false;
 }
 
+/* The flows that @flow refers to come to those that the walk is to visit. */
+static struct plan_flow *flow_walk_on(
+	struct plan_flow *to_visit, const struct plan_flow *flow, uint64_t walk)
+{
+	for (unsigned int i = 0; i < flow->n_instances; i++)
+		for (unsigned int n = 0; n < flow->instances[i]->n_refs; n++) {
+			struct plan_flow *next = flow->instances[i]->refs[n]->flow;
+
+			if (next->walk == walk)
+				continue;
+			next->walk = walk;
+			next->next_walked = to_visit;
+			to_visit = next;
+		}
+	return to_visit;
+}
+
+/* Without recursion: a user makes the chain as long as flows are allowed. */
 bool plan_flow_refers(struct plan_flow *flow, const struct plan_flow *to, uint64_t walk)
 {
-	if (flow == to)
-		return true;
-	if (flow->walk == walk)
-		return false;
+	struct plan_flow *to_visit = flow;
+
 	flow->walk = walk;
-	for (unsigned int i = 0; i < flow->n_instances; i++)
-		for (unsigned int n = 0; n < flow->instances[i]->n_refs; n++)
-			if (plan_flow_refers(flow->instances[i]->refs[n]->flow, to, walk))
-				return true;
-	return false;
+	flow->next_walked = NULL;
+	while (to_visit && to_visit != to) {
+		flow = to_visit;
+		to_visit = flow_walk_on(flow->next_walked, flow, walk);
+	}
+	return to_visit != NULL;
 }
 
 void plan_flow_retire(struct plan_flow *flow)

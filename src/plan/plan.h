@@ -154,7 +154,8 @@ enum plan_flow_place {
  * elsewhere. UINT64_MAX: none yet
  * @retired: closed, but others refer to it
  * @stuck:  HELD: and cannot go on, while that is found out
- * @walk:   of plan_flow_refers(): the last one that has been here
+ * @walk:   of plan_flow_refers(): the last one that has been here; @next_walked: whom it visits
+ * then
  */
 struct plan_flow {
 	unsigned int id;
@@ -169,6 +170,7 @@ struct plan_flow {
 	bool stuck;
 	enum plan_flow_place place;
 	uint64_t walk;
+	struct plan_flow *next_walked;
 };
 
 int plan_flow_new(struct plan_flow **ret, unsigned int id);

@@ -338,9 +338,39 @@ static void directions_are_refused_where_they_are_not_told(void **unused)
 	plan_flow_free(flow);
 }
 
+/* A user makes chains as long as flows are allowed; the control thread has one stack. */
+static void chains_of_references_may_be_long(void **state)
+{
+	const unsigned int n = 300000;
+	struct chain {
+		struct plan_flow flow;
+		struct plan_instance instance, *instances, *refs;
+	} *chain = calloc(n, sizeof(*chain));
+
+	(void)state;
+	assert_non_null(chain);
+	for (unsigned int i = 0; i < n; i++) {
+		struct chain *c = &chain[i];
+
+		c->instance = (struct plan_instance){
+			.flow = &c->flow, .refs = &c->refs, .n_refs = i + 1 < n
+		};
+		c->instances = &c->instance;
+		c->refs = &chain[(i + 1) % n].instance;
+		c->flow.instances = &c->instances;
+		c->flow.n_instances = 1;
+	}
+	assert_true(plan_flow_refers(&chain[0].flow, &chain[n - 1].flow, 1));
+	assert_false(plan_flow_refers(&chain[1].flow, &chain[0].flow, 2));
+	chain[n - 1].instance.n_refs = 1; /* a ring */
+	assert_true(plan_flow_refers(&chain[1].flow, &chain[0].flow, 3));
+	free(chain);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(chains_of_references_may_be_long),
 		cmocka_unit_test(plans_are_explained),
 		cmocka_unit_test(equal_transforms_share_a_domain),
 		cmocka_unit_test(searches_are_those_of_their_owners),

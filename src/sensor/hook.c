@@ -67,6 +67,7 @@ static int hook_load(struct hook *hook, struct lowering_set *set, struct error *
 		r = kernel_root_put(&hook->root, made->at[0], err);
 	if (r < 0)
 		return r;
+	hook_discard(hook, !hook->listens);
 	hook_lock(hook);
 	set->programs = TAKE(made);
 	set->n_insns = kernel_code_stats(code).n_insns;

@@ -95,8 +95,7 @@ static void hook_say_attached(const struct hook *hook, const char *others)
 			hook->device->name, others);
 }
 
-/* Packets go on to the kernel, or end, if the interface has them to end. */
-static void hook_discard(struct hook *hook, bool discard)
+void hook_discard(struct hook *hook, bool discard)
 {
 	struct error err = ERROR_INIT;
 
@@ -118,7 +117,6 @@ static int hook_attach_way(struct hook *hook, enum kernel_way way, struct error 
 	if (r < 0)
 		return r;
 	hook->ifindex = if_nametoindex(name);
-	hook_discard(hook, !hook->listens);
 	hook_say_attached(hook, others);
 	return 0;
 }
@@ -223,6 +221,7 @@ static void hook_return(struct hook *hook)
 		kernel_root_close(&hook->root);
 		return;
 	}
+	hook_discard(hook, !hook->listens);
 	hook_lock(hook);
 	hook->lost = false;
 	hook_unlock(hook);

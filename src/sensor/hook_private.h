@@ -72,6 +72,10 @@ static inline void hook_unlock(struct hook *hook)
  * negative errno with @err filled, of the last way. */
 int hook_attach(struct hook *hook, struct error *err);
 
+/* Packets go on to the kernel, or end, if the interface has them to end; the latter only when
+ * something counts them. */
+void hook_discard(struct hook *hook, bool discard);
+
 /* Have packets captured, or not. Return: 0, what the driver says. */
 int hook_listen(struct hook *hook, bool listens);
 

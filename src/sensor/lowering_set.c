@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "lowering_counts.h"
 #include "lowering_private.h"
 #include "mapi/errors.h"
 
@@ -353,14 +354,5 @@ void lowering_set_read(struct lowering_set *set)
 
 void lowering_set_give(struct lowering_set *set, uint64_t last_ns)
 {
-	for (unsigned int i = 0; i < set->n_places; i++) {
-		const struct kernel_count *now = &set->counts[i], *before = &set->added[i];
-		const struct function_count more = { .units = now->units - before->units,
-			.pkts = now->pkts - before->pkts,
-			.bytes = now->bytes - before->bytes,
-			.last_ns = last_ns };
-
-		plan_place_add(&set->places[i], &more);
-	}
-	memcpy(set->added, set->counts, set->n_places * sizeof(set->added[0]));
+	lowering_counts_give(set->places, set->counts, set->added, set->n_places, last_ns);
 }

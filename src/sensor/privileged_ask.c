@@ -251,9 +251,8 @@ int privileged_prepare(int fd, const char *name, unsigned int n_workers,
 	return 0;
 }
 
-/* Of a reply about the kernel: with @min_fds to @max_fds descriptors, or a
- * reason. Return: 0, negative errno with
- * @err filled, and nothing to be closed. */
+/* Of a reply about the kernel: with @min_fds to @max_fds descriptors, or a reason. Return: 0,
+ * negative errno with @err filled, and nothing to be closed. */
 static int privileged_granted(const struct privileged_reply *reply, const int fds[],
 	unsigned int min_fds, unsigned int max_fds, struct error *err)
 {
@@ -314,6 +313,37 @@ int privileged_load(int fd, void *area, size_t area_bytes, const struct kernel_c
 	return privileged_loaded(&reply, fds, code, ret, err);
 }
 
+/* Asks about the interface @name. @does_not: what it does not do in time. Return: 0, with @min_fds
+ * to
+ * @max_fds descriptors; negative errno with @err filled, and nothing to be closed. */
+static int privileged_ask_interface(int fd, const char *name, struct privileged_request *request,
+	const char *does_not, unsigned int min_fds, unsigned int max_fds,
+	struct privileged_reply *ret, int ret_fds[DRIVER_FDS_MAX], struct error *err)
+{
+	size_t len = strlen(name);
+	int r;
+
+	if (len >= sizeof(request->name))
+		return error_set(err, MAPID_NO_DRIVER, "the name is too long");
+	memcpy(request->name, name, len);
+	r = privileged_ask(fd, request, ret, ret_fds);
+	if (r == -ETIMEDOUT) {
+		(void)error_set(err, MFUNCT_NOT_SUPPORTED,
+			"the interface did not %s within %d seconds", does_not,
+			PRIVILEGED_WAIT_MS / 1000);
+		return r;
+	}
+	if (r < 0)
+		return privileged_lost(err);
+	return privileged_granted(ret, ret_fds, min_fds, max_fds, err);
+}
+
+static void privileged_others(
+	const struct privileged_reply *reply, char ret_others[KERNEL_TEXT_BYTES])
+{
+	(void)snprintf(ret_others, KERNEL_TEXT_BYTES, "%.*s", KERNEL_TEXT_BYTES - 1, reply->text);
+}
+
 int privileged_attach(int fd, const char *name, enum kernel_way way, struct kernel_root *ret,
 	char ret_others[KERNEL_TEXT_BYTES], struct error *err)
 {
@@ -321,22 +351,9 @@ int privileged_attach(int fd, const char *name, enum kernel_way way, struct kern
 	struct kernel_root root = KERNEL_ROOT_INIT;
 	struct privileged_reply reply;
 	int fds[DRIVER_FDS_MAX];
-	size_t len = strlen(name);
-	int r;
+	int r = privileged_ask_interface(fd, name, &request, "take a program", 2,
+		PRIVILEGED_ATTACH_FDS_MAX, &reply, fds, err);
 
-	if (len >= sizeof(request.name))
-		return error_set(err, MAPID_NO_DRIVER, "the name is too long");
-	memcpy(request.name, name, len);
-	r = privileged_ask(fd, &request, &reply, fds);
-	if (r == -ETIMEDOUT) {
-		(void)error_set(err, MFUNCT_NOT_SUPPORTED,
-			"the interface did not take a program within %d seconds",
-			PRIVILEGED_WAIT_MS / 1000);
-		return r;
-	}
-	if (r < 0)
-		return privileged_lost(err);
-	r = privileged_granted(&reply, fds, 2, 1 + KERNEL_ROOT_LINKS_MAX, err);
 	if (r < 0)
 		return r;
 	root.slots = fds[0];
@@ -345,7 +362,7 @@ int privileged_attach(int fd, const char *name, enum kernel_way way, struct kern
 	for (root.n_links = 0; root.n_links + 1 < reply.n_fds; root.n_links++)
 		root.links[root.n_links] = fds[1 + root.n_links];
 	*ret = root;
-	(void)snprintf(ret_others, KERNEL_TEXT_BYTES, "%.*s", KERNEL_TEXT_BYTES - 1, reply.text);
+	privileged_others(&reply, ret_others);
 	return 0;
 }
 
@@ -355,24 +372,10 @@ int privileged_look(int fd, const char *name, uint32_t id, char ret_others[KERNE
 	struct privileged_request request = { .op = PRIVILEGED_LOOK, .id = id };
 	struct privileged_reply reply;
 	int fds[DRIVER_FDS_MAX];
-	size_t len = strlen(name);
-	int r;
+	int r = privileged_ask_interface(
+		fd, name, &request, "tell of its programs", 0, 0, &reply, fds, err);
 
-	if (len >= sizeof(request.name))
-		return error_set(err, MAPID_NO_DRIVER, "the name is too long");
-	memcpy(request.name, name, len);
-	r = privileged_ask(fd, &request, &reply, fds);
-	if (r == -ETIMEDOUT) {
-		(void)error_set(err, MFUNCT_NOT_SUPPORTED,
-			"the interface did not tell of its programs within %d seconds",
-			PRIVILEGED_WAIT_MS / 1000);
-		return r;
-	}
-	if (r < 0)
-		return privileged_lost(err);
-	r = privileged_granted(&reply, fds, 0, 0, err);
 	if (r == 0)
-		(void)snprintf(
-			ret_others, KERNEL_TEXT_BYTES, "%.*s", KERNEL_TEXT_BYTES - 1, reply.text);
+		privileged_others(&reply, ret_others);
 	return r;
 }

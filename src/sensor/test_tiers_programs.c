@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lowering_counts.h"
 #include "test_tiers_private.h"
 
 #define TIERS_SNAPLEN_BYTES 262144u
@@ -243,16 +244,7 @@ void tiers_set_read(struct tiers_set *set)
 
 void tiers_set_give(struct tiers_set *set, uint64_t last_ns)
 {
-	for (unsigned int i = 0; i < set->n_places; i++) {
-		const struct kernel_count *now = &set->counts[i], *before = &set->added[i];
-		const struct function_count more = { .units = now->units - before->units,
-			.pkts = now->pkts - before->pkts,
-			.bytes = now->bytes - before->bytes,
-			.last_ns = last_ns };
-
-		plan_place_add(&set->places[i], &more);
-		set->added[i] = *now;
-	}
+	lowering_counts_give(set->places, set->counts, set->added, set->n_places, last_ns);
 }
 
 void tiers_cells_put(struct tiers_run *t)
