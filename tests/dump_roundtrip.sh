@@ -4,7 +4,7 @@
 # What "mapi dump -w" writes, tcpdump and tshark read: the same packets, to the nanosecond. tshark
 # compares with what "tcpdump -w" writes, because it takes more from some originals than packets
 # (secrets of pcapng files) and reads hostile lengths in its own way.
-# All captures with MAPI_TEST_LONG, tshark on every tenth; a sample of them otherwise.
+# All captures with MAPI_TEST_LONG, tshark on every thirtieth; a sample of them otherwise.
 . "$(dirname "$0")/lib.sh"
 
 same() { # WHAT READER FILE1 FILE2, each line of the readers' output being a packet
@@ -80,7 +80,7 @@ tshark_all=0
 while read -r file; do
 	n=$((n + 1))
 	[ -n "${MAPI_TEST_LONG-}" ] || [ $((n % 25)) = 0 ] || continue
-	check "$file" $((n % 50 == 0 || (tshark_all && n % 10 == 0)))
+	check "$file" $((n % 50 == 0 || (tshark_all && n % 30 == 0)))
 done < <(readable_captures)
 echo "$checked captures"
 [ $checked -gt 20 ] || fail "only $checked captures"

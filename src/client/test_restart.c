@@ -197,16 +197,21 @@ static void test_references(void **state)
 
 static void test_files(void **state)
 {
-	char name[96], again[128];
+	char name[96], again[128], pipe_name[96], pipe_again[128];
 	struct stat st;
-	int fd;
+	int fd, reader;
 
 	fake_system_start(test_socket_path);
 	(void)snprintf(name, sizeof(name), "%s/out", test_folder);
 	(void)snprintf(again, sizeof(again), "%s.restart-1", name);
+	(void)snprintf(pipe_name, sizeof(pipe_name), "%s/pipe", test_folder);
+	(void)snprintf(pipe_again, sizeof(pipe_again), "%s.restart-1", pipe_name);
+	assert_int_equal(mkfifo(pipe_name, 0600), 0);
+	reader = open(pipe_name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_true(reader >= 0);
 	fd = mapi_create_flow("fake0");
 	assert_true(mapi_apply_function(fd, "TO_FILE", MFF_PCAP, name, 0) > 0);
-	assert_true(mapi_apply_function(fd, "TO_FILE", MFF_PCAP, "/dev/null", 0) > 0);
+	assert_true(mapi_apply_function(fd, "TO_FILE", MFF_PCAP, pipe_name, 0) > 0);
 	assert_int_equal(mapi_connect(fd), 0);
 	restart_daemon();
 	assert_int_equal(mapi_flush(fd), 0);
@@ -214,9 +219,10 @@ static void test_files(void **state)
 	assert_int_equal(st.st_size, 7);
 	assert_int_equal(stat(again, &st), 0);
 	assert_int_equal(st.st_size, 7);
-	assert_int_not_equal(access("/dev/null.restart-1", F_OK), 0);
-	assert_int_equal(unlink(name) | unlink(again), 0);
+	assert_int_not_equal(access(pipe_again, F_OK), 0);
+	assert_int_equal(unlink(name) | unlink(again) | unlink(pipe_name), 0);
 	assert_int_equal(mapi_close_flow(fd), 0);
+	assert_int_equal(close(reader), 0);
 	fake_engine_kill();
 }
 

@@ -13,7 +13,7 @@ coming=1600 leaving=720 tagged=64
 cd "$scratch" || exit 1
 dumps=()
 for ((i = 0; i < ${#filters[@]}; i++)); do
-	tcpdump -i cable0 -w /dev/null "${filters[i]}" 2> "$i.err" &
+	tcpdump -i cable0 -w - "${filters[i]}" > /dev/null 2> "$i.err" &
 	dumps+=($!)
 	companions+=($!)
 done
