@@ -26,13 +26,16 @@ class Figures:
     def __init__(self):
         self.lines = ["| figure | measured | wanted | |", "|---|---|---|---|"]
 
-    def add(self, claim, value, wanted, target, at_most, digits=2):
+    def add(self, claim, value, wanted, target, at_most, digits=2, noisy=False):
+        """@noisy: what was measured cannot tell."""
         if value is None:
             self.lines.append(f"| {claim} | not measured | {wanted} | |")
             return
         word = ""
         if target is not None:
             word = "holds" if (value <= target if at_most else value >= target) else "MISSED"
+        if word and noisy:
+            word = "too noisy to tell"
         self.lines.append(f"| {claim} | {value:.{digits}f} | {wanted} | {word} |")
 
     def text(self):

@@ -6,7 +6,7 @@
 . "$MAPI_SOURCE/tests/lib.sh"
 export MAPI_BENCH_TRACE=$MAPI_SOURCE/tests/captures/http.pcap MAPI_BENCH_KERNEL_ROUNDS=1
 export MAPI_BENCH_XDP_ROUNDS=1 MAPI_BENCH_LIVE_SECONDS=0.05
-export MAPI_BENCH_PRICE_ROUNDS=1 MAPI_BENCH_PRICE_CONNECTIONS=1
+export MAPI_BENCH_PRICE_ROUNDS=1 MAPI_BENCH_PRICE_SECONDS=0.05 MAPI_BENCH_PRICE_CONNECTIONS=1
 
 [ "$(id -u)" = 0 ] || skip "needs root for a network namespace of its own"
 for part in kernel live-xdp price; do
