@@ -2,16 +2,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The manual says what the program knows: each verb has its page, with its options; each function of
 each library has its entry, with its arguments, their defaults and its place in the synopsis; each call
-of the headers is described in mapi(3), and each entry is one of a function or call that there is.
+of the headers is described in mapi(3), and each entry is one of a function or call that there is. Each
+member of what verbs print as JSON is named on the verb's page.
 
-usage: test-manual.py MAPI MAN-FOLDER INCLUDE-FOLDER
+usage: test-manual.py MAPI MAN-FOLDER INCLUDE-FOLDER CAPTURE
 """
 import json
 import re
 import subprocess
 import sys
 
-mapi, man, include = sys.argv[1:]
+mapi, man, include, capture = sys.argv[1:]
 faults = []
 
 
@@ -94,6 +95,36 @@ for verb in verbs:
         if not re.search(rf"\*{re.escape(option)}\*", text):
             faults.append(f"mapi-{verb}.1.scd: there is no {option}")
 
+# What is printed as JSON: each member is named on the verb's page. (Flows need a system daemon: flows.sh.)
+def members(value):
+    for one in value if isinstance(value, list) else []:
+        yield from members(one)
+    for name, one in value.items() if isinstance(value, dict) else []:
+        yield name
+        if name not in ("value", "choices", "loss"): # what is in them depends on function and cause
+            yield from members(one)
+
+
+for verb, arguments in {
+    "run": ["-r", capture, "PKT_COUNTER @n | STATS(n)", "TOP(2, TOPX_IP, TOPX_IP_SRCIP)"],
+    "dump": ["-r", capture],
+    "top": ["-r", capture],
+    "util": ["-r", capture, "--link-speed", "1G"],
+    "explain": ["-r", capture, "SAMPLE(5, PROBABILISTIC) | PKT_COUNTER"],
+    "functions": [],
+    "devices": [],
+    "doctor": [],
+}.items():
+    text = plain(page(f"mapi-{verb}", 1))
+    printed = subprocess.run([mapi, verb, "--json", *arguments], stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True)
+    if not printed.stdout or printed.returncode not in (0, 3, 4):
+        faults.append(f"mapi {verb} --json {arguments}: ended with {printed.returncode}")
+    for line in printed.stdout.splitlines():
+        for name in members(json.loads(line)):
+            if not re.search(rf"_{name}_|^[|:] +{name}$", text, re.M):
+                faults.append(f"mapi-{verb}.1.scd: there is no member {name}")
+
 calls = set()
 for header in "mapi.h", "mapi/schema.h", "mapi/explain.h":
     source = re.sub(r"/\*.*?\*/", "", open(f"{include}/{header}", encoding="utf-8").read(), flags=re.S)
@@ -111,6 +142,7 @@ for name in sorted(calls & synopsis):
     if not re.search(rf"\*{name}\*\(", description):
         faults.append(f"mapi.3.scd: {name}() is not described")
 
+faults = list(dict.fromkeys(faults))
 print(*faults, sep="\n")
 print(f"{len(functions)} functions, {len(calls)} calls, {len(verbs)} verbs, {len(faults)} faults")
 sys.exit(len(faults) > 0 or len(functions) == 0 or len(calls) < 20 or len(verbs) < 10)

@@ -3,76 +3,46 @@
  * Utilisation of a link: the bytes that came since the last look, divided by the time between the
  * results.
  *
- *	link_utilisation FILE [SECONDS]
+ *	link_utilisation -r FILE | -i DEVICE [-t SECONDS] [PAUSE]	a look each PAUSE seconds
+ *(1)
  */
-#include <mapi.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-static int fd;
-
-static void terminate(int signo)
-{
-	(void)signo;
-	mapi_close_flow(fd);
-	_exit(EXIT_SUCCESS);
-}
-
-static int fail(const char *what)
-{
-	char text[MAPI_ERRORSTR_LENGTH];
-	int code;
-
-	mapi_read_error(&code, text);
-	fprintf(stderr, "%s: error %d: %s\n", what, code, text);
-	return EXIT_FAILURE;
-}
+#include "source.h"
 
 int main(int argc, char **argv)
 {
+	int i = source_options(argc, argv, "[PAUSE]"), fd, fid, is_end;
+	int pause_s = i < argc ? atoi(argv[i]) : 1;
 	unsigned long long bytes, last_bytes = 0, last_us;
-	int pause_s = argc > 2 ? atoi(argv[2]) : 1;
 	struct mapi_result_status status;
 	mapi_results_t *result;
-	int fid, finished;
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: %s FILE [SECONDS]\n", argv[0]);
-		return 2;
-	}
-	signal(SIGINT, terminate);
-	fd = mapi_create_offline_flow(argv[1], MFF_PCAP);
-	if (fd < 0)
-		return fail(argv[1]);
-	fid = mapi_apply_function(fd, "BYTE_COUNTER");
-	if (fid < 0 || mapi_connect(fd) < 0)
-		return fail("BYTE_COUNTER");
+	if (pause_s < 1)
+		pause_s = 1;
+	fd = source_check(mapi_create_flow(source.device), source.device);
+	fid = source_check(mapi_apply_function(fd, "BYTE_COUNTER"), "BYTE_COUNTER");
+	source_check(mapi_connect(fd), "mapi_connect");
 	result = mapi_read_results(fd, fid);
-	if (!result)
-		return fail("mapi_read_results");
+	source_check(result ? 0 : -1, "mapi_read_results");
 	last_us = result->ts;
+	source_start(0);
 	do {
-		finished = mapi_wait(fd, pause_s * 1000);
-		if (finished < 0)
-			return fail("mapi_wait");
+		is_end = source_wait(fd, pause_s * 1000);
 		result = mapi_read_results(fd, fid);
-		if (!result)
-			return fail("mapi_read_results");
+		source_check(result ? 0 : -1, "mapi_read_results");
 		bytes = *(unsigned long long *)result->res;
 		printf("%llu bytes, %.2f Mbit/s\n", bytes,
 			result->ts > last_us ? 8.0 * (double)(bytes - last_bytes) /
 					(double)(result->ts - last_us)
 					     : 0.0);
+		fflush(stdout);
 		last_bytes = bytes;
 		last_us = result->ts;
-	} while (!finished);
+	} while (!is_end);
 	status.sz = sizeof(status);
-	if (mapi_result_status(fd, fid, 0, &status) < 0)
-		return fail("mapi_result_status");
+	source_check(mapi_result_status(fd, fid, 0, &status), "mapi_result_status");
 	if (status.error)
-		fprintf(stderr, "%s: %s\n", argv[1], status.error_text);
+		fprintf(stderr, "%s: %s\n", source.device, status.error_text);
 	mapi_close_flow(fd);
+	source_close();
 	return status.error ? EXIT_FAILURE : EXIT_SUCCESS;
 }

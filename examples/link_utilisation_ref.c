@@ -3,52 +3,40 @@
  * Utilisation of a link in the form of MAPI 1.x: mapi_read_results() with a third argument returns
  * the result itself, by MAPI_REF as a place that always holds the current value.
  *
- *	link_utilisation_ref FILE
+ *	link_utilisation_ref -r FILE | -i DEVICE [-t SECONDS]
  */
-#include <mapi.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "source.h"
 
 int main(int argc, char **argv)
 {
 	const volatile unsigned long long *in, *out;
-	mapi_flow_info_t info;
+	int in_fd, out_fd, in_fid, out_fid, is_end;
 	unsigned long long *copy;
-	int in_fd, out_fd, in_fid, out_fid;
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: %s FILE\n", argv[0]);
-		return 2;
-	}
-	in_fd = mapi_create_offline_flow(argv[1], MFF_PCAP);
-	out_fd = mapi_create_offline_flow(argv[1], MFF_PCAP);
-	if (in_fd < 0 || out_fd < 0) {
-		fprintf(stderr, "%s: could not create flows\n", argv[0]);
-		return EXIT_FAILURE;
-	}
-	mapi_apply_function(in_fd, "BPF_FILTER", "tcp");
-	in_fid = mapi_apply_function(in_fd, "BYTE_COUNTER");
-	mapi_apply_function(out_fd, "BPF_FILTER", "udp");
-	out_fid = mapi_apply_function(out_fd, "BYTE_COUNTER");
-	if (mapi_connect(in_fd) < 0 || mapi_connect(out_fd) < 0) {
-		fprintf(stderr, "%s: could not connect flows\n", argv[0]);
-		return EXIT_FAILURE;
-	}
+	source_options(argc, argv, "");
+	in_fd = source_check(mapi_create_flow(source.device), source.device);
+	out_fd = source_check(mapi_create_flow(source.device), source.device);
+	source_check(mapi_apply_function(in_fd, "BPF_FILTER", "tcp"), "BPF_FILTER");
+	in_fid = source_check(mapi_apply_function(in_fd, "BYTE_COUNTER"), "BYTE_COUNTER");
+	source_check(mapi_apply_function(out_fd, "BPF_FILTER", "udp"), "BPF_FILTER");
+	out_fid = source_check(mapi_apply_function(out_fd, "BYTE_COUNTER"), "BYTE_COUNTER");
+	source_check(mapi_connect(in_fd), "mapi_connect");
+	source_check(mapi_connect(out_fd), "mapi_connect");
 	in = (unsigned long long *)mapi_read_results(in_fd, in_fid, MAPI_REF);
 	out = (unsigned long long *)mapi_read_results(out_fd, out_fid, MAPI_REF);
-	if (!in || !out)
-		return EXIT_FAILURE;
+	source_check(in && out ? 0 : -1, "mapi_read_results");
+	source_start(0);
 	do {
-		usleep(10000);
+		is_end = source_wait(out_fd, source.path ? 10 : 1000);
 		printf("tcp %llu bytes, udp %llu bytes\n", *in, *out);
-	} while (mapi_get_flow_info(out_fd, &info) == 0 && info.status == FLOW_ACTIVE);
-	while (mapi_get_flow_info(in_fd, &info) == 0 && info.status == FLOW_ACTIVE)
-		usleep(1000);
+		fflush(stdout);
+	} while (!is_end);
+	source_wait(in_fd, -1);
 	copy = (unsigned long long *)mapi_read_results(in_fd, in_fid, MAPI_COPY);
 	if (copy)
 		printf("in the end: tcp %llu bytes\n", *copy);
 	mapi_close_flow(in_fd);
 	mapi_close_flow(out_fd);
+	source_close();
 	return EXIT_SUCCESS;
 }

@@ -1,70 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Count packets and print the count once per second, until Ctrl-C or the end of the capture file.
+ * Count packets, and print the count once per second.
  *
- *	packet_count FILE [EXPRESSION]
- *
- * The status tells the end here, as it always did; mapi_wait() would save the look once per second.
- * The handler closes the flow and exits: mapi_close_flow() may be called in any signal handler.
+ *	packet_count -r FILE | -i DEVICE [-t SECONDS] [EXPRESSION]
  */
-#include <mapi.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-static int fd;
-
-static void terminate(int signo)
-{
-	(void)signo;
-	mapi_close_flow(fd);
-	exit(EXIT_SUCCESS);
-}
-
-static int fail(const char *what)
-{
-	char text[MAPI_ERRORSTR_LENGTH];
-	int code;
-
-	mapi_read_error(&code, text);
-	fprintf(stderr, "%s: error %d: %s\n", what, code, text);
-	return EXIT_FAILURE;
-}
+#include "source.h"
 
 int main(int argc, char **argv)
 {
-	mapi_flow_info_t info;
-	mapi_results_t *result;
-	int fid;
+	int i = source_options(argc, argv, "[EXPRESSION]"), fd, fid, is_end;
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: %s FILE [EXPRESSION]\n", argv[0]);
-		return 2;
-	}
-	signal(SIGINT, terminate);
-	signal(SIGTERM, terminate);
-	fd = mapi_create_offline_flow(argv[1], MFF_PCAP);
-	if (fd < 0)
-		return fail(argv[1]);
-	if (argc > 2 && mapi_apply_function(fd, "BPF_FILTER", argv[2]) < 0)
-		return fail(argv[2]);
-	fid = mapi_apply_function(fd, "PKT_COUNTER");
-	if (fid < 0)
-		return fail("PKT_COUNTER");
-	if (mapi_connect(fd) < 0)
-		return fail("mapi_connect");
+	fd = source_check(mapi_create_flow(source.device), source.device);
+	if (i < argc)
+		source_check(mapi_apply_function(fd, "BPF_FILTER", argv[i]), argv[i]);
+	fid = source_check(mapi_apply_function(fd, "PKT_COUNTER"), "PKT_COUNTER");
+	source_check(mapi_connect(fd), "mapi_connect");
+	source_start(0);
 	do {
-		if (mapi_get_flow_info(fd, &info) < 0)
-			return fail("mapi_get_flow_info");
-		result = mapi_read_results(fd, fid);
-		if (!result)
-			return fail("mapi_read_results");
-		printf("%llu packets\n", *(unsigned long long *)result->res);
+		is_end = source_wait(fd, 1000);
+		printf("%llu packets\n", source_number(fd, fid));
 		fflush(stdout);
-		if (info.status == FLOW_ACTIVE)
-			sleep(1);
-	} while (info.status == FLOW_ACTIVE);
+	} while (!is_end);
 	mapi_close_flow(fd);
+	source_close();
 	return EXIT_SUCCESS;
 }

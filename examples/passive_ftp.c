@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Follow passive FTP: read the replies of FTP servers, and make a flow for each data connection
- *that one of them announces ("227 Entering passive mode (10,1,0,2,219,131)": RFC 959, PASV).
+ * that one of them announces ("227 Entering passive mode (10,1,0,2,219,131)": RFC 959, PASV).
  *
- *	passive_ftp DEVICE		live, until Ctrl-C
- *	passive_ftp -r FILE
+ *	passive_ftp -r FILE | -i DEVICE [-t SECONDS]
  *
  * A capture file is read anew for each data connection, so that all of it is counted, whatever was
  * read meanwhile. Live, a flow sees what comes after mapi_connect().
  */
-#include <mapi.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "source.h"
+
 #include <string.h>
 
 #define ETHERNET_BYTES 14
@@ -28,66 +25,32 @@ struct transfer {
 };
 
 static struct transfer transfers[TRANSFERS_MAX];
-static const char *device, *path;
-static int control_fd;
-static volatile sig_atomic_t is_stopped;
-
-static void terminate(int signo)
-{
-	(void)signo;
-	is_stopped = 1;
-	mapi_close_flow(control_fd);
-}
-
-static void fail(const char *what)
-{
-	char text[MAPI_ERRORSTR_LENGTH];
-	int code;
-
-	mapi_read_error(&code, text);
-	fprintf(stderr, "%s: error %d: %s\n", what, code, text);
-	exit(EXIT_FAILURE);
-}
 
 static int create_flow(void)
 {
-	int fd = path ? mapi_create_offline_flow(path, MFF_PCAP) : mapi_create_flow(device);
-
-	if (fd < 0)
-		fail(path ? path : device);
-	return fd;
+	return source_check(source.path ? mapi_create_offline_flow(source.path, MFF_PCAP)
+					: mapi_create_flow(source.device),
+		source.device);
 }
 
 static int apply(int fd, const char *function, const char *argument)
 {
-	int fid = argument ? mapi_apply_function(fd, function, argument, 0, 0)
-			   : mapi_apply_function(fd, function);
-
-	if (fid < 0)
-		fail(argument ? argument : function);
-	return fid;
-}
-
-static unsigned long long value(int fd, int fid)
-{
-	mapi_results_t *result = mapi_read_results(fd, fid);
-
-	if (!result)
-		fail("mapi_read_results");
-	return *(unsigned long long *)result->res;
+	return source_check(argument ? mapi_apply_function(fd, function, argument, 0, 0)
+				     : mapi_apply_function(fd, function),
+		argument ? argument : function);
 }
 
 static void finish(struct transfer *t)
 {
 	if (!t->fd)
 		return;
-	if (path)
+	if (source.path)
 		mapi_wait(t->fd, -1);
 	else
 		mapi_flush(t->fd);
 	printf("%d.%d.%d.%d <-> %s: %llu packets, %llu bytes\n", t->client[0], t->client[1],
-		t->client[2], t->client[3], t->server, value(t->fd, t->pkts),
-		value(t->fd, t->bytes));
+		t->client[2], t->client[3], t->server, source_number(t->fd, t->pkts),
+		source_number(t->fd, t->bytes));
 	fflush(stdout);
 	mapi_close_flow(t->fd);
 	t->fd = 0;
@@ -127,9 +90,8 @@ static void follow(struct transfer *t, const unsigned char *client, const char *
 	apply(t->fd, "BPF_FILTER", expression);
 	t->pkts = apply(t->fd, "PKT_COUNTER", NULL);
 	t->bytes = apply(t->fd, "BYTE_COUNTER", NULL);
-	if (mapi_connect(t->fd) < 0)
-		fail("mapi_connect");
-	if (!path)
+	source_check(mapi_connect(t->fd), "mapi_connect");
+	if (!source.path)
 		printf("%s is announced\n", t->server);
 	fflush(stdout);
 }
@@ -172,27 +134,18 @@ static void reply(const struct mapipkt *pkt)
 int main(int argc, char **argv)
 {
 	char text[MAPI_ERRORSTR_LENGTH];
+	int control_fd, fid, i, code;
 	struct mapipkt *pkt;
-	int fid, i, code;
 
-	if (argc == 3 && strcmp(argv[1], "-r") == 0) {
-		path = argv[2];
-	} else if (argc == 2) {
-		device = argv[1];
-	} else {
-		fprintf(stderr, "usage: %s DEVICE | -r FILE\n", argv[0]);
-		return 2;
-	}
-	control_fd = create_flow();
+	source_options(argc, argv, "");
+	control_fd = source_check(mapi_create_flow(source.device), source.device);
 	apply(control_fd, "BPF_FILTER", "tcp src port 21");
 	apply(control_fd, "STR_SEARCH", "227 ||221 ");
 	fid = apply(control_fd, "TO_BUFFER", NULL);
-	if (mapi_connect(control_fd) < 0)
-		fail("mapi_connect");
-	signal(SIGINT, terminate);
-	signal(SIGTERM, terminate);
-	if (!path) {
-		printf("waiting for FTP on %s\n", device);
+	source_check(mapi_connect(control_fd), "mapi_connect");
+	source_start(control_fd);
+	if (!source.path) {
+		printf("waiting for FTP on %s\n", source.device);
 		fflush(stdout);
 	}
 	while ((pkt = mapi_get_next_pkt(control_fd, fid)))
@@ -200,10 +153,11 @@ int main(int argc, char **argv)
 	mapi_read_error(&code, text);
 	for (i = 0; i < TRANSFERS_MAX; i++)
 		finish(&transfers[i]);
-	if (is_stopped)
-		return EXIT_SUCCESS;
-	if (code != 0)
-		fprintf(stderr, "%s: error %d: %s\n", path ? path : device, code, text);
-	mapi_close_flow(control_fd);
-	return code ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (!source.is_over) {
+		if (code != 0)
+			fprintf(stderr, "%s: error %d: %s\n", source.device, code, text);
+		mapi_close_flow(control_fd);
+	}
+	source_close();
+	return code != 0 && !source.is_over ? EXIT_FAILURE : EXIT_SUCCESS;
 }

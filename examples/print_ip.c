@@ -3,12 +3,11 @@
  * Print packets as a line each: who sends what to whom. mapi_loop() calls print_IP_pkt() for every
  * packet that the functions before TO_BUFFER let pass.
  *
- *	print_ip FILE [EXPRESSION [COUNT]]
+ *	print_ip -r FILE | -i DEVICE [-t SECONDS] [EXPRESSION [COUNT]]
  */
+#include "source.h"
+
 #include <arpa/inet.h>
-#include <mapi.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #define ETHERNET_BYTES 14
 #define TYPE_VLAN 0x8100
@@ -52,34 +51,22 @@ static void print_IP_pkt(const struct mapipkt *pkt)
 			pkt->wlen);
 }
 
-static int fail(const char *what)
-{
-	char text[MAPI_ERRORSTR_LENGTH];
-	int code;
-
-	mapi_read_error(&code, text);
-	fprintf(stderr, "%s: error %d: %s\n", what, code, text);
-	return EXIT_FAILURE;
-}
-
 int main(int argc, char **argv)
 {
-	int fd, fid;
+	int i = source_options(argc, argv, "[EXPRESSION [COUNT]]"), fd, fid, r;
+	int count = i + 1 < argc ? atoi(argv[i + 1]) : -1;
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: %s FILE [EXPRESSION [COUNT]]\n", argv[0]);
-		return 2;
+	fd = source_check(mapi_create_flow(source.device), source.device);
+	if (i < argc)
+		source_check(mapi_apply_function(fd, "BPF_FILTER", argv[i]), argv[i]);
+	fid = source_check(mapi_apply_function(fd, "TO_BUFFER", WAIT), "TO_BUFFER");
+	source_check(mapi_connect(fd), "mapi_connect");
+	source_start(fd);
+	r = mapi_loop(fd, fid, count, print_IP_pkt);
+	if (!source.is_over) {
+		source_check(r, "mapi_loop");
+		mapi_close_flow(fd);
 	}
-	fd = mapi_create_offline_flow(argv[1], MFF_PCAP);
-	if (fd < 0)
-		return fail(argv[1]);
-	if (argc > 2 && mapi_apply_function(fd, "BPF_FILTER", argv[2]) < 0)
-		return fail(argv[2]);
-	fid = mapi_apply_function(fd, "TO_BUFFER", WAIT);
-	if (fid < 0 || mapi_connect(fd) < 0)
-		return fail("TO_BUFFER");
-	if (mapi_loop(fd, fid, argc > 3 ? atoi(argv[3]) : -1, print_IP_pkt) < 0)
-		return fail("mapi_loop");
-	mapi_close_flow(fd);
+	source_close();
 	return EXIT_SUCCESS;
 }

@@ -2,22 +2,9 @@
 /*
  * Print time, length and first bytes of packets, by a callback.
  *
- *	print_packets FILE [COUNT [EXPRESSION]]
+ *	print_packets -r FILE | -i DEVICE [-t SECONDS] [COUNT [EXPRESSION]]
  */
-#include <mapi.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-static int fd;
-static volatile sig_atomic_t is_stopped;
-
-static void terminate(int signo)
-{
-	(void)signo;
-	is_stopped = 1;
-	mapi_close_flow(fd);
-}
+#include "source.h"
 
 static void print_packet(const struct mapipkt *pkt)
 {
@@ -32,35 +19,22 @@ static void print_packet(const struct mapipkt *pkt)
 	putchar('\n');
 }
 
-static int fail(const char *what)
-{
-	char text[MAPI_ERRORSTR_LENGTH];
-	int code;
-
-	mapi_read_error(&code, text);
-	fprintf(stderr, "%s: error %d: %s\n", what, code, text);
-	return EXIT_FAILURE;
-}
-
 int main(int argc, char **argv)
 {
-	int fid, count = argc > 2 ? atoi(argv[2]) : -1;
+	int i = source_options(argc, argv, "[COUNT [EXPRESSION]]"), fd, fid, r;
+	int count = i < argc ? atoi(argv[i]) : -1;
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: %s FILE [COUNT [EXPRESSION]]\n", argv[0]);
-		return 2;
+	fd = source_check(mapi_create_flow(source.device), source.device);
+	if (i + 1 < argc)
+		source_check(mapi_apply_function(fd, "BPF_FILTER", argv[i + 1]), argv[i + 1]);
+	fid = source_check(mapi_apply_function(fd, "TO_BUFFER", WAIT), "TO_BUFFER");
+	source_check(mapi_connect(fd), "mapi_connect");
+	source_start(fd);
+	r = mapi_loop(fd, fid, count, print_packet);
+	if (!source.is_over) {
+		source_check(r, "mapi_loop");
+		mapi_close_flow(fd);
 	}
-	signal(SIGINT, terminate);
-	fd = mapi_create_offline_flow(argv[1], MFF_PCAP);
-	if (fd < 0)
-		return fail(argv[1]);
-	if (argc > 3 && mapi_apply_function(fd, "BPF_FILTER", argv[3]) < 0)
-		return fail(argv[3]);
-	fid = mapi_apply_function(fd, "TO_BUFFER", WAIT);
-	if (fid < 0 || mapi_connect(fd) < 0)
-		return fail("TO_BUFFER");
-	if (mapi_loop(fd, fid, count, print_packet) < 0 && !is_stopped)
-		return fail("mapi_loop");
-	mapi_close_flow(fd);
+	source_close();
 	return EXIT_SUCCESS;
 }

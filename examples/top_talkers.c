@@ -1,25 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The addresses that send most bytes.
+ * The addresses that send most bytes, until the end.
  *
- *	top_talkers FILE [NUMBER]
+ *	top_talkers -r FILE | -i DEVICE [-t SECONDS] [NUMBER]
  */
+#include "source.h"
+
 #include <arpa/inet.h>
-#include <mapi.h>
 #include <mapi/topx.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-static int fail(const char *what)
-{
-	char text[MAPI_ERRORSTR_LENGTH];
-	int code;
-
-	mapi_read_error(&code, text);
-	fprintf(stderr, "%s: error %d: %s\n", what, code, text);
-	return EXIT_FAILURE;
-}
 
 /* The records follow the number of them, unaligned. */
 static void print_records(const void *result)
@@ -44,25 +33,21 @@ static void print_records(const void *result)
 
 int main(int argc, char **argv)
 {
-	int number = argc > 2 ? atoi(argv[2]) : 10;
+	int i = source_options(argc, argv, "[NUMBER]"), fd, fid;
+	int number = i < argc ? atoi(argv[i]) : 10;
 	mapi_results_t *result;
-	int fd, fid;
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: %s FILE [NUMBER]\n", argv[0]);
-		return 2;
-	}
-	fd = mapi_create_offline_flow(argv[1], MFF_PCAP);
-	if (fd < 0)
-		return fail(argv[1]);
-	fid = mapi_apply_function(fd, "TOP", number, TOPX_IP, TOPX_IP_SRCIP, SORT_BY_BYTES, 0);
-	if (fid < 0 || mapi_connect(fd) < 0)
-		return fail("TOP");
-	if (mapi_wait(fd, -1) < 0)
-		return fail("mapi_wait");
+	fd = source_check(mapi_create_flow(source.device), source.device);
+	fid = source_check(
+		mapi_apply_function(fd, "TOP", number, TOPX_IP, TOPX_IP_SRCIP, SORT_BY_BYTES, 0),
+		"TOP");
+	source_check(mapi_connect(fd), "mapi_connect");
+	source_start(0);
+	source_wait(fd, -1);
 	result = mapi_read_results(fd, fid);
-	if (!result)
-		return fail("mapi_read_results");
+	source_check(result ? 0 : -1, "mapi_read_results");
 	print_records(result->res);
-	return mapi_close_flow(fd) < 0 ? fail("mapi_close_flow") : EXIT_SUCCESS;
+	source_check(mapi_close_flow(fd), "mapi_close_flow");
+	source_close();
+	return EXIT_SUCCESS;
 }

@@ -399,6 +399,10 @@ MAPI_API int mapi_get_device_info(int devid, mapi_device_info_t *info);
  * or -1: 7002 (@info is NULL), 6157 (there is none), 5124 (no daemon). */
 MAPI_API int mapi_get_next_device_info(int devid, mapi_device_info_t *info);
 
+/* The group of devices that the configuration puts a live device into (devgroup=). Return: its
+ * number, 0: none, or -1: 6157 (no such device), 5124 (no daemon). */
+MAPI_API int mapi_get_device_group(int devid);
+
 /**
  * mapi_get_library_info() - describe a function library
  * @libnum: 0, 1, 2 ... without gaps

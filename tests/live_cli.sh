@@ -147,6 +147,27 @@ assert stats["sum"] == 21 and stats["min"] == 0 and 5 <= stats["count"] <= 30, s
 assert not rows["TOP"]["value"], rows["TOP"]
 END
 
+# An interface is called what it is called now.
+begin "$MAPI" top -i veth1 --json --interval 0.2
+ip link set veth1 down && ip link set veth1 name wan1 && ip link set wan1 up
+until grep -q '"device":"wan1"' out.txt; do
+	kill -0 $pid || break
+	read -r -t 0.01 <> <(:)
+done
+kill -INT $pid
+finished "top of an interface that is renamed"
+equal "top of an interface that is renamed" "$(tail -1 out.txt | grep -o '"device":"[a-z0-9]*"')" '"device":"wan1"'
+ip link set wan1 down && ip link set wan1 name veth1 && ip link set veth1 up
+
+# Who captures is told.
+tcpdump -i veth1 -w /dev/null 2> dump.txt &
+dump=$!
+until grep -q listening dump.txt; do kill -0 $dump || break; read -r -t 0.01 <> <(:); done
+"$MAPI" doctor -i veth1 > out.txt
+grep -q "^ok *packet sockets *1: 1 of tcpdump (process $dump)" out.txt || fail "doctor, packet sockets: $(cat out.txt)"
+kill $dump
+wait $dump
+
 # Two programs, one capture. Daemons of earlier programs have gone when their sockets have.
 until [ "$(packet_sockets)" = 0 ]; do
 	read -r -t 0.01 <> <(:)

@@ -56,6 +56,8 @@ enum mapi_order {
  *                the whole program for each packet that comes, measured on a few frames when it
  *                was loaded; 0: not known (yet)
  * @reason:       one sentence
+ * @has_seed:     1: what it does goes by chance, which @seed repeats: that of the program
+ * (MAPI_SEED) with SAMPLE, the documented one with HASHSAMP
  */
 struct mapi_explanation {
 	size_t sz;
@@ -73,10 +75,13 @@ struct mapi_explanation {
 	unsigned int instructions;
 	double ns_per_pkt;
 	char reason[MAPI_STR_LENGTH];
+	int has_seed;
+	unsigned long long seed;
 };
 
 /**
  * mapi_explain() - how a function of a connected flow is executed
+ * @fd:  as for mapi_get_flow_info(): also a flow that another program has at the system daemon
  * @ret: sz must be set; filled up to that size
  *
  * What is told is the plan at the time of the call: it changes when flows of the same device come

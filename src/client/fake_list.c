@@ -34,6 +34,7 @@ void fake_list_device(const Wire__Request *request)
 	body.description = (char *)(uintptr_t) "a device";
 	body.link_speed_mbps = found->functions;
 	body.vlan = true;
+	body.group = (uint32_t)found->id;
 	reply.id = request->id;
 	reply.result_case = WIRE__REPLY__RESULT_LISTED_DEVICE;
 	reply.listed_device = &body;
@@ -128,6 +129,8 @@ void fake_explain(const Wire__Request *request)
 	body.instructions = 77;
 	body.ns_per_pkt = 1.5;
 	body.reason = (char *)(uintptr_t) "because";
+	body.has_seed = true;
+	body.seed = 0x123456789abcdef;
 	reply.id = request->id;
 	reply.result_case = WIRE__REPLY__RESULT_EXPLAIN;
 	reply.explain = &body;

@@ -37,7 +37,8 @@ const Wire__Reply *list_ask(Wire__Request *request, Wire__Reply__ResultCase resu
 /* Device 0 is the last one that this thread was told of. */
 static __thread bool list_is_after_first __attribute__((tls_model("initial-exec")));
 
-static int list_device(int devid, bool next, mapi_device_info_t *ret)
+/* @ret_group: NULL, or its group of devices */
+static int list_device(int devid, bool next, mapi_device_info_t *ret, int *ret_group)
 {
 	Wire__Request request = WIRE__REQUEST__INIT;
 	Wire__ListDevice list = WIRE__LIST_DEVICE__INIT;
@@ -70,21 +71,31 @@ static int list_device(int devid, bool next, mapi_device_info_t *ret)
 		(void)snprintf(ret->alias, sizeof(ret->alias), "%s", listed->alias);
 		(void)snprintf(
 			ret->description, sizeof(ret->description), "%s", listed->description);
+		if (ret_group)
+			*ret_group = (int)MIN(listed->group, (uint32_t)INT32_MAX);
 	}
 	client_unlock(&lock);
 	list_is_after_first = reply && ret->id == 0;
 	return reply ? 0 : -1;
 }
 
+int mapi_get_device_group(int devid)
+{
+	mapi_device_info_t info;
+	int group;
+
+	return list_device(devid, false, &info, &group) < 0 ? -1 : group;
+}
+
 int mapi_get_device_info(int devid, mapi_device_info_t *info)
 {
-	return list_device(devid, false, info);
+	return list_device(devid, false, info, NULL);
 }
 
 int mapi_get_next_device_info(int devid, mapi_device_info_t *info)
 {
 	/* Numbers begin with 0, and loops of old programs with "next of 0", too. */
-	return list_device(devid == 0 && !list_is_after_first ? -1 : devid, true, info);
+	return list_device(devid == 0 && !list_is_after_first ? -1 : devid, true, info, NULL);
 }
 
 /* ---- flows ---- */

@@ -278,7 +278,7 @@ static int manage_take_explanation(struct flow *flow, const Wire__Reply *reply, 
 	const Wire__ExplainReply *m = reply->explain;
 	struct mapi_explanation *ret = data;
 
-	(void)flow;
+	(void)flow; /* NULL: of another program */
 	if (reply->result_case != WIRE__REPLY__RESULT_EXPLAIN || m->tier > MAPI_TIER_CARD ||
 		m->kind > MAPI_WORK_PROCESS || m->order > MAPI_ORDER_ALL)
 		return client_fail(MCOM_UNKNOWN_ERROR, "the daemon sent an unexpected reply");
@@ -296,26 +296,43 @@ static int manage_take_explanation(struct flow *flow, const Wire__Reply *reply, 
 		.shared = m->shared,
 		.instructions = m->instructions,
 		.ns_per_pkt = m->ns_per_pkt,
+		.has_seed = m->has_seed,
+		.seed = m->seed,
 	};
 	(void)snprintf(ret->reason, sizeof(ret->reason), "%s", m->reason);
 	return 0;
 }
 
-int mapi_explain(int fd, int fid, struct mapi_explanation *ret)
+/* A flow of another program, at the system daemon. */
+static int manage_explain_listed(int fd, int fid, struct mapi_explanation *ret)
 {
-	_cleanup_(flow_putp) struct flow *flow = NULL;
-	struct mapi_explanation explanation = { .sz = 0 };
 	Wire__Request request = WIRE__REQUEST__INIT;
 	Wire__Explain explain = WIRE__EXPLAIN__INIT;
-	const struct applied *applied;
+	const Wire__Reply *reply = NULL;
+	struct client_lock lock;
+	struct engine *engine;
+	int r = -1;
 
-	if (!ret || ret->sz <= sizeof(ret->sz))
-		return client_fail(MFUNCT_INVALID_ARGUMENT_3,
-			"sz must be set to sizeof(struct mapi_explanation)");
-	flow = flow_enter(fd);
-	if (!flow)
-		return -1;
-	applied = flow_function(flow, fid);
+	explain.flow = fd > 0 ? (uint32_t)fd : 0;
+	explain.function = fid > 0 ? (uint32_t)fid : 0;
+	request.call_case = WIRE__REQUEST__CALL_EXPLAIN;
+	request.explain = &explain;
+	client_clear_error();
+	client_lock(&lock);
+	if (fd > 0)
+		reply = list_ask(&request, WIRE__REPLY__RESULT_EXPLAIN, true, &engine);
+	if (reply)
+		r = manage_take_explanation(NULL, reply, ret);
+	client_unlock(&lock);
+	return r == 0 || client_error_code() != 0 ? r : flow_unknown(fd);
+}
+
+static int manage_explain_own(struct flow *flow, int fd, int fid, struct mapi_explanation *ret)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__Explain explain = WIRE__EXPLAIN__INIT;
+	const struct applied *applied = flow_function(flow, fid);
+
 	if (!applied)
 		return manage_no_function(fd, fid, false);
 	if (flow_need_connected(flow) < 0)
@@ -323,7 +340,24 @@ int mapi_explain(int fd, int fid, struct mapi_explanation *ret)
 	explain.function = (uint32_t)applied->fid;
 	request.call_case = WIRE__REQUEST__CALL_EXPLAIN;
 	request.explain = &explain;
-	if (flow_request(flow, &request, &explain.flow, manage_take_explanation, &explanation) < 0)
+	return flow_request(flow, &request, &explain.flow, manage_take_explanation, ret);
+}
+
+int mapi_explain(int fd, int fid, struct mapi_explanation *ret)
+{
+	_cleanup_(flow_putp) struct flow *flow = NULL;
+	struct mapi_explanation explanation = { .sz = 0 };
+	int r;
+
+	if (!ret || ret->sz <= sizeof(ret->sz))
+		return client_fail(MFUNCT_INVALID_ARGUMENT_3,
+			"sz must be set to sizeof(struct mapi_explanation)");
+	if (client_enter_freely() < 0)
+		return -1;
+	flow = flow_get(fd);
+	r = flow ? manage_explain_own(flow, fd, fid, &explanation)
+		 : manage_explain_listed(fd, fid, &explanation);
+	if (r < 0)
 		return -1;
 	client_fill_sized(ret, ret->sz, &explanation, sizeof(explanation));
 	return 0;

@@ -62,7 +62,7 @@ int main(int argc, char **argv)
 	value = (unsigned long long *)mapi_read_results(fd, fid, MAPI_REF);
 	code += mapi_get_flow_info(fd, &info) + mapi_get_scope_size(fd) + mapi_is_remote(fd);
 	code += mapi_get_next_flow_info(fd, &info) + mapi_get_device_info(0, &device);
-	code += mapi_get_next_device_info(-1, &device) + device.id;
+	code += mapi_get_next_device_info(-1, &device) + device.id + mapi_get_device_group(0);
 	status.sz = sizeof(status);
 	code += mapi_result_status(fd, fid, 0, &status) + mapi_flush(fd) + mapi_fileno(fd, fid);
 	code += mapi_describe_next_function(mapi_describe_function("X")) != NULL;

@@ -2,6 +2,7 @@
 /* Lists of devices and flows: whose they are, in which order, and which daemon is asked. */
 #undef NDEBUG
 #include "fake_engine.h"
+#include "mapi/explain.h"
 #include "test_run.h"
 
 #include <setjmp.h>
@@ -53,6 +54,9 @@ static void test_devices(void **state)
 	assert_int_equal(device.link_speed, 10000);
 	assert_int_equal(device.mpls, 0);
 	assert_int_equal(device.vlan, 1);
+	assert_int_equal(mapi_get_device_group(2), 2);
+	assert_int_equal(mapi_get_device_group(3), -1);
+	assert_error(MAPI_DEVICE_INFO_ERR);
 	assert_int_equal(mapi_get_next_device_info(2, &device), 0);
 	assert_int_equal(device.id, 5);
 	assert_string_equal(device.alias, "");
@@ -102,6 +106,7 @@ static void test_flows_of_others(void **state)
 {
 	struct fake_listed flows[] = { { 1, "fake0", NULL, 3 }, { 7, "fake1", NULL, 0 },
 		{ 0, NULL, NULL, 0 } };
+	struct mapi_explanation e = { .sz = sizeof(e) };
 	mapi_flow_info_t info;
 	int fd;
 
@@ -126,6 +131,13 @@ static void test_flows_of_others(void **state)
 	assert_int_equal(mapi_get_flow_info(7, &info), 0);
 	assert_string_equal(info.device, "fake1");
 	assert_int_equal(mapi_get_flow_info(6, &info), -1);
+	assert_error(MAPI_INVALID_FLOW);
+	assert_int_equal(mapi_explain(7, 1, &e), 0);
+	assert_true(e.tier == MAPI_TIER_KERNEL && e.has_seed);
+	fake_engine_fault(WIRE__REQUEST__CALL_EXPLAIN, FAKE_WRONG_REPLY);
+	assert_int_equal(mapi_explain(7, 1, &e), -1);
+	assert_error(MCOM_UNKNOWN_ERROR);
+	assert_int_equal(mapi_explain(0, 1, &e), -1);
 	assert_error(MAPI_INVALID_FLOW);
 	flows[0].id = flows[1].id; /* before ours in no order: an endless list */
 	fake_engine_fault(WIRE__REQUEST__CALL_LIST_FLOW, FAKE_WRONG_REPLY);

@@ -126,6 +126,7 @@ static void test_explanations(void **state)
 	assert_true(longer.e.together == 4 && longer.e.shared == 3);
 	assert_true(longer.e.instructions == 77 && longer.e.ns_per_pkt == 1.5);
 	assert_string_equal(longer.e.reason, "because");
+	assert_true(longer.e.has_seed == 1 && longer.e.seed == 0x123456789abcdef);
 	e.sz = sizeof(e.sz);
 	assert_int_equal(mapi_explain(fd, fid, &e), -1);
 	assert_error(MFUNCT_INVALID_ARGUMENT_3);

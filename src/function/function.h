@@ -259,6 +259,10 @@ struct function {
 	 * it passes them. */
 	bool (*passes)(const void *instance, const void *state);
 
+	/* Whether what it does goes by chance. @seed: what the user gave, which repeats it; a
+	 * function that has one of its own writes it there. NULL: it does not. */
+	bool (*seed)(const void *instance, uint64_t *seed);
+
 	/* Whether it looks at the functions that it refers to when no packet follows, and not
 	 * before: then process() finds their values after the whole batch, whatever resets them.
 	 * NULL: it does not. */

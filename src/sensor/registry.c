@@ -417,7 +417,8 @@ int registry_list(struct registry *registry, int id, bool next, struct registry_
 		.description = section->description ? section->description : "",
 		.link_speed_mbps = section->link_speed_mbps,
 		.mpls = section->mpls,
-		.vlan = section->vlan };
+		.vlan = section->vlan,
+		.group = (uint32_t)section->devgroup };
 	return 0;
 }
 

@@ -71,6 +71,7 @@ struct registry_listed {
 	uint32_t link_speed_mbps;
 	bool mpls;
 	bool vlan;
+	uint32_t group;
 };
 
 /* The devices that may be used: the one with @id, or (@next) the first with a greater one. Ids

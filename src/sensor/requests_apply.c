@@ -220,7 +220,8 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 	int r = apply_check(&values, &f->desc, apply, fds, err);
 
 	/* The same with every daemon, whatever other programs do (T3). */
-	device.seed = (session->seed ? session->seed : device.seed) ^ (uint64_t)flow->ordinal << 32;
+	flow->seed = session->seed ? session->seed : device.seed;
+	device.seed = flow->seed ^ (uint64_t)flow->ordinal << 32;
 	device.compiler =
 		(struct plan_compiler){ .compile = request_compile, .context = flow->device };
 	if (r == 0) {

@@ -31,6 +31,7 @@ int request_list_device(struct session *session, uint64_t id, const Wire__ListDe
 	body.link_speed_mbps = listed.link_speed_mbps;
 	body.mpls = listed.mpls;
 	body.vlan = listed.vlan;
+	body.group = listed.group;
 	reply.result_case = WIRE__REPLY__RESULT_LISTED_DEVICE;
 	reply.listed_device = &body;
 	return request_reply(session, id, &reply, NULL, 0);
@@ -172,9 +173,32 @@ _Static_assert((int)PLAN_WORK_FILTER == (int)MAPI_WORK_FILTER &&
 		(int)FUNCTION_ORDER == (int)MAPI_ORDER_ALL,
 	"programs are told what the plan says");
 
+/* A flow of the client's, or one that it may list. */
+static const struct session_flow *request_find_explained(
+	const struct session *session, uint32_t flow_id)
+{
+	Wire__ListFlow of = WIRE__LIST_FLOW__INIT;
+	uid_t uid;
+
+	of.id = flow_id;
+	return request_find_listed(session, &of, &uid);
+}
+
+/* What a user has to give to have the same choice again (T3). */
+static void request_explain_seed(Wire__ExplainReply *body, const struct session_flow *flow,
+	const struct plan_instance *instance)
+{
+	const struct function *f = instance->function;
+
+	body->seed = flow->seed;
+	body->has_seed = f->seed && f->seed(instance->memory, &body->seed);
+	if (!body->has_seed)
+		body->seed = 0;
+}
+
 int request_explain(struct session *session, uint64_t id, const Wire__Explain *request)
 {
-	const struct session_flow *flow = request_flow(session, request->flow);
+	const struct session_flow *flow = request_find_explained(session, request->flow);
 	const struct plan_instance *instance =
 		flow ? request_instance(flow, request->function) : NULL;
 	Wire__Reply reply = WIRE__REPLY__INIT;
@@ -212,6 +236,7 @@ int request_explain(struct session *session, uint64_t id, const Wire__Explain *r
 	body.late = e.late;
 	body.group = e.group;
 	body.reason = tier.reason;
+	request_explain_seed(&body, flow, instance);
 	reply.result_case = WIRE__REPLY__RESULT_EXPLAIN;
 	reply.explain = &body;
 	return request_reply(session, id, &reply, NULL, 0);

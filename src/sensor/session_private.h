@@ -35,6 +35,7 @@ struct session_device {
 /**
  * struct session_flow - a flow that the client has made
  * @ordinal: the how-many-th flow of the client it is, from 1
+ * @seed: as the client gave it, or the default
  * @start:   its device starts when it is connected
  * @closed:  the client is done with it
  * @retiring: closed, but others refer to it: what does not serve them is on its way out
@@ -47,6 +48,7 @@ struct session_device {
 struct session_flow {
 	uint32_t id;
 	uint32_t ordinal;
+	uint64_t seed;
 	unsigned int index; /* in session->flows */
 	struct session_device *device;
 	struct device_flow device_flow;

@@ -48,6 +48,17 @@ await "a flow" flows_running 1
 equal "the device of a flow" "$("$MAPI" flows --json | sed 's/.*"device_id":\([^,]*\),.*/\1/')" 4
 kill "$runs"
 wait "$runs"
+# What goes by chance has its seed told, also to who lists and explains; what does not has none.
+"$MAPI" run -i aa9 --seed 4711 'SAMPLE(50, PROBABILISTIC) | PKT_COUNTER | SAMPLE(2, PERIODIC) | HASHSAMP(9)' > run.txt 2>&1 &
+runs=$!
+await "a flow" flows_running 1
+equal "seeds" "$("$MAPI" flows --json | grep -o '"seed":[a-z0-9]*' | xargs)" \
+	"seed:4711 seed:null seed:null seed:6564987"
+equal "seeds for people" "$("$MAPI" flows | grep -o 'seed .*' | xargs)" "seed 4711 seed 6564987"
+equal "where functions run" "$("$MAPI" flows --csv | tr -d '\r' | awk -F, 'NR > 1 && $13 != "user" && $13 != "kernel"')" ""
+kill "$runs"
+wait "$runs"
+equal "seeds explained" "$(MAPI_SEED=12 "$MAPI" explain -i aa9 'SAMPLE(50, PROBABILISTIC)' | grep -o 'seed .*')" "seed 12"
 
 # Long names and many long addresses.
 echo 0 > /proc/sys/net/ipv6/conf/aa9/disable_ipv6
@@ -65,7 +76,8 @@ long=$(printf 'word%.0s' {1..50})
 daemon_config group=root "[driver]" device=new2 "alias=$(printf 'alias%.0s' {1..30})" \
 	"description=$long und so weiter, mit Umlauten: äöü äöü äöü äöü äöü äöü äöü äöü äöü äöü äöü äöü äöü" \
 	"[driver]" "device=$PWD/traces/$(printf 'x%.0s' {1..100})" driver=mapivindrv.so \
-	"trace_dir=$PWD/traces/$(printf 'x%.0s' {1..100})" "[driver]" device=lo description=ours
+	"trace_dir=$PWD/traces/$(printf 'x%.0s' {1..100})" "[driver]" device=lo alias=loop description=ours \
+	link_speed=25000 devgroup=7
 daemon_start
 fits "long descriptions"
 equal "configured numbers" "$(numbers)" "0 new2, 1 $PWD/traces/$(printf 'x%.0s' {1..100}), 2 lo, "
@@ -73,6 +85,14 @@ equal "devices that are not served" "$("$MAPI" devices --csv | sed -n 's/^,\([^,
 	"a-name-of-15-xx new1 new5 new6 zz8 "
 equal "kinds" "$("$MAPI" devices --csv | tr -d '\r' | awk -F, 'NR > 1 { print $5 }' | sort | uniq -c | xargs)" \
 	"6 ethernet 1 loopback 1 other"
+equal "speed and group" "$("$MAPI" devices --csv | tr -d '\r' | awk -F, 'NR == 1 || $2 == "lo" { print $7, $16 }' | xargs)" \
+	"speed_mbps group 25000 7"
+equal "speed and group for people" "$(grep -A4 '^ *2 . lo ' table.txt | grep -o '25 Gb/s\|group 7' | xargs)" "25 Gb/s group 7"
+equal "speed and group as JSON" "$("$MAPI" devices --json | grep -o '"device":"lo".*' | grep -o '"speed_mbps":[0-9]*\|"group":[0-9]*' | xargs)" \
+	"speed_mbps:25000 group:7"
+equal "no group" "$("$MAPI" devices --json | grep -c '"group":null')" 7
+"$MAPI" doctor -i loop > doctor.txt || fail "doctor of an alias: $(cat doctor.txt)"
+grep -q '^ok *device *lo: loopback' doctor.txt || fail "doctor of an alias: $(cat doctor.txt)"
 tr -d ' \n' < table.txt | grep -q "$long" || fail "the description is not whole: $(cat table.txt)"
 daemon_stop
 cat table.txt

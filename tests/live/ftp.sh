@@ -26,7 +26,7 @@ FTPHandler.log = FTPHandler.logline = lambda *arguments, **named: None
 server = FTPServer(("127.0.0.1", 21), FTPHandler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 
-example = subprocess.Popen([sys.argv[1], "lo"], stdout=subprocess.PIPE, text=True)
+example = subprocess.Popen([sys.argv[1], "-i", "lo"], stdout=subprocess.PIPE, text=True)
 lines = []
 def expect(line):
     """Read lines until this one: live, a flow sees what comes after it was connected."""

@@ -124,6 +124,17 @@ for kind in tcx xdp; do
 	: > daemon.log
 	daemon_start
 	tally_start ours
+	# Both are told by numbers and names; whoever may not ask is told what it takes.
+	"$MAPI" doctor -i cable0 > doctor.txt
+	tr -s ' \n' ' ' < doctor.txt > doctor.one
+	case $kind in
+		tcx) said="ok at TCX in: program [0-9]* (mapi_root, MAPI), in: program [0-9]* (stranger)" ;;
+		xdp) said="note at XDP native: program [0-9]* (stranger) There is room for one" ;;
+	esac
+	grep -q "$said" doctor.one || fail "$kind: doctor: $(cat doctor.txt)"
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$MAPI" doctor -i cable0 > doctor.txt
+	tr -s ' \n' ' ' < doctor.txt > doctor.one
+	grep -q "at TCX not seen: that takes CAP_NET_ADMIN" doctor.one || fail "doctor for others: $(cat doctor.txt)"
 	"$BLAST" cable1 1000 > /dev/null
 	tally_end ours
 	equal "$kind: ours" "$(counted ours | head -1)" "packets 1000 bytes 60000"

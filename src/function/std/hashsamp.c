@@ -214,6 +214,14 @@ static const struct mapi_arg std_hashsamp_args[] = {
 		.merge = MAPI_MERGE_LAST, .unit = unit_, .help = help_,                        \
 	}
 
+/* Documented: programs everywhere choose the same flows. */
+static bool std_hashsamp_seed(const void *instance, uint64_t *seed)
+{
+	(void)instance;
+	*seed = DECODE_FLOW_PARTS_SEED;
+	return true;
+}
+
 static const struct mapi_field std_hashsamp_fields[] = {
 	STD_HASHSAMP_FIELD("source_ip", MAPI_FIELD_IPV4, source_ip, "",
 		"IPv4 source address; 0.0.0.0 for IPv6."),
@@ -253,6 +261,7 @@ const struct function std_hashsamp = {
 	.close = std_hashsamp_close,
 	.process = std_hashsamp_process,
 	.programs = std_hashsamp_programs,
+	.seed = std_hashsamp_seed,
 	.read = std_hashsamp_read,
 	.cancel = std_hashsamp_cancel,
 	.ring = std_hashsamp_ring,

@@ -44,6 +44,14 @@ static const struct sampling *std_sample_sampling(
 	return instance;
 }
 
+static bool std_sample_seed(const void *instance, uint64_t *seed)
+{
+	const struct sampling *sampling = instance;
+
+	(void)seed; /* the user's */
+	return sampling->mode == SAMPLING_BY_CHANCE;
+}
+
 static const struct mapi_choice std_sample_choices[] = {
 	{ .name = "PERIODIC", .value = PERIODIC },
 	{ .name = "PROBABILISTIC", .value = PROBABILISTIC },
@@ -86,4 +94,5 @@ const struct function std_sample = {
 	.open = std_sample_open,
 	.process = std_sample_process,
 	.sampling = std_sample_sampling,
+	.seed = std_sample_seed,
 };

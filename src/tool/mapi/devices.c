@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "arguments.h"
+#include "base/cleanup.h"
 #include "csv.h"
 #include "host.h"
 #include "json.h"
@@ -36,13 +37,19 @@ static const struct verb_option devices_options[] = {
 /* The driver of mapid that takes network interfaces. */
 #define DEVICES_DRIVER "afpacket"
 
+/* What the daemon, the system's or one of our own, says about a device. @group: 0: none */
+struct devices_named {
+	mapi_device_info_t info;
+	int group;
+};
+
 /**
  * struct devices - what is known of all devices
- * @named: what the daemon, the system's or one of our own, says about @n_named of them
+ * @named: @n_named of them
  */
 struct devices {
 	char default_name[IF_NAMESIZE];
-	mapi_device_info_t *named;
+	struct devices_named *named;
 	unsigned int n_named;
 	struct host_rights rights;
 	char advice[256];
@@ -56,38 +63,50 @@ struct devices {
 struct devices_one {
 	const char *name;
 	const struct host_interface *interface;
-	const mapi_device_info_t *named;
+	const struct devices_named *named;
 };
 
 /* The daemon knows which driver takes a device, and what the configuration calls it. Without a
  * daemon there is still the list of interfaces. */
 static void devices_ask(struct devices *d)
 {
-	mapi_device_info_t info = { .id = -1 }, *named;
+	mapi_device_info_t info = { .id = -1 };
+	struct devices_named *named;
+	int group;
 
 	while (mapi_get_next_device_info(info.id, &info) == 0) {
+		group = mapi_get_device_group(info.id);
 		named = realloc(d->named, (d->n_named + 1u) * sizeof(*named));
 		if (!named)
 			break;
 		d->named = named;
-		d->named[d->n_named++] = info;
+		d->named[d->n_named++] =
+			(struct devices_named){ .info = info, .group = MAX(group, 0) };
 	}
 	(void)mapi_read_error(&(int){ 0 }, NULL);
 }
 
-static const mapi_device_info_t *devices_named(const struct devices *d, const char *name)
+static const struct devices_named *devices_named(const struct devices *d, const char *name)
 {
 	unsigned int i;
 
 	for (i = 0; i < d->n_named; i++)
-		if (!strcmp(d->named[i].device, name))
+		if (!strcmp(d->named[i].info.device, name))
 			return &d->named[i];
 	return NULL;
 }
 
 static const char *devices_driver(const struct devices_one *one)
 {
-	return one->named && *one->named->name ? one->named->name : DEVICES_DRIVER;
+	return one->named && *one->named->info.name ? one->named->info.name : DEVICES_DRIVER;
+}
+
+/* As the configuration says, which knows better than the kernel of virtual interfaces and taps. */
+static unsigned int devices_mbps(const struct devices_one *one)
+{
+	return one->named && one->named->info.link_speed > 0
+		? (unsigned int)one->named->info.link_speed
+		: one->interface->speed_mbps;
 }
 
 static bool devices_is_default(const struct devices *d, const struct devices_one *one)
@@ -146,14 +165,14 @@ static void devices_print(const struct devices *d, const struct devices_one *one
 {
 	char more[HOST_ADDRESSES_MAX * (HOST_ADDRESS_BYTES + 1) + 64], speed[24], mtu[16] = "-";
 	const struct host_interface *interface = one->interface;
-	const mapi_device_info_t *named = one->named;
+	const struct devices_named *named = one->named;
 	unsigned int columns = (unsigned int)strlen(one->name);
 
-	devices_speed(speed, sizeof(speed), interface->speed_mbps);
+	devices_speed(speed, sizeof(speed), devices_mbps(one));
 	if (interface->mtu)
 		(void)snprintf(mtu, sizeof(mtu), "%u", interface->mtu);
 	if (named)
-		printf("%4d %c ", named->id, devices_is_default(d, one) ? '*' : ' ');
+		printf("%4d %c ", named->info.id, devices_is_default(d, one) ? '*' : ' ');
 	else
 		printf("%4s %c ", "-", devices_is_default(d, one) ? '*' : ' ');
 	if (columns > DEVICES_NAME_COLUMNS) {
@@ -167,10 +186,12 @@ static void devices_print(const struct devices *d, const struct devices_one *one
 		interface->state, interface->kind, mtu, speed, devices_driver(one));
 	devices_addresses(more, sizeof(more), interface);
 	devices_print_more(more);
-	if (named && *named->alias)
-		devices_print_more(named->alias);
-	if (named)
-		devices_print_more(named->description);
+	if (!named)
+		return;
+	devices_print_more(named->info.alias);
+	devices_print_more(named->info.description);
+	if (named->group)
+		printf("%*sgroup %d\n", DEVICES_COLUMN, "", named->group);
 }
 
 /* ---- JSON, CSV, names ---- */
@@ -192,18 +213,18 @@ static const char *devices_word(const char *word)
 static void devices_print_json(const struct devices *d, const struct devices_one *one)
 {
 	const struct host_interface *interface = one->interface;
-	const mapi_device_info_t *named = one->named;
+	const struct devices_named *named = one->named;
 	struct json j = JSON_TO(stdout);
 	unsigned int i;
 
 	json_object(&j, NULL);
-	devices_number_json(&j, "id", named ? (uint64_t)named->id : 0, named);
+	devices_number_json(&j, "id", named ? (uint64_t)named->info.id : 0, named);
 	json_string(&j, "device", one->name);
 	devices_number_json(&j, "index", interface->index, interface->index);
 	json_string(&j, "state", interface->state);
 	json_string(&j, "kind", interface->kind);
 	devices_number_json(&j, "mtu", interface->mtu, interface->mtu);
-	devices_number_json(&j, "speed_mbps", interface->speed_mbps, interface->speed_mbps);
+	devices_number_json(&j, "speed_mbps", devices_mbps(one), devices_mbps(one));
 	json_string(&j, "link_address", devices_word(interface->link));
 	json_array(&j, "addresses");
 	for (i = 0; i < devices_n_addresses(interface); i++)
@@ -213,8 +234,9 @@ static void devices_print_json(const struct devices *d, const struct devices_one
 	json_bool(&j, "default", devices_is_default(d, one));
 	json_string(&j, "kernel_driver", devices_word(interface->driver));
 	json_string(&j, "driver", devices_driver(one));
-	json_string(&j, "alias", devices_word(named ? named->alias : NULL));
-	json_string(&j, "description", devices_word(named ? named->description : NULL));
+	json_string(&j, "alias", devices_word(named ? named->info.alias : NULL));
+	json_string(&j, "description", devices_word(named ? named->info.description : NULL));
+	devices_number_json(&j, "group", named ? (uint64_t)named->group : 0, named && named->group);
 	json_bool(&j, "may_capture", host_may_capture(&d->rights));
 	json_string(&j, "advice", devices_word(d->advice));
 	json_end_object(&j);
@@ -226,7 +248,8 @@ static void devices_head_csv(void)
 	struct csv c = CSV_TO(stdout);
 	static const char *const names[] = { "id", "device", "index", "state", "kind", "mtu",
 		"speed_mbps", "link_address", "addresses", "promiscuous", "default",
-		"kernel_driver", "driver", "alias", "description", "may_capture", "advice" };
+		"kernel_driver", "driver", "alias", "description", "group", "may_capture",
+		"advice" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		csv_string(&c, names[i]);
@@ -245,7 +268,7 @@ static void devices_print_csv(const struct devices *d, const struct devices_one 
 {
 	char addresses[HOST_ADDRESSES_MAX * (HOST_ADDRESS_BYTES + 1)] = "";
 	const struct host_interface *interface = one->interface;
-	const mapi_device_info_t *named = one->named;
+	const struct devices_named *named = one->named;
 	struct csv c = CSV_TO(stdout);
 	size_t used = 0;
 	unsigned int i;
@@ -253,21 +276,22 @@ static void devices_print_csv(const struct devices *d, const struct devices_one 
 	for (i = 0; i < devices_n_addresses(interface); i++)
 		used += (size_t)snprintf(addresses + used, sizeof(addresses) - used, "%s%s",
 			i ? " " : "", interface->addresses[i]);
-	devices_number_csv(&c, named ? (uint64_t)named->id : 0, named);
+	devices_number_csv(&c, named ? (uint64_t)named->info.id : 0, named);
 	csv_string(&c, one->name);
 	devices_number_csv(&c, interface->index, interface->index);
 	csv_string(&c, interface->state);
 	csv_string(&c, interface->kind);
 	devices_number_csv(&c, interface->mtu, interface->mtu);
-	devices_number_csv(&c, interface->speed_mbps, interface->speed_mbps);
+	devices_number_csv(&c, devices_mbps(one), devices_mbps(one));
 	csv_string(&c, interface->link);
 	csv_string(&c, addresses);
 	csv_bool(&c, interface->promiscuous);
 	csv_bool(&c, devices_is_default(d, one));
 	csv_string(&c, interface->driver);
 	csv_string(&c, devices_driver(one));
-	csv_string(&c, named ? named->alias : NULL);
-	csv_string(&c, named ? named->description : NULL);
+	csv_string(&c, named ? named->info.alias : NULL);
+	csv_string(&c, named ? named->info.description : NULL);
+	devices_number_csv(&c, named ? (uint64_t)named->group : 0, named && named->group);
 	csv_bool(&c, host_may_capture(&d->rights));
 	csv_string(&c, d->advice);
 	csv_line(&c);
@@ -301,7 +325,7 @@ static void devices_print_others(const struct devices *d, const struct host_inte
 
 	for (i = 0; i < d->n_named; i++) {
 		struct devices_one other = {
-			.name = d->named[i].device, .interface = &none, .named = &d->named[i]
+			.name = d->named[i].info.device, .interface = &none, .named = &d->named[i]
 		};
 
 		for (j = 0; j < n_interfaces; j++)

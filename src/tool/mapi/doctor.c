@@ -57,6 +57,16 @@ struct doctor_finding *doctor_add(struct doctor *d, const char *name, enum docto
 	return f;
 }
 
+#define DOCTOR_COLUMN 27u /* of sentences */
+
+/* Commands are not broken, so that they can be copied. */
+static void doctor_print_fix(const char *fix)
+{
+	printf("%*s-> ", (int)DOCTOR_COLUMN, "");
+	text_safe(stdout, fix);
+	fputc('\n', stdout);
+}
+
 static void doctor_print(const struct doctor *d, int colour)
 {
 	unsigned int i;
@@ -67,12 +77,13 @@ static void doctor_print(const struct doctor *d, int colour)
 		printf("%s%s%s%-7s%s  %-16s  ", colour ? "\033[" : "",
 			colour ? doctor_state_colours[f->state] : "", colour ? "m" : "",
 			doctor_state_names[f->state], colour ? "\033[0m" : "", f->name);
-		text_safe(stdout, f->text);
-		fputc('\n', stdout);
-		if (*f->cost)
-			printf("%27s%s\n", "", f->cost);
+		text_wrap(stdout, f->text, DOCTOR_COLUMN);
+		if (*f->cost) {
+			printf("%*s", (int)DOCTOR_COLUMN, "");
+			text_wrap(stdout, f->cost, DOCTOR_COLUMN);
+		}
 		if (*f->fix)
-			printf("%27s-> %s\n", "", f->fix);
+			doctor_print_fix(f->fix);
 	}
 }
 
@@ -131,6 +142,22 @@ static void doctor_library(struct doctor *d)
 		"install mapid beside this program, or set MAPI_MAPID to its path", "%s", text);
 }
 
+/* What the daemon knows of the device: by its alias, too, and if it is no interface. */
+static void doctor_ask_device(struct doctor *d)
+{
+	mapi_device_info_t info = { .id = -1 };
+
+	while (d->device && mapi_get_next_device_info(info.id, &info) == 0) {
+		if (strcmp(info.device, d->device) != 0 && strcmp(info.alias, d->device) != 0)
+			continue;
+		(void)snprintf(d->driver, sizeof(d->driver), "%.63s", info.name);
+		(void)snprintf(d->named, sizeof(d->named), "%.255s", info.device);
+		d->device = d->named;
+		break;
+	}
+	(void)mapi_read_error(&(int){ 0 }, NULL);
+}
+
 /* What the exit code says, in words. */
 static int doctor_verdict(struct doctor *d)
 {
@@ -186,6 +213,7 @@ static int doctor_run(int argc, char **argv)
 	doctor_build(&d);
 	doctor_rights(&d);
 	doctor_library(&d);
+	doctor_ask_device(&d);
 	doctor_device(&d);
 	code = doctor_verdict(&d);
 	if (json)

@@ -25,7 +25,7 @@ enum doctor_state {
 struct doctor_finding {
 	const char *name;
 	enum doctor_state state;
-	char text[192];
+	char text[256];
 	char cost[192];
 	char fix[256];
 };
@@ -33,15 +33,19 @@ struct doctor_finding {
 /**
  * struct doctor - all that is looked at, and what was found
  * @device:  NULL: the interface of the default route, if there is one
+ * @named:   what the daemon calls the device of that alias
+ * @driver:  of the daemon, which serves @device; empty: it is not known there
  * @release: of the kernel: major * 1000 + minor
  */
 struct doctor {
 	const char *device;
 	char default_name[IF_NAMESIZE];
+	char named[256];
+	char driver[64];
 	unsigned int release;
 	uint64_t capabilities;
 	struct host_rights rights;
-	struct doctor_finding findings[32];
+	struct doctor_finding findings[48];
 	unsigned int n_findings;
 };
 
@@ -56,5 +60,12 @@ unsigned int doctor_release(const char *text);
 void doctor_kernel(struct doctor *d); /* doctor_kernel.c: version, features, limits, clock */
 void doctor_rights(struct doctor *d); /* doctor_device.c: capabilities, daemon, group */
 void doctor_device(struct doctor *d); /* doctor_device.c: the device and its offloads */
+
+/* What stands at the interface @index now: packet sockets, programs at TCX and XDP. */
+void doctor_places(struct doctor *d, unsigned int index);
+
+/* Whether the kernel has TCX: asked about the interface @index or, without the right to, what was
+ * built into it. Return: 1, 0, or negative errno: not known. */
+int doctor_tcx(unsigned int index);
 
 #endif

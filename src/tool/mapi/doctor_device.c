@@ -163,6 +163,7 @@ static void doctor_interface(struct doctor *d, const struct host_interface *inte
 		doctor_offload(d, fd, &doctor_offloads[i]);
 	if (fd >= 0)
 		(void)close(fd);
+	doctor_places(d, interface->index);
 }
 
 void doctor_device(struct doctor *d)
@@ -182,6 +183,9 @@ void doctor_device(struct doctor *d)
 	interface = doctor_find(d->device, interfaces, n);
 	if (interface)
 		doctor_interface(d, interface);
+	else if (*d->driver)
+		doctor_add(d, "device", DOCTOR_OK, NULL, NULL,
+			"%s: no interface; driver %s of mapid", d->device, d->driver);
 	else
 		doctor_add(d, "device", DOCTOR_MISSING, "Nothing can be captured there.",
 			"\"mapi devices\" lists what there is", "%s: no such interface", d->device);

@@ -22,10 +22,8 @@
 #include "base/cleanup.h"
 
 #define DOCTOR_RELEASE_TESTED 6001u
-#define DOCTOR_RELEASE_TCX 6006u
-#define DOCTOR_RELEASE_XDP 4018u
 
-#define DOCTOR_AF_XDP 44
+#define DOCTOR_LOOPBACK 1u /* its index, in each network namespace */
 #define DOCTOR_MEMLOCK_BYTES (64u << 20)
 #define DOCTOR_OPTMEM_BYTES 20480u
 
@@ -80,31 +78,14 @@ static void doctor_packet_ring(struct doctor *d)
 		doctor_add(d, "TPACKET_V3", DOCTOR_OK, NULL, NULL, "rings of packet sockets");
 }
 
-static void doctor_xdp(struct doctor *d)
-{
-	static const char cost[] = "Packets take the slower way through packet sockets.";
-	int fd, r = doctor_try_socket(DOCTOR_AF_XDP, SOCK_RAW, 0, &fd);
-
-	if (fd >= 0)
-		(void)close(fd);
-	if (r == EPERM)
-		doctor_add(d, "AF_XDP", d->release >= DOCTOR_RELEASE_XDP ? DOCTOR_OK : DOCTOR_NOTE,
-			NULL, NULL, "not tried: no right to");
-	else if (r)
-		doctor_add(d, "AF_XDP", DOCTOR_NOTE, cost, "a kernel with CONFIG_XDP_SOCKETS", "%s",
-			strerror(r));
-	else
-		doctor_add(d, "AF_XDP", DOCTOR_OK, NULL, NULL, "sockets can be opened");
-}
-
 /* The smallest program: return 0. It is loaded, attached nowhere, and closed. */
-static int doctor_try_bpf(void)
+static int doctor_try_bpf(uint32_t type)
 {
 	const struct bpf_insn program[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
+	union bpf_attr attr = { .prog_type = type,
 		.insn_cnt = ARRAY_SIZE(program),
 		.insns = (uint64_t)(uintptr_t)program,
 		.license = (uint64_t)(uintptr_t) "Dual BSD/GPL" };
@@ -120,7 +101,7 @@ static void doctor_bpf(struct doctor *d)
 {
 	static const char cost[] = "Filters and counters run in the daemon: packets that only "
 				   "have to be counted are copied to it.";
-	int r = doctor_try_bpf();
+	int r = doctor_try_bpf(BPF_PROG_TYPE_SOCKET_FILTER);
 
 	if (!r)
 		doctor_add(d, "eBPF", DOCTOR_OK, NULL, NULL, "programs can be loaded");
@@ -137,12 +118,32 @@ static void doctor_bpf(struct doctor *d)
 		doctor_add(d, "BTF", DOCTOR_NOTE,
 			"TCX is not used: flows that only count do so where packets are captured.",
 			"a kernel with CONFIG_DEBUG_INFO_BTF", "no /sys/kernel/btf/vmlinux");
-	if (d->release >= DOCTOR_RELEASE_TCX)
-		doctor_add(d, "TCX", DOCTOR_OK, NULL, NULL, "by version: since 6.6");
+}
+
+static void doctor_tcx_and_xdp(struct doctor *d)
+{
+	int r = doctor_tcx(DOCTOR_LOOPBACK);
+
+	if (r > 0)
+		doctor_add(
+			d, "TCX", DOCTOR_OK, NULL, NULL, "flows that only count may do so there");
+	else if (r < 0)
+		doctor_add(d, "TCX", DOCTOR_NOTE, NULL, NULL,
+			"not known: to ask takes CAP_NET_ADMIN (sudo mapi doctor)");
 	else
 		doctor_add(d, "TCX", DOCTOR_NOTE,
 			"Flows that only count do so where packets are captured.",
-			"a kernel since 6.6", "by version: since 6.6");
+			"Linux 6.6 or later with CONFIG_NET_XGRESS", "the kernel has none");
+	r = doctor_try_bpf(BPF_PROG_TYPE_XDP);
+	if (!r)
+		doctor_add(d, "XDP", DOCTOR_OK, NULL, NULL,
+			"programs can be loaded (for direction=in, dedicated=yes)");
+	else if (r == EPERM)
+		doctor_add(d, "XDP", DOCTOR_OK, NULL, NULL, "not tried: no right to");
+	else
+		doctor_add(d, "XDP", DOCTOR_NOTE,
+			"Interfaces with direction=in or dedicated=yes are counted at TCX.",
+			"a kernel with CONFIG_BPF_SYSCALL", "%s", strerror(r));
 }
 
 static bool doctor_has_program(const char *name)
@@ -249,8 +250,8 @@ void doctor_kernel(struct doctor *d)
 {
 	doctor_version(d);
 	doctor_packet_ring(d);
-	doctor_xdp(d);
 	doctor_bpf(d);
+	doctor_tcx_and_xdp(d);
 	doctor_nftables(d);
 	doctor_limits(d);
 	doctor_clock(d);

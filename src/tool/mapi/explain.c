@@ -119,6 +119,12 @@ static void explain_reason(
 	(void)snprintf(told, MAPI_STR_LENGTH, "%s", e->reason);
 }
 
+static void explain_seed(const struct pipeline_step *step, const struct mapi_explanation *e)
+{
+	if (e->has_seed)
+		printf("      %s goes by chance, with seed %llu\n", step->desc->name, e->seed);
+}
+
 /* ---- JSON, CSV ---- */
 
 static void explain_step_json(const struct pipeline_step *step, const struct mapi_explanation *e)
@@ -150,6 +156,10 @@ static void explain_step_json(const struct pipeline_step *step, const struct map
 		json_f64(&j, "ns_per_packet", e->ns_per_pkt);
 	else
 		json_null(&j, "ns_per_packet");
+	if (e->has_seed)
+		json_u64(&j, "seed", e->seed);
+	else
+		json_null(&j, "seed");
 	json_end_object(&j);
 	json_line(&j);
 }
@@ -179,6 +189,10 @@ static void explain_step_csv(const struct pipeline_step *step, const struct mapi
 	else
 		csv_string(&c, NULL);
 	csv_f64(&c, e->ns_per_pkt > 0 ? e->ns_per_pkt : NAN);
+	if (e->has_seed)
+		csv_u64(&c, e->seed);
+	else
+		csv_string(&c, NULL);
 	csv_line(&c);
 }
 
@@ -214,6 +228,8 @@ static int explain_pipeline(
 	}
 	for (i = 0; i < pipeline->n_steps && format == ARGUMENTS_TEXT; i++)
 		explain_reason(&all[i], told, i == 0);
+	for (i = 0; i < pipeline->n_steps && format == ARGUMENTS_TEXT; i++)
+		explain_seed(pipeline->steps[i], &all[i]);
 	free(all);
 	return EXIT_OK;
 }
@@ -267,7 +283,7 @@ static int explain_session(struct session *session, const struct arguments *argu
 	code = session_connect(session, input ? input : nothing, arguments->live);
 	if (code == EXIT_OK && arguments->format == ARGUMENTS_CSV)
 		printf("flow,fid,function,label,step,steps,tier,reason,work,order,late,group,"
-		       "domain,new_domain,together,shared,instructions,ns_per_packet\r\n");
+		       "domain,new_domain,together,shared,instructions,ns_per_packet,seed\r\n");
 	for (i = 0; i < session->set.n_pipelines && code == EXIT_OK; i++)
 		code = explain_pipeline(&session->set.pipelines[i], i + 1, arguments->format);
 	if (fd >= 0)

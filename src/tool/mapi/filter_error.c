@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "text.h"
 
 /* Words of pcap-filter(7) that people write. */
@@ -146,4 +147,33 @@ void filter_error_find(struct pipeline_place whole, const char *message,
 	*ret_place = filter_error_quoted(&place, message) ? place : misspelt;
 	if (ret_place->at != misspelt.at)
 		*ret_keyword = NULL;
+}
+
+/* Behind these something must follow. */
+static const char *const filter_error_unfinished[] = { "and", "or", "not", "len", "proto" };
+
+/* Keywords that are numbers of protocols, too, behind a backslash. */
+static const char *const filter_error_protocols[] = { "tcp", "udp", "icmp", "icmp6" };
+
+bool filter_error_is_cut(const char *filter)
+{
+	const char *at = filter, *word = filter;
+	size_t len = 0, before_len;
+	bool after_proto = false;
+
+	while (*at) {
+		before_len = len;
+		after_proto = before_len && text_equal(word, before_len, "proto");
+		word = at += strspn(at, " ");
+		len = strcspn(at, " ");
+		at += len;
+		if (after_proto &&
+			filter_error_in(word, len, filter_error_protocols,
+				ARRAY_SIZE(filter_error_protocols)))
+			return true;
+	}
+	return len &&
+		(strchr("]&|=!+-*/<>", word[len - 1]) ||
+			filter_error_in(word, len, filter_error_unfinished,
+				ARRAY_SIZE(filter_error_unfinished)));
 }

@@ -7,6 +7,8 @@
 #ifndef MAPI_TOOL_FILTER_ERROR_H
 #define MAPI_TOOL_FILTER_ERROR_H
 
+#include <stdbool.h>
+
 #include "pipeline.h"
 
 /**
@@ -18,5 +20,9 @@
  */
 void filter_error_find(struct pipeline_place whole, const char *message,
 	struct pipeline_place *ret_place, const char **ret_keyword);
+
+/* Whether a shell has taken a part of the filter, as far as one can tell: it ends where more must
+ * follow (what was behind &, |, < or > is gone), or lacks the backslash of "proto \\tcp". */
+bool filter_error_is_cut(const char *filter);
 
 #endif

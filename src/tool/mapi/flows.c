@@ -8,6 +8,7 @@
 
 #include "mapi.h"
 #include "mapi/errors.h"
+#include "mapi/explain.h"
 
 #include "arguments.h"
 #include "csv.h"
@@ -19,8 +20,9 @@ static const char flows_intro[] =
 	"usage: mapi flows [--json|--csv]\n"
 	"\n"
 	"Lists the flows that your programs have at the system daemon, on live devices,\n"
-	"and how many packets each of their functions has seen and passed on; an\n"
-	"administrator sees those of all users. No right to capture is needed.\n"
+	"how many packets each of their functions has seen and passed on, where it runs,\n"
+	"and the seed of those that go by chance; an administrator sees those of all\n"
+	"users. No right to capture is needed.\n"
 	"\n"
 	"  mapi flows\n"
 	"  sudo mapi flows\n"
@@ -59,9 +61,35 @@ static void flows_user(char *out, size_t out_bytes, uid_t uid)
 		(void)snprintf(out, out_bytes, "%u", uid);
 }
 
+/* What is known of a function of a flow. @e: sz is 0: nothing, the flow is not connected */
+struct flows_function {
+	mapi_function_info_t info;
+	struct mapi_explanation e;
+};
+
+/* The one behind that with this number. Return: whether there is one. */
+static bool flows_next(const mapi_flow_info_t *flow, struct flows_function *function)
+{
+	if (mapi_get_next_function_info(flow->fd, function->info.fid, &function->info) < 0)
+		return false;
+	function->e = (struct mapi_explanation){ .sz = sizeof(function->e) };
+	if (mapi_explain(flow->fd, function->info.fid, &function->e) < 0)
+		function->e.sz = 0;
+	return true;
+}
+
+static const char *flows_tier(const struct flows_function *function)
+{
+	static const char *const names[] = {
+		[MAPI_TIER_USER] = "user", [MAPI_TIER_KERNEL] = "kernel", [MAPI_TIER_CARD] = "card"
+	};
+
+	return function->e.sz ? names[function->e.tier] : NULL;
+}
+
 static void flows_print(const mapi_flow_info_t *flow)
 {
-	mapi_function_info_t function = { .fid = 0 };
+	struct flows_function function = { .info = { .fid = 0 } };
 	char user[64], start[40] = "-";
 	struct tm tm;
 
@@ -71,9 +99,13 @@ static void flows_print(const mapi_flow_info_t *flow)
 	printf("%10d  %-12s  %-8s  %-19s  ", flow->fd, user, flows_status(flow->status), start);
 	text_safe(stdout, flow->device);
 	fputc('\n', stdout);
-	while (mapi_get_next_function_info(flow->fd, function.fid, &function) == 0)
-		printf("%10s  %3d %-20s %15llu seen %15llu passed\n", "", function.fid,
-			function.name, function.pkts, function.passed_pkts);
+	while (flows_next(flow, &function)) {
+		printf("%8d %-16s %-6s  %15llu seen %15llu passed\n", function.info.fid,
+			function.info.name, function.e.sz ? flows_tier(&function) : "-",
+			function.info.pkts, function.info.passed_pkts);
+		if (function.e.has_seed)
+			printf("%8s seed %llu\n", "", function.e.seed);
+	}
 }
 
 static void flows_time_json(struct json *j, const char *key, time_t time)
@@ -86,7 +118,7 @@ static void flows_time_json(struct json *j, const char *key, time_t time)
 
 static void flows_print_json(const mapi_flow_info_t *flow)
 {
-	mapi_function_info_t function = { .fid = 0 };
+	struct flows_function function = { .info = { .fid = 0 } };
 	struct json j = JSON_TO(stdout);
 	char user[64];
 
@@ -104,13 +136,19 @@ static void flows_print_json(const mapi_flow_info_t *flow)
 	flows_time_json(&j, "start", flow->start);
 	flows_time_json(&j, "end", flow->end);
 	json_array(&j, "functions");
-	while (mapi_get_next_function_info(flow->fd, function.fid, &function) == 0) {
+	while (flows_next(flow, &function)) {
 		json_object(&j, NULL);
-		json_i64(&j, "fid", function.fid);
-		json_string(&j, "function", function.name);
-		json_string(&j, "library", function.libname);
-		json_u64(&j, "packets", function.pkts);
-		json_u64(&j, "passed_packets", function.passed_pkts);
+		json_i64(&j, "fid", function.info.fid);
+		json_string(&j, "function", function.info.name);
+		json_string(&j, "library", function.info.libname);
+		json_u64(&j, "packets", function.info.pkts);
+		json_u64(&j, "passed_packets", function.info.passed_pkts);
+		json_string(&j, "tier", flows_tier(&function));
+		json_string(&j, "reason", function.e.sz ? function.e.reason : NULL);
+		if (function.e.has_seed)
+			json_u64(&j, "seed", function.e.seed);
+		else
+			json_null(&j, "seed");
 		json_end_object(&j);
 	}
 	json_end_array(&j);
@@ -121,14 +159,14 @@ static void flows_print_json(const mapi_flow_info_t *flow)
 /* One line per function. */
 static void flows_print_csv(const mapi_flow_info_t *flow)
 {
-	mapi_function_info_t function = { .fid = 0 };
+	struct flows_function function = { .info = { .fid = 0 } };
 	char user[64], start[TEXT_TIME_BYTES] = "";
 	struct csv c = CSV_TO(stdout);
 
 	flows_user(user, sizeof(user), flow->uid);
 	if (flow->start)
 		text_rfc3339(start, (uint64_t)flow->start * 1000000000u);
-	while (mapi_get_next_function_info(flow->fd, function.fid, &function) == 0) {
+	while (flows_next(flow, &function)) {
 		csv_i64(&c, flow->fd);
 		csv_u64(&c, flow->uid);
 		csv_string(&c, user);
@@ -139,11 +177,16 @@ static void flows_print_csv(const mapi_flow_info_t *flow)
 			csv_string(&c, NULL);
 		csv_string(&c, flows_status(flow->status));
 		csv_string(&c, start);
-		csv_i64(&c, function.fid);
-		csv_string(&c, function.name);
-		csv_string(&c, function.libname);
-		csv_u64(&c, function.pkts);
-		csv_u64(&c, function.passed_pkts);
+		csv_i64(&c, function.info.fid);
+		csv_string(&c, function.info.name);
+		csv_string(&c, function.info.libname);
+		csv_u64(&c, function.info.pkts);
+		csv_u64(&c, function.info.passed_pkts);
+		csv_string(&c, flows_tier(&function));
+		if (function.e.has_seed)
+			csv_u64(&c, function.e.seed);
+		else
+			csv_string(&c, NULL);
 		csv_line(&c);
 	}
 }
@@ -162,7 +205,7 @@ static int flows_list(enum arguments_format format)
 
 	if (format == ARGUMENTS_CSV)
 		printf("flow,uid,user,device,device_id,status,start,fid,function,library,packets,"
-		       "passed_packets\r\n");
+		       "passed_packets,tier,seed\r\n");
 	while (mapi_get_next_flow_info(flow.fd, &flow) == 0) {
 		if (is_first && format == ARGUMENTS_TEXT)
 			printf("%10s  %-12s  %-8s  %-19s  %s\n", "FLOW", "USER", "STATUS", "SINCE",

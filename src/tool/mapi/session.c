@@ -68,6 +68,7 @@ int session_fail_text(int code, const char *text, const struct pipeline_step *st
 {
 	struct pipeline_place place = { .source = NULL };
 	const char *keyword = NULL;
+	bool is_words;
 
 	fputs("mapi: ", stderr);
 	text_safe(stderr, *text ? text : "unknown error");
@@ -75,12 +76,17 @@ int session_fail_text(int code, const char *text, const struct pipeline_step *st
 	if (step)
 		place = step->n_args == 1 && step->args[0].place.source ? step->args[0].place
 									: step->place;
+	/* In a pipeline a filter is part of a longer text. */
+	is_words = place.source && place.at == 0 && place.len == strlen(place.source);
 	if (code == PCAP_BPF_ERR)
 		filter_error_find(place, text, &place, &keyword);
 	if (place.source)
 		text_caret(stderr, "  ", place.source, place.at, place.len);
 	if (keyword)
 		fprintf(stderr, "did you mean %s?\n", keyword);
+	else if (code == PCAP_BPF_ERR && is_words && filter_error_is_cut(place.source))
+		fputs("put the filter into quotes: a shell takes & | < > ( ) ! and \\ for itself\n",
+			stderr);
 	if (code == MAPID_NO_DRIVER)
 		device_error_advise(stderr, text);
 	return session_exit_code(code, text);
@@ -278,7 +284,9 @@ static void session_tell_device(struct session *session, const struct mapi_resul
 		status->device > MAPI_DEVICE_GONE)
 		return;
 	session->device_state = status->device;
-	fprintf(stderr, "mapi: %s %s\n", session->path, news[status->device]);
+	fputs("mapi: ", stderr);
+	text_safe(stderr, session->path);
+	fprintf(stderr, " %s\n", news[status->device]);
 }
 
 static bool session_all_finished(struct session *session, struct progress *progress)

@@ -390,6 +390,31 @@ static void test_places_in_filters(void **state)
 	place_expect("port htpp", "unknown port 'htpp'", "htpp", NULL);
 }
 
+/* What is left of filters that were typed without quotes. */
+static void test_filters_that_a_shell_has_cut(void **state)
+{
+	static const struct {
+		const char *filter;
+		bool is_cut;
+	} cases[] = {
+		{ "tcp[13]", true }, /* & 2 != 0 */
+		{ "tcp port 80 and", true }, /* (...) */
+		{ "len", true }, /* > 100 */
+		{ "ip[2:2] =", true },
+		{ "ip proto tcp", true }, /* a backslash */
+		{ "ip proto \\tcp", false },
+		{ "tcp prot 80", false },
+		{ "host and.example", false },
+		{ "not arp ", false },
+		{ "", false },
+		{ "   ", false },
+	};
+
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (filter_error_is_cut(cases[i].filter) != cases[i].is_cut)
+			fail_msg("\"%s\"", cases[i].filter);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -406,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_losses),
 		cmocka_unit_test(test_progress_line),
 		cmocka_unit_test(test_places_in_filters),
+		cmocka_unit_test(test_filters_that_a_shell_has_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

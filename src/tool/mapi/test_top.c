@@ -199,6 +199,66 @@ static void test_screen_fits(void **state)
 	top_sample_deinit(&s);
 }
 
+/* The screen as text, without colour; the caller frees. */
+static char *test_screen(
+	const struct top_screen *screen, const struct top_sample *s, unsigned int width)
+{
+	char *text;
+	size_t n;
+	FILE *out = open_memstream(&text, &n);
+
+	top_show_screen(out, screen, s, width, 24);
+	fclose(out);
+	for (char *at = text; *at; at++)
+		*at = *at == '\n' ? ' ' : *at;
+	return text;
+}
+
+/* Whatever people have to read to the end is there to the end. */
+static void test_sentences_are_whole(void **state)
+{
+	static const char message[] = "can't parse filter expression: syntax error at the end, "
+				      "where a number is expected";
+	struct top_sample s = test_sample(1, 10, NULL);
+	struct top_screen screen = { .device = "eth0", .paused = true };
+	const unsigned int widths[] = { 80, 72, 70, 64, 63, 40, 30, 20 };
+
+	for (unsigned int i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
+		char *text = test_screen(&screen, &s, widths[i]), *keys = strstr(text, "q quit");
+		unsigned int n_words = 0;
+
+		assert_non_null(keys);
+		assert_non_null(strstr(keys, "help"));
+		free(text);
+		screen.message = message;
+		text = test_screen(&screen, &s, widths[i]);
+		for (const char *word = message; *word; word += strspn(word, " ")) {
+			char copy[32];
+			size_t len = strcspn(word, " ");
+
+			(void)snprintf(copy, sizeof(copy), "%.*s", (int)len, word);
+			assert_non_null(strstr(text, copy));
+			word += len;
+			n_words++;
+		}
+		assert_int_equal(n_words, 14);
+		free(text);
+		screen.message = NULL;
+	}
+	top_sample_deinit(&s);
+}
+
+static void test_names_are_followed(void **state)
+{
+	struct top_sample s = test_sample(1, 10, NULL);
+	struct top_screen screen = { .device = "wan0", .was = "eth0" };
+	char *text = test_screen(&screen, &s, 80);
+
+	assert_non_null(strstr(text, "wan0 (was eth0)"));
+	free(text);
+	top_sample_deinit(&s);
+}
+
 static void test_loss_is_shown(void **state)
 {
 	struct top_sample s = test_sample(1, 10, NULL);
@@ -257,6 +317,8 @@ int main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_scale),
 		cmocka_unit_test(test_screen_fits),
+		cmocka_unit_test(test_sentences_are_whole),
+		cmocka_unit_test(test_names_are_followed),
 		cmocka_unit_test(test_loss_is_shown),
 		cmocka_unit_test(test_keys),
 	};

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -113,6 +114,27 @@ static int top_parse_options(struct top_options *o, int argc, char **argv)
 
 /* ---- what screen and lines have in common ---- */
 
+/* Capture follows the interface, not its name. One that is removed, and made again, has that of
+ * the last. */
+static void top_name_device(struct top *t)
+{
+	const char *given = t->options->arguments.input;
+	char name[IF_NAMESIZE];
+
+	if (!t->options->arguments.live)
+		return;
+	if (!t->index || !if_indextoname(t->index, name)) {
+		t->index = if_nametoindex(t->screen.device);
+		if (!t->index)
+			t->index = if_nametoindex(given);
+		if (!t->index || !if_indextoname(t->index, name))
+			return;
+	}
+	memcpy(t->renamed, name, sizeof(t->renamed));
+	t->screen.was = strcmp(name, given) != 0 ? given : NULL;
+	t->screen.device = t->screen.was ? t->renamed : given;
+}
+
 int top_take_sample(struct top *t)
 {
 	struct top_sample sample;
@@ -126,6 +148,7 @@ int top_take_sample(struct top *t)
 	t->sample = sample;
 	t->has_sample = true;
 	top_sort(&t->sample, t->screen.sort);
+	top_name_device(t);
 	return 0;
 }
 

@@ -121,15 +121,18 @@ int top_flows_read(const struct top_flows *flows, struct top_sample *ret);
 
 /**
  * struct top_screen - what there is to show, and how
- * @device, @filter: as the user gave them
+ * @device:   what it is called now
+ * @was:      what it was called by the user, if that is another name; else NULL
+ * @filter:   as the user gave it
  * @live:     rates make sense
  * @edit:     filter being typed; NULL: none
- * @message:  one line instead of the keys; NULL: none
+ * @message:  a sentence instead of the keys; NULL: none
  * @scroll:   rows of the table that are left out above
  * @since_ns: since when packets are counted, CLOCK_MONOTONIC
  */
 struct top_screen {
 	const char *device;
+	const char *was;
 	const char *filter;
 	bool live;
 	enum top_view view;

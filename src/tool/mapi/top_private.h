@@ -22,10 +22,17 @@ struct top_options {
 	bool screen; /* there is a terminal, and nobody wants lines */
 };
 
-/* @filter: of the flows; owned */
+/**
+ * struct top - a run
+ * @filter:  of the flows; owned
+ * @index:   of the interface; 0: it is none, or it is gone
+ * @renamed: what it is called now, if not as the user called it
+ */
 struct top {
 	const struct top_options *options;
 	char *filter;
+	unsigned int index;
+	char renamed[IF_NAMESIZE];
 	struct top_flows *flows;
 	struct top_sample sample;
 	bool has_sample;

@@ -17,7 +17,7 @@
 #define TOP_WIDTH_MAX 400u
 #define TOP_NARROW 64u /* columns; below it totals are left out */
 
-#define TOP_FOOT_LINES 1u
+#define TOP_MESSAGE_BYTES 2048
 
 static const char *const top_view_names[] = { "protocols", "hosts", "ports" };
 static const char *const top_view_titles[] = { "PROTOCOL", "HOST", "PORT" };
@@ -89,12 +89,14 @@ static bool top_has_lost(const struct mapi_result_status *status)
 
 /* A screen being drawn: it is laid out for @width columns, TOP_WIDTH_MIN at least, and every line
  * is cut at @columns, those of the terminal; bytes that are not printable ASCII are shown as
- * question marks, so that columns agree on every terminal. */
+ * question marks, so that columns agree on every terminal. The last @foot_lines lines are for the
+ * foot. */
 struct top_canvas {
 	FILE *out;
 	unsigned int width;
 	unsigned int columns;
 	unsigned int lines_left;
+	unsigned int foot_lines;
 	bool begun;
 	bool colour;
 };
@@ -127,17 +129,58 @@ static __attribute__((format(printf, 3, 4))) void top_line(
 		fputs(line, c->out);
 }
 
+/* How much of @text, which is not empty, stands on its first line: up to the last space that fits,
+ * or as much as fits. */
+static unsigned int top_text_piece(const char *text, unsigned int columns)
+{
+	unsigned int n = (unsigned int)strlen(text), i;
+
+	if (n <= columns)
+		return n;
+	for (i = columns; i && text[i] != ' '; i--)
+		;
+	return i ? i : columns;
+}
+
+/* A sentence on as many lines as it takes; one, if it is empty. */
+static void top_text(struct top_canvas *c, const char *sgr, const char *text)
+{
+	do {
+		unsigned int n = top_text_piece(text, MAX(c->columns, 1u));
+
+		top_line(c, sgr, "%.*s", (int)n, text);
+		text += n;
+		text += strspn(text, " ");
+	} while (*text);
+}
+
+static unsigned int top_text_lines(const char *text, unsigned int columns)
+{
+	unsigned int n_lines = 0;
+
+	do {
+		text += top_text_piece(text, MAX(columns, 1u));
+		text += strspn(text, " ");
+		n_lines++;
+	} while (*text);
+	return n_lines;
+}
+
 static void top_show_head(
 	struct top_canvas *c, const struct top_screen *s, const struct top_sample *sample)
 {
 	char pkts[16], bytes[16], pps[16], bps[16], loss[512], title[TOP_WIDTH_MAX + 1];
+	char state[TOP_MESSAGE_BYTES];
 	unsigned int seconds = 0;
 
 	if (sample->at_ns > s->since_ns)
 		seconds = (unsigned int)((sample->at_ns - s->since_ns) / 1000000000u);
-	(void)snprintf(title, sizeof(title), "mapi top  %s  %u:%02u:%02u%s  %s%s", s->device,
-		seconds / 3600, seconds / 60 % 60, seconds % 60, s->paused ? "  PAUSED" : "",
+	(void)snprintf(title, sizeof(title), "mapi top  %s%s%s%s  %u:%02u:%02u%s  %s%s", s->device,
+		s->was ? " (was " : "", s->was ? s->was : "", s->was ? ")" : "", seconds / 3600,
+		seconds / 60 % 60, seconds % 60, s->paused ? "  PAUSED" : "",
 		s->filter && *s->filter ? "filter: " : "", s->filter ? s->filter : "");
+	if (strlen(title) > c->width)
+		memcpy(title + c->width - 3, "...", sizeof("..."));
 	top_line(c, "7", "%-*s", (int)c->width, title);
 	top_scale(pkts, sizeof(pkts), (double)top_pkts(&sample->total));
 	top_scale(bytes, sizeof(bytes), (double)top_bytes(&sample->total));
@@ -149,9 +192,9 @@ static void top_show_head(
 		top_line(c, "1", "%s packets, %s bytes;  %s packets/s, %s bit/s", pkts, bytes, pps,
 			bps);
 	top_loss(loss, sizeof(loss), &sample->status);
-	top_line(c, top_has_lost(&sample->status) ? "1;31" : NULL, "%s%s%s", loss,
-		sample->status.error ? ", " : "",
+	(void)snprintf(state, sizeof(state), "%s%s%s", loss, sample->status.error ? ", " : "",
 		sample->status.error ? sample->status.error_text : "");
+	top_text(c, top_has_lost(&sample->status) ? "1;31" : NULL, state);
 }
 
 static void top_show_columns(struct top_canvas *c, const struct top_screen *s)
@@ -201,28 +244,33 @@ static void top_show_help(struct top_canvas *c)
 	};
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(lines) && c->lines_left > TOP_FOOT_LINES; i++)
-		top_line(c, NULL, "%s", lines[i]);
+	for (i = 0; i < ARRAY_SIZE(lines) && c->lines_left > c->foot_lines; i++)
+		top_text(c, NULL, lines[i]);
 }
 
-static void top_show_foot(struct top_canvas *c, const struct top_screen *s)
+/* What stands below: the filter that is typed, a message, or the keys. Return: its colour. */
+static const char *top_foot(
+	char *out, size_t out_bytes, const struct top_screen *s, unsigned int columns)
 {
-	unsigned int len;
+	size_t len;
 
 	if (s->edit) {
 		/* The end is what is being typed. */
-		len = (unsigned int)strlen(s->edit);
-		len = len + 9 > c->width ? len + 9 - c->width : 0;
-		top_line(c, "1", "filter: %s_", s->edit + len);
-	} else if (s->message) {
-		top_line(c, "1;31", "%s", s->message);
-	} else if (c->width < TOP_NARROW) {
-		top_line(c, "7", "%-*s", (int)c->width, "q quit v view s sort p pause / ? help");
-	} else {
-		top_line(c, "7", "q quit  v view: %-9s  s sort: %-7s  p %s  / filter  ? help",
-			top_view_names[s->view], top_sort_names[s->sort],
-			s->paused ? "go on" : "pause");
+		len = strlen(s->edit);
+		len = len + 9 > columns ? len + 9 - MAX(columns, 9u) : 0;
+		(void)snprintf(out, out_bytes, "filter: %s_", s->edit + len);
+		return "1";
 	}
+	if (s->message) {
+		(void)snprintf(out, out_bytes, "%s", s->message);
+		return "1;31";
+	}
+	(void)snprintf(out, out_bytes, "q quit  v view: %-9s  s sort: %-7s  p %s  / filter  ? help",
+		top_view_names[s->view], top_sort_names[s->sort], s->paused ? "go on" : "pause");
+	if (strlen(out) > columns)
+		(void)snprintf(out, out_bytes, "q quit v view s sort p %s / filter ? help",
+			s->paused ? "go on" : "pause");
+	return "7";
 }
 
 void top_show_screen(FILE *out, const struct top_screen *screen, const struct top_sample *sample,
@@ -230,22 +278,26 @@ void top_show_screen(FILE *out, const struct top_screen *screen, const struct to
 {
 	struct top_canvas c = { .out = out, .colour = screen->colour };
 	const struct top_table *table = &sample->tables[screen->view];
+	char foot[TOP_MESSAGE_BYTES];
+	const char *foot_sgr;
 	unsigned int i;
 
 	c.columns = MIN(width, TOP_WIDTH_MAX);
 	c.width = MAX(c.columns, TOP_WIDTH_MIN);
 	c.lines_left = height;
+	foot_sgr = top_foot(foot, sizeof(foot), screen, c.columns);
+	c.foot_lines = top_text_lines(foot, c.columns);
 	top_show_head(&c, screen, sample);
 	if (screen->help) {
 		top_show_help(&c);
 	} else {
 		top_show_columns(&c, screen);
-		for (i = screen->scroll; i < table->n_rows && c.lines_left > TOP_FOOT_LINES; i++)
+		for (i = screen->scroll; i < table->n_rows && c.lines_left > c.foot_lines; i++)
 			top_show_row(&c, &table->rows[i], (double)top_bytes(&sample->total));
 	}
-	while (c.lines_left > TOP_FOOT_LINES)
+	while (c.lines_left > c.foot_lines)
 		top_line(&c, NULL, " ");
-	top_show_foot(&c, screen);
+	top_text(&c, foot_sgr, foot);
 }
 
 /* ---- lines ---- */
