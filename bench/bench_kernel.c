@@ -5,11 +5,12 @@
  * Runs programs by BPF_PROG_RUN over Ethernet packets from all over the files: "tcp port 80" with
  * counters written by hand (kernel/port80.bpf.c), and sets of 1, 100 and 1,000 filters as one
  * program and as separate translations: one after the other in as few programs as the verifier
- * takes, and in a chain of as many as the kernel calls. In each of MAPI_BENCH_KERNEL_ROUNDS (9)
- * rounds each program is run on each packet; the median of the rounds of the mean of the packets
- * counts. The time of a program that returns at once is the price of the call; it is contained in
- * all others, and so is in "empty" what a set without filters does. Prints "hook-name value unit",
- * which bench/run makes a table of; needs root.
+ * takes, and in a chain of as many as the kernel calls; and of one filter what the daemon's engine
+ * has its parent load ("foreign"), by itself and called by a root at an interface ("root"). In each
+ * of MAPI_BENCH_KERNEL_ROUNDS (9) rounds each program is run on each packet; the median of the
+ * rounds of the mean of the packets counts. The time of a program that returns at once is the price
+ * of the call; it is contained in all others, and so is in "empty" what a set without filters does.
+ * Prints "hook-name value unit", which bench/run makes a table of; needs root.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -25,6 +26,7 @@
 #include "bench_kernel_packets.h"
 #include "kernel/kernel.h"
 #include "kernel/test_run.h"
+#include "sensor/privileged_private.h"
 
 #define BENCH_ROUNDS 9
 #define BENCH_ROUNDS_MAX 99
@@ -42,6 +44,8 @@ struct bench_case {
 	bool is_separate;
 	unsigned int page_max;
 	const char *by_hand; /* a program of port80.bpf.o */
+	bool is_foreign;
+	bool has_root;
 	int fd;
 	struct kernel_program *program;
 	double ns[BENCH_ROUNDS_MAX];
@@ -66,24 +70,68 @@ static int bench_introduce(int fd, enum kernel_hook hook)
 	return bpf_link_create(fd, (int)if_nametoindex("lo"), BPF_XDP, &opts);
 }
 
-static double bench_round(const struct bench_case *c, enum kernel_hook hook,
+/* Mean nanoseconds of a program. */
+static double bench_run(const struct bench_case *c, int fd, enum kernel_hook hook,
 	const struct test_packet packets[], unsigned int n)
 {
-	const int link = bench_introduce(c->fd, hook);
 	const unsigned int repeat =
 		c->is_separate && c->n_filters > 100 ? BENCH_REPEAT_LONG : BENCH_REPEAT;
 	double sum = 0;
 	unsigned int n_run = 0;
 
-	for (unsigned int i = 0; i < n && c->fd >= 0; i++) {
-		double ns = test_run_ns(c->fd, hook, &packets[i], repeat, 1);
+	for (unsigned int i = 0; i < n && fd >= 0; i++) {
+		double ns = test_run_ns(fd, hook, &packets[i], repeat, 1);
 
 		sum += ns;
 		n_run += ns > 0;
 	}
+	return n_run ? sum / n_run : 0;
+}
+
+static struct privileged_loads bench_loads;
+
+/* As bench_run(), of a root at an interface that calls the program. */
+static double bench_run_root(const struct bench_case *c, enum kernel_hook hook,
+	const struct test_packet packets[], unsigned int n)
+{
+	const enum kernel_way way =
+		hook == KERNEL_XDP ? KERNEL_WAY_XDP_GENERIC : KERNEL_WAY_TCX_INGRESS;
+	char others[KERNEL_TEXT_BYTES];
+	struct error err = ERROR_INIT;
+	struct kernel_root root = KERNEL_ROOT_INIT;
+	double ns = 0;
+	int super_fd, fd;
+	int r = privileged_take_super(&bench_loads, hook == KERNEL_TC, &super_fd, &err);
+
+	if (r == 0)
+		r = kernel_root_attach(
+			&root, if_nametoindex("lo"), way, false, super_fd, others, &err);
+	if (r == 0)
+		r = kernel_root_put(&root, c->program, &err);
+	if (r < 0) {
+		printf("%s-%s: not run: %s\n", bench_hooks[hook], c->name, err.text);
+	} else {
+		fd = bpf_prog_get_fd_by_id(kernel_root_id(&root));
+		ns = bench_run(c, fd, hook, packets, n);
+		(void)close(fd);
+	}
+	kernel_root_close(&root);
+	return ns;
+}
+
+static double bench_round(const struct bench_case *c, enum kernel_hook hook,
+	const struct test_packet packets[], unsigned int n)
+{
+	double ns;
+	int link;
+
+	if (c->has_root)
+		return c->program ? bench_run_root(c, hook, packets, n) : 0;
+	link = bench_introduce(c->fd, hook);
+	ns = bench_run(c, c->fd, hook, packets, n);
 	if (link >= 0)
 		(void)close(link);
-	return n_run ? sum / n_run : 0;
+	return ns;
 }
 
 /* CPU time of this process, in the kernel too: others may be at work. */
@@ -95,12 +143,33 @@ static double bench_cpu_ms(void)
 	return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
+/* As the parent of the system daemon loads what its engine has made. */
+static int bench_load_foreign(
+	const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
+{
+	static const struct config config = { .any_interface = true };
+	static uint8_t bytes[1 << 20];
+	int fds[PRIVILEGED_LOAD_FDS_MAX], r;
+	unsigned int n_fds;
+
+	r = privileged_load_foreign(&config, &bench_loads, bytes,
+		kernel_code_flatten(code, bytes, sizeof(bytes)), fds, &n_fds, err);
+	if (r == 0)
+		*ret = (struct kernel_fds){
+			.program = fds[0], .area = fds[1], .chain = fds[2], .turns = -1
+		};
+	return r;
+}
+
 static int bench_load(
 	struct bench_case *c, enum kernel_hook hook, const struct filter_program *const filters[])
 {
-	struct kernel_options options = {
-		.hook = hook, .is_separate = c->is_separate, .page_max = c->page_max
-	};
+	struct kernel_options options = { .hook = hook,
+		.is_separate = c->is_separate,
+		.page_max = c->page_max,
+		.copies = c->is_foreign && hook != KERNEL_SOCKET,
+		.has_root = c->is_foreign && hook == KERNEL_TC };
+	struct kernel_fds fds;
 	struct error err = ERROR_INIT;
 	struct kernel_code *code = NULL;
 	struct kernel_stats stats;
@@ -109,7 +178,10 @@ static int bench_load(
 
 	made = bench_cpu_ms();
 	if (r == 0)
-		r = kernel_program_load(&c->program, code, &err);
+		r = c->is_foreign ? bench_load_foreign(code, &fds, &err)
+				  : kernel_code_load(code, &fds, &err);
+	if (r == 0)
+		r = kernel_program_new(&c->program, code, &fds, &err);
 	if (r < 0) {
 		printf("%s-%s: not loaded: %s\n", bench_hooks[hook], c->name, err.text);
 		kernel_code_free(code);
@@ -162,6 +234,8 @@ static void bench_hook(enum kernel_hook hook, struct bpf_object *object,
 			.n_filters = 100,
 			.is_separate = true,
 			.page_max = 100 / BENCH_CHAIN_MAX + 1 },
+		{ .name = "foreign", .n_filters = 1, .is_foreign = true },
+		{ .name = "root", .n_filters = 1, .is_foreign = true, .has_root = true },
 	};
 	const unsigned int rounds = bench_rounds();
 
@@ -172,7 +246,7 @@ static void bench_hook(enum kernel_hook hook, struct bpf_object *object,
 		else if (cases[i].by_hand)
 			cases[i].fd = bpf_program__fd(
 				bpf_object__find_program_by_name(object, cases[i].by_hand));
-		else
+		else if (hook != KERNEL_SOCKET || !cases[i].has_root)
 			(void)bench_load(&cases[i], hook, filters);
 	}
 	for (unsigned int round = 0; round < rounds; round++) {
@@ -180,8 +254,10 @@ static void bench_hook(enum kernel_hook hook, struct bpf_object *object,
 			cases[i].ns[round] = bench_round(&cases[i], hook, packets, n_packets);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		printf("%s-%s %.1f ns\n", bench_hooks[hook], cases[i].name,
-			bench_median(&cases[i], rounds));
+		double ns = bench_median(&cases[i], rounds);
+
+		if (ns > 0)
+			printf("%s-%s %.1f ns\n", bench_hooks[hook], cases[i].name, ns);
 		kernel_program_free(cases[i].program);
 	}
 	(void)close(cases[0].fd);
@@ -210,6 +286,7 @@ int main(int argc, char **argv)
 		return 1;
 	for (unsigned int hook = 0; hook < _KERNEL_HOOK_N; hook++)
 		bench_hook(hook, object, filters, packets, n);
+	privileged_loads_clear(&bench_loads);
 	bpf_object__close(object);
 	return 0;
 }

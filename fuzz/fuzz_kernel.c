@@ -254,6 +254,7 @@ static void fuzz_emit(
 	if (!options.deliver || options.undelivered)
 		options.samplings = samplings;
 	options.has_frags = options.hook == KERNEL_XDP && more & 2;
+	options.discards = options.has_frags && chosen & 32;
 	fault_arm(0);
 	if (kernel_code_new(&code, &options, programs, n) < 0)
 		abort();

@@ -123,6 +123,7 @@ int __wrap_kernel_code_load_into(const struct kernel_code *code, uint64_t until_
 	check(kernel_code_samples(code) <= (memory->turns_fd >= 0), "numbers for samples");
 	check(kernel_code_has_root(code) <= (memory->super_fd >= 0), "memory for super-packets");
 	check(kernel_code_hook(code) < _KERNEL_HOOK_N, "a known hook");
+	check(!kernel_code_discards(code), "nothing ends where nobody has said so");
 	check(kernel_code_check(code, &none) == 0, "checked code");
 	check(kernel_code_area_bytes(code) <= memory->area_bytes, "room for its counters");
 	*ret = (struct kernel_fds){ .program = dup(null_fd),

@@ -207,6 +207,11 @@ uint64_t kernel_program_unparsed(const struct kernel_program *program)
 	return 0;
 }
 
+void kernel_program_discard(struct kernel_program *program, bool discard)
+{
+	(void)program, (void)discard;
+}
+
 uint64_t kernel_program_cost_ns(const struct kernel_program *program)
 {
 	(void)program;
@@ -273,6 +278,12 @@ bool kernel_code_has_root(const struct kernel_code *code)
 	return false;
 }
 
+bool kernel_code_discards(const struct kernel_code *code)
+{
+	(void)code;
+	return false;
+}
+
 uint32_t kernel_root_id(const struct kernel_root *root)
 {
 	(void)root;
@@ -294,12 +305,6 @@ int kernel_root_put(
 	const struct kernel_root *root, const struct kernel_program *program, struct error *err)
 {
 	(void)root, (void)program;
-	return absent_fail(err);
-}
-
-int kernel_root_discard(const struct kernel_root *root, bool discard, struct error *err)
-{
-	(void)root, (void)discard;
 	return absent_fail(err);
 }
 

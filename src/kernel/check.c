@@ -495,15 +495,23 @@ static int check_map(struct check *c, const struct bpf_insn *insn, struct check_
 	}
 }
 
-/* Interfaces do with a packet what a program says: ours let all pass. A function of the page
- * returns to it, and a filter of sockets says how much it wants. */
+/* Is that what is said of the packet before the end? */
+static bool check_says(const struct check *c, int verdict)
+{
+	const struct bpf_insn says = MOV_IMM(BPF_REG_0, verdict);
+
+	return c->at > 0 && memcmp(&c->page->insns[c->at - 1], &says, sizeof(says)) == 0;
+}
+
+/* Interfaces do with a packet what a program says: ours let all pass, or say that they discard. A
+ * function of the page returns to it, and a filter of sockets says how much it wants. */
 static int check_end(const struct check *c, const struct check_state *now)
 {
-	enum kernel_hook hook = c->code->options.hook;
-	const struct bpf_insn pass = MOV_IMM(BPF_REG_0, kernel_frame_verdict(hook));
+	const struct kernel_options *options = &c->code->options;
 
-	if (hook != KERNEL_SOCKET && !(c->function && c->at >= c->function) &&
-		(c->at == 0 || memcmp(&c->page->insns[c->at - 1], &pass, sizeof(pass)) != 0))
+	if (options->hook != KERNEL_SOCKET && !(c->function && c->at >= c->function) &&
+		!check_says(c, kernel_frame_verdict(options->hook)) &&
+		!(options->discards && check_says(c, XDP_DROP)))
 		return check_fail(c, "does not let the packet pass");
 	return check_holds(c, now, BPF_REG_0, MAY_BE_NUMBER);
 }

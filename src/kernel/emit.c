@@ -436,7 +436,8 @@ static bool emit_are_options_right(const struct kernel_options *options)
 				!options->own && !options->is_cut)) &&
 		(!options->is_cut || options->snaplen_bytes <= INT32_MAX) &&
 		(options->hook == KERNEL_TC || !options->has_root) &&
-		(options->hook == KERNEL_XDP || !options->has_frags);
+		(options->hook == KERNEL_XDP || !options->has_frags) &&
+		(options->has_frags || !options->discards);
 }
 
 unsigned int kernel_n_cpus(void)
@@ -530,6 +531,11 @@ bool kernel_code_samples(const struct kernel_code *code)
 bool kernel_code_has_root(const struct kernel_code *code)
 {
 	return code->options.has_root;
+}
+
+bool kernel_code_discards(const struct kernel_code *code)
+{
+	return code->options.discards;
 }
 
 enum kernel_reason kernel_code_reason(const struct kernel_code *code, unsigned int i)

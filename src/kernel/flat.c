@@ -19,6 +19,7 @@ struct flat_head {
 	uint32_t stride_bytes;
 	uint32_t samples;
 	uint32_t has_root;
+	uint32_t discards;
 	uint32_t n_pages;
 	uint32_t n_insns[KERNEL_PAGES_MAX];
 };
@@ -27,6 +28,7 @@ size_t kernel_code_flatten(const struct kernel_code *code, void *bytes, size_t r
 {
 	struct flat_head head = { .hook = code->options.hook,
 		.has_frags = code->options.has_frags,
+		.discards = code->options.discards,
 		.has_root = code->options.has_root,
 		.samples = code->samples,
 		.n_cpus = code->options.n_cpus,
@@ -59,8 +61,9 @@ static bool flat_is_right(const struct flat_head *head, size_t n_bytes)
 	size_t wanted_bytes = sizeof(*head);
 
 	if (head->hook >= _KERNEL_HOOK_N || head->has_frags > 1 || head->has_root > 1 ||
-		head->samples > 1 || (head->has_frags && head->hook != KERNEL_XDP) ||
-		(head->has_root && head->hook != KERNEL_TC))
+		head->discards > 1 || head->samples > 1 ||
+		(head->has_frags && head->hook != KERNEL_XDP) ||
+		(head->discards && !head->has_frags) || (head->has_root && head->hook != KERNEL_TC))
 		return false;
 	if (head->n_cpus < 1 || head->n_cpus > kernel_n_cpus() ||
 		head->n_slots > KERNEL_AREA_BYTES_MAX ||
@@ -114,6 +117,7 @@ int kernel_code_unflatten(struct kernel_code **ret, const void *bytes, size_t n_
 	code->options = (struct kernel_options){ .hook = head.hook,
 		.n_cpus = head.n_cpus,
 		.has_frags = head.has_frags,
+		.discards = head.discards,
 		.has_root = head.has_root };
 	code->samples = head.samples;
 	code->n_slots = head.n_slots;

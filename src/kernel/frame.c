@@ -530,6 +530,18 @@ int kernel_frame_verdict(enum kernel_hook hook)
 	return verdicts[hook];
 }
 
+/* It has been counted, and ends there if user space says so; else goes to @end. Not where a page is
+ * to follow: that is missing if control comes here. */
+static void frame_discard(struct kernel_emit *e, const struct kernel_frame_page *page, uint32_t end)
+{
+	if (!e->options->discards || page->index + 1 < page->n_pages)
+		return;
+	emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_AREA, AREA_AT(discard)));
+	emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_1, 0), end);
+	emit_put(e, MOV_IMM(BPF_REG_0, XDP_DROP));
+	emit_put(e, EXIT());
+}
+
 void kernel_frame_end(struct kernel_emit *e, const struct kernel_frame_page *page, uint32_t end)
 {
 	if (page->index + 1 < page->n_pages) {
@@ -546,6 +558,7 @@ void kernel_frame_end(struct kernel_emit *e, const struct kernel_frame_page *pag
 		emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_1, 0), end);
 		frame_deliver(e);
 	}
+	frame_discard(e, page, end);
 	emit_place(e, end);
 	emit_put(e, MOV_IMM(BPF_REG_0, kernel_frame_verdict(e->options->hook)));
 	emit_put(e, EXIT());

@@ -71,6 +71,8 @@ struct kernel_sampling {
  * @has_root:      TC: it stands in a slot of a root, which tells where the headers of super-packets
  *                 end; else that is known of plain TCP only, and guessed of UDP
  * @has_frags:     XDP: packets may consist of several buffers (kernel 5.18)
+ * @discards:      XDP, only with @has_frags: packets may end there once they have been counted, see
+ *                 kernel_program_discard()
  * @no_long_jumps: keep to instructions of kernels before 6.6; see kernel_has_long_jumps()
  * @page_max:      programs on one page at most, 0: as many as fit
  * @is_separate:   each filter by itself, one after the other: to measure what sharing saves
@@ -88,6 +90,7 @@ struct kernel_options {
 	bool copies;
 	bool has_root;
 	bool has_frags;
+	bool discards;
 	bool no_long_jumps;
 	unsigned int page_max;
 	bool is_separate;
@@ -147,6 +150,9 @@ bool kernel_code_samples(const struct kernel_code *code);
 
 /* Is it told of super-packets (kernel_super_open())? */
 bool kernel_code_has_root(const struct kernel_code *code);
+
+/* May packets end there? */
+bool kernel_code_discards(const struct kernel_code *code);
 
 /* Is program @i of kernel_code_new() in it, and if not, why? */
 enum kernel_reason kernel_code_reason(const struct kernel_code *code, unsigned int i);
@@ -384,6 +390,16 @@ uint64_t kernel_program_unparsed(const struct kernel_program *program);
 uint64_t kernel_program_cost_ns(const struct kernel_program *program);
 
 /**
+ * kernel_program_discard() - let packets end in a program once it has counted them, or pass
+ * @program: of a code that discards; on others nothing happens
+ *
+ * At first they pass, and so do always those that it does not count. Packets that are on their way
+ * in the program may still meet what was said before. A store to memory, which cannot fail.
+ * Thread safety: any thread.
+ */
+void kernel_program_discard(struct kernel_program *program, bool discard);
+
+/**
  * kernel_attach_socket() - filter a packet socket; replaces what filters it now
  * @program:   a SOCKET program; may be freed afterwards, but then not be read
  * @socket_fd: borrowed
@@ -432,17 +448,15 @@ int kernel_attach_interface(int *ret_link_fd, const struct kernel_program *progr
 /**
  * struct kernel_root - the descriptors of a root; nothing is attached once they are closed
  * @slots: the array of programs; it is emptied when its last descriptor is closed
- * @fate:  whether packets end there, see kernel_root_discard(); -1: they never do
  * @links: of each place
  */
 struct kernel_root {
 	int slots;
-	int fate;
 	int links[KERNEL_ROOT_LINKS_MAX];
 	unsigned int n_links;
 };
 
-#define KERNEL_ROOT_INIT ((struct kernel_root){ .slots = -1, .fate = -1, .links = { -1, -1 } })
+#define KERNEL_ROOT_INIT ((struct kernel_root){ .slots = -1, .links = { -1, -1 } })
 
 /* At which places of an interface a root is. */
 enum kernel_way {
@@ -464,7 +478,9 @@ const char *kernel_way_name(enum kernel_way way);
  * @ret:        the caller owns the descriptors
  * @ifindex:    in this process's network namespace
  * @way:        how
- * @discards:   XDP: what kernel_root_discard() says may be asked of it
+ * @discards:   XDP: it takes programs with @has_frags (struct kernel_options), which alone may
+ *              discard, and no others; the kernel keeps them apart. A root without it takes only
+ *              others
  * @super_fd:   TCX: memory of kernel_super_open(), which its programs have; borrowed. Else -1
  * @ret_others: programs of others at the same places, for people; empty: none
  *
@@ -479,8 +495,8 @@ void kernel_root_close(struct kernel_root *root);
 
 /**
  * kernel_root_put() - have a program count what comes to the places from now on
- * @program: of the root's hook. Each packet is seen by it or by the one before, which may still be
- *           counting its last packet on another CPU
+ * @program: of the root's hook, and as it is of programs that discard or not. Each packet is seen
+ *           by it or by the one before, which may still be counting its last packet on another CPU
  *
  * Needs no rights since Linux 5.19. Thread safety: any thread.
  *
@@ -488,17 +504,6 @@ void kernel_root_close(struct kernel_root *root);
  */
 int kernel_root_put(
 	const struct kernel_root *root, const struct kernel_program *program, struct error *err);
-
-/**
- * kernel_root_discard() - let packets end at the interface once they have been counted, or go on
- *
- * On a root that was attached so; on others nothing happens. At first they go on. Packets that are
- * on their way in the root may still meet what was said before. Needs no rights since Linux 5.19.
- * Thread safety: any thread.
- *
- * Return: 0, or a negative errno with @err filled.
- */
-int kernel_root_discard(const struct kernel_root *root, bool discard, struct error *err);
 
 /**
  * kernel_root_is_attached() - is it still at its interface, everywhere?

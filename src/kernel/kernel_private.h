@@ -57,17 +57,18 @@
  * struct kernel_area - a CPU's share of the map; the head is followed by columns and slots
  * @seq:      odd while a packet is counted. Also the packet's number, for marks
  * @len:      length of the packet, with VLAN tag
- * @cap:      how much of that filters see; only if that is less than all
- * @flow:     words of a flow's key (FILTER_FLOW_WORDS), scratch
  * @is_copy:  the window is @window
  * @shift:    bytes of a VLAN tag that is not in the packet's data, 0 or 4
  * @deliver:  some filter wants the packet
  * @pkts, @bytes: what the packet counts
  * @unparsed: super-packets so far whose headers were not found; see kernel_program_unparsed()
  * @transport: scratch of the search for headers: offset of the one that it has reached
+ * @temp:     what a helper writes
+ * @cap:      how much of the packet filters see; only if that is less than all
+ * @discard:  written by user space: packets end once they have been counted
  * @cost_ns:  of the first CPU: what a packet costs, measured before the program was attached;
  *            0: not known
- * @temp:     what a helper writes
+ * @flow:     words of a flow's key (FILTER_FLOW_WORDS), scratch
  * @reserved: so that slots begin with a line of the cache
  * @window:   the first bytes of the packet, tag included, where they are not read in place
  * @columns:  values of the packet that are kept for further use, each once it is computed
@@ -83,10 +84,11 @@ struct kernel_area {
 	uint64_t unparsed;
 	uint32_t transport;
 	uint32_t temp;
-	uint64_t cost_ns;
 	uint32_t cap;
+	uint32_t discard;
+	uint64_t cost_ns;
 	uint32_t flow[FILTER_FLOW_WORDS];
-	uint32_t reserved[5];
+	uint32_t reserved[4];
 	uint8_t window[WINDOW_BYTES];
 	uint32_t columns[COLUMNS_MAX];
 };
@@ -402,6 +404,7 @@ int kernel_attach_fd(
 
 /* load.c */
 #define LOAD_LICENSE "Dual BSD/GPL"
+#define LOAD_F_XDP_HAS_FRAGS (1u << 5) /* BPF_F_XDP_HAS_FRAGS, Linux 5.18 */
 enum bpf_prog_type kernel_load_type(enum kernel_hook hook);
 int kernel_load_fail(struct error *err, const char *what, int error);
 

@@ -25,7 +25,6 @@
 /* A socket takes a program of net.core.optmem_max bytes at most, 20,480 where nobody has changed
  * it: with what the verifier adds. */
 #define LOAD_SOCKET_INSNS_MAX 1000u
-#define LOAD_F_XDP_HAS_FRAGS (1u << 5) /* BPF_F_XDP_HAS_FRAGS, Linux 5.18 */
 
 enum bpf_prog_type kernel_load_type(enum kernel_hook hook)
 {

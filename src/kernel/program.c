@@ -22,10 +22,11 @@
  */
 struct kernel_program {
 	struct kernel_fds fds; /* the area's is closed once it is mapped */
-	const uint8_t *area;
+	uint8_t *area; /* read only, unless it @discards */
 	size_t area_bytes;
 	uint32_t stride_bytes;
 	enum kernel_hook hook;
+	bool discards;
 	unsigned int n_cpus;
 	unsigned int n_slots;
 	unsigned int n_programs;
@@ -40,7 +41,8 @@ static int program_map(struct kernel_program *p, struct error *err)
 
 	p->area_bytes = (size_t)p->n_cpus * p->stride_bytes;
 	p->area_bytes = (p->area_bytes + page_bytes - 1) & ~(page_bytes - 1);
-	area = mmap(NULL, p->area_bytes, PROT_READ, MAP_SHARED, p->fds.area, 0);
+	area = mmap(NULL, p->area_bytes, p->discards ? PROT_READ | PROT_WRITE : PROT_READ,
+		MAP_SHARED, p->fds.area, 0);
 	if (area == MAP_FAILED)
 		return error_set(err, MFUNCT_NOT_SUPPORTED, "mapping the kernel's counters: %s",
 			strerror(errno));
@@ -64,6 +66,7 @@ int kernel_program_new(struct kernel_program **ret, const struct kernel_code *co
 	*p = (struct kernel_program){ .fds = taken,
 		.stride_bytes = code->stride_bytes,
 		.hook = code->options.hook,
+		.discards = code->options.discards,
 		.n_cpus = code->options.n_cpus,
 		.n_slots = code->n_slots,
 		.n_programs = code->n_programs };
@@ -92,7 +95,7 @@ struct kernel_program *kernel_program_free(struct kernel_program *program)
 	if (!program)
 		return NULL;
 	if (program->area)
-		(void)munmap((void *)(uintptr_t)program->area, program->area_bytes);
+		(void)munmap(program->area, program->area_bytes);
 	kernel_fds_close(&program->fds);
 	free(program->slots);
 	free(program->snapshot);
@@ -105,9 +108,9 @@ int kernel_program_fd(const struct kernel_program *program)
 	return program->fds.program;
 }
 
-static const struct kernel_area *program_area(const struct kernel_program *p, unsigned int cpu)
+static struct kernel_area *program_area(const struct kernel_program *p, unsigned int cpu)
 {
-	return (const void *)(p->area + (size_t)cpu * p->stride_bytes);
+	return (void *)(p->area + (size_t)cpu * p->stride_bytes);
 }
 
 /* One CPU's counters. Return: false if a packet came in between. */
@@ -163,6 +166,12 @@ uint64_t kernel_program_unparsed(const struct kernel_program *program)
 	for (unsigned int cpu = 0; cpu < program->n_cpus; cpu++)
 		n += __atomic_load_n(&program_area(program, cpu)->unparsed, __ATOMIC_RELAXED);
 	return n;
+}
+
+void kernel_program_discard(struct kernel_program *program, bool discard)
+{
+	for (unsigned int cpu = 0; program->discards && cpu < program->n_cpus; cpu++)
+		__atomic_store_n(&program_area(program, cpu)->discard, discard, __ATOMIC_SEQ_CST);
 }
 
 uint64_t kernel_program_cost_ns(const struct kernel_program *program)

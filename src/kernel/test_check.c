@@ -110,7 +110,7 @@ static void other_bytes_are_refused(void **state)
 	(void)state;
 	assert_non_null(copy);
 	memset(copy + n_bytes, 0, 8);
-	for (size_t at = 0; at < 40; at++) {
+	for (size_t at = 0; at < 41; at++) {
 		for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
 			uint32_t old;
 
@@ -250,7 +250,6 @@ static uint32_t find_function(const struct kernel_page *page)
 	return call + 1 + (uint32_t)page->insns[call].imm;
 }
 
-/* Functions that call functions would multiply time. */
 /* What a program at an interface says of a packet is that it may pass. */
 static void packets_of_interfaces_pass(void **state)
 {
@@ -280,6 +279,43 @@ static void packets_of_interfaces_pass(void **state)
 	}
 }
 
+/* But for one that says that it discards: then packets end, and that is all. */
+static void packets_end_where_that_is_said(void **state)
+{
+	struct kernel_options options = { .hook = KERNEL_XDP, .has_frags = true, .discards = true };
+	const struct bpf_insn drop = MOV_IMM(BPF_REG_0, XDP_DROP);
+	struct kernel_code *code = make(&options), *same;
+	struct error err = ERROR_INIT;
+	uint32_t at = 0;
+	size_t n_bytes;
+	uint8_t *bytes;
+
+	(void)state;
+	while (memcmp(&code->pages[0].insns[at], &drop, sizeof(drop)) != 0)
+		at++;
+	assert_int_equal(code->pages[0].insns[at + 1].code, BPF_JMP | BPF_EXIT);
+	for (int verdict = -1; verdict <= XDP_REDIRECT + 1; verdict++)
+		if (verdict != XDP_DROP && verdict != XDP_PASS)
+			expect_refused(code, at, MOV_IMM(BPF_REG_0, verdict));
+	expect_refused(code, at - 1, INSN(BPF_JMP | BPF_JA, 0, 0, 1, 0));
+	code->options.discards = false;
+	assert_int_equal(kernel_code_check(code, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "does not let the packet pass"));
+	kernel_code_free(code);
+	/* As it is told another process. */
+	bytes = flatten(&options, &n_bytes);
+	assert_int_equal(kernel_code_unflatten(&same, bytes, n_bytes), 0);
+	assert_true(kernel_code_discards(same));
+	assert_int_equal(kernel_code_check(same, &err), 0);
+	kernel_code_free(same);
+	memset(bytes + 4, 0, 4); /* of one buffer */
+	assert_int_equal(kernel_code_unflatten(&same, bytes, n_bytes), -EBADMSG);
+	free(bytes);
+	options.has_frags = false;
+	assert_int_equal(kernel_code_new(&same, &options, NULL, 0), -EINVAL);
+}
+
+/* Functions that call functions would multiply time. */
 static void one_function_is_enough(void **state)
 {
 	struct kernel_code *code = make(&usual);
@@ -601,6 +637,7 @@ int main(void)
 		cmocka_unit_test(what_roots_tell_is_only_read),
 		cmocka_unit_test(samples_are_limited),
 		cmocka_unit_test(packets_of_interfaces_pass),
+		cmocka_unit_test(packets_end_where_that_is_said),
 		cmocka_unit_test(one_function_is_enough),
 		cmocka_unit_test(the_function_is_short),
 		cmocka_unit_test(the_function_calls_one_helper),

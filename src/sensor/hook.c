@@ -43,6 +43,8 @@ static int hook_load(struct hook *hook, struct lowering_set *set, struct error *
 	const struct kernel_options options = { .hook = kernel_way_hook(hook->way),
 		.copies = hook->loader.is_distrusted,
 		.has_root = kernel_way_hook(hook->way) == KERNEL_TC,
+		.has_frags = hook_discards(hook),
+		.discards = hook_discards(hook),
 		.page_max = hook->loader.page_max,
 		.no_long_jumps = !hook->loader.has_long_jumps };
 	_cleanup_(lowering_programs_freep) struct lowering_programs *made =
@@ -63,11 +65,12 @@ static int hook_load(struct hook *hook, struct lowering_set *set, struct error *
 		if (kernel_code_reason(code, i) != KERNEL_LOWERED)
 			r = error_set(err, MFUNCT_NOT_SUPPORTED, "%s",
 				kernel_reason_text(kernel_code_reason(code, i)));
-	if (r == 0)
+	if (r == 0) {
+		kernel_program_discard(made->at[0], !hook->listens);
 		r = kernel_root_put(&hook->root, made->at[0], err);
+	}
 	if (r < 0)
 		return r;
-	hook_discard(hook, !hook->listens);
 	hook_lock(hook);
 	set->programs = TAKE(made);
 	set->n_insns = kernel_code_stats(code).n_insns;

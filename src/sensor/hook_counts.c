@@ -41,12 +41,6 @@ uint64_t hook_units_alone(const struct hook *hook)
 	return hook ? hook->alone[LOWERING_ALL] : 0;
 }
 
-/* Whether packets end at the interface while nobody wants them. */
-static bool hook_discards(const struct hook *hook)
-{
-	return hook->loader.discards && kernel_way_hook(hook->way) == KERNEL_XDP;
-}
-
 uint64_t hook_foreign(const struct hook *hook)
 {
 	/* What ends at the interface some drivers call dropped. */

@@ -95,15 +95,6 @@ static void hook_say_attached(const struct hook *hook, const char *others)
 			hook->device->name, others);
 }
 
-void hook_discard(struct hook *hook, bool discard)
-{
-	struct error err = ERROR_INIT;
-
-	if (kernel_root_discard(&hook->root, discard, &err) < 0)
-		log_event(LOG_WARNING, "%s: packets that nobody wants go on: %s",
-			hook->device->name, err.text);
-}
-
 /* In one way. Return: 0, negative errno with @err filled. */
 static int hook_attach_way(struct hook *hook, enum kernel_way way, struct error *err)
 {
@@ -147,6 +138,16 @@ int hook_attach(struct hook *hook, struct error *err)
 				kernel_way_name(way), why.text);
 	}
 	return r;
+}
+
+/* Packets end in what counts them, if it may discard, or pass. */
+static void hook_discard(struct hook *hook, bool discard)
+{
+	hook_lock(hook);
+	for (struct lowering_set *set = hook->sets; set; set = set->next)
+		if (set->programs)
+			kernel_program_discard(set->programs->at[0], discard);
+	hook_unlock(hook);
 }
 
 int hook_listen(struct hook *hook, bool listens)
@@ -221,7 +222,6 @@ static void hook_return(struct hook *hook)
 		kernel_root_close(&hook->root);
 		return;
 	}
-	hook_discard(hook, !hook->listens);
 	hook_lock(hook);
 	hook->lost = false;
 	hook_unlock(hook);

@@ -68,13 +68,15 @@ static inline void hook_unlock(struct hook *hook)
 	(void)pthread_mutex_unlock(&hook->device->flows_lock);
 }
 
+/* Whether packets end at the interface while nobody wants them. */
+static inline bool hook_discards(const struct hook *hook)
+{
+	return hook->loader.discards && kernel_way_hook(hook->way) == KERNEL_XDP;
+}
+
 /* hook_interface.c, the thread's. Attach the root, in the first way that can be. Return: 0,
  * negative errno with @err filled, of the last way. */
 int hook_attach(struct hook *hook, struct error *err);
-
-/* Packets go on to the kernel, or end, if the interface has them to end; the latter only when
- * something counts them. */
-void hook_discard(struct hook *hook, bool discard);
 
 /* Have packets captured, or not. Return: 0, what the driver says. */
 int hook_listen(struct hook *hook, bool listens);

@@ -162,7 +162,8 @@ int privileged_serve(int fd, const struct config *config, const void *area,
 	int r;
 
 	if (request->op == PRIVILEGED_LOAD)
-		r = privileged_load_foreign(loads, area, request->n_bytes, fds, &reply.n_fds, &err);
+		r = privileged_load_foreign(
+			config, loads, area, request->n_bytes, fds, &reply.n_fds, &err);
 	else if (request->op == PRIVILEGED_ATTACH)
 		r = privileged_attach_foreign(config, loads, request->name,
 			(enum kernel_way)request->way, fds, &reply.n_fds, others, &err);

@@ -357,8 +357,6 @@ int privileged_attach(int fd, const char *name, enum kernel_way way, struct kern
 	if (r < 0)
 		return r;
 	root.slots = fds[0];
-	if (kernel_way_hook(way) == KERNEL_XDP && reply.n_fds > 2)
-		root.fate = fds[--reply.n_fds];
 	for (root.n_links = 0; root.n_links + 1 < reply.n_fds; root.n_links++)
 		root.links[root.n_links] = fds[1 + root.n_links];
 	*ret = root;

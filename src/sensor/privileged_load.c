@@ -236,12 +236,29 @@ static int load_into(struct privileged_loads *loads, const struct kernel_code *c
 	return 0;
 }
 
-static int load_checked(struct privileged_loads *loads, const struct kernel_code *code,
-	int ret_fds[PRIVILEGED_LOAD_FDS_MAX], unsigned int *ret_n_fds, struct error *err)
+/* Whether packets end at some interface. */
+static bool load_may_discard(const struct config *config)
+{
+	for (unsigned int i = 0; i < config->n_devices; i++)
+		if (config->devices[i].discard)
+			return true;
+	return false;
+}
+
+/* What discards cannot come to other interfaces: the kernel puts it only into roots of its own
+ * kind (kernel_root_attach()), which are made for those that discard. */
+static int load_checked(const struct config *config, struct privileged_loads *loads,
+	const struct kernel_code *code, int ret_fds[PRIVILEGED_LOAD_FDS_MAX],
+	unsigned int *ret_n_fds, struct error *err)
 {
 	struct load_caps old;
 	int r;
 
+	if (kernel_code_discards(code) && !load_may_discard(config)) {
+		(void)error_set(err, MAPI_NO_PERMISSION,
+			"packets end at no interface: no [driver] section says discard=yes");
+		return -EPERM;
+	}
 	if (kernel_code_stats(code).n_insns > PRIVILEGED_LOAD_INSNS_MAX)
 		return error_set(err, MFUNCT_NOT_SUPPORTED,
 			"more than %u instructions are not loaded for an engine",
@@ -257,8 +274,9 @@ static int load_checked(struct privileged_loads *loads, const struct kernel_code
 	return r;
 }
 
-int privileged_load_foreign(struct privileged_loads *loads, const void *area, size_t n_bytes,
-	int ret_fds[PRIVILEGED_LOAD_FDS_MAX], unsigned int *ret_n_fds, struct error *err)
+int privileged_load_foreign(const struct config *config, struct privileged_loads *loads,
+	const void *area, size_t n_bytes, int ret_fds[PRIVILEGED_LOAD_FDS_MAX],
+	unsigned int *ret_n_fds, struct error *err)
 {
 	_cleanup_(kernel_code_freep) struct kernel_code *code = NULL;
 	_cleanup_(cleanup_freep) void *bytes = malloc(n_bytes);
@@ -269,7 +287,7 @@ int privileged_load_foreign(struct privileged_loads *loads, const void *area, si
 	memcpy(bytes, area, n_bytes);
 	r = kernel_code_unflatten(&code, bytes, n_bytes);
 	if (r == 0)
-		r = load_checked(loads, code, ret_fds, ret_n_fds, err);
+		r = load_checked(config, loads, code, ret_fds, ret_n_fds, err);
 	return r;
 }
 
@@ -306,8 +324,6 @@ int privileged_attach_foreign(const struct config *config, struct privileged_loa
 	for (unsigned int i = 0; i < root.n_links; i++)
 		ret_fds[1 + i] = root.links[i];
 	*ret_n_fds = 1 + root.n_links;
-	if (root.fate >= 0)
-		ret_fds[(*ret_n_fds)++] = root.fate;
 	return 0;
 }
 

@@ -17,15 +17,15 @@
  * Load what the engine has written to @area. @ret_fds: the program, its counters, the lease, and if
  * it samples the numbers that it takes. Return: 0, negative errno with @err filled.
  */
-int privileged_load_foreign(struct privileged_loads *loads, const void *area, size_t n_bytes,
-	int ret_fds[PRIVILEGED_LOAD_FDS_MAX], unsigned int *ret_n_fds, struct error *err);
+int privileged_load_foreign(const struct config *config, struct privileged_loads *loads,
+	const void *area, size_t n_bytes, int ret_fds[PRIVILEGED_LOAD_FDS_MAX],
+	unsigned int *ret_n_fds, struct error *err);
 
 /* Memory in which roots tell programs of this engine of super-packets. @ret: borrowed; -1: it is
  * not wanted. Return: 0, negative errno with @err filled. */
 int privileged_take_super(
 	struct privileged_loads *loads, bool is_wanted, int *ret, struct error *err);
 
-/* The slots, links, and in XDP, which has one link, perhaps the fate. */
 #define PRIVILEGED_ATTACH_FDS_MAX (1 + KERNEL_ROOT_LINKS_MAX)
 
 /*

@@ -39,10 +39,12 @@ static bool foreign_is_long(void)
 /* The first @n_bytes of the area. */
 static int foreign_load_bytes(size_t n_bytes, struct kernel_fds *ret, struct error *err)
 {
+	static const struct config config = { .any_interface = true };
 	int fds[PRIVILEGED_LOAD_FDS_MAX], r;
 	unsigned int n_fds = 0;
 
-	r = privileged_load_foreign(&foreign_loads, foreign_area, n_bytes, fds, &n_fds, err);
+	r = privileged_load_foreign(
+		&config, &foreign_loads, foreign_area, n_bytes, fds, &n_fds, err);
 	if (r == 0) {
 		assert_int_equal(n_fds, PRIVILEGED_LOAD_FDS);
 		*ret = KERNEL_FDS_INIT;

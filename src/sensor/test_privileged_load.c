@@ -440,6 +440,46 @@ static void test_code_of_interfaces(void **state)
 	test_parent_end(&parent, fd);
 }
 
+/* A program that discards is loaded only where the configuration has packets end somewhere. */
+static void test_code_that_discards(void **state)
+{
+	const struct kernel_options options = {
+		.hook = KERNEL_XDP, .copies = true, .has_frags = true, .discards = true
+	};
+	struct config config = test_config(true);
+	struct config_device device = config.devices[0];
+	struct privileged_loads loads = { .n = 0 };
+	int fds[PRIVILEGED_LOAD_FDS_MAX];
+	struct error err = ERROR_INIT;
+	struct kernel_code *code;
+	unsigned int n_fds = 0, n_before = test_n_fds();
+	size_t n_bytes;
+
+	if (!test_has_kernel())
+		skip();
+	assert_int_equal(kernel_code_new(&code, &options, NULL, 0), 0);
+	n_bytes = kernel_code_flatten(code, test_area, sizeof(test_area));
+	kernel_code_free(code);
+	assert_int_equal(
+		privileged_load_foreign(&config, &loads, test_area, n_bytes, fds, &n_fds, &err),
+		-EPERM);
+	assert_non_null(strstr(err.text, "discard=yes"));
+	assert_int_equal(loads.n, 0);
+	if (!test_can_load())
+		skip();
+	device.dedicated = device.discard = true;
+	config.devices = &device;
+	config.n_devices = 1;
+	err = ERROR_INIT;
+	if (privileged_load_foreign(&config, &loads, test_area, n_bytes, fds, &n_fds, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(n_fds, PRIVILEGED_LOAD_FDS);
+	test_close_all(fds);
+	privileged_loads_clear(&loads);
+	assert_int_equal(test_n_fds(), n_before);
+	(void)state;
+}
+
 /* A root is put to interfaces that the configuration names, and XDP to those that it says so of. */
 static void test_roots_are_for_devices(void **state)
 {
@@ -512,6 +552,7 @@ static void test_too_many_instructions(void **state)
 	static struct filter_program *filters[1500];
 	static unsigned char bytes[4u << 20];
 	const struct kernel_options options = { .hook = KERNEL_SOCKET };
+	const struct config config = test_config(true);
 	struct error err = ERROR_INIT;
 	struct kernel_code *code;
 	struct privileged_loads loads = { .n = 0 };
@@ -535,7 +576,8 @@ static void test_too_many_instructions(void **state)
 	n_bytes = kernel_code_flatten(code, bytes, sizeof(bytes));
 	assert_true(n_bytes <= sizeof(bytes));
 	assert_int_equal(
-		privileged_load_foreign(&loads, bytes, n_bytes, fds, &n_fds, &err), -EINVAL);
+		privileged_load_foreign(&config, &loads, bytes, n_bytes, fds, &n_fds, &err),
+		-EINVAL);
 	assert_non_null(strstr(err.text, "more than 65536 instructions"));
 	kernel_code_free(code);
 	for (unsigned int i = 0; i < ARRAY_SIZE(filters); i++)
@@ -554,6 +596,7 @@ int main(void)
 		cmocka_unit_test(test_slow_code),
 		cmocka_unit_test(test_bad_code),
 		cmocka_unit_test(test_code_of_interfaces),
+		cmocka_unit_test(test_code_that_discards),
 		cmocka_unit_test(test_roots_are_for_devices),
 		cmocka_unit_test(test_bad_loads),
 		cmocka_unit_test(test_large_code),
