@@ -98,17 +98,22 @@ static struct plan_flow *flow_walk_on(
 }
 
 /* Without recursion: a user makes the chain as long as flows are allowed. */
-bool plan_flow_refers(struct plan_flow *flow, const struct plan_flow *to, uint64_t walk)
+void plan_flow_walk(struct plan_flow *flow, uint64_t walk)
 {
-	struct plan_flow *to_visit = flow;
+	struct plan_flow *to_visit = flow->walk == walk ? NULL : flow;
 
 	flow->walk = walk;
 	flow->next_walked = NULL;
-	while (to_visit && to_visit != to) {
+	while (to_visit) {
 		flow = to_visit;
 		to_visit = flow_walk_on(flow->next_walked, flow, walk);
 	}
-	return to_visit != NULL;
+}
+
+bool plan_flow_refers(struct plan_flow *flow, const struct plan_flow *to, uint64_t walk)
+{
+	plan_flow_walk(flow, walk);
+	return to->walk == walk;
 }
 
 void plan_flow_retire(struct plan_flow *flow)

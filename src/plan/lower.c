@@ -28,6 +28,7 @@
 struct lower_list {
 	struct plan_place *places;
 	unsigned int n;
+	unsigned int n_insns; /* of their programs */
 	uint32_t linktype;
 };
 
@@ -187,6 +188,7 @@ static struct plan_place *lower_place(struct lower_list *list, struct plan_flow 
 	unsigned int first, struct filter_program *program)
 {
 	struct plan_place *place = lower_append(list, flow);
+	const struct bpf_insn *insns;
 
 	if (!place) {
 		filter_program_free(program);
@@ -194,6 +196,7 @@ static struct plan_place *lower_place(struct lower_list *list, struct plan_flow 
 	}
 	place->first = place->end = first;
 	place->program = program;
+	list->n_insns += filter_program_insns(program, &insns);
 	return place;
 }
 
@@ -256,6 +259,12 @@ static int lower_flow(struct lower_list *list, struct plan_flow *flow)
 	place->deliver = lower_flow_needs_all(flow);
 	for (i = 0; !place->deliver && i < flow->n_instances; i++) {
 		enum lower_need need = lower_most(place, i);
+
+		if (list->n_insns > PLAN_PLACES_INSNS_MAX) {
+			place->deliver = true;
+			place->end = flow->n_instances;
+			break;
+		}
 
 		place->end = i;
 		if (need == LOWER_IS_CLOSED)

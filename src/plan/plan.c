@@ -18,18 +18,23 @@
 #include "mapi/errors.h"
 #include "plan_private.h"
 
+static int plan_compare_id(const void *id, const void *flow)
+{
+	unsigned int a = *(const unsigned int *)id;
+	unsigned int b = (*(const struct plan_flow *const *)flow)->id;
+
+	return a < b ? -1 : a > b;
+}
+
 /* Does the gate open with the plan? That is when all whom it waits for are in it or have been
  * connected elsewhere. */
 static bool plan_gate_is_open(const struct plan *plan, const struct plan_instance *gate)
 {
-	for (unsigned int i = 0; i < gate->n_waits; i++) {
-		bool found = gate->waits[i].connected;
-
-		for (unsigned int f = 0; f < plan->n_flows && !found; f++)
-			found = plan->flows[f]->id == gate->waits[i].flow;
-		if (!found)
+	for (unsigned int i = 0; i < gate->n_waits; i++)
+		if (!gate->waits[i].connected &&
+			!bsearch(&gate->waits[i].flow, plan->flows, plan->n_flows,
+				sizeof(plan->flows[0]), plan_compare_id))
 			return false;
-	}
 	return true;
 }
 
@@ -167,21 +172,44 @@ static int plan_add_flow(struct plan *plan, unsigned int flow_index)
 /* References must stay within the plan: a source that has left would leave a dangling column. */
 static int plan_check_refs(const struct plan *plan, struct error *err)
 {
+	for (unsigned int n = 0; n < plan->n_nodes; n++)
+		for (unsigned int i = 0; i < plan->nodes[n].instance->n_refs; i++)
+			plan->nodes[n].instance->refs[i]->flow->taken = false;
+	for (unsigned int f = 0; f < plan->n_flows; f++)
+		plan->flows[f]->taken = true;
 	for (unsigned int n = 0; n < plan->n_nodes; n++) {
 		const struct plan_instance *instance = plan->nodes[n].instance;
 
-		for (unsigned int i = 0; i < instance->n_refs; i++) {
-			bool found = false;
-
-			for (unsigned int f = 0; f < plan->n_flows && !found; f++)
-				found = plan->flows[f] == instance->refs[i]->flow;
-			if (!found)
+		for (unsigned int i = 0; i < instance->n_refs; i++)
+			if (!instance->refs[i]->flow->taken)
 				return error_set(err, MFUNCT_INVALID_ARGUMENT_1,
 					"%s refers to a flow that is not connected on the same "
 					"device: "
 					"connect the flow it refers to first",
 					instance->function->desc.name);
-		}
+	}
+	return 0;
+}
+
+/* Where those stand that nodes refer to, once nodes stand where they are executed. */
+static int plan_find_sources(struct plan *plan)
+{
+	unsigned int n_sources = 0;
+
+	for (unsigned int n = 0; n < plan->n_nodes; n++) {
+		plan->nodes[n].instance->node = n;
+		n_sources += plan->nodes[n].instance->n_refs;
+	}
+	plan->sources = calloc(MAX(n_sources, 1u), sizeof(plan->sources[0]));
+	if (!plan->sources)
+		return -ENOMEM;
+	n_sources = 0;
+	for (unsigned int n = 0; n < plan->n_nodes; n++) {
+		const struct plan_instance *instance = plan->nodes[n].instance;
+
+		plan->nodes[n].sources = &plan->sources[n_sources];
+		for (unsigned int i = 0; i < instance->n_refs; i++)
+			plan->sources[n_sources++] = instance->refs[i]->node;
 	}
 	return 0;
 }
@@ -220,6 +248,8 @@ int plan_new(struct plan **ret, struct plan_flow *const *flows, unsigned int n_f
 	}
 	if (r == 0)
 		r = plan_order(plan);
+	if (r == 0)
+		r = plan_find_sources(plan);
 	if (r < 0)
 		return r;
 	for (unsigned int i = 0; i < n_flows; i++)
@@ -248,6 +278,7 @@ struct plan *plan_free(struct plan *plan)
 		plan_searches_deinit(domain);
 	}
 	free(plan->domains);
+	free(plan->sources);
 	free(plan->nodes);
 	free(plan->flows);
 	free(plan);

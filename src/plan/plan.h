@@ -154,8 +154,9 @@ enum plan_flow_place {
  * elsewhere. UINT64_MAX: none yet
  * @retired: closed, but others refer to it
  * @stuck:  HELD: and cannot go on, while that is found out
- * @walk:   of plan_flow_refers(): the last one that has been here; @next_walked: whom it visits
+ * @walk:   of plan_flow_walk(): the last one that has been here; @next_walked: whom it visits
  * then
+ * @taken:  it is among the flows of the plan that is being made
  */
 struct plan_flow {
 	unsigned int id;
@@ -171,6 +172,7 @@ struct plan_flow {
 	enum plan_flow_place place;
 	uint64_t walk;
 	struct plan_flow *next_walked;
+	bool taken;
 };
 
 int plan_flow_new(struct plan_flow **ret, unsigned int id);
@@ -192,6 +194,10 @@ bool plan_flow_is_draining(const struct plan_flow *flow);
 
 /* Bring the counts of a flow's instances up to date. In turn: nobody commits meanwhile. */
 void plan_flow_count(struct plan_flow *flow);
+
+/* The flow, and all that its functions refer to, however far, have this number in their walk then;
+ * those that had it before are passed over. Control thread. */
+void plan_flow_walk(struct plan_flow *flow, uint64_t walk);
 
 /* Whether functions of @flow refer to those of @to, or to such that do. @walk: a number, not 0,
  * that flows of this device have not been asked with. Control thread. */
@@ -301,12 +307,17 @@ struct plan_place {
 	bool is_rest;
 };
 
+/* Instructions of the programs of all places. A place has those of all filters before it, so users
+ * could ask for as many as they like. */
+#define PLAN_PLACES_INSNS_MAX 65536u
+
 /**
  * plan_lower() - what of flows the kernel could do
  * @flows:  @n_flows flows of one device
  * @linktype: of all its packets
  * @ret:    the places, to be freed by plan_places_free(). The first is that of all packets; those
- *          of a flow follow each other
+ *          of a flow follow each other. Once they have more than PLAN_PLACES_INSNS_MAX
+ *          instructions, all packets of further flows are to be delivered
  *
  * Control thread. Return: 0, -ENOMEM.
  */

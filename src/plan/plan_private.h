@@ -31,6 +31,7 @@ enum plan_node_kind {
  * @index:  FILTER, SEARCH: its place in the domain's set; TRANSFORM: the child domain;
  *          GATE: 1 if it is open
  * @in, @out: indices of the selections it reads and, if it filters, writes; else both are equal
+ * @sources: indices of the nodes that it refers to, one for each reference
  * @late:   needs all packets in order
  * @group:  0, or the number of a group that runs packet by packet
  * @delayed: someone earlier in (fd, fid) order refers to it
@@ -44,6 +45,7 @@ struct plan_node {
 	unsigned int index;
 	unsigned int in;
 	unsigned int out;
+	const unsigned int *sources;
 	bool late;
 	unsigned int group;
 	bool has_column;
@@ -101,6 +103,7 @@ struct plan {
 	unsigned int n_flows;
 	struct plan_node *nodes; /* in order of execution, once plan_order() has run */
 	unsigned int n_nodes;
+	unsigned int *sources; /* of all nodes */
 	unsigned int n_selections; /* the first n_flows are what enters the flows */
 	unsigned int n_masks; /* verdicts of pure filters and searches, all domains */
 	struct plan_domain *domains;

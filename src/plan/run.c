@@ -41,14 +41,6 @@ void run_init_state(const struct plan_instance *instance, void *state)
 
 /* ---- columns and references ---- */
 
-static struct run_node *run_find(struct plan_run *run, const struct plan_instance *instance)
-{
-	for (unsigned int n = 0; n < run->plan->n_nodes; n++)
-		if (run->plan->nodes[n].instance == instance)
-			return &run->nodes[n];
-	return NULL; /* plan_new() has seen to it that this does not happen */
-}
-
 static void run_link_refs(struct plan_run *run, struct run_node *node)
 {
 	const struct plan_instance *instance = node->node->instance;
@@ -59,8 +51,8 @@ static void run_link_refs(struct plan_run *run, struct run_node *node)
 		bool earlier = source->flow->id < instance->flow->id ||
 			(source->flow == instance->flow && source->fid < instance->fid);
 
-		node->sources[i] =
-			(struct run_source){ .instance = source, .node = run_find(run, source) };
+		node->sources[i] = (struct run_source){ .instance = source,
+			.node = &run->nodes[node->node->sources[i]] };
 		columns = node->sources[i].node->columns;
 		if (columns)
 			node->refs[i].value = earlier ? columns->after : columns->before;

@@ -513,6 +513,42 @@ static void gates_are_open_or_closed_for_some_time(void **state)
 	(void)state;
 }
 
+/* A place has the filters of all places before it: a flow of many would have programs without end.
+ */
+static void programs_of_places_are_limited(void **unused)
+{
+	struct function_value values[FUNCTION_ARGS_MAX] = { { .text = NULL } };
+	const unsigned int n_filters = 200, n_hosts = 60;
+	struct plan_flow *flow;
+	struct plan_place *places;
+	const struct bpf_insn *insns;
+	unsigned int n, n_insns = 0;
+	char text[1024];
+	size_t used = 0;
+
+	for (unsigned int i = 0; i < n_hosts; i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s ::%x",
+			i ? " or" : "not ip6 src host", i);
+	values[0].text = text;
+	assert_int_equal(plan_flow_new(&flow, 1), 0);
+	for (unsigned int i = 0; i < n_filters; i++) {
+		struct plan_instance *instance;
+		struct error err = ERROR_INIT;
+
+		if (plan_flow_apply(flow, function_find("BPF_FILTER"), values, NULL, &test_device,
+			    &instance, &err) < 0)
+			fail_msg("%s", err.text);
+	}
+	assert_int_equal(plan_lower(&flow, 1, 1, &places, &n), 0);
+	for (unsigned int i = 0; i < n; i++)
+		n_insns += filter_program_insns(places[i].program, &insns);
+	assert_in_range(n_insns, PLAN_PLACES_INSNS_MAX, 2 * PLAN_PLACES_INSNS_MAX);
+	assert_true(places[n - 1].deliver);
+	assert_int_equal(places[n - 1].end, n_filters);
+	plan_places_free(places, n);
+	plan_flow_free(flow);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -528,6 +564,7 @@ int main(void)
 		cmocka_unit_test(what_was_counted_comes_to_counters_and_statistics),
 		cmocka_unit_test(periods_see_what_was_counted),
 		cmocka_unit_test(retired_functions_need_nothing),
+		cmocka_unit_test(programs_of_places_are_limited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

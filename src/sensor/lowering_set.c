@@ -11,7 +11,6 @@
 #include "mapi/errors.h"
 
 #define LOWERING_SMALL_INSNS 1024u /* classic BPF of all places: some 20 ms of work */
-#define LOWERING_INSNS_MAX 65536u
 #define LOWERING_TYPE_8021AD 0x88a8
 
 struct lowering_set *lowering_set_free(struct lowering_set *set)
@@ -145,7 +144,7 @@ int lowering_set_new(struct lowering_set **ret, struct plan_flow *const flows[],
 		n_insns += filter_program_insns(set->places[i].program, &insns);
 	}
 	set->is_large = n_insns * select->n_programs > LOWERING_SMALL_INSNS;
-	if (n_insns > LOWERING_INSNS_MAX)
+	if (n_insns > PLAN_PLACES_INSNS_MAX)
 		(void)error_set(&set->why, MFUNCT_NOT_SUPPORTED,
 			"the filters of all flows are more than the kernel is given at once");
 	*ret = TAKE(set);

@@ -199,13 +199,20 @@ static int request_compile(void *context, const char *expression, uint32_t linkt
 	struct filter_program **ret, struct error *err)
 {
 	struct session_device *device = context;
+	const struct bpf_insn *insns;
 	int r;
 
 	if (may_wait)
 		return compiler_wait(device->compiler, expression, linktype,
 			device_stop_flag(device->device), ret, err);
 	r = compiler_ask(device->compiler, expression, linktype, ret, err);
-	return r == COMPILER_E_AGAIN ? PLAN_E_AGAIN : r;
+	if (r != 0)
+		return r == COMPILER_E_AGAIN ? PLAN_E_AGAIN : r;
+	device->n_insns = filter_program_insns(*ret, &insns);
+	r = request_charge_filter(device->user, device->n_insns, err);
+	if (r < 0)
+		*ret = filter_program_free(*ret);
+	return r;
 }
 
 static int request_apply_checked(struct session *session, struct session_flow *flow,
@@ -255,6 +262,10 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 	if (f->search) {
 		flow->search_bytes += (uint32_t)text_bytes;
 		session->env.user->search_bytes += (uint32_t)text_bytes;
+	}
+	if (f->filter) {
+		flow->filter_insns += flow->device->n_insns;
+		session->env.user->filter_insns += flow->device->n_insns;
 	}
 	session->env.user->n_functions++;
 	session->env.user->n_rings += f->ring != NULL;

@@ -61,3 +61,13 @@ int request_charge(const struct session *session, const struct function *f, size
 		f->desc.name, (unsigned long long)(user->memory_bytes >> 20),
 		(unsigned long long)(user->memory_max_bytes >> 20));
 }
+
+int request_charge_filter(const struct user *user, unsigned int n_insns, struct error *err)
+{
+	if (n_insns <= user->filter_max_insns - user->filter_insns)
+		return 0;
+	return error_set(err, MAPI_QUOTA_EXCEEDED,
+		"this filter is a program of %u instructions: those of all filters of this user's "
+		"programs may be %u together, and %u of these are taken",
+		n_insns, user->filter_max_insns, user->filter_insns);
+}

@@ -108,6 +108,7 @@ int request_device_open(struct session *session, uint64_t id, const Wire__Device
 	if (r < 0)
 		return request_fail(session, id, r, &err);
 	device->compiler = session->compiler;
+	device->user = session->env.user;
 	if (fd >= 0) {
 		r = request_open_file(session, open->name, fd, device, &err);
 		return r < 0 ? request_fail(session, id, r, &err)

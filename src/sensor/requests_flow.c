@@ -170,7 +170,7 @@ int request_flow_close(struct session *session, uint64_t id, const Wire__FlowClo
 	if (flow->start)
 		flow->device->closed = true; /* opened for this flow, goes with it */
 	session->closing = (struct session_closing){ .flow_id = flow->id };
-	session_flow_leave(session, flow);
+	session_flow_close(session, flow);
 	session_sweep(session);
 	if (!session_flow_closing(session, close->flow))
 		return request_closed(session, id);

@@ -2,6 +2,8 @@
 /* Flows of a session: how they leave their plan, and their device, and are freed. */
 #include "session_private.h"
 
+#define SESSION_WALK UINT64_MAX /* no device asks with this one */
+
 /* Where to say what is lost when this flow's functions are closed: to who has asked for that. */
 static struct error *session_close_error(struct session *session, const struct session_flow *flow)
 {
@@ -52,94 +54,90 @@ void session_flow_free(struct session *session, struct session_flow *flow)
 	session->env.user->n_flows--;
 	session->env.user->memory_bytes -= flow->charged_bytes;
 	session->env.user->search_bytes -= flow->search_bytes;
+	session->env.user->filter_insns -= flow->filter_insns;
 	session->env.user->n_functions -= n_functions;
 	free(flow);
 }
 
-/* Does one of its functions refer to a flow that is marked? */
-static bool session_refers_to_marked(const struct session *session, const struct session_flow *flow)
+/* Which flows others refer to that are open, themselves or by others. */
+static void session_find_needed(struct session *session)
 {
-	const struct plan_flow *plan = flow->device_flow.plan;
-
 	for (unsigned int i = 0; i < session->n_flows; i++)
-		for (unsigned int k = 0; session->flows[i]->marked && k < plan->n_instances; k++)
-			for (unsigned int n = 0; n < plan->instances[k]->n_refs; n++)
-				if (plan->instances[k]->refs[n]->flow ==
-					session->flows[i]->device_flow.plan)
-					return true;
-	return false;
+		session->flows[i]->device_flow.plan->walk = 0;
+	for (unsigned int i = 0; i < session->n_flows; i++)
+		if (!session->flows[i]->closed)
+			plan_flow_walk(session->flows[i]->device_flow.plan, SESSION_WALK);
+	for (unsigned int i = 0; i < session->n_flows; i++)
+		session->flows[i]->needed =
+			session->flows[i]->device_flow.plan->walk == SESSION_WALK;
 }
 
-/* Mark the flow, and all closed ones that refer to it, themselves or by others. Return: how many
- * they are; 0: one that is open refers to it, too. */
-static unsigned int session_mark(struct session *session, struct session_flow *flow)
+/* Closed, and still where it was. */
+static bool session_flow_stays(const struct session_flow *flow)
 {
-	unsigned int n = 0, n_marked = 1;
-
-	for (unsigned int i = 0; i < session->n_flows; i++)
-		session->flows[i]->marked = session->flows[i] == flow;
-	while (n < n_marked) {
-		n = n_marked;
-		for (unsigned int i = 0; i < session->n_flows; i++) {
-			struct session_flow *other = session->flows[i];
-
-			if (other->marked || other->leaving || other->hanging ||
-				!session_refers_to_marked(session, other))
-				continue;
-			if (!other->closed)
-				return 0;
-			other->marked = true;
-			n_marked++;
-		}
-	}
-	return n;
+	return flow->closed && !flow->leaving && !flow->hanging;
 }
 
 /* An open flow refers to it: it goes on for that one. */
 static void session_flow_retire(struct session *session, struct session_flow *flow)
 {
-	if (!flow->closed && flow->connected) {
+	if (flow->connected) {
 		flow->retiring = true;
 		device_retire(flow->device->device, &flow->device_flow);
-	} else if (!flow->closed) {
-		plan_flow_retire(flow->device_flow.plan);
-		device_never_comes(flow->device->device, flow->device_flow.plan);
-		plan_flow_close_retired(flow->device_flow.plan, session_close_error(session, flow));
-	}
-	flow->closed = true;
-}
-
-/* A closed flow leaves its plan unless a flow that stays refers to it; then it leaves later. Flows
- * that refer to each other leave together. */
-void session_flow_leave(struct session *session, struct session_flow *flow)
-{
-	unsigned int n_marked = session_mark(session, flow);
-	struct device *device = flow->device->device;
-
-	if (n_marked == 0) {
-		session_flow_retire(session, flow);
 		return;
 	}
-	if (flow->device->closed && flow->device->n_flows == n_marked && !flow->device->entry)
+	plan_flow_retire(flow->device_flow.plan);
+	device_never_comes(flow->device->device, flow->device_flow.plan);
+	plan_flow_close_retired(flow->device_flow.plan, session_close_error(session, flow));
+}
+
+/* Closed flows of a device that nobody needs leave its plan, together: some may refer to others. */
+static void session_flows_leave(struct session *session, struct session_device *of)
+{
+	struct device *device = of->device;
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < session->n_flows; i++) {
+		const struct session_flow *flow = session->flows[i];
+
+		n += session_flow_stays(flow) && !flow->needed && flow->device->device == device;
+	}
+	if (of->closed && of->n_flows == n && !of->entry)
 		device_stop(device); /* nobody else listens to it */
 	for (unsigned int i = 0; i < session->n_flows; i++) {
-		struct session_flow *marked = session->flows[i];
+		struct session_flow *flow = session->flows[i];
 
-		if (!marked->marked)
+		if (!session_flow_stays(flow) || flow->needed || flow->device->device != device)
 			continue;
-		marked->closed = marked->leaving = true;
-		marked->retiring = false;
-		if (marked->connected && n_marked == 1)
-			device_remove(device, &marked->device_flow);
-		else if (marked->connected)
-			device_drop(device, &marked->device_flow);
+		flow->leaving = true;
+		flow->retiring = false;
+		if (flow->connected && n == 1)
+			device_remove(device, &flow->device_flow);
+		else if (flow->connected)
+			device_drop(device, &flow->device_flow);
 	}
-	if (n_marked > 1)
+	if (n > 1)
 		device_catch_up(device);
+}
+
+void session_flow_close(struct session *session, struct session_flow *flow)
+{
+	flow->closed = true;
+	session_find_needed(session);
+	if (flow->needed)
+		session_flow_retire(session, flow);
+	else
+		session_flows_leave(session, flow->device);
 }
 
 void session_sweep(struct session *session)
 {
+	bool some_stay = false;
+
+	for (unsigned int i = 0; i < session->n_flows && !some_stay; i++)
+		some_stay = session_flow_stays(session->flows[i]);
+	if (some_stay)
+		session_find_needed(session);
 	for (unsigned int i = session->n_flows; i-- > 0;) {
 		struct session_flow *flow = session->flows[i];
 
@@ -156,8 +154,8 @@ void session_sweep(struct session *session)
 				session_close_error(session, flow));
 			flow->retiring = false;
 		}
-		if (!flow->leaving)
-			session_flow_leave(session, flow);
+		if (!flow->leaving && !flow->needed)
+			session_flows_leave(session, flow->device);
 		if (!flow->leaving ||
 			(flow->connected &&
 				(!device_settled(flow->device->device) ||

@@ -19,6 +19,8 @@
  * @running: results may change
  * @entry:   it is the registry's, shared with others; NULL: its own
  * @compiler: the session's
+ * @user:    the session's
+ * @n_insns: of the filter that was compiled last for a flow that is not connected yet
  */
 struct session_device {
 	uint64_t id;
@@ -29,6 +31,8 @@ struct session_device {
 	struct registry_entry *entry;
 	struct device *device;
 	struct compiler_client *compiler;
+	const struct user *user;
+	unsigned int n_insns;
 	struct session_device *next_released;
 };
 
@@ -41,7 +45,8 @@ struct session_device {
  * @retiring: closed, but others refer to it: what does not serve them is on its way out
  * @charged_bytes: memory of its functions that its user is charged for, until it is given back
  * @search_bytes: characters of its searches, likewise
- * @marked:  while the flows are counted that it leaves with
+ * @filter_insns: instructions of its filters, likewise
+ * @needed:  others refer to it that are open, themselves or by others; as it was found last
  * @leaving: it is on its way out of the plan, and is freed when that has settled
  * @hanging: it has left, its device, too; only a thread of a function is still in the kernel
  */
@@ -55,11 +60,12 @@ struct session_flow {
 	uint64_t shared_offset;
 	uint64_t charged_bytes;
 	uint32_t search_bytes;
+	uint32_t filter_insns;
 	bool start;
 	bool connected;
 	bool closed;
 	bool retiring;
-	bool marked;
+	bool needed;
 	bool leaving;
 	bool hanging;
 };
@@ -160,8 +166,9 @@ void session_refresh_cells(struct session *session);
 void session_refresh_cell(struct session *session, const struct session_cell *cell);
 void session_device_release(struct session *session, struct session_device *device);
 
-/* session_flow.c. The client has closed the flow: it begins to leave. */
-void session_flow_leave(struct session *session, struct session_flow *flow);
+/* session_flow.c. The client has closed the flow: it begins to leave, unless an open one refers to
+ * it. */
+void session_flow_close(struct session *session, struct session_flow *flow);
 /* Free the flows whose leaving has settled; let those leave that nobody refers to any more. */
 void session_sweep(struct session *session);
 bool session_flow_closing(const struct session *session, uint32_t id);
