@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a device is made of: shared by device.c, device_plan.c, device_flow.c, device_publish.c,
- * device_explain.c, prepare.c (the control thread's side), worker.c (the workers' side) and
+ * device_explain.c, device_prepare.c (the control thread's side), worker.c (the workers' side) and
  * publish.c (from states to the result area).
  *
  * Locks, in the order in which they may nest:
@@ -170,7 +170,7 @@ void device_unhold(struct device *device, const struct device_flow *flow); /* if
 /* Those of @owner that can go on now, not held any more; linked by next_held. */
 struct device_flow *device_release(struct device *device, unsigned int owner);
 
-/* prepare.c. A flow of @owner has gone: perhaps its last. */
+/* device_prepare.c. A flow of @owner has gone: perhaps its last. */
 void device_forget_owner(struct device *device, unsigned int owner);
 
 /* publish.c; the caller holds commit_lock. */
