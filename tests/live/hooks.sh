@@ -176,11 +176,13 @@ says() { # TEXT: flows of "ours", when they are asked now
 	[[ $(grep '^tier' ours.out | tail -n 1) = *"$1"* ]]
 }
 
-detach() { # IDS of links
+detach() { # IDS of links, until that is noticed
 	local link
+	: > daemon.log
 	for link in "$@"; do
 		"$bpftool" link detach id "$link"
 	done
+	await "that is said" grep -q "somebody has taken away" daemon.log
 }
 
 echo "== packets that end at the interface, unless somebody wants them"
@@ -227,7 +229,6 @@ report_lines=$(grep -c '^tier' ours.out)
 "$BLAST" cable1 1000 > /dev/null
 ours=$(links)
 detach $ours
-await "that is said" grep -q "somebody has taken away" daemon.log
 await "it is put back" is_there
 [ "$(links)" != "$ours" ] || fail "the links are the same"
 "$BLAST" cable1 1000 > /dev/null
