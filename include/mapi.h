@@ -206,6 +206,10 @@ typedef void (*mapi_handler)(const struct mapipkt *pkt);
  * @error_text:  one sentence, empty if @error is 0
  * @clock_steps: how often the machine's clock was set, by a second or more, since mapi_connect() on
  * a live device: times before and after are of different clocks
+ * @behind:      1: the flow is counted at the interface behind programs of others, which may keep
+ * packets to themselves: those are not counted, and not among @lost_pkts; else 0. At most some
+ * seconds old
+ * @times_behind: how often it has come to that since mapi_connect()
  */
 struct mapi_result_status {
 	size_t sz;
@@ -224,6 +228,8 @@ struct mapi_result_status {
 	unsigned long long outages;
 	char error_text[MAPI_ERRORSTR_LENGTH];
 	unsigned long long clock_steps;
+	int behind;
+	unsigned long long times_behind;
 };
 
 /**

@@ -38,16 +38,11 @@ void run_count(struct plan_run *run, bool late)
 {
 	for (unsigned int s = 0; s < run->plan->n_selections; s++) {
 		struct run_count *count = &run->counts[s];
-		const struct packet_mask *selection = &run->selections[s];
-		unsigned int n_pkts;
 
 		if (count->late != late)
 			continue;
-		if (s < run->plan->n_flows) /* what enters a flow: everything or nothing */
-			n_pkts = packet_mask_empty(selection) ? 0 : run->domains[0].view->n;
-		else
-			n_pkts = packet_mask_count(selection);
-		*(late || run->direct ? count->committed : &count->early_pkts) += n_pkts;
+		*(late || run->direct ? count->committed : &count->early_pkts) +=
+			packet_mask_count(&run->selections[s]);
 	}
 }
 

@@ -96,7 +96,7 @@ static enum lower_need lower_need(const struct plan_instance *instance)
 static bool lower_flow_needs_all(const struct plan_flow *flow)
 {
 	/* Only where packets are seen it is known which of them come later. */
-	if (atomic_load_explicit(&flow->from_ns, memory_order_relaxed) == UINT64_MAX)
+	if (flow->arrives)
 		return true;
 	for (unsigned int i = 0; i < flow->n_instances; i++)
 		if (plan_needs_all(flow->instances[i]))
@@ -404,6 +404,26 @@ bool plan_flow_only_counts(const struct plan_flow *flow)
 			return false;
 	}
 	return flow->n_instances > 0;
+}
+
+bool plan_flow_is_counted(const struct plan_flow *flow)
+{
+	for (unsigned int i = 0; i < flow->n_instances; i++) {
+		const struct plan_instance *instance = flow->instances[i];
+
+		if (!instance->retired && instance->referred && !instance->countable)
+			return false;
+	}
+	return true;
+}
+
+bool plan_flow_is_referred(const struct plan_flow *flow)
+{
+	bool is_referred = false;
+
+	for (unsigned int i = 0; i < flow->n_instances; i++)
+		is_referred |= flow->instances[i]->referred;
+	return is_referred;
 }
 
 /* ---- and back ---- */

@@ -151,7 +151,8 @@ enum plan_flow_place {
  * @failed: a function cannot go on: the flow gets no more packets
  * @pkts:   committed packets that have entered it
  * @from_ns: it sees packets of this time and later; earlier ones have been counted for it
- * elsewhere. UINT64_MAX: none yet
+ * elsewhere. UINT64_MAX: none, all are
+ * @arrives: that is about to end: packets have to be delivered before. The control thread's
  * @retired: closed, but others refer to it
  * @stuck:  HELD: and cannot go on, while that is found out
  * @walk:   of plan_flow_walk(): the last one that has been here; @next_walked: whom it visits
@@ -166,6 +167,7 @@ struct plan_flow {
 	struct plan_instance **instances;
 	_Atomic bool failed;
 	_Atomic uint64_t from_ns;
+	bool arrives;
 	uint64_t pkts;
 	bool retired;
 	bool stuck;
@@ -345,6 +347,17 @@ bool plan_needs_all(const struct plan_instance *instance);
 /* Whether the flow is nothing but filters, and counters that nobody refers to: so it never needs a
  * packet. */
 bool plan_flow_only_counts(const struct plan_flow *flow);
+
+/* Find out which functions of these flows, all of a device, have to do with packets only that they
+ * are counted. Control thread, as what follows. */
+void plan_mark_countable(struct plan_flow *const flows[], unsigned int n_flows);
+
+/* After that, of a flow that only counted: whether it still needs no packet, because who refers to
+ * its counters looks at them when periods end, or nobody does. */
+bool plan_flow_is_counted(const struct plan_flow *flow);
+
+/* Whether functions of other flows, or of its own, refer to some of the flow's. */
+bool plan_flow_is_referred(const struct plan_flow *flow);
 
 /* As if packets that have come to the place, and were not delivered, had been run. In turn. */
 void plan_place_add(const struct plan_place *place, const struct function_count *count);

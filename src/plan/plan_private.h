@@ -121,9 +121,6 @@ void plan_searches_deinit(struct plan_domain *domain);
 /* order.c: sort plan->nodes for execution, find groups, mark late nodes. Return: 0, -ENOMEM. */
 int plan_order(struct plan *plan);
 
-/* countable.c: tell of each function of the flows whether it is countable. Control thread. */
-void plan_mark_countable(struct plan_flow *const flows[], unsigned int n_flows);
-
 /* Whether later nodes of the flow see a selection that this node makes. */
 static inline bool plan_node_filters(const struct plan_node *node)
 {

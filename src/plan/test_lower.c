@@ -441,18 +441,82 @@ static void retired_functions_need_nothing(void **state)
 	(void)state;
 }
 
-/* A packet of TCP at @ts_ns, through the flow's plan. */
-static void test_packet(struct plan_run *run, uint64_t ts_ns)
+/* A batch of @n packets of TCP, a nanosecond after each other, through the flow's plan. */
+static void test_batch(struct plan_run *run, uint64_t ts_ns, unsigned int n)
 {
 	static const uint8_t packet[60] = { [12] = 8, [14] = 0x45, [23] = 6 };
 	static struct packet_batch batch;
 
-	batch = (struct packet_batch){ .n = 1, .linktype = 1 };
-	batch.data[0] = packet;
-	batch.cap_bytes[0] = batch.wire_bytes[0] = batch.all_wire_bytes[0] = sizeof(packet);
-	batch.wire_pkts[0] = 1;
-	batch.ts_ns[0] = ts_ns;
+	batch = (struct packet_batch){ .n = n, .linktype = 1 };
+	for (unsigned int i = 0; i < n; i++) {
+		batch.data[i] = packet;
+		batch.cap_bytes[i] = batch.wire_bytes[i] = sizeof(packet);
+		batch.all_wire_bytes[i] = sizeof(packet);
+		batch.wire_pkts[i] = 1;
+		batch.ts_ns[i] = ts_ns + i;
+	}
 	assert_int_equal(plan_run_direct(run, &batch), 0);
+}
+
+static void test_packet(struct plan_run *run, uint64_t ts_ns)
+{
+	test_batch(run, ts_ns, 1);
+}
+
+/* What is counted elsewhere up to a moment is seen from then on, and so say its statistics. */
+static void flows_are_seen_from_a_moment(void **state)
+{
+	const struct function_count count = { .units = 4, .pkts = 4, .bytes = 400 };
+	struct plan_flow *flow = test_flow("TCP PKT_COUNTER");
+	struct plan_place *places;
+	struct plan_run *run;
+	struct plan *plan;
+	struct error err = ERROR_INIT;
+	unsigned int n;
+
+	places = test_lower(flow, &n);
+	assert_int_equal(plan_new(&plan, &flow, 1, NULL, &err), 0);
+	assert_int_equal(plan_run_new(&run, plan, true), 0);
+	flow->from_ns = UINT64_MAX;
+	test_batch(run, 1000, 10);
+	for (unsigned int i = 1; i < n; i++)
+		plan_place_add(&places[i], &count);
+	plan_flow_count(flow);
+	assert_int_equal(flow->instances[0]->counts.pkts, 4);
+	assert_int_equal(test_value(flow, 2), 4);
+	flow->from_ns = 2007;
+	test_batch(run, 2000, 10);
+	test_batch(run, 3000, 10);
+	plan_flow_count(flow);
+	assert_int_equal(flow->instances[0]->counts.pkts, 4 + 3 + 10);
+	assert_int_equal(flow->instances[0]->counts.passed_pkts, 4 + 3 + 10);
+	assert_int_equal(test_value(flow, 2), 4 + 3 + 10);
+	plan_run_free(run);
+	plan_free(plan);
+	plan_places_free(places, n);
+	plan_flow_free(flow);
+	(void)state;
+}
+
+static void test_is_counted(const char *words, bool is_referred, bool is_counted)
+{
+	struct plan_flow *flow = test_flow(words);
+
+	plan_mark_countable(&flow, 1);
+	assert_int_equal(plan_flow_is_referred(flow), is_referred);
+	assert_int_equal(plan_flow_is_counted(flow), is_counted);
+	plan_flow_free(flow);
+}
+
+/* It depends on how they look at its counters. */
+static void who_is_referred_to_may_still_be_counted(void **state)
+{
+	test_is_counted("TCP PKT_COUNTER", false, true);
+	test_is_counted("PKT_COUNTER BUCKET", true, true);
+	test_is_counted("PKT_COUNTER BUCKET BYTE_COUNTER STATS", true, true);
+	test_is_counted("PKT_COUNTER REF", true, false);
+	test_is_counted("PKT_COUNTER BUCKET REF", true, false);
+	(void)state;
 }
 
 static void test_places_of(struct plan_flow *flow, const char *expected)
@@ -559,6 +623,8 @@ int main(void)
 		cmocka_unit_test(flows_are_chosen_on_ethernet),
 		cmocka_unit_test(periods_need_no_packets),
 		cmocka_unit_test(it_depends_on_who_refers),
+		cmocka_unit_test(flows_are_seen_from_a_moment),
+		cmocka_unit_test(who_is_referred_to_may_still_be_counted),
 		cmocka_unit_test(places_are_told_by_all_filters_before_them),
 		cmocka_unit_test(what_the_kernel_cannot_tell_is_delivered_before),
 		cmocka_unit_test(what_was_counted_comes_to_counters_and_statistics),

@@ -50,7 +50,8 @@ struct device_moment {
  * @moves:    the control thread's: it is about to be counted among what is captured, no longer at
  *            the interface
  * @moved:    when it did; 0: long ago, or never
- * @base_outages: of the hook
+ * @has_moved: it did
+ * @base_outages, @base_times_behind: of the hook
  * @next_held: of those that wait for flows that they refer to
  */
 struct device_flow {
@@ -74,7 +75,9 @@ struct device_flow {
 	enum device_counts counts;
 	bool moves;
 	struct device_moment moved;
+	bool has_moved;
 	uint64_t base_outages;
+	uint64_t base_times_behind;
 	struct device_flow *next_held;
 };
 

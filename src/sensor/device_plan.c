@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "device_private.h"
 
-#define DEVICE_MOVE_NS 20000u /* from looking at the clock to having read the counters */
+#define DEVICE_MOVE_NS 20000u /* longer than looking at the clock and reading counters takes */
 #define DEVICE_MOVE_TRIES 100u
 
 /* May a worker's run refer to the plan of this epoch, now or when it adopts what it has just taken?
@@ -51,6 +51,12 @@ void device_free_retired(struct device *device)
 	}
 }
 
+/* Where the flow is counted, or is about to be. */
+static enum device_counts device_place(const struct device_flow *flow)
+{
+	return flow->moves ? DEVICE_COUNTS_CAPTURE : flow->counts;
+}
+
 /* Of the flows that are connected and not leaving, those that are counted there. Return: how many.
  */
 static unsigned int device_list(const struct device *device, const struct device_flow *without,
@@ -60,31 +66,74 @@ static unsigned int device_list(const struct device *device, const struct device
 
 	for (unsigned int i = 0; i < device->n_flows; i++)
 		if (device->flows[i] != without && device->flows[i]->device &&
-			(device->flows[i]->moves ? DEVICE_COUNTS_CAPTURE
-						 : device->flows[i]->counts) == where)
+			device_place(device->flows[i]) == where)
 			ret[n++] = device->flows[i]->plan;
 	return n;
 }
 
+/* Of the same, those of the plan: also flows that are counted at the interface, if functions of
+ * others look at their counters. */
+static unsigned int device_list_planned(
+	struct device *device, const struct device_flow *without, struct plan_flow *ret[])
+{
+	bool looks_at_hook = false;
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < device->n_flows; i++) {
+		struct device_flow *flow = device->flows[i];
+		bool is_captured = device_place(flow) == DEVICE_COUNTS_CAPTURE;
+
+		if (flow == without || !flow->device ||
+			!(is_captured || plan_flow_is_referred(flow->plan)))
+			continue;
+		looks_at_hook |= !is_captured;
+		ret[n++] = flow->plan;
+	}
+	(void)pthread_mutex_lock(&device->flows_lock);
+	device->looks_at_hook = looks_at_hook;
+	(void)pthread_mutex_unlock(&device->flows_lock);
+	return n;
+}
+
+/* Find out which functions need packets. @room: for the list of all flows. */
+static void device_mark_countable(
+	const struct device *device, const struct device_flow *without, struct plan_flow *room[])
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < device->n_flows; i++)
+		if (device->flows[i] != without && device->flows[i]->device)
+			room[n++] = device->flows[i]->plan;
+	plan_mark_countable(room, n);
+}
+
 void device_begin(struct device *device, struct device_flow *flow, enum device_counts where)
 {
-	uint64_t had = flow->counts == DEVICE_COUNTS_UNKNOWN ? 0 : publish_entered(device, flow);
-
 	flow->counts = where;
-	flow->base_pkts = 0;
+	atomic_store_explicit(&flow->plan->from_ns, where == DEVICE_COUNTS_HOOK ? UINT64_MAX : 0,
+		memory_order_relaxed);
 	flow->base_outages = hook_outages(device->hook);
+	flow->base_times_behind = hook_times_behind(device->hook) - hook_is_behind(device->hook);
 	if (where == DEVICE_COUNTS_HOOK)
 		flow->base_pkts = hook_units(device->hook, true);
 	else
 		flow->base_pkts = atomic_load_explicit(&device->seen_pkts, memory_order_relaxed) +
 			lowering_units(device->lowering, true);
-	flow->base_pkts -= had;
 }
 
-/* A flow of the hook that others refer to now is needed where they are. */
+/* After device_mark_countable(): a flow of the hook is needed where packets are, because others
+ * refer to its counter that look at it with each packet. */
 static bool device_must_leave_hook(const struct device_flow *flow)
 {
-	return flow->counts == DEVICE_COUNTS_HOOK && !plan_flow_only_counts(flow->plan);
+	return flow->counts == DEVICE_COUNTS_HOOK && !plan_flow_is_counted(flow->plan);
+}
+
+/* Whether the flow does not keep others from the hook. */
+static bool device_suits_hook(const struct device_flow *flow)
+{
+	if (flow->counts == DEVICE_COUNTS_HOOK)
+		return !device_must_leave_hook(flow);
+	return flow->counts == DEVICE_COUNTS_UNKNOWN && plan_flow_only_counts(flow->plan);
 }
 
 static bool device_has_moves(const struct device *device, const struct device_flow *without)
@@ -109,13 +158,10 @@ static int device_place_flows(struct device *device, const struct device_flow *w
 	unsigned int n;
 	int r;
 
-	for (unsigned int i = 0; i < device->n_flows; i++) {
-		const struct device_flow *flow = device->flows[i];
-
-		if (flow != without && flow->device)
-			to_hook &= flow->counts != DEVICE_COUNTS_CAPTURE &&
-				plan_flow_only_counts(flow->plan);
-	}
+	device_mark_countable(device, without, room);
+	for (unsigned int i = 0; i < device->n_flows; i++)
+		if (device->flows[i] != without && device->flows[i]->device)
+			to_hook &= device_suits_hook(device->flows[i]);
 	if (to_hook) {
 		n = device_list(device, without, DEVICE_COUNTS_HOOK, room);
 		n += device_list(device, without, DEVICE_COUNTS_UNKNOWN, &room[n]);
@@ -130,8 +176,7 @@ static int device_place_flows(struct device *device, const struct device_flow *w
 
 		if (device_must_leave_hook(flow) && !flow->moves) {
 			flow->moves = device->has_moved = true;
-			atomic_store_explicit(
-				&flow->plan->from_ns, UINT64_MAX, memory_order_relaxed);
+			flow->plan->arrives = true;
 		}
 		if (flow->counts == DEVICE_COUNTS_UNKNOWN)
 			device_begin(
@@ -156,6 +201,7 @@ int device_replan(
 	struct device_plan *retired = NULL;
 	struct plan *plan;
 	unsigned int n;
+	bool listens;
 	int r;
 
 	if (!flows)
@@ -164,6 +210,7 @@ int device_replan(
 	if (r < 0)
 		return r;
 	n = device_list(device, without, DEVICE_COUNTS_CAPTURE, flows);
+	listens = n > 0;
 	r = lowering_prepare(
 		device->lowering, flows, n, hook_set && !hook_is_empty(hook_set), &set);
 	if (r < 0)
@@ -173,6 +220,7 @@ int device_replan(
 		if (!retired)
 			return -ENOMEM;
 	}
+	n = device_list_planned(device, without, flows);
 	r = plan_new(&plan, flows, n, device->plan, err);
 	if (r < 0) {
 		free(retired);
@@ -191,7 +239,7 @@ int device_replan(
 	(void)pthread_mutex_unlock(&device->plan_lock);
 	lowering_ask(device->lowering, TAKE(set), has_come);
 	if (hook_set)
-		hook_ask(device->hook, TAKE(hook_set), n > 0, has_come);
+		hook_ask(device->hook, TAKE(hook_set), listens, has_come);
 	else
 		hook_ask_packets(device->hook);
 	return 0;
@@ -245,28 +293,42 @@ static bool device_has_adopted(struct device *device, uint64_t epoch)
 	return adopted;
 }
 
+/* With commit_lock and flows_lock held. Give flows that move what the hook has counted by a moment.
+ * Return: that moment, around which no packet has been counted, if packets leave the time. */
+static struct device_moment device_read_hook(struct device *device)
+{
+	struct device_moment moment;
+	uint64_t before;
+	unsigned int n = 0;
+
+	do {
+		before = hook_units(device->hook, true);
+		moment = device_moment_now();
+		hook_add_arriving(device->hook);
+	} while ((hook_units(device->hook, true) != before ||
+			 clock_monotonic_ns() - moment.monotonic_ns > DEVICE_MOVE_NS) &&
+		++n < DEVICE_MOVE_TRIES);
+	return moment;
+}
+
 /* With commit_lock and flows_lock held. The hook's counters are read for the last time for flows
  * that move, and packets that come from that moment on are seen by the plan. */
 static void device_take_from_hook(struct device *device)
 {
-	struct device_moment moment;
-	unsigned int n = 0;
+	struct device_moment moment = device_read_hook(device);
 
-	do {
-		moment = device_moment_now();
-		hook_add(device->hook);
-	} while (clock_monotonic_ns() - moment.monotonic_ns > DEVICE_MOVE_NS &&
-		++n < DEVICE_MOVE_TRIES);
 	for (unsigned int i = 0; i < device->n_flows; i++) {
 		struct device_flow *flow = device->flows[i];
 
 		if (!flow->moves)
 			continue;
 		hook_forget(device->hook, flow->plan);
+		device_begin(device, flow, DEVICE_COUNTS_CAPTURE);
 		atomic_store_explicit(
 			&flow->plan->from_ns, moment.realtime_ns, memory_order_relaxed);
-		device_begin(device, flow, DEVICE_COUNTS_CAPTURE);
+		flow->plan->arrives = false;
 		flow->moves = false;
+		flow->has_moved = true;
 		flow->moved = moment;
 	}
 }

@@ -70,6 +70,7 @@ struct device {
 	struct lowering *lowering; /* NULL: the kernel delivers all packets */
 	struct error lowering_why; /* there is none */
 	struct hook *hook; /* NULL: nothing is counted at the interface */
+	bool looks_at_hook; /* GUARDED_BY(flows_lock): functions of the plan, at its flows */
 	uint64_t floor_epoch; /* the control thread's: flows of before wait for it */
 	bool has_moved; /* the control thread's: flows leave the hook, or have done so just now */
 
@@ -177,9 +178,6 @@ void device_forget_owner(struct device *device, unsigned int owner);
 void publish_all(struct device *device);
 bool publish_is_due(const struct device *device);
 void publish_now(struct device *device); /* exactly, if somebody wants that */
-
-/* Packets that have come to the flow's place, since it connected; the caller holds flows_lock. */
-uint64_t publish_entered(const struct device *device, const struct device_flow *flow);
 
 /* Bring device->stats up to date, where nic_lost_pkts is all that the interface lost; the caller
  * holds flows_lock. */

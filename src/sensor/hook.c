@@ -161,7 +161,7 @@ static void hook_make(struct hook *hook, struct lowering_set *set, bool wants_pa
 	lowering_set_free(obsolete);
 }
 
-/* Free what has been replaced. */
+/* Free what has been replaced, and of which all is given. */
 static void hook_clear(struct hook *hook)
 {
 	struct lowering_set *old = NULL;
@@ -169,11 +169,15 @@ static void hook_clear(struct hook *hook)
 	lowering_barrier();
 	(void)pthread_mutex_lock(&hook->device->commit_lock);
 	hook_lock(hook);
-	hook_add(hook);
+	if (!hook->device->looks_at_hook)
+		hook_add(hook);
+	hook->changed_ns = clock_monotonic_ns();
 	for (struct lowering_set **link = &hook->sets; *link;) {
 		struct lowering_set *set = *link;
 
-		if (set->state != LOWERING_REPLACED) {
+		lowering_set_read(set);
+		if (set->state != LOWERING_REPLACED ||
+			set->added[LOWERING_ALL].units != set->counts[LOWERING_ALL].units) {
 			link = &set->next;
 			continue;
 		}

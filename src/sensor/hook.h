@@ -65,8 +65,11 @@ bool hook_serves(const struct hook *hook, const struct plan_flow *flow);
 /* The flow is about to be freed. */
 void hook_forget(struct hook *hook, const struct plan_flow *flow);
 
-/* Give flows what was counted for them since the last call. The caller holds commit_lock, too. */
+/* Give flows what was counted for them since the last call. The caller holds commit_lock, too, and
+ * if functions look at them it is a worker for which time has passed. Or only those that arrive
+ * (struct plan_flow). */
 void hook_add(struct hook *hook);
+void hook_add_arriving(struct hook *hook);
 
 /* Packets that came to the interface while there were flows. @now: until now; else until the last
  * hook_add(). */
@@ -83,6 +86,11 @@ uint64_t hook_last_ns(const struct hook *hook);
 
 /* How often somebody has taken the programs away. */
 uint64_t hook_outages(const struct hook *hook);
+
+/* Whether programs of others see packets before, as far as is known, and how often they have come.
+ */
+bool hook_is_behind(const struct hook *hook);
+uint64_t hook_times_behind(const struct hook *hook);
 
 /* Tell where a function of a flow is executed that is counted here. */
 void hook_explain(const struct hook *hook, struct device_tier *ret);

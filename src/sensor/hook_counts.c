@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "hook_private.h"
+#include "lowering_counts.h"
 
 void hook_add(struct hook *hook)
 {
@@ -19,6 +20,17 @@ void hook_add(struct hook *hook)
 		lowering_set_give(set, hook->last_ns);
 		for (unsigned int i = 0; i < _LOWERING_N && !hook->listens; i++)
 			hook->alone[i] += set->added[i].units - before[i];
+	}
+}
+
+void hook_add_arriving(struct hook *hook)
+{
+	for (struct lowering_set *set = hook ? hook->sets : NULL; set; set = set->next) {
+		lowering_set_read(set);
+		for (unsigned int i = 0; i < set->n_places; i++)
+			if (set->places[i].flow && set->places[i].flow->arrives)
+				lowering_counts_give(&set->places[i], &set->counts[i],
+					&set->added[i], 1, hook->last_ns);
 	}
 }
 
@@ -68,6 +80,16 @@ uint64_t hook_last_ns(const struct hook *hook)
 uint64_t hook_outages(const struct hook *hook)
 {
 	return hook ? hook->outages : 0;
+}
+
+bool hook_is_behind(const struct hook *hook)
+{
+	return hook && hook->before[0];
+}
+
+uint64_t hook_times_behind(const struct hook *hook)
+{
+	return hook ? hook->times_behind : 0;
 }
 
 void hook_explain(const struct hook *hook, struct device_tier *ret)

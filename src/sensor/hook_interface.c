@@ -252,6 +252,7 @@ static void hook_look_before(struct hook *hook)
 		log_event(LOG_INFO, "%s: no program is before ours at the interface any more",
 			hook->device->name);
 	hook_lock(hook);
+	hook->times_behind += before[0] && !hook->before[0];
 	memcpy(hook->before, before, sizeof(before));
 	hook_unlock(hook);
 }

@@ -19,6 +19,7 @@
  * @way:      how it is, or was, attached
  * @why_not:  why not in the first of the ways; empty: it is
  * @before:   programs of others that see packets before ours do; empty: none
+ * @times_behind: how often such have come
  * @asked_ns: when that was asked for last; the thread's
  * @has_complained: that it cannot be put there again; the thread's
  * @sets:     newest first
@@ -43,6 +44,7 @@ struct hook {
 	enum kernel_way way;
 	struct error why_not;
 	char before[KERNEL_TEXT_BYTES];
+	uint64_t times_behind;
 	uint64_t asked_ns;
 	bool has_complained;
 	struct lowering_set *sets;

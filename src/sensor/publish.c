@@ -104,13 +104,17 @@ _Static_assert((int)DRIVER_UP == (int)MAPI_DEVICE_UP && (int)DRIVER_DOWN == (int
 		(int)DRIVER_GONE == (int)MAPI_DEVICE_GONE,
 	"programs are told what the driver says");
 
-uint64_t publish_entered(const struct device *device, const struct device_flow *flow)
+/* Packets that have come to the flow's place, since it connected; with flows_lock held. */
+static uint64_t publish_entered(const struct device *device, const struct device_flow *flow)
 {
-	uint64_t pkts = flow->counts == DEVICE_COUNTS_HOOK
+	uint64_t pkts;
+
+	if (flow->has_moved) /* by the time of packets, some of which may not have been seen yet */
+		return flow->plan->pkts;
+	pkts = flow->counts == DEVICE_COUNTS_HOOK
 		? hook_units(device->hook, false)
 		: atomic_load_explicit(&device->seen_pkts, memory_order_relaxed) +
 			lowering_units(device->lowering, false);
-
 	return pkts - flow->base_pkts;
 }
 
@@ -148,8 +152,12 @@ static void publish_flow(struct device *device, struct device_flow *flow, uint64
 			hook_last_ns(device->hook));
 	shared->device_state = (uint32_t)stats->state;
 	shared->outages = stats->outages - flow->base_stats.outages;
-	if (flow->counts == DEVICE_COUNTS_HOOK)
+	shared->behind = 0;
+	if (flow->counts == DEVICE_COUNTS_HOOK) {
 		shared->outages += hook_outages(device->hook) - flow->base_outages;
+		shared->behind = hook_is_behind(device->hook);
+		shared->times_behind = hook_times_behind(device->hook) - flow->base_times_behind;
+	}
 	results_write_end(&shared->seq);
 	/* After the head, where a reader that finds the end looks for its cause. */
 	if (flow->ended && !had_ended)
@@ -187,7 +195,8 @@ static void publish_flows(struct device *device, uint64_t now_ns, bool exact)
 		(void)lowering_read(device->lowering);
 		lowering_give(device->lowering);
 	}
-	hook_add(device->hook);
+	if (device->finished || !device->looks_at_hook)
+		hook_add(device->hook);
 	for (unsigned int i = 0; i < device->n_flows; i++)
 		publish_flow(device, device->flows[i], now_ns);
 	for (struct device_flow *flow = device->held; flow; flow = flow->next_held)

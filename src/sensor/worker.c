@@ -118,17 +118,13 @@ static int worker_claim(
 	return r;
 }
 
-/* Packets that the kernel has counted have come by now: that is their time, for who needs one. With
- * commit_lock held, in turn. */
-static void worker_count(struct device_worker *worker)
+/* Packets that the kernel has kept back have come by now. With commit_lock held, in turn. */
+static void worker_count_kept(struct device_worker *worker)
 {
 	struct device *device = worker->device;
 	struct device_pause *pause = &device->pause;
 	uint64_t units;
 
-	device->counted_watermark_ns = device->clock.watermark_ns;
-	if (!device->lowering || !worker->run)
-		return;
 	(void)pthread_mutex_lock(&device->flows_lock);
 	units = lowering_read(device->lowering);
 	(void)pthread_mutex_unlock(&device->flows_lock);
@@ -142,6 +138,23 @@ static void worker_count(struct device_worker *worker)
 	}
 	(void)pthread_mutex_lock(&device->flows_lock);
 	lowering_give(device->lowering);
+	(void)pthread_mutex_unlock(&device->flows_lock);
+}
+
+/* Packets that the kernel has counted have come by now: that is their time, for who needs one; only
+ * then their number is known. With commit_lock held, in turn. */
+static void worker_count(struct device_worker *worker)
+{
+	struct device *device = worker->device;
+
+	device->counted_watermark_ns = device->clock.watermark_ns;
+	if (!worker->run)
+		return;
+	if (device->lowering)
+		worker_count_kept(worker);
+	(void)pthread_mutex_lock(&device->flows_lock);
+	if (device->looks_at_hook)
+		hook_add(device->hook);
 	(void)pthread_mutex_unlock(&device->flows_lock);
 }
 

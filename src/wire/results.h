@@ -37,6 +37,9 @@ struct results_flow {
 	uint64_t last_ts_ns; /* watermark */
 	uint64_t outages; /* how often the device has gone down since connect */
 	uint64_t clock_steps; /* how often the clock was set since connect */
+	uint64_t times_behind; /* how often programs of others came before it since connect */
+	uint32_t behind; /* some are there now */
+	uint32_t reserved;
 };
 
 struct results_slot {

@@ -160,9 +160,16 @@ is_behind() { # asked once more each time
 	grep -q "counted at the interface (TCX), behind programs of others: TCX ingress: program .*stranger" ours.out
 }
 await "flows say so" is_behind
+equal "their state" "$(grep '^behind' ours.out | tail -n 1 | cut -d ' ' -f 3-)" "1 1"
 "$BLAST" cable1 1000 > /dev/null # which it keeps for itself
 stranger_end "before" 1000
 await "it is gone" grep -q "no program is before ours" daemon.log
+is_first() { # asked once more each time
+	echo >&"${gos[ours]}"
+	[ "$(grep '^behind' ours.out | tail -n 1 | cut -d ' ' -f 3-)" = "0 1" ]
+}
+await "flows say so, and that there was one" is_first
+equal "their state at first" "$(grep '^behind' ours.out | head -n 1 | cut -d ' ' -f 3-)" "0 0"
 "$BLAST" cable1 1000 > /dev/null
 tally_end ours
 equal "ours, but for what the other has kept" "$(counted ours | head -1)" "packets 2000 bytes 120000"

@@ -9,7 +9,8 @@
  *
  * Makes a flow of BPF_FILTER, PKT_COUNTER and BYTE_COUNTER for each FILTER ("-": none; "%N FILTER":
  * with SAMPLE(N, PERIODIC) before the counters; "=SPAN FILTER": with STARTSTOP(+0s, SPAN)), says
- * where each function runs, "tier FLOW FUNCTION kernel|user: REASON", and "ready". Then CHANGES
+ * whether it is behind programs of others, "behind FLOW 0|1 TIMES", where each function runs, "tier
+ * FLOW FUNCTION kernel|user: REASON", and "ready". Then CHANGES
  * times another flow is connected and closed, which in turn counts packets, wants some of them, or
  * wants all. When that is done it says "changed", with how long the slowest and the middle one of
  * these calls of mapi_connect() and mapi_close_flow() took, in milliseconds; for each line of its
@@ -41,6 +42,11 @@ static void tally_fail(const char *what)
 
 static void tally_explain(int fd, int n_functions)
 {
+	struct mapi_result_status status = { .sz = sizeof(status) };
+
+	if (mapi_result_status(fd, n_functions, 0, &status) < 0)
+		tally_fail("mapi_result_status");
+	printf("behind %d %d %llu\n", fd, status.behind, status.times_behind);
 	for (int fid = 1; fid <= n_functions; fid++) {
 		struct mapi_explanation e = { .sz = sizeof(e) };
 

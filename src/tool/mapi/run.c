@@ -201,6 +201,8 @@ static void run_print_json(const struct run_printer *printer, const struct pipel
 		json_u64(&j, "outages", status->outages);
 		json_u64(&j, "restarts", status->restarts);
 		json_u64(&j, "clock_steps", status->clock_steps);
+		json_bool(&j, "behind", status->behind);
+		json_u64(&j, "times_behind", status->times_behind);
 	}
 	if (status->error) {
 		json_object(&j, "error");
