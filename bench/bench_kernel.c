@@ -167,7 +167,7 @@ static int bench_load(
 	struct kernel_options options = { .hook = hook,
 		.is_separate = c->is_separate,
 		.page_max = c->page_max,
-		.copies = c->is_foreign && hook != KERNEL_SOCKET,
+		.is_distrusted = c->is_foreign && hook != KERNEL_SOCKET,
 		.has_root = c->is_foreign && hook == KERNEL_TC };
 	struct kernel_fds fds;
 	struct error err = ERROR_INIT;

@@ -102,9 +102,8 @@ static void emit_survey(struct kernel_emit *e)
 			e->uses[v->a]++;
 		if (v->b != FILTER_VALUE_NONE)
 			e->uses[v->b]++;
-		if (v->kind == FILTER_VALUE_LOAD && v->a == FILTER_VALUE_NONE &&
-			v->k < DIRECT_BYTES_MAX && v->k + v->bytes <= DIRECT_BYTES_MAX)
-			e->direct_bytes = MAX(e->direct_bytes, v->k + v->bytes);
+		if (kernel_operand_end(g, v) <= DIRECT_BYTES_MAX)
+			e->direct_bytes = MAX(e->direct_bytes, kernel_operand_end(g, v));
 	}
 	for (uint32_t i = 0; i < g->tests.n; i++) {
 		const struct filter_test *t = filter_graph_test(g, i);

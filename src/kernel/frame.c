@@ -198,9 +198,17 @@ static void frame_window_in_place(struct kernel_emit *e, uint32_t copy)
 	emit_put(e, STORE_IMM(BPF_W, REG_AREA, AREA_AT(is_copy), 0));
 }
 
+/* Writes r8 to memory, from where it comes back as any number, whatever the path: what adds to
+ * addresses is followed with each range of a register by itself, without CAP_PERFMON. */
+static void frame_forget_bytes(struct kernel_emit *e, int16_t at)
+{
+	emit_put(e, STORE(BPF_W, REG_AREA, REG_BYTES, at));
+	emit_put(e, LOAD(BPF_W, REG_BYTES, REG_AREA, at));
+}
+
 static void frame_length_xdp(struct kernel_emit *e)
 {
-	if (e->options->has_frags || e->options->copies) {
+	if (e->options->has_frags || e->options->is_distrusted) {
 		emit_put(e, MOV_REG(BPF_REG_1, REG_CTX));
 		emit_put(e, CALL(BPF_FUNC_xdp_get_buff_len));
 		emit_put(e, MOV_REG(REG_BYTES, BPF_REG_0));
@@ -209,7 +217,7 @@ static void frame_length_xdp(struct kernel_emit *e)
 		emit_put(e, LOAD(BPF_W, REG_BYTES, REG_CTX, XDP_AT(data_end)));
 		emit_put(e, ALU_REG(BPF_SUB, REG_BYTES, BPF_REG_1));
 	}
-	emit_put(e, STORE(BPF_W, REG_AREA, REG_BYTES, AREA_AT(len)));
+	frame_forget_bytes(e, AREA_AT(len));
 }
 
 /* How much of the packet filters see. */
@@ -238,7 +246,7 @@ static void frame_length_skb(struct kernel_emit *e)
 	emit_put(e, ALU_IMM(BPF_ADD, REG_BYTES, FRAME_TAG_BYTES));
 	emit_put(e, STORE_IMM(BPF_W, REG_AREA, AREA_AT(shift), FRAME_TAG_BYTES));
 	emit_place(e, untagged);
-	emit_put(e, STORE(BPF_W, REG_AREA, REG_BYTES, AREA_AT(len)));
+	frame_forget_bytes(e, AREA_AT(len));
 	if (e->options->is_cut)
 		frame_cut(e);
 }
@@ -392,6 +400,7 @@ static void frame_super(struct kernel_emit *e, const struct kernel_frame_page *p
 	emit_put(e, ALU_IMM(BPF_SUB, BPF_REG_2, 1));
 	emit_put(e, ALU_REG(BPF_MUL, BPF_REG_2, BPF_REG_1));
 	emit_put(e, ALU_REG(BPF_ADD, REG_BYTES, BPF_REG_2));
+	frame_forget_bytes(e, AREA_AT(temp));
 	emit_goto(e, done);
 	emit_place(e, unknown);
 	if (delivers)

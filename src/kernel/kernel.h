@@ -66,8 +66,8 @@ struct kernel_sampling {
  *                 only together with @undelivered
  * @skip_outgoing: SOCKET: packets on their way out are neither counted nor delivered: for loopback,
  *                 where all of them come back
- * @copies:        TC, XDP: packets are not read in place: where the verifier must trust nobody
- *                 (without CAP_PERFMON), it refuses that
+ * @is_distrusted: TC, XDP: it is verified as anybody's program is, without CAP_PERFMON: what
+ * depends on a packet is not added to its address, nor are addresses subtracted
  * @has_root:      TC: it stands in a slot of a root, which tells where the headers of super-packets
  *                 end; else that is known of plain TCP only, and guessed of UDP
  * @has_frags:     XDP: packets may consist of several buffers (kernel 5.18)
@@ -87,7 +87,7 @@ struct kernel_options {
 	const struct kernel_sampling *samplings;
 	bool undelivered;
 	bool skip_outgoing;
-	bool copies;
+	bool is_distrusted;
 	bool has_root;
 	bool has_frags;
 	bool discards;

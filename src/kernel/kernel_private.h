@@ -216,7 +216,7 @@ struct kernel_sample {
 /* Whether the window is always a copy: a socket's filter cannot read packets in place. */
 static inline bool emit_reads_copy(const struct kernel_emit *e)
 {
-	return e->options->hook == KERNEL_SOCKET || e->options->copies;
+	return e->options->hook == KERNEL_SOCKET;
 }
 
 /* What a slot does with packets that its filter accepts. */
@@ -249,7 +249,11 @@ static inline bool emit_failed(const struct kernel_emit *e)
 	return e->too_large || e->code.failed || e->g->failed;
 }
 
-/* operand.c: r0 = value; changes r1 to r5. What is kept stays so until kernel_operand_forget(). */
+/* operand.c: where in a packet a load ends, if headers before it have no options. UINT32_MAX: there
+ * is no telling, it is far, or no load. */
+uint32_t kernel_operand_end(const struct filter_graph *g, const struct filter_value *v);
+
+/* r0 = value; changes r1 to r5. What is kept stays so until kernel_operand_forget(). */
 void kernel_operand_value(struct kernel_emit *e, uint32_t value);
 void kernel_operand_masked(struct kernel_emit *e, uint32_t value, uint32_t mask);
 /* Goes to @no where the test does not hold, and on where it does. */

@@ -14,6 +14,10 @@
 
 static const uint8_t operand_sizes[] = { [1] = BPF_B, [2] = BPF_H, [4] = BPF_W };
 
+/* Headers of four bits of length mostly have no options: so many bytes of at most so many. */
+#define OPERAND_HEADER_BYTES 20u
+#define OPERAND_HEADER_BYTES_MAX 60u
+
 /* Where it says how much of the packet may be read. */
 static int16_t operand_cap(const struct kernel_emit *e)
 {
@@ -54,11 +58,51 @@ static void operand_swap(struct kernel_emit *e, uint32_t bytes)
 		emit_put(e, TO_BE(BPF_REG_0, 8 * (int)bytes));
 }
 
-static bool operand_is_direct(const struct kernel_emit *e, const struct filter_value *v)
+/* What a base mostly is: a header's length, perhaps with bytes before it. 0: there is no telling.
+ */
+static uint32_t operand_usual(const struct filter_graph *g, uint32_t value)
+{
+	uint32_t before = 0;
+
+	while (before <= OPERAND_K_MAX) {
+		const struct filter_value *v = filter_graph_value(g, value);
+
+		if (v->max == OPERAND_HEADER_BYTES_MAX)
+			return before + OPERAND_HEADER_BYTES;
+		if (v->kind != FILTER_VALUE_ALU || v->op != BPF_ADD ||
+			filter_graph_value(g, v->b)->kind != FILTER_VALUE_CONST)
+			break;
+		before += MIN(filter_graph_value(g, v->b)->k, OPERAND_K_MAX + 1);
+		value = v->a;
+	}
+	return 0;
+}
+
+uint32_t kernel_operand_end(const struct filter_graph *g, const struct filter_value *v)
+{
+	uint32_t usual = 0;
+
+	if (v->kind != FILTER_VALUE_LOAD || v->k > OPERAND_K_MAX)
+		return UINT32_MAX;
+	if (v->a != FILTER_VALUE_NONE) {
+		usual = operand_usual(g, v->a);
+		if (usual == 0)
+			return UINT32_MAX;
+	}
+	return v->k + usual + v->bytes;
+}
+
+/* Is it in the window, if its base is the usual one? */
+static bool operand_is_usually_direct(const struct kernel_emit *e, const struct filter_value *v)
 {
 	uint32_t room = emit_reads_copy(e) ? WINDOW_BYTES : e->direct_bytes;
 
-	return v->a == FILTER_VALUE_NONE && v->k < room && v->k + v->bytes <= room;
+	return kernel_operand_end(e->g, v) <= room;
+}
+
+static bool operand_is_direct(const struct kernel_emit *e, const struct filter_value *v)
+{
+	return v->a == FILTER_VALUE_NONE && operand_is_usually_direct(e, v);
 }
 
 /* The function that loads anything: r1 context, r2 offset, r3 area, r4 bytes, into @temp. */
@@ -86,6 +130,13 @@ static void operand_bound(struct kernel_emit *e, uint32_t max, uint32_t too_larg
 		emit_put(e, ALU32_IMM(BPF_AND, BPF_REG_0, filter_value_bits(max)));
 	else
 		emit_jump(e, IF64_IMM(BPF_JGT, BPF_REG_0, OPERAND_BASE_MAX), too_large);
+}
+
+/* Without CAP_PERFMON, only what does not depend on the packet is added to its address. */
+static bool operand_is_readable_in_place(const struct kernel_emit *e, const struct filter_value *v)
+{
+	return !emit_reads_copy(e) && v->k <= OPERAND_K_MAX &&
+		!(e->options->is_distrusted && v->a != FILTER_VALUE_NONE);
 }
 
 /* Of the packet where it is, or else by the function, which stands here: jumps go forward. */
@@ -141,20 +192,43 @@ static bool operand_load_from_copy(struct kernel_emit *e, const struct filter_va
 	return true;
 }
 
+/* Behind a header whose length, r0, is the usual one: then goes to @done. */
+static void operand_load_usual(struct kernel_emit *e, const struct filter_value *v, uint32_t done)
+{
+	uint32_t other = kernel_asm_label(&e->code);
+
+	emit_jump(e, IF_IMM(BPF_JNE, BPF_REG_0, operand_usual(e->g, v->a)), other);
+	emit_put(e,
+		LOAD(operand_sizes[v->bytes], BPF_REG_0, REG_WINDOW,
+			(int16_t)(kernel_operand_end(e->g, v) - v->bytes)));
+	emit_goto(e, done);
+	emit_place(e, other);
+}
+
+static void operand_load_elsewhere(struct kernel_emit *e, const struct filter_value *v)
+{
+	uint32_t done = kernel_asm_label(&e->code);
+
+	if (v->a != FILTER_VALUE_NONE) {
+		kernel_operand_value(e, v->a);
+		if (operand_is_usually_direct(e, v))
+			operand_load_usual(e, v, done);
+	}
+	if (operand_load_from_copy(e, v))
+		;
+	else if (operand_is_readable_in_place(e, v))
+		operand_load_in_place(e, v);
+	else
+		operand_call_slow(e, v->k, v->bytes, v->a != FILTER_VALUE_NONE);
+	emit_place(e, done);
+}
+
 static void operand_load(struct kernel_emit *e, const struct filter_value *v)
 {
-	if (operand_is_direct(e, v)) {
+	if (operand_is_direct(e, v))
 		emit_put(e, LOAD(operand_sizes[v->bytes], BPF_REG_0, REG_WINDOW, (int16_t)v->k));
-	} else {
-		if (v->a != FILTER_VALUE_NONE)
-			kernel_operand_value(e, v->a);
-		if (operand_load_from_copy(e, v))
-			;
-		else if (!emit_reads_copy(e) && v->k <= OPERAND_K_MAX)
-			operand_load_in_place(e, v);
-		else
-			operand_call_slow(e, v->k, v->bytes, v->a != FILTER_VALUE_NONE);
-	}
+	else
+		operand_load_elsewhere(e, v);
 	operand_swap(e, v->bytes);
 }
 

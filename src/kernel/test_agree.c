@@ -176,23 +176,25 @@ static void agree_counts_compare(struct agree_account *a, const struct agree_fil
 	}
 }
 
-/* As another process would get and load it. */
+/* As another process would get and load it. @argument: the options */
 static int agree_load(
 	void *argument, const struct kernel_code *code, struct kernel_fds *ret, struct error *err)
 {
+	const struct kernel_options *options = argument;
 	size_t n_bytes = kernel_code_flatten(code, NULL, 0);
 	uint8_t *bytes = malloc(n_bytes);
 	struct kernel_code *same;
 	int r;
 
-	(void)argument;
 	assert_non_null(bytes);
 	assert_int_equal(kernel_code_flatten(code, bytes, n_bytes), n_bytes);
 	assert_int_equal(kernel_code_unflatten(&same, bytes, n_bytes), 0);
 	free(bytes);
 	r = kernel_code_check(same, err);
+	test_run_distrust(options->is_distrusted);
 	if (r == 0)
 		r = kernel_code_load(same, ret, err);
+	test_run_distrust(false);
 	kernel_code_free(same);
 	return r;
 }
@@ -208,8 +210,8 @@ void agree_set_init(struct agree_set *s, struct agree_account *a,
 	s->counts = calloc(n + 1, sizeof(*s->counts));
 	assert_true(s->right && s->counts);
 	if (kernel_program_make(&s->program, &s->code, options,
-		    (const struct filter_program *const *)f->programs + from, n, agree_load, NULL,
-		    &err) < 0)
+		    (const struct filter_program *const *)f->programs + from, n, agree_load,
+		    (void *)(uintptr_t)options, &err) < 0)
 		fail_msg("filters %u to %u: %s", from, from + n - 1, err.text);
 	s->run_fd = kernel_program_fd(s->program);
 	if (options->own)

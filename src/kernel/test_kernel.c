@@ -84,6 +84,7 @@ static void mixed_filters_agree(void **state)
 		unsigned int n_pages;
 
 		agree_all(&a, &options, &f, 0, n, &t);
+		options.is_distrusted = hook != KERNEL_SOCKET;
 		options.page_max = n / 7; /* a chain */
 		agree_all(&a, &options, &f, 0, n, &t);
 		options.page_max = 0; /* as many pages as short jumps make necessary */
@@ -91,6 +92,7 @@ static void mixed_filters_agree(void **state)
 		n_pages = a.n_pages;
 		agree_all(&a, &options, &f, 0, n, &t);
 		assert_true(is_quick() || a.n_pages - n_pages > 1);
+		options.is_distrusted = false;
 		options.is_separate = true;
 		options.page_max = 50;
 		agree_all(&a, &options, &f, 0, MIN(n, 200), &t);
@@ -414,6 +416,36 @@ static void scattered_packets_agree(void **state)
 	agree_trace_clear(&t);
 }
 
+/* Without CAP_PERFMON the verifier tells more paths apart: not those that we make. */
+static void distrust_does_not_multiply_paths(void **state)
+{
+	struct random r = { .state = 41 };
+	struct agree_filters f;
+
+	(void)state;
+	if (!agree_can_load())
+		skip();
+	agree_filters_random(&f, 200, &r, true);
+	for (unsigned int hook = KERNEL_TC; hook < _KERNEL_HOOK_N; hook++) {
+		uint32_t verified[2];
+
+		for (unsigned int i = 0; i < ARRAY_SIZE(verified); i++) {
+			struct kernel_options options = { .hook = hook, .is_distrusted = i > 0 };
+			struct agree_account a = { 0 };
+			struct agree_set s;
+
+			agree_set_init(&s, &a, &options, &f, 0, f.n);
+			verified[i] = test_run_verified(kernel_program_fd(s.program));
+			assert_int_equal(a.n_pages, 1);
+			agree_set_deinit(&s);
+		}
+		print_message(
+			"%u instructions verified, %u in distrust\n", verified[0], verified[1]);
+		assert_true(verified[1] <= verified[0] + verified[0] / 2);
+	}
+	agree_filters_clear(&f);
+}
+
 /* What cannot be translated is left out, and said so; the others are not harmed. */
 static void loops_stay_in_user_space(void **state)
 {
@@ -482,6 +514,7 @@ int main(void)
 		cmocka_unit_test(tags_are_put_back),
 		cmocka_unit_test(super_packets_count_as_segments),
 		cmocka_unit_test(scattered_packets_agree),
+		cmocka_unit_test(distrust_does_not_multiply_paths),
 		cmocka_unit_test(loops_stay_in_user_space),
 		cmocka_unit_test(directions_are_asked_where_they_are_known),
 	};

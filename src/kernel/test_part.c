@@ -88,7 +88,7 @@ static void parts_agree(void **state)
 	for (unsigned int hook = 0; hook < _KERNEL_HOOK_N; hook++) {
 		for (unsigned int copies = 0; copies < 2; copies++) {
 			struct kernel_options options = { .hook = hook,
-				.copies = hook != KERNEL_SOCKET && copies,
+				.is_distrusted = hook != KERNEL_SOCKET && copies,
 				.snaplen_bytes = 60,
 				.is_cut = hook == KERNEL_SOCKET && copies,
 				.no_long_jumps = !kernel_has_long_jumps() };

@@ -4,8 +4,11 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "kernel_private.h"
 
@@ -112,6 +115,34 @@ int test_run_tagger(int fd, uint32_t tag)
 	/* The program refers to the map's pages, but an array of programs is emptied when its last
 	 * descriptor is closed: so this one stays open until the test ends. */
 	return r;
+}
+
+#define TEST_RUN_CAP_PERFMON 38 /* <linux/capability.h> of Linux 5.8 */
+
+void test_run_distrust(bool is_distrusted)
+{
+	static const unsigned int caps[] = { TEST_RUN_CAP_PERFMON, CAP_SYS_ADMIN };
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &head, data) < 0)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(caps); i++) {
+		uint32_t bit = 1u << caps[i] % 32;
+
+		data[caps[i] / 32].effective &= ~bit;
+		if (!is_distrusted)
+			data[caps[i] / 32].effective |= data[caps[i] / 32].permitted & bit;
+	}
+	(void)syscall(SYS_capset, &head, data);
+}
+
+uint32_t test_run_verified(int fd)
+{
+	struct bpf_prog_info info = { .type = 0 };
+	uint32_t n_bytes = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &n_bytes) < 0 ? 0 : info.verified_insns;
 }
 
 int test_run_nothing(enum kernel_hook hook)

@@ -42,6 +42,12 @@ double test_run_ns(int fd, enum kernel_hook hook, const struct test_packet *pack
  * Return: a descriptor, or a negative errno. */
 int test_run_tagger(int fd, uint32_t tag);
 
+/* From now on this thread loads as an engine's parent does, without CAP_PERFMON, or as before. */
+void test_run_distrust(bool is_distrusted);
+
+/* How many instructions the verifier went through; 0: this kernel does not say. */
+uint32_t test_run_verified(int fd);
+
 /* A program that returns at once. Return: a descriptor, or a negative errno. */
 int test_run_nothing(enum kernel_hook hook);
 

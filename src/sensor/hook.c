@@ -41,7 +41,7 @@ static int hook_load(struct hook *hook, struct lowering_set *set, struct error *
 		calloc(set->n_places, sizeof(programs[0]));
 	_cleanup_(kernel_code_freep) struct kernel_code *code = NULL;
 	const struct kernel_options options = { .hook = kernel_way_hook(hook->way),
-		.copies = hook->loader.is_distrusted,
+		.is_distrusted = hook->loader.is_distrusted,
 		.has_root = kernel_way_hook(hook->way) == KERNEL_TC,
 		.has_frags = hook_discards(hook),
 		.discards = hook_discards(hook),

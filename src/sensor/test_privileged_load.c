@@ -444,7 +444,7 @@ static void test_code_of_interfaces(void **state)
 static void test_code_that_discards(void **state)
 {
 	const struct kernel_options options = {
-		.hook = KERNEL_XDP, .copies = true, .has_frags = true, .discards = true
+		.hook = KERNEL_XDP, .is_distrusted = true, .has_frags = true, .discards = true
 	};
 	struct config config = test_config(true);
 	struct config_device device = config.devices[0];

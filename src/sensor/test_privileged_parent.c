@@ -101,7 +101,7 @@ struct kernel_code *test_code(enum kernel_hook hook, unsigned int page_max)
 {
 	static const char *const texts[] = { "tcp port 80", "udp and ip[30] = 7" };
 	struct kernel_options options = {
-		.hook = hook, .page_max = page_max, .copies = hook != KERNEL_SOCKET
+		.hook = hook, .page_max = page_max, .is_distrusted = hook != KERNEL_SOCKET
 	};
 	struct filter_program *filters[2];
 	struct kernel_code *code;
