@@ -16,10 +16,36 @@ for verb in $verbs; do
 		# The words behind it end the run, whether the option takes the first one or not.
 		timeout 10 "$MAPI" "$verb" "$option" --wrong --wrong > out.txt 2>&1
 		[ $? = 2 ] || fail "$verb $option runs"
-		! grep -q "option.*'$option'\|invalid option -- '${option#-}'" out.txt || fail "$verb $option: $(cat out.txt)"
+		! grep -q "there is no option \"$option\"" out.txt || fail "$verb $option: $(cat out.txt)"
 	done
 done < /dev/null
 echo "ok: help of $(wc -w <<< "$verbs") verbs"
+
+# ---- whatever was typed, or names that others chose, is harmless on a terminal ----
+esc=$'x\033[31m'
+cp "$OWN/http.pcap" "$esc.pcap"
+while IFS= read -r -d '' line; do
+	eval "set -- $line"
+	"$MAPI" "$@" > out.txt 2>&1 < /dev/null
+	[ -s out.txt ] || fail "$line: says nothing"
+	! grep -q $'\033' out.txt || fail "$line: $(cat -v out.txt)"
+done < <(printf '%s\0' '"run" "--$esc"' '"run" "-F" "$esc" "-r" "-"' '"run" "-r" "$esc"' '"run" "-i" "$esc"' \
+	'"run" "-r" "$esc.pcap" "--workers" "$esc"' '"run" "-i" "$esc" "--duration" "$esc"' '"dump" "-r" "$esc.pcap" "-w" "$esc.pcap"' \
+	'"dump" "-r" "$esc.pcap" "-w" "/$esc/x"' '"dump" "--time-precision" "$esc"' '"top" "-r" "$esc.pcap"' '"top" "-r" "$esc.pcap" "$esc"' \
+	'"run" "-r" "$esc.pcap" "$esc"' '"run" "-r" "$esc.pcap" "PKT_COUNTER @$esc"' '"$esc"' '"functions" "$esc"' '"doctor" "-i" "$esc"' \
+	'"explain" "-i" "$esc"' '"util" "-r" "$esc.pcap"' '"run" "-r" "$esc.pcap" "--json"')
+echo "ok: no escape sequences of others"
+"$MAPI" run --duraton 5 2> err.txt
+equal "an option that is nearly one" "$?" 2
+grep -q 'there is no option "--duraton"; did you mean --duration?' err.txt || fail "$(cat err.txt)"
+"$MAPI" run -i 2> err.txt
+grep -q 'a value is missing behind "-i"' err.txt || fail "$(cat err.txt)"
+# What is left of a filter behind "&".
+"$MAPI" run -r "$OWN/http.pcap" tcp[13] 2> err.txt
+equal "half a filter" "$?" 2
+grep -q "put the filter into quotes" err.txt || fail "$(cat err.txt)"
+"$MAPI" run -r "$OWN/http.pcap" tcp prot 80 2> err.txt
+! grep -q quotes err.txt || fail "$(cat err.txt)"
 
 # ---- completion: what it does is in completion_pty.py ----
 for shell in bash zsh; do

@@ -110,9 +110,11 @@ void hook_explain(const struct hook *hook, struct device_tier *ret)
 			kernel_way_name(hook->way), hook->before);
 	else if (hook->why_not.text[0])
 		(void)snprintf(ret->reason, sizeof(ret->reason),
-			"counted at the interface (%s); not by %s: %.150s",
-			kernel_way_name(hook->way), kernel_way_name(hook->ways[0]),
-			hook->why_not.text);
+			"counted at the interface (%s)%s; not by %s: %.150s",
+			kernel_way_name(hook->way),
+			hook->loader.discards && !hook_discards(hook) ? ", where no packet ends"
+								      : "",
+			kernel_way_name(hook->ways[0]), hook->why_not.text);
 	else
 		(void)snprintf(ret->reason, sizeof(ret->reason), "counted at the interface (%s)%s",
 			kernel_way_name(hook->way),

@@ -27,7 +27,9 @@ static const char *lowering_need(const struct plan_instance *instance)
 	if (f->filter || f->programs)
 		return "its filter cannot be a program of the kernel";
 	if (f->sampling)
-		return "packets are delivered, also for others, and it chooses by their order";
+		return "it chooses by the order of packets, and others have packets delivered; "
+		       "alone on "
+		       "the device it would choose in the kernel";
 	if (f->gate)
 		return "packets tell when it opens; while it is open it needs none";
 	if (f->add)
@@ -104,7 +106,8 @@ void lowering_explain(const struct lowering *lowering, const struct plan_instanc
 	*ret = (struct device_tier){ .tier = MAPI_TIER_USER };
 	if (!set) {
 		(void)snprintf(ret->reason, sizeof(ret->reason),
-			"all packets are delivered until a program for all filters is made");
+			"all packets are delivered until a program for all filters is made, which "
+			"takes a moment");
 		return;
 	}
 	place = lowering_place(set, instance);
@@ -123,5 +126,6 @@ void lowering_explain(const struct lowering *lowering, const struct plan_instanc
 			(int)sizeof(ret->reason) - 1, set->why.text);
 	if (!ret->reason[0])
 		(void)snprintf(ret->reason, sizeof(ret->reason),
-			"some function on the device wants all packets");
+			"all packets are delivered: another flow on the device wants them (\"mapi "
+			"flows\" lists flows)");
 }

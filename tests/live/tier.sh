@@ -222,7 +222,7 @@ daemon_start
 tally_start 0 "${filters[@]}"
 equal "functions in the daemon" "$(tiers)" "user 21"
 equal "their reason" "$(sed -n 's/^tier.*user: //p' tally.out | sort -u)" \
-	"the device is configured so (engine=)"
+	"the configuration says so (engine=user)"
 "$BLAST" cable1 "$packets" > /dev/null
 tally_end
 if tally_report 2 | grep -q 'lost 0'; then

@@ -44,6 +44,14 @@ static char *arguments_join(char *const *words, int n_words)
 	return text;
 }
 
+/* Whatever the user gave is shown harmless: it may be a name that somebody else chose. */
+static void arguments_complain(const char *before, const char *given, const char *after)
+{
+	fprintf(stderr, "mapi: %s\"", before);
+	text_safe(stderr, given);
+	fprintf(stderr, "\"%s\n", after);
+}
+
 /* The content of a filter file without its comments ("#" to the end of the line); the caller frees.
  * NULL: printed. */
 static char *arguments_read_filter(const char *path)
@@ -56,7 +64,9 @@ static char *arguments_read_filter(const char *path)
 	if (in && text)
 		n = fread(text, 1, ARGUMENTS_FILTER_BYTES_MAX, in);
 	if (!in || !text || ferror(in)) {
-		fprintf(stderr, "mapi: %s: %s\n", path, strerror(errno));
+		fputs("mapi: ", stderr);
+		text_safe(stderr, path);
+		fprintf(stderr, ": %s\n", strerror(errno));
 		if (in && !standard_input)
 			(void)fclose(in);
 		free(text);
@@ -78,13 +88,14 @@ int arguments_number(
 	const char *name, const char *text, unsigned long long max, unsigned long long *ret)
 {
 	unsigned long long value;
-	char *end;
+	char before[96], *end;
 
 	errno = 0;
 	value = strtoull(text, &end, 10);
 	if (*text < '0' || *text > '9' || *end || errno || !value || value > max) {
-		fprintf(stderr, "mapi: %s must be a number from 1 to %llu, not \"%s\"\n", name, max,
-			text);
+		(void)snprintf(before, sizeof(before), "%s must be a number from 1 to %llu, not ",
+			name, max);
+		arguments_complain(before, text, "");
 		return -EINVAL;
 	}
 	*ret = value;
@@ -93,13 +104,15 @@ int arguments_number(
 
 int arguments_seconds(const char *name, const char *text, uint64_t *ret_ms)
 {
-	char *end;
+	char before[96], *end;
 	double value = strtod(text, &end);
 
 	/* strtod() also takes "inf", "nan" and hexadecimal. */
 	if (strspn(text, "0123456789.") != strlen(text) || end == text || *end || !(value > 0) ||
 		value > ARGUMENTS_SECONDS_MAX) {
-		fprintf(stderr, "mapi: %s must be a number of seconds, not \"%s\"\n", name, text);
+		(void)snprintf(
+			before, sizeof(before), "%s must be a number of seconds, not ", name);
+		arguments_complain(before, text, "");
 		return -EINVAL;
 	}
 	*ret_ms = value < 0.001 ? 1 : (uint64_t)(value * 1000 + 0.5);
@@ -113,7 +126,7 @@ static int arguments_take_precision(const char *text, enum arguments_precision *
 	} else if (!strcmp(text, "nano")) {
 		*ret = ARGUMENTS_PRECISION_NANO;
 	} else {
-		fprintf(stderr, "mapi: --time-precision is micro or nano, not \"%s\"\n", text);
+		arguments_complain("--time-precision is micro or nano, not ", text, "");
 		return -EINVAL;
 	}
 	return 0;
@@ -160,7 +173,7 @@ int arguments_take(struct arguments *a, const struct verb *verb, int option, con
 		r = arguments_number("--seed", value, ULLONG_MAX, &number);
 		break;
 	default:
-		return verb_usage(verb, "see above");
+		return verb_usage(verb, NULL); /* verb_getopt() has said why */
 	}
 	return r < 0 ? EXIT_USAGE : EXIT_OK;
 }
@@ -247,7 +260,7 @@ int arguments_output(const char *path, const char *source, enum arguments_precis
 	if (standard_output)
 		path = "/dev/stdout";
 	if (arguments_same_file(path, source)) {
-		fprintf(stderr, "mapi: \"%s\" can't be read and written at once\n", path);
+		arguments_complain("", path, " can't be read and written at once");
 		return -EINVAL;
 	}
 	*ret_path = path;

@@ -128,7 +128,7 @@ static void doctor_offload(struct doctor *d, int fd, const struct doctor_offload
 		doctor_add(d, offload->name, DOCTOR_NOTE, offload->cost, fix, "on");
 	else
 		doctor_add(d, offload->name, DOCTOR_OK, NULL, NULL, "%s%s", on ? "on" : "off",
-			on ? "; put back where they were" : "");
+			on ? "; put back where they were. XDP sees none, so it is not used" : "");
 }
 
 static const struct host_interface *doctor_find(

@@ -107,15 +107,18 @@ static void explain_step(const struct pipeline_step *step, const struct mapi_exp
 static void explain_reason(
 	const struct mapi_explanation *e, char told[MAPI_STR_LENGTH], bool is_first)
 {
+	unsigned int column;
+
 	if (!is_first && strcmp(told, e->reason) == 0)
 		return;
-	printf("      %s: ", EXPLAIN_NAME(explain_tiers, e->tier));
-	text_safe(stdout, e->reason);
+	column = (unsigned int)printf("      %s: ", EXPLAIN_NAME(explain_tiers, e->tier));
+	text_wrap(stdout, e->reason, column);
 	if (e->instructions)
-		printf("\n%13s in a program of %u instructions", "", e->instructions);
+		printf("%*sin a program of %u instructions", (int)column, "", e->instructions);
 	if (e->instructions && e->ns_per_pkt > 0)
 		printf(", %.0f ns per packet", e->ns_per_pkt);
-	fputc('\n', stdout);
+	if (e->instructions)
+		fputc('\n', stdout);
 	(void)snprintf(told, MAPI_STR_LENGTH, "%s", e->reason);
 }
 

@@ -5,6 +5,8 @@
 #include <getopt.h>
 #include <string.h>
 
+#include "text.h"
+
 #define VERB_COLUMN 18 /* where the explanations begin */
 
 /* "-r FILE", or "--json" where there is no letter. */
@@ -33,12 +35,32 @@ void verb_help(const struct verb *verb, FILE *out)
 	fputs(verb->outro, out);
 }
 
+/* What the user typed is shown harmless; getopt() itself would not do that. */
+static void verb_wrong_option(const struct verb *verb, const char *word, int outcome)
+{
+	const char letter[] = { '-', (char)optopt, '\0' };
+	struct text_suggestion s = TEXT_SUGGESTION(word + 2, strcspn(word + 2, "="));
+	bool is_long = strncmp(word, "--", 2) == 0;
+
+	fprintf(stderr, "mapi %s: ", verb->name);
+	fputs(outcome == ':' ? "a value is missing behind \"" : "there is no option \"", stderr);
+	text_safe(stderr, is_long ? word : letter);
+	for (const struct verb_option *o = verb->options; o->id && is_long; o++)
+		if (o->name)
+			text_suggest(&s, o->name);
+	if (is_long && outcome != ':' && text_suggested(&s))
+		fprintf(stderr, "\"; did you mean --%s?\n", text_suggested(&s));
+	else
+		fputs("\"\n", stderr);
+}
+
 int verb_getopt(const struct verb *verb, int argc, char **argv)
 {
 	struct option options[VERB_OPTIONS_MAX + 1] = { { NULL, 0, NULL, 0 } };
-	char letters[2 * VERB_OPTIONS_MAX + 1], *letter = letters;
+	char letters[2 * VERB_OPTIONS_MAX + 2] = ":", *letter = letters + 1;
 	const struct verb_option *o;
 	unsigned int n = 0;
+	int option;
 
 	for (o = verb->options; o->id && n < VERB_OPTIONS_MAX; o++) {
 		if (o->name)
@@ -52,7 +74,12 @@ int verb_getopt(const struct verb *verb, int argc, char **argv)
 			*letter++ = ':';
 	}
 	*letter = '\0';
-	return getopt_long(argc, argv, letters, options, NULL);
+	opterr = 0;
+	option = getopt_long(argc, argv, letters, options, NULL);
+	if (option != '?' && option != ':')
+		return option;
+	verb_wrong_option(verb, argv[optind - 1], option);
+	return '?';
 }
 
 int verb_usage(const struct verb *verb, const char *message)
