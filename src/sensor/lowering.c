@@ -302,7 +302,8 @@ int lowering_new(struct lowering **ret, struct device *device, const struct devi
 		return -ENOTSUP;
 	}
 	if (!loader->load) {
-		(void)error_set(err, MFUNCT_NOT_SUPPORTED, "the configuration says so (engine=user)");
+		(void)error_set(
+			err, MFUNCT_NOT_SUPPORTED, "the configuration says so (engine=user)");
 		return -ENOTSUP;
 	}
 	r = lowering_selects(device, &select, err);
