@@ -5,9 +5,12 @@ import ctypes.util
 import os
 import re
 import socket
+import struct
 from contextlib import contextmanager
 
 TCX_INGRESS, TCX_EGRESS = 46, 47  # of enum bpf_attach_type
+SCHED_CLS = 3                     # of enum bpf_prog_type
+TCX_NEXT = -1
 RUN_TIME = 0                      # of enum bpf_stats_type
 PROGRAMS_MAX = 64                 # BPF_MPROG_MAX of the kernel
 
@@ -26,6 +29,23 @@ def attached(bpf, interface):
         if bpf.bpf_prog_query(socket.if_nametoindex(interface), place, 0, None, ids, ctypes.byref(n)) == 0:
             found += ids[:n.value]
     return found
+
+
+@contextmanager
+def empty(bpf, interface):
+    """A program that does nothing is there meanwhile, in both directions."""
+    code = struct.pack("=BBhiBBhi", 0xb7, 0, 0, TCX_NEXT, 0x95, 0, 0, 0)  # r0 = TCX_NEXT; exit
+    fds = [bpf.bpf_prog_load(SCHED_CLS, b"empty", b"BSD", code, ctypes.c_size_t(2), None)]
+    try:
+        for place in (TCX_INGRESS, TCX_EGRESS):
+            fds.append(bpf.bpf_link_create(fds[0], socket.if_nametoindex(interface), place, None))
+        if min(fds) < 0:
+            raise OSError(ctypes.get_errno(), "an empty program")
+        yield
+    finally:
+        for fd in fds:
+            if fd >= 0:
+                os.close(fd)
 
 
 @contextmanager
