@@ -21,7 +21,7 @@
 
 #include "base/cleanup.h"
 #include "mapi/errors.h"
-#include "sensor/privileged.h"
+#include "sensor/privileged_private.h"
 #include "wire/test_send.h"
 
 #define FUZZ_SERIAL 77 /* of all requests: the clock stands still */
@@ -68,6 +68,13 @@ static const struct driver fuzz_driver = { .name = "fuzz", .prepare = fuzz_prepa
 const struct driver *driver_find(const struct driver_open_args *args)
 {
 	return args->options->driver ? NULL : &fuzz_driver;
+}
+
+/* Of helpers, of which there are none. */
+bool privileged_keep(int fd, const struct config *config, const struct privileged_request *request,
+	_Atomic uint32_t *phase, bool is_again, int *ret)
+{
+	abort();
 }
 
 int __wrap_kernel_turns_open(struct error *err);

@@ -16,7 +16,8 @@
  *
  * Live sources never wait for their readers: what does not fit is counted as lost. Opening one
  * takes privileges, so that part is prepare(), which the privileged parent of the system daemon
- * runs for the engine; a private daemon runs it itself.
+ * runs for the engine; a private daemon runs it itself. Devices that belong to who opens them are
+ * read by a process of their own for the system daemon's engine (relay.h).
  */
 #ifndef MAPI_DRIVER_DRIVER_H
 #define MAPI_DRIVER_DRIVER_H
@@ -79,7 +80,8 @@ struct driver_options {
  * @fd:           an open descriptor of a file, or -1; consumed by open() also on failure
  * @batch_pkts:   packets per batch, 1 .. PACKET_BATCH_MAX
  * @n_workers:    how many workers will call claim()
- * @fds, @n_fds:  what prepare() gave; consumed by open() also on failure. 0: it was not called
+ * @fds, @n_fds:  what prepare() or the relay gave; consumed by open() also on failure. 0: neither
+ * was asked
  * @options:      NULL: defaults
  */
 struct driver_open_args {
@@ -184,6 +186,11 @@ struct driver {
 	 * missing). */
 	int (*prepare)(const struct driver_open_args *args, int ret_fds[DRIVER_FDS_MAX],
 		unsigned int *ret_n_fds, struct error *err);
+	/* What one process opens is of no use to another: another one without rights may read the
+	 * device for the engine of the system daemon (relay.h). Whether that can be. Each packet of
+	 * such a driver is one on the wire. NULL: it is not such a driver. Return: 0, -EINVAL with
+	 * @err filled. */
+	int (*relays)(const struct driver_open_args *args, struct error *err);
 	/* Never waits: whether a pipe holds packets is told by its first chunk (error 1026 there).
 	 * Return: 0, -EINVAL with @err filled, -ENOMEM. */
 	int (*open)(
@@ -192,6 +199,11 @@ struct driver {
 	 * source blocks for at most DRIVER_IDLE_MS, unless it has packets that wait for earlier
 	 * ones: some milliseconds more. A worker claims when it has released what it held. */
 	int (*claim)(struct driver_source *source, struct driver_chunk *chunk);
+	/* By the one who claims, after DRIVER_E_IDLE: all packets have been handed out that had
+	 * come by this monotonic time, or by the call of claim(), if that was earlier. NULL: by the
+	 * call.
+	 */
+	uint64_t (*asked_ns)(const struct driver_source *source);
 	/* Fills @batch with 1 .. batch_pkts packets. Return: 0, DRIVER_E_END at the end of the
 	 * chunk. */
 	int (*next_batch)(struct driver_source *source, struct driver_chunk *chunk,
@@ -234,7 +246,8 @@ extern const struct driver driver_tracedir; /* replays a directory of captures *
  * driver_find() - the driver of a device
  * @args: what is to be opened
  *
- * Return: the first driver of the list that matches, NULL if none.
+ * Return: the first driver of the list that matches, NULL if none; driver_relay where that one is
+ * relayed, and @args has the relay's descriptors.
  */
 const struct driver *driver_find(const struct driver_open_args *args);
 

@@ -7,6 +7,7 @@
 
 #include "base/build.h"
 #include "base/cleanup.h"
+#include "relay.h"
 
 static const struct driver *const drivers[] = {
 	&driver_file,
@@ -21,7 +22,7 @@ const struct driver *driver_find(const struct driver_open_args *args)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(drivers); i++)
 		if (drivers[i]->match(args))
-			return drivers[i];
+			return drivers[i]->relays && args->n_fds ? &driver_relay : drivers[i];
 	return NULL;
 }
 

@@ -8,9 +8,9 @@
  * until its callback returns. What libpcap does not tell is not there: the direction of a packet,
  * and what a super-packet stands for.
  *
- * There is no prepare(): libpcap cannot open a device in one process for another. So the engine of
- * the system daemon, which has no rights, fails to open most of these devices, with 9007 and a
- * sentence; a private daemon of somebody who may capture opens them.
+ * There is no prepare(): libpcap cannot open a device in one process for another. So for the engine
+ * of the system daemon, which has no rights, another process reads them (relay.h): with this
+ * driver.
  *
  * A device that goes away (its interface is removed, its card pulled out) or is down is opened
  * again as soon as it can be. What it missed meanwhile nobody knows; the outage is counted.
@@ -48,6 +48,7 @@
  * @ask_fd:     a socket for that
  * @handle_lock: for wake(); @handle is changed by claim() only. NULL: the device cannot be opened
  * @select_fd:  -1: cannot be waited for
+ * @has_more:   libpcap may have packets that it has read already
  * @snaplen_bytes: no packet is longer
  * @ps_drop, @ps_ifdrop: the handle's counters when they were looked at last
  */
@@ -62,6 +63,7 @@ struct driver_source {
 	pthread_mutex_t handle_lock;
 	pcap_t *handle;
 	int select_fd;
+	bool has_more;
 	bool micros;
 	uint32_t snaplen_bytes;
 	uint16_t ifindex;
@@ -88,6 +90,14 @@ static bool pcap_live_match(const struct driver_open_args *args)
 		return strcmp(args->options->driver, "pcap") == 0;
 	return args->name[0] !=
 		'\0'; /* the last of the list: what else there may be, libpcap knows */
+}
+
+/* As libpcap calls it. */
+static const char *pcap_live_device(const char *name)
+{
+	return strncmp(name, PCAP_LIVE_PREFIX, strlen(PCAP_LIVE_PREFIX)) == 0
+		? name + strlen(PCAP_LIVE_PREFIX)
+		: name;
 }
 
 /* ---- opening and closing the handle ---- */
@@ -155,8 +165,8 @@ static int pcap_live_refuse(
 			*at = ' ';
 	if (outcome == PCAP_ERROR_PERM_DENIED || outcome == PCAP_ERROR_PROMISC_PERM_DENIED)
 		return error_set(err, MAPI_NO_PERMISSION,
-			"%s: %sno right to capture through libpcap (%s); the system daemon has "
-			"none either, a program of root with a private daemon has",
+			"%s: %sno right to capture through libpcap (%s): be root, or have a system "
+			"daemon that was started as root",
 			name,
 			may_be_missing ? "there is no such interface; for other devices there is "
 				       : "",
@@ -177,12 +187,17 @@ static int pcap_live_set_up(struct driver_source *source, pcap_t *handle)
 	/* These fail only for a handle that is active, the last also for a device without. */
 	(void)pcap_set_snaplen(handle, snaplen);
 	(void)pcap_set_promisc(handle, !source->options.no_promisc);
-	(void)pcap_set_timeout(handle, DRIVER_IDLE_MS);
+	/* What was captured when claim() began is there when it ends. */
+	(void)pcap_set_timeout(handle, DRIVER_IDLE_MS / 2);
 	(void)pcap_set_buffer_size(handle, (int)MIN(ring_bytes, (uint64_t)INT32_MAX));
 	(void)pcap_set_tstamp_precision(handle, PCAP_TSTAMP_PRECISION_NANO);
 	r = pcap_activate(handle);
 	if (r < 0)
 		return r;
+	/* A header that also tells the interface, as tcpdump asks for; older libraries have none.
+	 */
+	if (strcmp(source->device, "any") == 0)
+		(void)pcap_set_datalink(handle, DLT_LINUX_SLL2);
 	source->snaplen_bytes = (uint32_t)snaplen;
 	source->micros = pcap_get_tstamp_precision(handle) != PCAP_TSTAMP_PRECISION_NANO;
 	return 0;
@@ -218,6 +233,7 @@ static int pcap_live_handle_open(struct driver_source *source, const char *name,
 	/* Where this is not possible claim() waits in libpcap, which is told the time to wait. */
 	(void)pcap_setnonblock(handle, 1, errbuf);
 	source->select_fd = pcap_get_selectable_fd(handle);
+	source->has_more = false;
 	source->ps_drop = source->ps_ifdrop = 0;
 	source->netdev_index = if_nametoindex(source->device);
 	source->is_netdev = source->is_netdev || source->netdev_index > 0;
@@ -336,18 +352,29 @@ static void pcap_live_packet(u_char *user, const struct pcap_pkthdr *header, con
 		atomic_fetch_add_explicit(&take->source->ring_lost_pkts, 1, memory_order_relaxed);
 }
 
+/* Some devices of libpcap (nflog) take it for an error that there is nothing to be read. */
+static bool pcap_live_is_readable(const struct driver_source *source)
+{
+	struct pollfd poll_fd = { .fd = source->select_fd, .events = POLLIN };
+
+	return source->has_more || source->select_fd < 0 ||
+		pcap_get_required_select_timeout(source->handle) || poll(&poll_fd, 1, 0) != 0;
+}
+
 /* What is there now, as far as it fits. Return: 0; PCAP_ERROR: the device is gone. */
 static int pcap_live_collect(struct driver_source *source, struct copy_chunk *chunk)
 {
 	struct pcap_live_take take = { .source = source, .chunk = chunk };
 	unsigned int room;
 
-	while ((room = copy_room(chunk, source->snaplen_bytes)) > 0) {
+	while ((room = copy_room(chunk, source->snaplen_bytes)) > 0 &&
+		pcap_live_is_readable(source)) {
 		unsigned int before = chunk->n;
 		int r = pcap_dispatch(source->handle, (int)room, pcap_live_packet, (u_char *)&take);
 
 		if (r < 0 && r != PCAP_ERROR_BREAK)
 			return r;
+		source->has_more = chunk->n - before == room;
 		if (chunk->n == before)
 			break;
 	}
@@ -500,17 +527,14 @@ DEFINE_CLEANUP(struct driver_source *, pcap_live_close);
 static int pcap_live_new(struct driver_source **ret, const struct driver_open_args *args)
 {
 	_cleanup_(pcap_live_closep) struct driver_source *source = calloc(1, sizeof(*source));
-	const char *device = args->name;
 
 	if (!source)
 		return -ENOMEM;
-	if (!strncmp(device, PCAP_LIVE_PREFIX, strlen(PCAP_LIVE_PREFIX)))
-		device += strlen(PCAP_LIVE_PREFIX);
 	(void)pthread_mutex_init(&source->handle_lock, NULL);
 	source->select_fd = -1;
 	source->ask_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0); /* without: nobody asks */
 	source->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	source->device = strdup(device);
+	source->device = strdup(pcap_live_device(args->name));
 	if (copy_pool_init(&source->pool, args->n_workers) < 0 || !source->device ||
 		source->wake_fd < 0)
 		return -ENOMEM;
@@ -522,6 +546,20 @@ static int pcap_live_new(struct driver_source **ret, const struct driver_open_ar
 	return 0;
 }
 
+/* Of a queue libpcap reads packets that wait for it: it lets each go on, which takes CAP_NET_ADMIN.
+ */
+static int pcap_live_relays(const struct driver_open_args *args, struct error *err)
+{
+	static const char queue[] = "nfqueue";
+
+	if (strncmp(pcap_live_device(args->name), queue, strlen(queue)) != 0)
+		return 0;
+	return error_set(err, MAPID_NO_DRIVER,
+		"%s: packets of a queue wait until they are let go on, for which the process that "
+		"captures has no right; use nflog",
+		args->name);
+}
+
 static int pcap_live_open(
 	struct driver_source **ret, const struct driver_open_args *args, struct error *err)
 {
@@ -529,7 +567,7 @@ static int pcap_live_open(
 	int r;
 
 	for (unsigned int i = 0; i < args->n_fds; i++)
-		(void)close(args->fds[i]); /* there is no prepare() that could have given one */
+		(void)close(args->fds[i]); /* nobody gives one: driver_find() */
 	r = pcap_live_new(&source, args);
 	if (r < 0)
 		return r;
@@ -549,6 +587,7 @@ const struct driver driver_pcap = {
 	.name = "pcap",
 	.real_time = true,
 	.match = pcap_live_match,
+	.relays = pcap_live_relays,
 	.open = pcap_live_open,
 	.claim = pcap_live_claim,
 	.next_batch = pcap_live_next_batch,

@@ -29,6 +29,7 @@
 #include "base/clock.h"
 #include "driver.h"
 #include "mapi/errors.h"
+#include "relay.h"
 
 #define TAP "mapitest0"
 #define FRAME_BYTES 64
@@ -462,6 +463,7 @@ static void which_devices_match(void **unused)
 		"dbus-system", "pcap:lo", "any" };
 	struct driver_open_args args = { .fd = -1 };
 	const struct driver_options options = { .driver = "pcap" };
+	struct error err = ERROR_INIT;
 
 	(void)unused;
 	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -476,6 +478,13 @@ static void which_devices_match(void **unused)
 	args.fd = 3;
 	assert_ptr_equal(driver_find(&args), &driver_file);
 	assert_null(driver_pcap.prepare);
+	assert_int_equal(driver_pcap.relays(&args, &err), 0);
+	/* For an engine that has been given a relay. */
+	args = (struct driver_open_args){ .name = "any", .fd = -1, .n_fds = 1 };
+	assert_ptr_equal(driver_find(&args), &driver_relay);
+	args.name = "pcap:nfqueue:7";
+	assert_int_equal(driver_pcap.relays(&args, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "use nflog"));
 	assert_false(driver_pcap.lossless);
 }
 

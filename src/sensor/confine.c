@@ -9,6 +9,9 @@
  *
  * Helper processes inherit all this. Therefore sockets to name servers are allowed: names may stand
  * in filter expressions.
+ *
+ * Who only reads a device that the parent's rights have opened (privileged_keep.c) keeps less
+ * still.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -199,6 +202,21 @@ static const char confine_refused[] =
 	"unlink unlinkat mkdir mkdirat rmdir truncate truncate64 creat setxattr lsetxattr "
 	"fsetxattr setsid setpgid ";
 
+/* What reading a device takes: libpcap's way to it is not known beforehand, so any ioctl() on what
+ * is open. To write or to send would be to put packets on the wire. */
+static const char confine_reading[] =
+	"brk mmap mmap2 munmap mprotect mremap madvise read readv pread64 preadv recv recvfrom "
+	"recvmsg recvmmsg recvmmsg_time64 close dup fcntl fcntl64 fstat fstat64 newfstatat "
+	"fstatat64 "
+	"statx lseek _llseek getdents64 ioctl getsockopt getsockname poll ppoll ppoll_time64 "
+	"select "
+	"_newselect pselect6 pselect6_time64 epoll_wait epoll_pwait epoll_ctl timerfd_settime "
+	"timerfd_settime64 futex futex_time64 sched_yield clock_gettime clock_gettime64 "
+	"clock_getres "
+	"clock_nanosleep clock_nanosleep_time64 nanosleep gettimeofday time getpid getppid gettid "
+	"getuid geteuid rt_sigaction rt_sigprocmask rt_sigreturn sigreturn restart_syscall tgkill "
+	"getrandom rseq exit exit_group sigaltstack membarrier ";
+
 static const uint32_t confine_sockets[][2] = { { AF_UNIX, SOCK_STREAM }, { AF_UNIX, SOCK_DGRAM },
 	{ AF_UNIX, SOCK_SEQPACKET }, { AF_INET, SOCK_STREAM }, { AF_INET, SOCK_DGRAM },
 	{ AF_INET6, SOCK_STREAM }, { AF_INET6, SOCK_DGRAM } };
@@ -358,21 +376,58 @@ static int confine_build(scmp_filter_ctx filter)
 	return r;
 }
 
-static int confine_filter(void)
+static int confine_build_reader(scmp_filter_ctx filter, int tell_fd)
+{
+	const struct scmp_arg_cmp told = {
+		.arg = 0, .op = SCMP_CMP_EQ, .datum_a = (unsigned int)tell_fd
+	};
+	const struct scmp_arg_cmp other = {
+		.arg = 0, .op = SCMP_CMP_NE, .datum_a = (unsigned int)tell_fd
+	};
+	int r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+
+	(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
+	/* Of all threads, if a library has some. */
+	if (r == 0)
+		r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+	if (r == 0)
+		r = confine_add_names(filter, SCMP_ACT_ALLOW, confine_reading);
+	if (r == 0)
+		r = confine_add_opens(filter);
+	/* For questions about interfaces. */
+	if (r == 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+			confine_is(0, AF_UNIX), confine_bits(1, 0xf, SOCK_DGRAM));
+	if (r == 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+			confine_is(0, PR_SET_PDEATHSIG));
+	if (r == 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, told);
+	/* What a timer says, of which wake_signal() makes sure. */
+	if (r == 0)
+		r = seccomp_rule_add(filter,
+			BUILD_SANITIZED ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(write),
+			1, other);
+	return r;
+}
+
+/* @tell_fd: of a reader; -1: the engine. */
+static int confine_filter(int tell_fd)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
 	int r;
 
 	if (!filter)
 		return log_errno(LOG_ERR, -ENOMEM, "no filter of system calls");
-	r = confine_build(filter);
+	r = tell_fd < 0 ? confine_build(filter) : confine_build_reader(filter, tell_fd);
 	if (r == 0)
 		r = seccomp_load(filter);
 	seccomp_release(filter);
 	return r < 0 ? log_errno(LOG_ERR, r, "no filter of system calls") : 0;
 }
 
-int parent_confine(const char *user, const char *group)
+static int confine_all(const char *user, const char *group, int tell_fd)
 {
 	int r = confine_become(user, group);
 
@@ -385,5 +440,15 @@ int parent_confine(const char *user, const char *group)
 		return log_errno(LOG_ERR, -errno, "PR_SET_DUMPABLE");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return log_errno(LOG_ERR, -errno, "PR_SET_NO_NEW_PRIVS");
-	return confine_filter();
+	return confine_filter(tell_fd);
+}
+
+int parent_confine(const char *user, const char *group)
+{
+	return confine_all(user, group, -1);
+}
+
+int parent_confine_reader(const char *user, int tell_fd)
+{
+	return confine_all(user, NULL, tell_fd);
 }

@@ -55,4 +55,17 @@ int parent_run(const struct config *config, int (*serve)(const struct parent_eng
  */
 int parent_confine(const char *user, const char *group);
 
+/**
+ * parent_confine_reader() - the same, for a process that does nothing but read a device that is
+ * open
+ * @user:    as of parent_confine()
+ * @tell_fd: the only descriptor that it writes to
+ *
+ * What remains: to read and wait, to ask about the device (ioctl(), statistics in files), and to
+ * time. It cannot send, nor start a thread; those that a library has started are confined, too.
+ *
+ * Return: 0, negative errno (a message was logged; end).
+ */
+int parent_confine_reader(const char *user, int tell_fd);
+
 #endif

@@ -175,8 +175,15 @@ int privileged_look(int fd, const char *name, uint32_t id, char ret_others[KERNE
 /* Tell the parent. Never waits; any thread. @op: PRIVILEGED_ALIVE, PRIVILEGED_READY. */
 void privileged_tell(int fd, enum privileged_op op);
 
-/* Processes that open devices at a time, those included that hang and cannot be ended. */
+/* Processes for devices at a time, those included that hang and cannot be ended. */
 #define PRIVILEGED_HELPERS_MAX 32u
+
+/* What a helper says of itself, in memory that it shares with the parent. */
+enum privileged_phase {
+	PRIVILEGED_OPENS, /* or does another thing that takes 4 seconds at most */
+	PRIVILEGED_KEEPS, /* has answered, and serves a device until the engine closes it */
+	PRIVILEGED_HANGS, /* has answered; its own process cannot be ended */
+};
 
 /**
  * struct privileged_helpers - the parent's: processes that do for it what may hang
@@ -185,12 +192,14 @@ void privileged_tell(int fd, enum privileged_op op);
  * answer, and the kernel configures one interface at a time. So a process of its own opens a
  * device, or puts a program to an interface, and sends the engine the answer. The parent ends it
  * after 4 seconds, and answers in its place. If the kernel does not let it end, nobody else tries
- * that device.
+ * that device. Devices that cannot be handed over are kept by their helpers (privileged_keep.c).
  *
+ * @phases: enum privileged_phase of each, shared with them; NULL before there was one
  * @at: all zero is a good beginning. @pid: 0: none. @serial: 0: nobody waits for it. @until_ns: it
  *      is ended then; UINT64_MAX: it was. @hangs: because it took too long
  */
 struct privileged_helpers {
+	_Atomic uint32_t *phases;
 	struct privileged_helper {
 		pid_t pid;
 		uint32_t op;

@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,18 +46,32 @@ static int helper_keep(int fd, int super_fd)
 	return 0;
 }
 
-static _Noreturn void helper_main(int fd, int super_fd, pid_t parent, const struct config *config,
-	const struct privileged_request *request)
+/* What a helper's process is given. @is_again: see privileged_keep(). */
+struct helper_args {
+	int fd;
+	int super_fd;
+	pid_t parent;
+	const struct config *config;
+	const struct privileged_request *request;
+	_Atomic uint32_t *phase;
+	bool is_again;
+};
+
+static _Noreturn void helper_main(const struct helper_args *args)
 {
-	struct privileged_loads loads = { .has_super = super_fd >= 0, .super_fd = HELPER_SUPER_FD };
+	struct privileged_loads loads = { .has_super = args->super_fd >= 0,
+		.super_fd = HELPER_SUPER_FD };
 	int r;
 
 	(void)prctl(PR_SET_NAME, "mapid-open"); /* cannot fail */
-	if (helper_keep(fd, super_fd) < 0)
+	if (helper_keep(args->fd, args->super_fd) < 0)
 		_exit(0);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != args->parent)
 		_exit(0);
-	r = privileged_serve(HELPER_FD, config, NULL, &loads, request);
+	if (args->request->op != PRIVILEGED_PREPARE ||
+		!privileged_keep(
+			HELPER_FD, args->config, args->request, args->phase, args->is_again, &r))
+		r = privileged_serve(HELPER_FD, args->config, NULL, &loads, args->request);
 	_exit(r == -EBADMSG ? HELPER_UNREAD : 0);
 }
 
@@ -77,15 +93,26 @@ static int helper_refuse(
 	return privileged_reply(fd, &reply, NULL);
 }
 
-/* One that could not be ended, for the same. */
-static const struct privileged_helper *helper_find_hanging(
-	const struct privileged_helpers *helpers, const struct privileged_helper *wanted)
+static uint32_t helper_phase(
+	const struct privileged_helpers *helpers, const struct privileged_helper *helper)
+{
+	return helpers->phases ? atomic_load(&helpers->phases[helper - helpers->at])
+			       : (uint32_t)PRIVILEGED_OPENS;
+}
+
+/* One for the same, that has answered: @hangs: and could not be ended; else: and keeps the device.
+ */
+static const struct privileged_helper *helper_find_done(const struct privileged_helpers *helpers,
+	const struct privileged_helper *wanted, bool hangs)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(helpers->at); i++) {
 		const struct privileged_helper *helper = &helpers->at[i];
+		uint32_t phase = helper_phase(helpers, helper);
 
-		if (helper->pid && helper->hangs && helper->op == wanted->op &&
-			strcmp(helper->name, wanted->name) == 0)
+		if (helper->pid && helper->op == wanted->op &&
+			strcmp(helper->name, wanted->name) == 0 &&
+			(hangs ? helper->hangs || phase == PRIVILEGED_HANGS
+			       : phase == PRIVILEGED_KEEPS))
 			return helper;
 	}
 	return NULL;
@@ -103,7 +130,7 @@ static struct privileged_helper *helper_find(struct privileged_helpers *helpers,
 static int helper_admit(const struct privileged_helpers *helpers, const struct config *config,
 	const struct privileged_helper *wanted, struct error *err)
 {
-	const struct privileged_helper *hanging = helper_find_hanging(helpers, wanted);
+	const struct privileged_helper *hanging = helper_find_done(helpers, wanted, true);
 	struct driver_options options;
 	struct driver_open_args args;
 	int r = privileged_find(config, wanted->name, &args, &options, err);
@@ -117,23 +144,45 @@ static int helper_admit(const struct privileged_helpers *helpers, const struct c
 	return -EBUSY;
 }
 
-/* Return: 0 (with @wanted->pid), negative errno with @err filled. */
-static int helper_start(struct privileged_helper *wanted, int fd, const struct config *config,
-	struct privileged_loads *loads, const struct privileged_request *request, struct error *err)
+/* Memory for what helpers say. Return: 0, negative errno. */
+static int helper_share(struct privileged_helpers *helpers)
 {
-	bool has_super = request->op == PRIVILEGED_ATTACH &&
-		kernel_way_hook((enum kernel_way)request->way) == KERNEL_TC;
-	pid_t parent = getpid();
-	int super_fd, r = privileged_take_super(loads, has_super, &super_fd, err);
+	void *phases;
+
+	if (helpers->phases)
+		return 0;
+	phases = mmap(NULL, PRIVILEGED_HELPERS_MAX * sizeof(helpers->phases[0]),
+		PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (phases == MAP_FAILED)
+		return -errno;
+	helpers->phases = phases;
+	return 0;
+}
+
+/* Return: 0 (with @wanted->pid), negative errno with @err filled. */
+static int helper_start(struct privileged_helpers *helpers, const struct privileged_helper *place,
+	struct privileged_helper *wanted, struct helper_args *args, struct privileged_loads *loads,
+	struct error *err)
+{
+	bool has_super = wanted->op == PRIVILEGED_ATTACH &&
+		kernel_way_hook((enum kernel_way)args->request->way) == KERNEL_TC;
+	int r = privileged_take_super(loads, has_super, &args->super_fd, err);
 
 	if (r < 0)
 		return r;
-	wanted->pid = fork();
-	if (wanted->pid == 0)
-		helper_main(fd, super_fd, parent, config, request);
-	if (wanted->pid > 0)
-		return 0;
-	r = -errno;
+	r = helper_share(helpers);
+	if (r == 0) {
+		args->phase = &helpers->phases[place - helpers->at];
+		atomic_store(args->phase, (uint32_t)PRIVILEGED_OPENS);
+		args->is_again = helper_find_done(helpers, wanted, false) != NULL;
+		args->parent = getpid();
+		wanted->pid = fork();
+		if (wanted->pid == 0)
+			helper_main(args);
+		if (wanted->pid > 0)
+			return 0;
+		r = -errno;
+	}
 	(void)error_set(err, MAPID_NO_DRIVER, "device '%.100s' cannot be %s: no process for it: %s",
 		wanted->name, helper_aim(wanted), strerror(-r));
 	return r;
@@ -146,6 +195,7 @@ int privileged_help(struct privileged_helpers *helpers, int fd, const struct con
 	struct privileged_helper wanted = { .op = request->op,
 		.serial = request->serial,
 		.until_ns = clock_monotonic_ns() + HELPER_NS };
+	struct helper_args args = { .fd = fd, .config = config, .request = request };
 	struct error err = ERROR_INIT;
 	int r;
 
@@ -153,12 +203,14 @@ int privileged_help(struct privileged_helpers *helpers, int fd, const struct con
 	r = helper_admit(helpers, config, &wanted, &err);
 	if (r == 0 && !place) {
 		(void)error_set(&err, MAPID_NO_DRIVER,
-			"device '%.100s' cannot be %s now: %u others take long; try again later",
+			"device '%.100s' cannot be %s now: %u others take long, or are in use; try "
+			"again "
+			"later",
 			wanted.name, helper_aim(&wanted), PRIVILEGED_HELPERS_MAX);
 		r = -EBUSY;
 	}
 	if (r == 0)
-		r = helper_start(&wanted, fd, config, loads, request, &err);
+		r = helper_start(helpers, place, &wanted, &args, loads, &err);
 	if (r < 0 || !place)
 		return helper_refuse(fd, &wanted, r, &err);
 	*place = wanted;
@@ -193,7 +245,10 @@ uint64_t privileged_helpers_on_time(struct privileged_helpers *helpers, int fd)
 	for (size_t i = 0; i < ARRAY_SIZE(helpers->at); i++) {
 		struct privileged_helper *helper = &helpers->at[i];
 
-		if (helper->pid && now_ns >= helper->until_ns)
+		if (helper->pid && now_ns >= helper->until_ns &&
+			helper_phase(helpers, helper) != PRIVILEGED_OPENS)
+			helper->until_ns = UINT64_MAX;
+		else if (helper->pid && now_ns >= helper->until_ns)
 			helper_end(helper, fd);
 		if (helper->pid)
 			next_ns = MIN(next_ns, helper->until_ns);
@@ -224,7 +279,9 @@ int privileged_helpers_ended(struct privileged_helpers *helpers, int fd, pid_t p
 	if (!helper)
 		return -ESRCH;
 	if (helper->serial && fd >= 0)
-		r = helper_mourn(helper, fd, status);
+		r = helper_phase(helpers, helper) == PRIVILEGED_OPENS
+			? helper_mourn(helper, fd, status)
+			: 0;
 	*helper = (struct privileged_helper){ .pid = 0 };
 	return r == -EBADMSG ? r : 0;
 }
@@ -234,7 +291,9 @@ void privileged_helpers_forget(struct privileged_helpers *helpers)
 	for (size_t i = 0; i < ARRAY_SIZE(helpers->at); i++) {
 		struct privileged_helper *helper = &helpers->at[i];
 
-		if (!helper->pid || !helper->serial)
+		/* One that hangs is to be known when somebody asks for its device again. */
+		if (!helper->pid || !helper->serial ||
+			helper_phase(helpers, helper) == PRIVILEGED_HANGS)
 			continue;
 		helper->serial = 0;
 		(void)kill(helper->pid, SIGKILL); /* it is ours, and not reaped yet */

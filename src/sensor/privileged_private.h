@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The parent's side in parts: privileged.c answers, privileged_load.c loads and attaches,
- * privileged_helper.c has done what may hang. */
+ * privileged_helper.c has done what may hang, privileged_keep.c keeps what cannot be handed over.
+ */
 #ifndef MAPI_SENSOR_PRIVILEGED_PRIVATE_H
 #define MAPI_SENSOR_PRIVILEGED_PRIVATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -44,6 +46,16 @@ int privileged_reply(int fd, const struct privileged_reply *reply, const int *fd
  * -EBADMSG. */
 int privileged_serve(int fd, const struct config *config, const void *area,
 	struct privileged_loads *loads, const struct privileged_request *request);
+
+/*
+ * In a helper, in place of privileged_serve(), if the device is one that is relayed: answers at
+ * @fd, and keeps the device for the engine. @phase: of this helper. @is_again: another one keeps
+ * the device still, but not for long. Return: whether it was one; then 0, -EPIPE or -EBADMSG of the
+ * answer in
+ * @ret, when all is over.
+ */
+bool privileged_keep(int fd, const struct config *config, const struct privileged_request *request,
+	_Atomic uint32_t *phase, bool is_again, int *ret);
 
 /* Have a process do it, which answers by itself. Return: 0, -EPIPE, -EBADMSG. */
 int privileged_help(struct privileged_helpers *helpers, int fd, const struct config *config,

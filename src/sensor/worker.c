@@ -107,6 +107,8 @@ static int worker_claim(
 		device->n_claimed = chunk->seq + 1;
 	else
 		chunk->seq = device->n_claimed;
+	if (r == DRIVER_E_IDLE && device->driver->asked_ns)
+		*ret_asked_ns = MIN(*ret_asked_ns, device->driver->asked_ns(device->source));
 	(void)pthread_mutex_lock(&device->plan_lock);
 	worker->idle = false;
 	plan = device->plan;

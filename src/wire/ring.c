@@ -283,6 +283,18 @@ struct ring *ring_free(struct ring *ring)
 	return NULL;
 }
 
+int ring_resume(struct ring *ring)
+{
+	uint64_t head = atomic_load(&ring->shared->head);
+	uint64_t tail = atomic_load(&ring->shared->tail);
+
+	if (head - tail > ring->data_bytes || head % RING_RECORD_ALIGN_BYTES)
+		return -EBADMSG;
+	ring->head = head;
+	ring->known_tail = tail;
+	return 0;
+}
+
 void ring_fds(const struct ring *ring, int ret_fds[RING_N_FDS])
 {
 	ret_fds[0] = ring->memory_fd;

@@ -50,6 +50,11 @@ int ring_new(struct ring **ret, size_t data_bytes, bool lossless);
 struct ring *ring_free(struct ring *ring); /* takes NULL; leaves its group */
 DEFINE_CLEANUP(struct ring *, ring_free);
 
+/* The writer is another process now than the one that made the ring, or wrote to it before: it goes
+ * on where that one has published its last record. Return: 0, -EBADMSG: the client has damaged it.
+ */
+int ring_resume(struct ring *ring);
+
 /* Put the ring among the other rings of its client, before the first write. Control thread.
  * Return: 0. */
 int ring_join(struct ring *ring, struct ring_group *group);

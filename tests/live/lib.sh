@@ -183,7 +183,7 @@ tier_cause() {
 tally_start() { # CHANGES FILTER...: until it says that it is ready; file descriptor 9 keeps it
 	rm -f tally.out tally.go
 	mkfifo tally.go
-	"$TALLY" ${tally_option-} cable0 "$@" < tally.go > tally.out &
+	"$TALLY" ${tally_option-} "${tally_device-cable0}" "$@" < tally.go > tally.out &
 	tally=$!
 	exec 9> tally.go
 	await "flows that count" grep -q ready tally.out || cat daemon.log
