@@ -25,6 +25,7 @@ struct filter_intern {
 	uint8_t *items;
 	uint32_t *slots; /* number + 1 of a record, 0 = empty; open addressing */
 	uint32_t item_bytes;
+	uint64_t seed; /* of the hash */
 	uint32_t n;
 	uint32_t n_slots; /* a power of two; items has room for half as many */
 };

@@ -13,21 +13,22 @@
 
 void filter_intern_init(struct filter_intern *t, uint32_t item_bytes)
 {
-	*t = (struct filter_intern){ .item_bytes = item_bytes };
+	/* Programs come from users: where the table lies they do not know, so they cannot choose
+	 * records that meet in one slot. */
+	*t = (struct filter_intern){ .item_bytes = item_bytes, .seed = (uintptr_t)t };
 }
 
 void filter_intern_deinit(struct filter_intern *t)
 {
 	free(t->items);
 	free(t->slots);
-	*t = (struct filter_intern){ .item_bytes = t->item_bytes };
+	*t = (struct filter_intern){ .item_bytes = t->item_bytes, .seed = t->seed };
 }
 
-/* Programs come from users: a bad hash only costs time, and libpcap's own compiler costs more. */
-static uint32_t intern_hash(const void *item, uint32_t item_bytes)
+static uint32_t intern_hash(const void *item, uint32_t item_bytes, uint64_t seed)
 {
 	const uint8_t *p = item;
-	uint64_t h = item_bytes;
+	uint64_t h = seed;
 	uint32_t word;
 
 	for (uint32_t i = 0; i + sizeof(word) <= item_bytes; i += sizeof(word)) {
@@ -40,7 +41,7 @@ static uint32_t intern_hash(const void *item, uint32_t item_bytes)
 
 static uint32_t *intern_slot(const struct filter_intern *t, const void *item)
 {
-	uint32_t i = intern_hash(item, t->item_bytes) & (t->n_slots - 1);
+	uint32_t i = intern_hash(item, t->item_bytes, t->seed) & (t->n_slots - 1);
 
 	while (t->slots[i] &&
 		memcmp(filter_intern_at(t, t->slots[i] - 1), item, t->item_bytes) != 0)

@@ -103,6 +103,7 @@ struct device {
 	uint64_t ticks; /* how often time alone has changed something */
 	struct error error;
 	uint64_t published_ns;
+	uint64_t rest_ns; /* after that, until it is done again: not all the time is for it */
 	/* When results were last published exactly, and what of a live source they cover. */
 	uint64_t exact_ns;
 	uint64_t exact_caught_up_ns;

@@ -51,7 +51,8 @@ static bool device_publish_exactly(struct device *device, const struct device_mo
 		return true;
 	if (!device_covers(device, device->caught_up_ns, device->counted_watermark_ns, moment) ||
 		(!device->driver->lossless &&
-			clock_monotonic_ns() - device->exact_ns < DEVICE_EXACT_NS))
+			clock_monotonic_ns() - device->exact_ns <
+				MAX(DEVICE_EXACT_NS, device->rest_ns)))
 		return false;
 	publish_all(device);
 	return true;

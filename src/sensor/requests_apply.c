@@ -238,7 +238,7 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 	charged_bytes = request_charged_bytes(
 		f, result_bytes, text_bytes, device_n_workers(flow->device->device));
 	if (r == 0)
-		r = request_charge(session, f, charged_bytes, text_bytes, err);
+		r = request_charge(session, f, charged_bytes, result_bytes, text_bytes, err);
 	/* First what can fail without a trace. */
 	if (r == 0 && result_bytes) {
 		offset = area_get(session->area, results_slot_bytes(result_bytes));
@@ -259,6 +259,8 @@ static int request_apply_checked(struct session *session, struct session_flow *f
 	session->apply.n_fds = 0; /* they are the function's now */
 	flow->charged_bytes += charged_bytes;
 	session->env.user->memory_bytes += charged_bytes;
+	flow->result_bytes += result_bytes;
+	session->env.user->result_bytes += result_bytes;
 	if (f->search) {
 		flow->search_bytes += (uint32_t)text_bytes;
 		session->env.user->search_bytes += (uint32_t)text_bytes;

@@ -32,7 +32,7 @@ size_t request_charged_bytes(
 }
 
 int request_charge(const struct session *session, const struct function *f, size_t charged_bytes,
-	size_t text_bytes, struct error *err)
+	size_t result_bytes, size_t text_bytes, struct error *err)
 {
 	const struct user *user = session->env.user;
 
@@ -53,6 +53,10 @@ int request_charge(const struct session *session, const struct function *f, size
 		return error_set(err, MAPI_QUOTA_EXCEEDED,
 			"%s: this user's programs may search for %u characters together",
 			f->desc.name, user->search_max_bytes);
+	if (result_bytes > user->result_max_bytes - user->result_bytes)
+		return error_set(err, MAPI_QUOTA_EXCEEDED,
+			"%s: the results of this user's programs may be %zu KiB together",
+			f->desc.name, user->result_max_bytes >> 10);
 	if (charged_bytes <= user->memory_max_bytes - user->memory_bytes)
 		return 0;
 	return error_set(err, MAPI_QUOTA_EXCEEDED,

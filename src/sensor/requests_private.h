@@ -56,7 +56,7 @@ size_t request_charged_bytes(
 size_t request_text_bytes(const struct function *f, const struct function_value *values);
 /* May this user have another instance? Return: 0, -EINVAL with @err filled. */
 int request_charge(const struct session *session, const struct function *f, size_t charged_bytes,
-	size_t text_bytes, struct error *err);
+	size_t result_bytes, size_t text_bytes, struct error *err);
 /* May this user have another filter, of so many instructions? Return: as request_charge(). */
 int request_charge_filter(const struct user *user, unsigned int n_insns, struct error *err);
 int request_flow_apply(struct session *session, uint64_t id, const Wire__FlowApply *apply);

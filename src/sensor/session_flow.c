@@ -55,6 +55,7 @@ void session_flow_free(struct session *session, struct session_flow *flow)
 	session->env.user->memory_bytes -= flow->charged_bytes;
 	session->env.user->search_bytes -= flow->search_bytes;
 	session->env.user->filter_insns -= flow->filter_insns;
+	session->env.user->result_bytes -= flow->result_bytes;
 	session->env.user->n_functions -= n_functions;
 	free(flow);
 }

@@ -46,6 +46,7 @@ struct session_device {
  * @charged_bytes: memory of its functions that its user is charged for, until it is given back
  * @search_bytes: characters of its searches, likewise
  * @filter_insns: instructions of its filters, likewise
+ * @result_bytes: of its results, likewise
  * @needed:  others refer to it that are open, themselves or by others; as it was found last
  * @leaving: it is on its way out of the plan, and is freed when that has settled
  * @hanging: it has left, its device, too; only a thread of a function is still in the kernel
@@ -61,6 +62,7 @@ struct session_flow {
 	uint64_t charged_bytes;
 	uint32_t search_bytes;
 	uint32_t filter_insns;
+	size_t result_bytes;
 	bool start;
 	bool connected;
 	bool closed;

@@ -153,6 +153,36 @@ static void searches_of_a_user_are_limited(void **state)
 		test_end(&clients[i]);
 }
 
+/* They are copied together. */
+static void results_of_a_user_are_limited(void **state)
+{
+	char self[16];
+	const char *const size[] = { "1" }, *args[] = { self, "1", "0", "65536", "1" };
+	struct test_client clients[2];
+	uint32_t flows[2];
+	Wire__Reply *reply;
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		live_connect(&clients[i]);
+		flows[i] = test_flow(&clients[i], live_device(&clients[i]), false, NULL);
+		assert_null(test_apply(&clients[i], flows[i], "PKTINFO", size, 1)->error);
+	}
+	do {
+		(void)snprintf(self, sizeof(self), "%u", flows[n % 2]);
+		reply = test_apply(&clients[n % 2], flows[n % 2], "DIST", args, 5);
+	} while (!reply->error && ++n < 100);
+	assert_int_equal(n, (16 << 20) / (8 * 65536) - 1);
+	assert_int_equal(reply->error->code, MAPI_QUOTA_EXCEEDED);
+	assert_non_null(strstr(reply->error->text, "results of this user"));
+	assert_null(test_apply(&clients[1], flows[1], "PKT_COUNTER", NULL, 0)->error);
+	test_close(&clients[0], flows[0], 0);
+	(void)snprintf(self, sizeof(self), "%u", flows[1]);
+	assert_null(test_apply(&clients[1], flows[1], "DIST", args, 5)->error);
+	for (unsigned int i = 0; i < 2; i++)
+		test_end(&clients[i]);
+}
+
 /* They are made one set, whenever anybody's flow comes or goes. */
 static void filters_of_a_user_are_limited(void **state)
 {
@@ -311,6 +341,7 @@ int main(void)
 		cmocka_unit_test(rings_of_a_user_are_limited),
 		cmocka_unit_test(all_memory_of_functions_is_charged),
 		cmocka_unit_test(searches_of_a_user_are_limited),
+		cmocka_unit_test(results_of_a_user_are_limited),
 		cmocka_unit_test(filters_of_a_user_are_limited),
 		cmocka_unit_test(long_requests_are_charged),
 		cmocka_unit_test(nobody_waits_for_descriptors_without_a_place),

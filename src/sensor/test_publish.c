@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -26,6 +27,7 @@
 
 #define PUBLISH_EXACT_NS 2000000u /* between two exact publications */
 #define PUBLISH_FLOOD_NS 200000000u
+#define PUBLISH_SLOW_NS 10000000 /* of a function whose result is large */
 #define PUBLISH_ASK_LEAST_NS 250000000u /* between two questions to the driver */
 
 /* A live device on which packets never end. */
@@ -260,6 +262,49 @@ static void who_flushes_all_the_time_costs_no_more(void **state)
 	publish_end(test);
 }
 
+static void publish_slowly(const void *instance, const void *state, void *ret_result)
+{
+	const struct timespec pause = { .tv_nsec = PUBLISH_SLOW_NS };
+
+	(void)nanosleep(&pause, NULL);
+}
+
+static void publish_process(const struct function_call *call, void *instance, void *state,
+	struct packet_mask *selection)
+{
+}
+
+/* Somebody's results take long to copy: packets are not to wait for that all the time. */
+static void slow_results_are_published_rarely(void **state)
+{
+	static const struct function slow = { .desc = { .name = "SLOW", .result_bytes = 8 },
+		.state_bytes = 8,
+		.process = publish_process,
+		.read = publish_slowly };
+	struct publish_test *test = publish_begin();
+	struct plan_device described = device_describe(test->device);
+	struct results_slot *slot = calloc(1, results_slot_bytes(8));
+	struct device_flow *flow = &test->flows[1];
+	struct plan_instance *instance;
+	struct error err = ERROR_INIT;
+	uint64_t begin_ns;
+
+	*flow = (struct device_flow){ .shared = &test->shared[1], .event_fd = -1 };
+	assert_int_equal(plan_flow_new(&flow->plan, 2), 0);
+	assert_int_equal(
+		plan_flow_apply(flow->plan, &slow, NULL, NULL, &described, &instance, &err), 0);
+	assert_non_null(slot);
+	slot->data_bytes = 8;
+	instance->result = slot;
+	assert_int_equal(device_add(test->device, flow, &err), 0);
+	begin_ns = clock_monotonic_ns();
+	for (unsigned int i = 0; i < 10; i++)
+		publish_await(test, clock_monotonic_ns());
+	assert_true(clock_monotonic_ns() - begin_ns >= UINT64_C(8) * 5 * PUBLISH_SLOW_NS);
+	publish_end(test);
+	free(slot);
+}
+
 static void a_flow_begins_without_losses(void **state)
 {
 	struct publish_test *test = publish_begin();
@@ -286,6 +331,7 @@ int main(void)
 		cmocka_unit_test(flushed_losses_are_exact),
 		cmocka_unit_test(losses_are_exact_if_the_worker_is_busy),
 		cmocka_unit_test(who_flushes_all_the_time_costs_no_more),
+		cmocka_unit_test(slow_results_are_published_rarely),
 		cmocka_unit_test(a_flow_begins_without_losses),
 	};
 

@@ -21,6 +21,8 @@
 /* Workers make all filters of a device into one set anew when any flow comes or goes, and meanwhile
  * carry no packets: a microsecond for each instruction. */
 #define USERS_FILTER_MAX_INSNS (64u << 10)
+/* They are copied whenever results are published, on behalf of everybody. */
+#define USERS_RESULTS_MAX_BYTES ((size_t)16 << 20)
 #define USERS_MEMORY_MAX_BYTES (1ull << 30)
 /* Descriptors that wait to be closed. Who has more has sent some that hang. */
 #define USERS_PENDING_MAX 1024u
@@ -134,6 +136,7 @@ static int users_add(struct users *users, uid_t uid, struct user **ret)
 		.rings_max = users->rings_max,
 		.writers_max = users->is_system ? USERS_WRITERS_MAX : UINT32_MAX,
 		.search_max_bytes = users->is_system ? USERS_SEARCH_MAX_BYTES : UINT32_MAX,
+		.result_max_bytes = users->is_system ? USERS_RESULTS_MAX_BYTES : SIZE_MAX,
 		.filter_max_insns = users->is_system ? USERS_FILTER_MAX_INSNS : UINT32_MAX,
 		.memory_max_bytes = users->quota.memory_bytes };
 	r = users->is_system ? closer_new(&user->closer) : 0;

@@ -21,6 +21,7 @@ struct users;
  * @n_writers:    of these, with a thread of their own, which writes a file; at most @writers_max
  * @search_bytes: characters that these search for, at most @search_max_bytes
  * @filter_insns: instructions of their filters' programs, at most @filter_max_insns
+ * @result_bytes: of their results, at most @result_max_bytes
  * @memory_bytes: of their functions: instances, states, packet rings, output queues, what becomes
  *                of expressions and strings; and of long requests; at most @memory_max_bytes
  * @closer:       closes what they have sent; NULL: a private daemon, which does so itself
@@ -42,6 +43,8 @@ struct user {
 	uint32_t search_max_bytes;
 	uint32_t filter_insns;
 	uint32_t filter_max_insns;
+	size_t result_bytes;
+	size_t result_max_bytes;
 	uint64_t memory_bytes;
 	uint64_t memory_max_bytes;
 	struct closer *closer;
