@@ -105,6 +105,9 @@ static void doctor_bpf(struct doctor *d)
 
 	if (!r)
 		doctor_add(d, "eBPF", DOCTOR_OK, NULL, NULL, "programs can be loaded");
+	else if (r == EPERM && d->rights.daemon == HOST_DAEMON_OK)
+		doctor_add(d, "eBPF", DOCTOR_OK, NULL, NULL,
+			"for the system daemon; not for this user, who needs no right to");
 	else if (r == EPERM)
 		doctor_add(d, "eBPF", DOCTOR_NOTE, cost,
 			"sudo, CAP_BPF, or the system daemon, which has the right",
@@ -206,7 +209,7 @@ static void doctor_limits(struct doctor *d)
 		return;
 	if (limit.rlim_cur == RLIM_INFINITY)
 		doctor_add(d, "memlock", DOCTOR_OK, NULL, NULL, "unlimited");
-	else if (limit.rlim_cur >= DOCTOR_MEMLOCK_BYTES ||
+	else if (limit.rlim_cur >= DOCTOR_MEMLOCK_BYTES || d->rights.daemon == HOST_DAEMON_OK ||
 		(d->capabilities & HOST_CAP(CAP_IPC_LOCK)))
 		doctor_add(d, "memlock", DOCTOR_OK, NULL, NULL, "%llu bytes",
 			(unsigned long long)limit.rlim_cur);

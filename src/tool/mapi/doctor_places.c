@@ -357,6 +357,7 @@ static void doctor_place_sockets(struct doctor *d, unsigned int index)
 		doctor_add(d, "packet sockets", DOCTOR_OK, NULL, NULL, "%u%s%s%s", sockets.n,
 			*sockets.words.text ? ": " : "", sockets.words.text,
 			sockets.words.n_left_out              ? " ..."
+				: !sockets.n_known            ? "; sudo tells whose"
 				: sockets.n_known < sockets.n ? "; sudo tells whose others are"
 							      : "");
 }
