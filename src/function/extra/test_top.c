@@ -396,6 +396,36 @@ static void test_intervals_follow_packets(void **state)
 	test_close(&run);
 }
 
+static void test_intervals_survive_steps_of_the_clock(void **state)
+{
+	const uint64_t s = 1000000000u;
+	/* The clock is set by so many seconds before the packet, which comes at a tenth of a
+	 * second. */
+	static const struct {
+		int by_s;
+		unsigned int tenths, count, since;
+	} steps[] = { { 0, 1000, 1, 100 }, { 5000, 51099, 2, 5100 }, { 0, 51100, 1, 5110 },
+		{ -900, 42199, 2, 4210 }, { 0, 42200, 1, 4220 } };
+	struct test_run run;
+
+	assert_int_equal(0, test_open_top(&run, 2, TOPX_TCP, TOPX_TCP_SRCPORT, 1, 10));
+	for (size_t k = 0; k < ARRAY_SIZE(steps); k++) {
+		struct test_batch *t = test_batch_new();
+		int64_t by_ns = steps[k].by_s * (int64_t)s;
+
+		if (steps[k].by_s != 0)
+			extra_top.step(run.instance, run.state, by_ns);
+		run.deadline_ns = function_moment(run.deadline_ns, by_ns);
+		t->batch.ts_ns[test_add(t, false, 6, 5)] = steps[k].tenths * (s / 10);
+		test_process(&run, t, 256);
+		assert_int_equal(test_record(&run, 0).count, steps[k].count);
+		assert_int_equal(test_record(&run, 0).last_rst_secs,
+			(uint32_t)(steps[k].since * 1000000ull));
+		free(t);
+	}
+	test_close(&run);
+}
+
 static void test_any_split_gives_the_same(void **state)
 {
 	static const unsigned int steps[] = { 1, 7, 256 };
@@ -566,6 +596,7 @@ int main(void)
 		cmocka_unit_test(test_ranking),
 		cmocka_unit_test(test_super_packets_count_as_what_was_on_the_wire),
 		cmocka_unit_test(test_intervals_follow_packets),
+		cmocka_unit_test(test_intervals_survive_steps_of_the_clock),
 		cmocka_unit_test(test_any_split_gives_the_same),
 		cmocka_unit_test(test_exact_while_values_fit),
 		cmocka_unit_test(test_more_values_than_places),

@@ -378,6 +378,76 @@ static void test_threshold_says_how_it_is_read(void **state)
 
 /* ---- all ---- */
 
+/* ---- the clock is set ---- */
+
+/* Before the packets that come next, as in a plan. */
+static void test_set_clock(struct test_run *run, int64_t by_s)
+{
+	int64_t by_ns = by_s * (int64_t)S;
+
+	run->function->step(run->instance, run->state, by_ns);
+	run->deadline_ns = function_moment(run->deadline_ns, by_ns);
+}
+
+/* Two packets of the same flow, with the values of the source after them. */
+static void test_two_more(struct test_run *run, struct test_traffic *t, const uint64_t ts_ns[2],
+	const uint64_t values[2])
+{
+	test_set(t, ts_ns, values, 2);
+	run->passed[0] = t->selection[0];
+	test_process(run, t, 0, 0, 2, false);
+}
+
+/* The first interval lasts a second, however the clock calls its end; so does the next one. */
+static void test_bucket_when_the_clock_is_set(void **state)
+{
+	struct test_traffic *t = test_traffic_new(8);
+	struct test_run run;
+	struct ring_reader *reader = test_bucket(&run, "1s", 0, true);
+
+	test_reset(&run);
+	test_two_more(
+		&run, t, (const uint64_t[]){ 10 * S, 10 * S + 1 }, (const uint64_t[]){ 1, 2 });
+	test_set_clock(&run, 5000);
+	test_two_more(
+		&run, t, (const uint64_t[]){ 5011 * S - 1, 5011 * S }, (const uint64_t[]){ 3, 4 });
+	TEST_RECORDS(reader, { TS(5010), 3 });
+	test_set_clock(&run, -900);
+	test_two_more(
+		&run, t, (const uint64_t[]){ 4112 * S - 1, 4112 * S }, (const uint64_t[]){ 5, 6 });
+	TEST_RECORDS(reader, { TS(4111), 5 });
+	ring_reader_free(reader);
+	test_close(&run);
+	free(t);
+}
+
+static void test_threshold_when_the_clock_is_set(void **state)
+{
+	const struct test_threshold of = { THRESHOLD_ULL | THRESHOLD_MULTI, 2, TR_B_POS, 1000000, 1,
+		0 };
+	struct test_traffic *t = test_traffic_new(9);
+	struct test_run run;
+	struct ring_reader *reader = test_threshold(&run, &of, true);
+
+	test_reset(&run);
+	test_two_more(
+		&run, t, (const uint64_t[]){ 10 * S, 10 * S + 1 }, (const uint64_t[]){ 1, 2 });
+	assert_int_equal(run.passed[0].word[0], 0);
+	test_set_clock(&run, 5000);
+	test_two_more(
+		&run, t, (const uint64_t[]){ 5011 * S - 1, 5011 * S }, (const uint64_t[]){ 3, 4 });
+	assert_int_equal(run.passed[0].word[0], 0x02);
+	TEST_RECORDS(reader, { TS(5011), 3 });
+	test_set_clock(&run, -900);
+	test_two_more(
+		&run, t, (const uint64_t[]){ 4112 * S - 1, 4112 * S }, (const uint64_t[]){ 1, 6 });
+	assert_int_equal(run.passed[0].word[0], 0x01);
+	test_records(reader, NULL, 0);
+	ring_reader_free(reader);
+	test_close(&run);
+	free(t);
+}
+
 static void test_any_split_gives_the_same(void **state)
 {
 	const struct function_value bucket[] = { test_number(1), test_number(1), test_text("2s"),
@@ -444,6 +514,8 @@ int main(void)
 		cmocka_unit_test(test_threshold_looks_at_periods),
 		cmocka_unit_test(test_long_silences),
 		cmocka_unit_test(test_threshold_says_how_it_is_read),
+		cmocka_unit_test(test_bucket_when_the_clock_is_set),
+		cmocka_unit_test(test_threshold_when_the_clock_is_set),
 		cmocka_unit_test(test_any_split_gives_the_same),
 		cmocka_unit_test(test_refused_arguments),
 	};

@@ -253,6 +253,36 @@ static void test_periods_without_packets_are_zeroes(void **state)
 	}
 }
 
+/* Before the packets that come next, as in a plan. */
+static void test_set_clock(struct test_save *save, int64_t by_s)
+{
+	int64_t by_ns = by_s * (int64_t)TEST_S;
+
+	std_res2file.step(save->instance, save->state, by_ns);
+	save->deadline_ns = function_moment(save->deadline_ns, by_ns);
+}
+
+/* A period lasts as long as it should, however the clock calls its end. */
+static void test_periods_when_the_clock_is_set(void **state)
+{
+	struct test_save save;
+
+	test_open(&save, "1", 1, "1s", 0, false);
+	test_packet(&save, 10 * TEST_S, 1, true);
+	test_set_clock(&save, 5000);
+	test_packet(&save, 5011 * TEST_S - 1, 2, true);
+	assert_int_equal(test_lines(&save), 0);
+	test_packet(&save, 5011 * TEST_S, 3, true);
+	assert_int_equal(test_lines(&save), 1);
+	test_set_clock(&save, -900);
+	test_packet(&save, 4112 * TEST_S - 1, 4, true);
+	assert_int_equal(test_lines(&save), 1);
+	test_packet(&save, 4112 * TEST_S, 5, true);
+	assert_int_equal(test_lines(&save), 2);
+	assert_string_equal(test_close(&save, NULL), "2\n4\n");
+	free(save.text);
+}
+
 static void test_a_long_silence_fills_no_disk(void **state)
 {
 	const uint64_t later = UINT64_MAX / 2;
@@ -474,6 +504,7 @@ int main(void)
 		cmocka_unit_test(test_every_type),
 		cmocka_unit_test(test_the_longest_line),
 		cmocka_unit_test(test_periods_without_packets_are_zeroes),
+		cmocka_unit_test(test_periods_when_the_clock_is_set),
 		cmocka_unit_test(test_a_long_silence_fills_no_disk),
 		cmocka_unit_test(test_one_line_at_the_end),
 		cmocka_unit_test(test_refused_arguments),
