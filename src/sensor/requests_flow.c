@@ -87,16 +87,30 @@ int request_flow_create(struct session *session, uint64_t id, const Wire__FlowCr
 	return request_reply(session, id, &reply, NULL, 0);
 }
 
-/* The flow is connected: gates of others that wait for it may open, on its own device with it, on
- * others by a new plan. */
-static void request_tell_gates(struct session *session, const struct session_flow *connected)
+/* The flow is in its plan, or never will be: gates of others that wait for it may open, on @here
+ * with the next plan, which is being made, on other devices by a new one. */
+static void request_tell_gates(struct session *session, unsigned int id, const struct device *here)
 {
 	for (unsigned int i = 0; i < session->n_flows; i++) {
 		struct session_flow *flow = session->flows[i];
 
-		if (plan_flow_note_connected(flow->device_flow.plan, connected->id) &&
-			flow->connected && flow->device->device != connected->device->device)
+		if (plan_flow_note_connected(flow->device_flow.plan, id) && flow->connected &&
+			flow->device->device != here)
 			device_renew(flow->device->device);
+	}
+}
+
+/* Flows have come into the plan of a device: the one that was connected, and those that were held
+ * until it came. */
+static void request_have_come(struct session *session, const struct device *device)
+{
+	for (unsigned int i = 0; i < session->n_flows; i++) {
+		struct session_flow *flow = session->flows[i];
+
+		if (flow->told || !flow->connected || flow->device_flow.plan->place != PLAN_FLOW_IN)
+			continue;
+		flow->told = true;
+		request_tell_gates(session, flow->id, device);
 	}
 }
 
@@ -141,7 +155,7 @@ int request_connect(struct session *session, uint64_t id, uint32_t flow_id)
 		flow->device->running = true;
 	}
 	flow->connected = true;
-	request_tell_gates(session, flow);
+	request_have_come(session, flow->device->device);
 	epoch = device_epoch(flow->device->device);
 	if (device_connected(flow->device->device, epoch))
 		return request_done(session, id);
@@ -169,6 +183,10 @@ int request_flow_close(struct session *session, uint64_t id, const Wire__FlowClo
 		return request_no_flow(session, id, close->flow);
 	if (flow->start)
 		flow->device->closed = true; /* opened for this flow, goes with it */
+	if (flow->connected && !flow->told) {
+		flow->told = true; /* it was held, and keeps nobody waiting either */
+		request_tell_gates(session, flow->id, NULL);
+	}
 	session->closing = (struct session_closing){ .flow_id = flow->id };
 	session_flow_close(session, flow);
 	session_sweep(session);

@@ -41,6 +41,7 @@ struct session_device {
  * @ordinal: the how-many-th flow of the client it is, from 1
  * @seed: as the client gave it, or the default
  * @start:   its device starts when it is connected
+ * @told:    gates that wait for it know that it has come into the plan, or never will
  * @closed:  the client is done with it
  * @retiring: closed, but others refer to it: what does not serve them is on its way out
  * @charged_bytes: memory of its functions that its user is charged for, until it is given back
@@ -65,6 +66,7 @@ struct session_flow {
 	size_t result_bytes;
 	bool start;
 	bool connected;
+	bool told;
 	bool closed;
 	bool retiring;
 	bool needed;

@@ -427,6 +427,59 @@ static void change_circle(struct test_client *client, uint64_t device, uint32_t 
 	}
 }
 
+/* A flow that is connected, but held because it refers to one that is not, has not begun: who waits
+ * for it still does, on its device (@near) and on another one. It begins when the other comes, or
+ * keeps nobody waiting because it goes. */
+static void change_held(bool comes)
+{
+	struct change_flow all, elsewhere, near, far, held = { .least = 0 };
+	struct change_pipe feed, other_feed;
+	struct test_client client;
+	uint64_t device, other;
+	uint32_t circle[2];
+
+	test_start(&client);
+	test_greet(&client, 1);
+	device = change_open(&client, &feed);
+	other = change_open(&client, &other_feed);
+	all = change_flow_new(&client, device);
+	elsewhere = change_flow_new(&client, other);
+	change_circle(&client, device, circle);
+	held.id = circle[0];
+	near = change_flow_waiting(&client, device, (const struct change_flow *[]){ &held }, 1);
+	far = change_flow_waiting(&client, other, (const struct change_flow *[]){ &held }, 1);
+	test_connect(&client, all.id);
+	test_start_device(&client, device);
+	test_connect(&client, elsewhere.id);
+	test_start_device(&client, other);
+	test_connect(&client, near.id);
+	test_connect(&client, far.id);
+	test_connect(&client, held.id);
+	for (uint32_t n_fed = 50; n_fed <= 100; n_fed += 50) {
+		change_feed(&feed, 50);
+		change_feed(&other_feed, 50);
+		change_reach(&client, &all, n_fed);
+		change_reach(&client, &elsewhere, n_fed);
+		assert_int_equal(test_u64(near.pkts), n_fed - 50);
+		assert_int_equal(test_u64(far.pkts), n_fed - 50);
+		if (n_fed == 50 && comes)
+			test_connect(&client, circle[1]);
+		else if (n_fed == 50)
+			test_close(&client, held.id, 0);
+	}
+	change_check(&near, 50, 100);
+	change_check(&far, 50, 100);
+	close(feed.fd);
+	close(other_feed.fd);
+	test_stop(&client);
+}
+
+static void who_is_held_has_not_begun(void **unused)
+{
+	change_held(true);
+	change_held(false);
+}
+
 /* More of them than a program may have at once, and a pair that has counted. */
 static void flows_that_refer_to_each_other_go_together(void **unused)
 {
@@ -467,6 +520,7 @@ static void flows_that_refer_to_each_other_go_together(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_is_held_has_not_begun),
 		cmocka_unit_test(flows_that_refer_to_each_other_go_together),
 		cmocka_unit_test(a_flow_counts_what_comes_after_its_connection),
 		cmocka_unit_test(flows_that_come_in_the_stream_lose_and_repeat_nothing),
