@@ -110,6 +110,11 @@ struct engine *client_engine(void);
  * Under the lock. Return: NULL with this thread's error. */
 struct engine *client_live_engine(void);
 
+/* Why @engine, a private daemon, captures although there is a system daemon: once, to be told to
+ * whoever runs the program. Under the lock. Return: valid until client_live_engine(); "": there is
+ * nothing to tell. */
+const char *client_why_private(const struct engine *engine);
+
 /* A device of @engine, which client_live_engine() has returned, was not opened. Where the private
  * daemon lacks the right, this thread's error then also says why it was not the system daemon's
  * business. Under the lock. @engine: or NULL. Return: -1. */

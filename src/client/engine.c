@@ -43,6 +43,7 @@ static struct client {
 	int last_system_fd;
 	int hello_timeout_ms; /* 0: the usual */
 	struct error why_private; /* why the system daemon is not used; code 0: no matter */
+	bool tells_private; /* it is there all the same, which nobody has been told yet */
 } client = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* ---- lock and fork ---- */
@@ -213,6 +214,18 @@ static int engine_send(
 	return r;
 }
 
+/* The next frame. Return: 0; else there is none, and the daemon is lost. */
+static int engine_receive(
+	struct engine *engine, const uint8_t **ret_frame, size_t *ret_bytes, int timeout_ms)
+{
+	int r;
+
+	do
+		r = wire_conn_next(engine->conn, ret_frame, ret_bytes);
+	while (r == WIRE_E_AGAIN && engine_wait(engine, POLLIN, timeout_ms));
+	return r;
+}
+
 static const Wire__Reply *engine_call_timed(struct engine *engine, Wire__Request *request,
 	const int fds[], unsigned int n_fds, int timeout_ms)
 {
@@ -233,21 +246,17 @@ static const Wire__Reply *engine_call_timed(struct engine *engine, Wire__Request
 		client_fail(MAPI_ERROR_SEND_FD, "cannot pass a descriptor: %s", strerror(-r));
 		return NULL;
 	}
-	if (r < 0)
+	/* Whom the daemon has hung up on may find out why. */
+	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
 		return engine_fail_lost(engine);
-	for (;;) {
-		r = wire_conn_next(engine->conn, &frame, &n_bytes);
-		if (r != WIRE_E_AGAIN)
-			break;
-		if (!engine_wait(engine, POLLIN, timeout_ms))
-			break;
-	}
-	if (r != 0)
+	if (engine_receive(engine, &frame, &n_bytes, r < 0 ? 0 : timeout_ms) != 0)
 		return engine_fail_lost(engine);
 	wire_arena_init(&client.arena, client.arena_bytes, CLIENT_ARENA_BYTES);
 	reply = wire__reply__unpack(&client.arena.allocator, n_bytes, frame);
-	if (!reply || reply->id != request->id)
+	if (!reply || (reply->id != request->id && (reply->id != 0 || !reply->error)))
 		return engine_fail_lost(engine);
+	if (reply->id == 0)
+		atomic_store(&engine->is_lost, true); /* and this is why */
 	if (reply->error) {
 		const char *text = reply->error->text;
 
@@ -354,13 +363,8 @@ static int engine_hello(struct engine *engine)
 	reply = engine_call_timed(engine, &request, NULL, 0,
 		client.hello_timeout_ms > 0 ? client.hello_timeout_ms : CLIENT_HELLO_TIMEOUT_MS);
 	if (!reply) {
-		if (atomic_load(&engine->is_lost))
-			client_fail(MCOM_INIT_SOCKET_ERROR, "%s",
-				engine->is_system
-					? "the daemon does not answer, or this user's programs "
-					  "have as many connections as they may (max_sessions in "
-					  "mapi.conf)"
-					: "the daemon does not answer");
+		if (client_error_code() == MAPI_DAEMON_LOST)
+			client_fail(MCOM_INIT_SOCKET_ERROR, "the daemon does not answer");
 		return -1;
 	}
 	if (reply->result_case != WIRE__REPLY__RESULT_HELLO ||
@@ -508,11 +512,14 @@ static int client_find_system(struct engine **ret)
 		if (r < 0)
 			return r;
 		if (engine_new(&client.system, fd, true) < 0) {
-			if (is_explicit)
+			/* A limit holds for everybody: nobody gets round it by capturing himself.
+			 */
+			if (is_explicit || client_error_code() == MAPI_QUOTA_EXCEEDED)
 				return -1;
-			/* One of another version, or of another network namespace, is as good as
-			 * none. */
+			/* One of another version, of another network namespace, or that hangs, is
+			 * as good as none; but who runs it should know. */
 			client_take_error(&client.why_private);
+			client.tells_private = true;
 			return -ENOENT;
 		}
 		/* Another daemon may count from where the last one began. */
@@ -537,6 +544,14 @@ struct engine *client_live_engine(void)
 	struct engine *engine = NULL;
 
 	return client_find_system(&engine) == -ENOENT ? client_engine() : engine;
+}
+
+const char *client_why_private(const struct engine *engine)
+{
+	if (engine->is_system || !client.tells_private)
+		return "";
+	client.tells_private = false;
+	return client.why_private.text;
 }
 
 int client_refused_live(const struct engine *engine)

@@ -72,6 +72,9 @@ static bool fake_misbehave(Wire__Request *request, enum fake_fault fault)
 	case FAKE_WRONG_ID:
 		fake_reply_done(request->id + 1);
 		return true;
+	case FAKE_REFUSES:
+		fake_reply_error(0, MAPI_QUOTA_EXCEEDED, "too many");
+		return false;
 	case FAKE_GARBAGE:
 		assert(write(wire_conn_fd(fake.conn), "\0\0\0\4\377\377\377\377", 8) == 8);
 		return true;
@@ -274,6 +277,18 @@ static void fake_start(struct wire_conn *conn, int listening_fd)
 	fake.is_running = true;
 }
 
+static void fake_say_too_many(int fd)
+{
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__Error error = WIRE__ERROR__INIT;
+	char text[] = "too many";
+
+	error.code = MAPI_QUOTA_EXCEEDED;
+	error.text = text;
+	reply.error = &error;
+	wire_say(fd, &reply.base);
+}
+
 /* Instead of start.c. */
 int private_start(int *ret_fd)
 {
@@ -285,6 +300,13 @@ int private_start(int *ret_fd)
 	fake_engine_kill(); /* a dead one still has its memory */
 	atomic_fetch_add(&fake_n_engines, 1);
 	assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) == 0);
+	if (fake.fault == FAKE_REFUSES_AT_ONCE) {
+		fake.fault = FAKE_NO_FAULT;
+		fake_say_too_many(sockets[1]);
+		close(sockets[1]);
+		*ret_fd = sockets[0];
+		return 0;
+	}
 	assert(wire_conn_new(&conn, sockets[1]) == 0);
 	fake_start(conn, -1);
 	*ret_fd = sockets[0];

@@ -14,10 +14,12 @@ enum fake_fault {
 	FAKE_DIES, /* closes the socket */
 	FAKE_WRONG_ID,
 	FAKE_GARBAGE, /* sends a frame that is no message */
+	FAKE_REFUSES, /* says why it goes */
 	FAKE_WRONG_REPLY, /* a reply of another kind */
 	FAKE_BAD_OFFSET, /* places outside of the result area */
 	FAKE_NO_FDS, /* forgets the descriptors */
 	FAKE_WRONG_VERSION,
+	FAKE_REFUSES_AT_ONCE, /* says so before the first request */
 	FAKE_STALLS, /* until fake_stall_fd is readable, then it answers */
 	_FAKE_FAULT_N
 };

@@ -22,6 +22,7 @@ struct fake {
 	size_t area_used;
 	uint32_t last_flow;
 	uint32_t n_functions[4096]; /* of each flow */
+	bool is_connected[4096];
 	struct results_flow *heads[4096];
 	int event_fd; /* 0: not asked for */
 	uint64_t last_device;

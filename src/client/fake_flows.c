@@ -158,6 +158,7 @@ void fake_flow_connect(const Wire__Request *request)
 	head->published_ns = clock_monotonic_ns();
 	head->status = FLOW_ACTIVE;
 	results_write_end(&head->seq);
+	fake.is_connected[request->flow_connect->flow % ARRAY_SIZE(fake.heads)] = true;
 	fake_reply_done(request->id);
 }
 
@@ -168,6 +169,10 @@ void fake_flow_events(const Wire__Request *request)
 
 	if (fake.listening_fd < 0) {
 		fake_reply_done(request->id); /* it forgets the descriptor */
+		return;
+	}
+	if (!fake.is_connected[request->flow_events->flow % ARRAY_SIZE(fake.heads)]) {
+		fake_reply_error(request->id, MAPI_FLOW_NOT_CONNECTED, "not connected");
 		return;
 	}
 	if (fake.event_fd > 0)

@@ -132,6 +132,8 @@ int flow_open_device(
 	const Wire__Reply *reply;
 
 	open_request.name = (char *)(uintptr_t)name;
+	if (fd < 0)
+		open_request.no_system = (char *)(uintptr_t)client_why_private(engine);
 	request.call_case = WIRE__REQUEST__CALL_DEVICE_OPEN;
 	request.device_open = &open_request;
 	reply = engine_call(engine, &request, &fd, fd >= 0 ? 1 : 0);

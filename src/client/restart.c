@@ -272,31 +272,38 @@ static int restart_apply(const struct restart_step *step, struct engine *engine)
 	return r < 0 ? restart_fail(restart, engine) : 0;
 }
 
+/* Somebody polls for results: the new daemon tells of them, too. */
+static int restart_watch(struct restart *restart, struct engine *engine)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__FlowEvents events = WIRE__FLOW_EVENTS__INIT;
+
+	events.flow = restart->id;
+	request.call_case = WIRE__REQUEST__CALL_FLOW_EVENTS;
+	request.flow_events = &events;
+	if (engine_make_room(engine) < 0 || !engine_call(engine, &request, NULL, 0))
+		return restart_fail(restart, engine);
+	if (engine_take_fds(engine, &restart->event_fd, 1) < 0) {
+		client_fail(MCOM_UNKNOWN_ERROR, "the daemon sent an unexpected reply");
+		return restart_fail(restart, engine);
+	}
+	return 0;
+}
+
 static int restart_connect(struct restart *restart, struct engine *engine)
 {
 	Wire__Request request = WIRE__REQUEST__INIT;
 	Wire__FlowConnect connect = WIRE__FLOW_CONNECT__INIT;
-	Wire__FlowEvents events = WIRE__FLOW_EVENTS__INIT;
 
-	if (restart->is_failed)
-		return 0;
-	if (atomic_load(&restart->flow->event_fd) >= 0) {
-		events.flow = restart->id;
-		request.call_case = WIRE__REQUEST__CALL_FLOW_EVENTS;
-		request.flow_events = &events;
-		if (engine_make_room(engine) < 0 || !engine_call(engine, &request, NULL, 0))
-			return restart_fail(restart, engine);
-		if (engine_take_fds(engine, &restart->event_fd, 1) < 0) {
-			client_fail(MCOM_UNKNOWN_ERROR, "the daemon sent an unexpected reply");
-			return restart_fail(restart, engine);
-		}
-	}
-	if (!atomic_load(&restart->flow->is_connected))
+	if (restart->is_failed || !atomic_load(&restart->flow->is_connected))
 		return 0;
 	connect.flow = restart->id;
 	request.call_case = WIRE__REQUEST__CALL_FLOW_CONNECT;
 	request.flow_connect = &connect;
-	return engine_call(engine, &request, NULL, 0) ? 0 : restart_fail(restart, engine);
+	if (!engine_call(engine, &request, NULL, 0))
+		return restart_fail(restart, engine);
+	/* Only who is connected has polled, and can be asked about. */
+	return atomic_load(&restart->flow->event_fd) >= 0 ? restart_watch(restart, engine) : 0;
 }
 
 /* ---- publishing ---- */

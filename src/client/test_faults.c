@@ -312,6 +312,30 @@ static void test_a_new_daemon_is_started(void **state)
 	assert_int_equal(mapi_close_flow(later), 0);
 }
 
+/* A daemon that refuses, or goes, says why: that is the error, whichever call hears it. */
+static void test_daemons_that_say_why(void **state)
+{
+	static const enum fake_fault faults[] = { FAKE_REFUSES, FAKE_REFUSES_AT_ONCE };
+	char text[MAPI_ERRORSTR_LENGTH];
+	int fid, fd, code;
+
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+		fake_engine_kill();
+		fake_engine_fault(WIRE__REQUEST__CALL_HELLO, faults[i]);
+		assert_int_equal(mapi_create_flow("eth0"), -1);
+		assert_int_equal(mapi_read_error(&code, text), 0);
+		assert_int_equal(code, MAPI_QUOTA_EXCEEDED);
+		assert_string_equal(text, "too many");
+	}
+	fd = flow_with("PKT_COUNTER", &fid);
+	fake_engine_fault(WIRE__REQUEST__CALL_FLOW_FLUSH, FAKE_REFUSES);
+	assert_int_equal(mapi_flush(fd), -1);
+	assert_error(MAPI_QUOTA_EXCEEDED);
+	assert_int_equal(mapi_flush(fd), -1);
+	assert_error(MAPI_DAEMON_LOST);
+	assert_int_equal(mapi_close_flow(fd), 0);
+}
+
 static void test_mad_daemons(void **state)
 {
 	const enum fake_fault faults[] = { FAKE_DIES, FAKE_WRONG_ID, FAKE_GARBAGE };
@@ -473,6 +497,7 @@ int main(void)
 		cmocka_unit_test(test_lookups_race_with_closing),
 		cmocka_unit_test(test_daemon_dies_under_a_waiter),
 		cmocka_unit_test(test_a_new_daemon_is_started),
+		cmocka_unit_test(test_daemons_that_say_why),
 		cmocka_unit_test(test_mad_daemons),
 		cmocka_unit_test(test_a_child_has_no_flows),
 		cmocka_unit_test(test_a_child_adopts_what_its_parent_left),

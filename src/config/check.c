@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* mapid --check-config: a configuration, told to a person. */
-#include "config.h"
+#include "config_private.h"
 
 #include <errno.h>
 #include <string.h>
@@ -24,6 +24,33 @@ static const char *check_plural(unsigned int n)
 	return n == 1 ? "" : "s";
 }
 
+static const char *check_yes(bool is_set)
+{
+	return is_set ? "yes" : "no";
+}
+
+/* A number of a key, of which 0 is @otherwise. */
+static void check_number(const char *key, uint64_t value, const char *otherwise, FILE *out)
+{
+	if (value)
+		(void)fprintf(out, " %s=%llu", key, (unsigned long long)value);
+	else
+		(void)fprintf(out, " %s=%s", key, otherwise);
+}
+
+/* What is captured, and where it is counted: of captures that are replayed nothing of it. */
+static void check_capture(const struct config_device *device, FILE *out)
+{
+	(void)fprintf(out, "    engine=%s direction=%s dedicated=%s discard=%s promisc=%s",
+		config_engine_name(device->engine),
+		device->incoming_only || device->dedicated ? "in" : "both",
+		check_yes(device->dedicated), check_yes(device->discard),
+		check_yes(!device->no_promisc));
+	check_number("snaplen", device->snaplen_bytes, "0 (all)", out);
+	check_number("ring_mb", device->ring_bytes >> 20, "default", out);
+	(void)fputc('\n', out);
+}
+
 static void check_device(const struct config_device *device, FILE *out)
 {
 	unsigned int workers = device->n_cpus > 0 ? device->n_cpus : 1;
@@ -35,6 +62,28 @@ static void check_device(const struct config_device *device, FILE *out)
 		device->driver_name ? device->driver_name : "any", workers, check_plural(workers));
 	for (unsigned int i = 0; i < device->n_cpus; i++)
 		(void)fprintf(out, "%s%u", i > 0 ? "," : " on processor ", device->cpus[i]);
+	(void)fputc('\n', out);
+	if (device->trace_dir)
+		(void)fprintf(out, "    trace_dir=%s\n", device->trace_dir);
+	else
+		check_capture(device, out);
+}
+
+static void check_daemon(const struct config *config, FILE *out)
+{
+	const struct config_quota *quota = &config->quota;
+
+	(void)fprintf(out,
+		"  programs of group %s connect to %s\n"
+		"  programs that only look connect to %s\n"
+		"  the engine runs as user %s; log_level=%d, messages go to %s\n"
+		"  one user's programs may have together:",
+		config->group, config->socket, config->read_only_socket, config->user,
+		config->log_level,
+		config->logfile ? config->logfile : "the journal or standard error");
+	check_number("max_sessions", quota->sessions, "default", out);
+	check_number("max_flows", quota->flows, "default", out);
+	check_number("max_memory_mb", quota->memory_bytes >> 20, "default", out);
 	(void)fputc('\n', out);
 }
 
@@ -48,11 +97,10 @@ static void check_config(const struct check *check, const struct config *config)
 	if (config->any_interface)
 		(void)fprintf(check->out, "  %s other interface: driver any, 1 worker\n",
 			config->n_devices > 0 ? "every" : "no section [driver], so every");
-	(void)fprintf(check->out, "  programs of group %s connect to %s\n", config->group,
-		config->socket);
+	check_daemon(config, check->out);
 }
 
-int config_check(const char *path, FILE *out)
+int config_check(const char *path, int devgroup, FILE *out)
 {
 	_cleanup_(config_freep) struct config *config = NULL;
 	struct check check = { .path = path ? path : config_default_path(), .out = out };
@@ -65,6 +113,8 @@ int config_check(const char *path, FILE *out)
 		err = ERROR_INIT;
 		r = config_load(&config, NULL, NULL, NULL, &err);
 	}
+	if (r == 0 && devgroup > 0)
+		r = config_keep_devgroup(config, devgroup, &err);
 	if (r < 0) {
 		(void)fprintf(out, "%s\n", err.code ? err.text : strerror(-r));
 		return 1;

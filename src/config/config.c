@@ -28,19 +28,21 @@ int config_set_text(char **member, const char *value)
 	return 0;
 }
 
+static void config_device_deinit(struct config_device *device)
+{
+	free(device->device);
+	free(device->driver);
+	free(device->alias);
+	free(device->description);
+	free(device->trace_dir);
+}
+
 struct config *config_free(struct config *config)
 {
 	if (!config)
 		return NULL;
-	for (unsigned int i = 0; i < config->n_devices; i++) {
-		struct config_device *device = &config->devices[i];
-
-		free(device->device);
-		free(device->driver);
-		free(device->alias);
-		free(device->description);
-		free(device->trace_dir);
-	}
+	for (unsigned int i = 0; i < config->n_devices; i++)
+		config_device_deinit(&config->devices[i]);
 	free(config->devices);
 	free(config->path);
 	free(config->socket);
@@ -154,4 +156,23 @@ const struct config_device *config_find(const struct config *config, const char 
 		if (config->devices[i].alias[0] && !strcmp(config->devices[i].alias, name))
 			return &config->devices[i];
 	return NULL;
+}
+
+int config_keep_devgroup(struct config *config, int devgroup, struct error *err)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < config->n_devices; i++)
+		if (config->devices[i].devgroup == devgroup)
+			config->devices[n++] = config->devices[i];
+		else
+			config_device_deinit(&config->devices[i]);
+	config->n_devices = n;
+	config->any_interface = false;
+	if (n == 0)
+		return error_set(err, MAPI_ERROR_FILE,
+			"%s: no section [driver] says devgroup=%d, so there is no device to serve; "
+			"without -g all are",
+			config->path ? config->path : "the built-in configuration", devgroup);
+	return 0;
 }

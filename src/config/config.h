@@ -123,16 +123,27 @@ DEFINE_CLEANUP(struct config *, config_free);
 /* Return: the section of a device by name or alias, NULL if there is none. */
 const struct config_device *config_find(const struct config *config, const char *name);
 
+/**
+ * config_keep_devgroup() - serve only the devices of one group (mapid -g)
+ * @devgroup: of whose [driver] sections the others are forgotten
+ *
+ * No other device may be opened then, whatever any_interface= says.
+ *
+ * Return: 0; -EINVAL with @err filled: no section is of this group.
+ */
+int config_keep_devgroup(struct config *config, int devgroup, struct error *err);
+
 /* Where the file is when the command line names none: $sysconfdir/mapi/mapi.conf. */
 const char *config_default_path(void);
 
 /**
  * config_check() - tell a person whether a configuration can be used (mapid --check-config)
  * @path: NULL: the default path, where no file is the built-in configuration
+ * @devgroup: as of config_keep_devgroup(); 0: all
  * @out:  gets "PATH:LINE: note: ..." for each note, then what is wrong, or what would be served
  *
  * Return: 0 if it can be used, 1 if not: the exit status.
  */
-int config_check(const char *path, FILE *out);
+int config_check(const char *path, int devgroup, FILE *out);
 
 #endif

@@ -74,6 +74,9 @@ extern const unsigned int config_n_keys;
 /* value.c. Return: the number of the key within config_keys; -ENOENT. */
 int config_key_find(enum config_section section, const char *name);
 
+/* value.c: as in engine=. */
+const char *config_engine_name(enum config_engine engine);
+
 /* parse.c: fill @config, which holds its path and the defaults, from the bytes of a file. @err: not
  * NULL. Return: as config_load(). */
 int config_parse(struct config *config, const char *bytes, size_t n_bytes, config_note note,

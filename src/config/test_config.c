@@ -329,30 +329,48 @@ static void what_is_usable_but_odd_is_told(void **unused)
 }
 
 /* Return: what config_check() prints, up to the next call. */
-static const char *check(const char *file, int wanted)
+static const char *check_devgroup(const char *file, int devgroup, int wanted)
 {
 	static char text[4096];
 	FILE *out = fmemopen(text, sizeof(text), "w");
 
 	assert_non_null(out);
-	assert_int_equal(config_check(file, out), wanted);
+	assert_int_equal(config_check(file, devgroup, out), wanted);
 	assert_int_equal(fclose(out), 0);
 	return text;
 }
 
+static const char *check(const char *file, int wanted)
+{
+	return check_devgroup(file, 0, wanted);
+}
+
 static void a_check_tells_notes_and_devices(void **unused)
 {
-	char wanted[1024];
+	char wanted[2048];
 
 	(void)unused;
-	test_make_text("libs=a\n[driver]\ndevice=eth0\nalias=up\ncpus=2,3\n[driver]\ndevice=lo\n");
+	test_make_text("libs=a\nlogfile=/var/log/m\nmax_flows=7\n[driver]\ndevice=eth0\nalias=up\n"
+		       "cpus=2,3\nengine=user\ndedicated=yes\ndiscard=yes\nsnaplen=96\nring_mb=4\n"
+		       "[driver]\ndevice=lo\npromisc=no\n"
+		       "[driver]\ndevice=old\ntrace_dir=/traces\n");
 	(void)snprintf(wanted, sizeof(wanted),
 		"%s:1: note: libs= means nothing any more: functions and drivers are part of the "
 		"daemon ('mapi functions' lists the functions)\n"
-		"%s: can be used: 2 devices, 1 note\n"
+		"%s: can be used: 3 devices, 1 note\n"
 		"  eth0 (up): driver any, 2 workers on processor 2,3\n"
+		"    engine=user direction=in dedicated=yes discard=yes promisc=yes snaplen=96 "
+		"ring_mb=4\n"
 		"  lo: driver any, 1 worker\n"
-		"  programs of group mapi connect to /run/mapi/mapid.sock\n",
+		"    engine=auto direction=both dedicated=no discard=no promisc=no snaplen=0 (all) "
+		"ring_mb=default\n"
+		"  old: driver tracedir, 1 worker\n"
+		"    trace_dir=/traces\n"
+		"  programs of group mapi connect to /run/mapi/mapid.sock\n"
+		"  programs that only look connect to /run/mapi/mapid-read.sock\n"
+		"  the engine runs as user mapi; log_level=0, messages go to /var/log/m\n"
+		"  one user's programs may have together: max_sessions=default max_flows=7 "
+		"max_memory_mb=default\n",
 		test_path, test_path);
 	assert_string_equal(check(test_path, 0), wanted);
 	test_make_text("log_level=9\n");
@@ -361,6 +379,30 @@ static void a_check_tells_notes_and_devices(void **unused)
 	assert_string_equal(check(test_path, 1), wanted);
 	assert_string_equal(check("/nonexistent", 1),
 		"/nonexistent: cannot be read: No such file or directory\n");
+}
+
+static void a_group_of_devices(void **unused)
+{
+	struct error err = ERROR_INIT;
+	struct config *config;
+	char wanted[1024];
+
+	(void)unused;
+	test_make_text("any_interface=yes\n[driver]\ndevice=a\ndevgroup=1\n[driver]\ndevice=b\n"
+		       "[driver]\ndevice=c\ndevgroup=2\n[driver]\ndevice=d\ndevgroup=1\n");
+	assert_int_equal(config_load(&config, test_path, NULL, NULL, &err), 0);
+	assert_int_equal(config_keep_devgroup(config, 1, &err), 0);
+	assert_int_equal(config->n_devices, 2);
+	assert_non_null(config_find(config, "a"));
+	assert_non_null(config_find(config, "d"));
+	assert_false(config->any_interface);
+	config_free(config);
+	assert_non_null(strstr(check_devgroup(test_path, 2, 0), "1 device"));
+	(void)snprintf(wanted, sizeof(wanted),
+		"%s: no section [driver] says devgroup=3, so there is no device to serve; "
+		"without -g all are\n",
+		test_path);
+	assert_string_equal(check_devgroup(test_path, 3, 1), wanted);
 }
 
 static void the_example_passes_without_a_note(void **unused)
@@ -417,6 +459,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(forms_of_lines),
 		cmocka_unit_test(what_is_usable_but_odd_is_told),
 		cmocka_unit_test(a_check_tells_notes_and_devices),
+		cmocka_unit_test(a_group_of_devices),
 		cmocka_unit_test(the_example_passes_without_a_note),
 		cmocka_unit_test(the_examples_of_the_example),
 	};

@@ -130,17 +130,22 @@ static int config_set_promisc(
 	return r;
 }
 
+static const char *const config_engine_names[] = {
+	[CONFIG_ENGINE_AUTO] = "auto",
+	[CONFIG_ENGINE_KERNEL] = "kernel",
+	[CONFIG_ENGINE_USER] = "user",
+};
+
+const char *config_engine_name(enum config_engine engine)
+{
+	return config_engine_names[engine];
+}
+
 static int config_set_engine(
 	struct config_parser *parser, const struct config_key *key, const char *value, void *member)
 {
-	static const char *const names[] = {
-		[CONFIG_ENGINE_AUTO] = "auto",
-		[CONFIG_ENGINE_KERNEL] = "kernel",
-		[CONFIG_ENGINE_USER] = "user",
-	};
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strcmp(value, names[i]) != 0)
+	for (unsigned int i = 0; i < ARRAY_SIZE(config_engine_names); i++) {
+		if (strcmp(value, config_engine_names[i]) != 0)
 			continue;
 		*(enum config_engine *)member = (enum config_engine)i;
 		return 0;

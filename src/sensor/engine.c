@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "bin.h"
 #include "compiler.h"
+#include "mapi/errors.h"
 #include "privileged.h"
 #include "registry.h"
 #include "session.h"
@@ -316,10 +317,11 @@ int engine_run_private(int fd)
 {
 	struct engine engine;
 	struct user *user = NULL;
+	struct error err = ERROR_INIT; /* it is the first */
 	int r = engine_init(&engine, NULL);
 
 	if (r == 0)
-		r = users_enter(engine.users, getuid(), &user);
+		r = users_enter(engine.users, getuid(), &user, &err);
 	if (r == 0)
 		r = engine_add_client(&engine, fd, user, getuid(), false);
 	if (r < 0)
@@ -340,12 +342,13 @@ static void engine_pause_accepting(struct engine *engine)
 		(void)event_del(engine->others[ENGINE_LISTENS_READ_ONLY]);
 }
 
-/* It hears an end. From then on nothing can come; where nothing has, closing is as harmless as it
- * looks. */
-static void engine_refuse(struct engine *engine, int fd, uid_t uid)
+/* It hears why, and an end. From then on nothing can come; where nothing has, closing is as
+ * harmless as it looks. */
+static void engine_refuse(struct engine *engine, int fd, uid_t uid, const struct error *why)
 {
 	int n_bytes = 1;
 
+	session_refuse(fd, why);
 	(void)shutdown(fd, SHUT_RDWR);
 	if (ioctl(fd, FIONREAD, &n_bytes) == 0 && n_bytes == 0) {
 		(void)close(fd);
@@ -361,14 +364,17 @@ static void engine_serve(struct engine *engine, int fd, bool read_only)
 	struct user *user = NULL;
 	struct ucred peer = { .uid = 0 };
 	socklen_t peer_bytes = sizeof(peer);
+	struct error why = ERROR_INIT;
 
 	(void)getsockopt(
 		fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes); /* of ours it cannot fail */
-	if (users_enter(engine->users, peer.uid, &user) == 0 &&
+	if (users_enter(engine->users, peer.uid, &user, &why) == 0 &&
 		engine_add_client(engine, fd, user, peer.uid, read_only) == 0)
 		return;
 	user_leave(user);
-	engine_refuse(engine, fd, peer.uid);
+	(void)error_set(
+		&why, MAPI_OUT_OF_MEMORY, "the daemon is out of memory"); /* if nothing else */
+	engine_refuse(engine, fd, peer.uid, &why);
 }
 
 static void engine_accept(struct engine *engine, int listening_fd, bool read_only)

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,16 +30,20 @@
 static void mapid_usage(FILE *to)
 {
 	(void)fprintf(to,
-		"usage: mapid [-f FILE] [-d]\n"
-		"       mapid --check-config [FILE]\n"
+		"usage: mapid [-f FILE] [-g N] [-d] [-s]\n"
+		"       mapid [-g N] --check-config [FILE]\n"
 		"       mapid --private\n"
 		"       mapid --help | --version\n"
 		"\n"
 		"The daemon that runs network flows for libmapi.\n"
 		"\n"
 		"  -f, --config FILE      instead of %s\n"
+		"  -g, --devgroup N       serve only devices whose section has devgroup=N\n"
 		"  -d, --daemon           go to the background when the sockets are there\n"
-		"  --check-config [FILE]  say what is wrong with a configuration, and end\n"
+		"  -s, --syslog           messages go to syslog, unless there is logfile=\n"
+		"  --check-config [FILE]  say what is wrong with a configuration, or what it "
+		"comes\n"
+		"                         to, and end\n"
 		"  --private              serve the program that has started it, on descriptor 3;\n"
 		"                         libmapi does this by itself\n"
 		"\n"
@@ -123,21 +128,39 @@ static void mapid_tell_notes(struct mapid_notes *notes)
 	free(notes->text);
 }
 
-/* @path: NULL: the usual file, or, if there is none, the built-in configuration. */
-static int mapid_configure(struct config **ret, const char *path, struct mapid_notes *notes)
-{
-	struct error err = ERROR_INIT;
-	int r = config_load(ret, notes->path, mapid_note, notes, &err);
+/**
+ * struct mapid_options - what the command line says
+ * @path:     of the configuration; NULL: the usual file, or, if there is none, the built-in one
+ * @devgroup: 0: all devices
+ */
+struct mapid_options {
+	const char *path;
+	int devgroup;
+	bool background;
+	bool syslog;
+	bool check;
+};
 
-	if (r == -ENOENT && !path)
-		r = config_load(ret, NULL, NULL, NULL, &err);
+static int mapid_configure(
+	struct config **ret, const struct mapid_options *options, struct mapid_notes *notes)
+{
+	_cleanup_(config_freep) struct config *config = NULL;
+	struct error err = ERROR_INIT;
+	int r = config_load(&config, notes->path, mapid_note, notes, &err);
+
+	if (r == -ENOENT && !options->path)
+		r = config_load(&config, NULL, NULL, NULL, &err);
+	if (r == 0 && options->devgroup > 0)
+		r = config_keep_devgroup(config, options->devgroup, &err);
 	if (r < 0)
 		log_event(LOG_ERR, "%s", err.code ? err.text : strerror(-r));
+	else
+		*ret = TAKE(config);
 	return r;
 }
 
 /* Where messages go from now on. */
-static int mapid_begin(const struct config *config, bool background)
+static int mapid_begin(const struct config *config, const struct mapid_options *options)
 {
 	int r = 0;
 
@@ -147,19 +170,22 @@ static int mapid_begin(const struct config *config, bool background)
 		r = log_to_file(config->logfile);
 	if (r < 0)
 		return log_errno(LOG_ERR, r, "%s", config->logfile);
-	return background ? background_enter() : 0;
+	if (options->syslog)
+		(void)log_to_system(); /* a file that is configured goes first */
+	return options->background ? background_enter() : 0;
 }
 
-static int mapid_system(const char *path, bool background)
+static int mapid_system(const struct mapid_options *options)
 {
 	_cleanup_(config_freep) struct config *config = NULL;
-	struct mapid_notes notes = { .path = path ? path : config_default_path() };
+	struct mapid_notes notes = { .path = options->path ? options->path
+							   : config_default_path() };
 	int r;
 
 	notes.lines = open_memstream(&notes.text, &notes.n_bytes);
-	r = mapid_configure(&config, path, &notes);
+	r = mapid_configure(&config, options, &notes);
 	if (r == 0)
-		r = mapid_begin(config, background);
+		r = mapid_begin(config, options);
 	mapid_tell_notes(&notes);
 	if (r < 0)
 		return 1;
@@ -167,49 +193,85 @@ static int mapid_system(const char *path, bool background)
 	return parent_run(config, engine_run_system) < 0;
 }
 
-int main(int argc, char **argv)
+/* The number of a group of devices. Return: 0: it is none. */
+static int mapid_devgroup(const char *text)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'f' },
-		{ "daemon", no_argument, NULL, 'd' },
-		{ "check-config", optional_argument, NULL, 'c' },
-		{ "private", no_argument, NULL, 'p' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ NULL, 0, NULL, 0 },
-	};
-	const char *path = NULL;
-	bool background = false;
-	int option;
+	unsigned long value;
+	char *end;
 
-	log_open("mapid", LOG_INFO);
-	while ((option = getopt_long(argc, argv, "f:dh", options, NULL)) != -1)
-		switch (option) {
-		case 'f':
-			path = optarg;
-			break;
-		case 'd':
-			background = true;
-			break;
-		case 'c':
-			if (!optarg && optind < argc)
-				optarg = argv[optind];
-			return config_check(optarg ? optarg : path, stdout);
-		case 'p':
-			return mapid_private();
-		case 'h':
-			mapid_usage(stdout);
-			return 0;
-		case 'V':
-			(void)puts("mapid " MAPI_VERSION);
-			return 0;
-		default:
-			mapid_usage(stderr);
-			return 2;
-		}
-	if (optind < argc) {
+	errno = 0;
+	value = strtoul(text, &end, 10);
+	if (errno == 0 && *text >= '0' && *text <= '9' && !*end && value <= INT_MAX && value > 0)
+		return (int)value;
+	(void)fprintf(stderr, "mapid: -g %s: the number of a group is possible, from 1 to %d\n",
+		text, INT_MAX);
+	return 0;
+}
+
+/* Return: -1: go on; else the exit status. */
+static int mapid_option(int option, struct mapid_options *options)
+{
+	switch (option) {
+	case 'f':
+		options->path = optarg;
+		return -1;
+	case 'g':
+		options->devgroup = mapid_devgroup(optarg);
+		return options->devgroup ? -1 : 2;
+	case 'd':
+		options->background = true;
+		return -1;
+	case 's':
+		options->syslog = true;
+		return -1;
+	case 'c':
+		options->check = true;
+		if (optarg)
+			options->path = optarg;
+		return -1;
+	case 'p':
+		return mapid_private();
+	case 'h':
+		mapid_usage(stdout);
+		return 0;
+	case 'v':
+		(void)puts("mapid " MAPI_VERSION);
+		return 0;
+	default:
 		mapid_usage(stderr);
 		return 2;
 	}
-	return mapid_system(path, background);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option known[] = {
+		{ "config", required_argument, NULL, 'f' },
+		{ "devgroup", required_argument, NULL, 'g' },
+		{ "daemon", no_argument, NULL, 'd' },
+		{ "syslog", no_argument, NULL, 's' },
+		{ "check-config", optional_argument, NULL, 'c' },
+		{ "private", no_argument, NULL, 'p' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'v' },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct mapid_options options = { .path = NULL };
+	int option, status;
+
+	log_open("mapid", LOG_INFO);
+	while ((option = getopt_long(argc, argv, "f:g:dshv", known, NULL)) != -1) {
+		status = mapid_option(option, &options);
+		if (status >= 0)
+			return status;
+	}
+	if (options.check && optind < argc)
+		options.path = argv[optind++];
+	if (optind < argc) {
+		(void)fprintf(stderr, "mapid: '%s' belongs to no option\n", argv[optind]);
+		mapid_usage(stderr);
+		return 2;
+	}
+	return options.check ? config_check(options.path, options.devgroup, stdout)
+			     : mapid_system(&options);
 }

@@ -538,6 +538,20 @@ static void parent_deinit(struct parent *parent)
 	(void)sigprocmask(SIG_SETMASK, &parent->old_mask, NULL);
 }
 
+/* Who is not root may mean another way to the same end. */
+static void parent_tell_ordinary_user(int r)
+{
+	if (geteuid() == 0 || (r != -EACCES && r != -EPERM))
+		return;
+	log_event(LOG_ERR,
+		"the system daemon is started by root ('sudo mapid', 'systemctl start mapid'). "
+		"Your "
+		"programs start a private daemon by themselves, for capture files, and for "
+		"interfaces if they have CAP_NET_RAW. For a daemon of your own name sockets of "
+		"your "
+		"own (mapid -f FILE with socket_path= and read_only_socket_path=)");
+}
+
 int parent_run(const struct config *config, int (*serve)(const struct parent_engine *engine))
 {
 	struct parent parent = {
@@ -550,12 +564,15 @@ int parent_run(const struct config *config, int (*serve)(const struct parent_eng
 	r = parent_sockets_open(&parent.sockets, config);
 	if (r == 0) {
 		if (geteuid() != 0)
-			log_event(
-				LOG_WARNING, "not started as root: most devices cannot be opened");
+			log_event(LOG_WARNING,
+				"not started as root: without CAP_NET_RAW and CAP_NET_ADMIN "
+				"interfaces cannot be opened");
 		notify_open(&parent.notify);
 		r = parent_loop(&parent);
 		parent_sockets_close(&parent.sockets);
 		notify_close(&parent.notify);
+	} else {
+		parent_tell_ordinary_user(r);
 	}
 	parent_deinit(&parent);
 	return r;

@@ -3,6 +3,7 @@
  * registry. */
 #include <errno.h>
 
+#include "base/log.h"
 #include "mapi/errors.h"
 #include "registry.h"
 #include "requests_private.h"
@@ -114,6 +115,10 @@ int request_device_open(struct session *session, uint64_t id, const Wire__Device
 		return r < 0 ? request_fail(session, id, r, &err)
 			     : request_device_add(session, id, TAKE(device));
 	}
+	if (!is_system && open->no_system && *open->no_system)
+		log_event(LOG_NOTICE,
+			"%s is captured for this program alone: the system daemon is not used: %s",
+			open->name, open->no_system);
 	r = registry_get(session->env.registry, open->name, session->live_workers,
 		is_system ? PACKET_BATCH_MAX : session->batch_pkts, is_system ? 0 : session->seed,
 		&device->entry, &err);

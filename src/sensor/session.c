@@ -9,8 +9,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "mapi/errors.h"
 #include "registry.h"
-#include "session_private.h"
+#include "requests_private.h"
 
 #define SESSION_SETTLE_POLL_MS 1
 #define SESSION_PUBLISH_POLL_MS 5
@@ -64,6 +65,17 @@ int session_new(struct session **ret, int fd, const struct session_env *env)
 	*env->sessions = session;
 	*ret = TAKE(session);
 	return 0;
+}
+
+void session_refuse(int fd, const struct error *why)
+{
+	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__Error error = WIRE__ERROR__INIT;
+
+	error.code = why->code;
+	error.text = (char *)(uintptr_t)why->text;
+	reply.error = &error;
+	wire_say(fd, &reply.base);
 }
 
 void session_device_release(struct session *session, struct session_device *device)
@@ -196,6 +208,22 @@ static int session_arena(struct session *session, size_t frame_bytes, struct wir
 	return 0;
 }
 
+/* There is no memory for the next request, so the connection ends, and hears why. Return: @r. */
+static int session_end_starved(struct session *session, size_t frame_bytes, int r)
+{
+	struct error err = ERROR_INIT;
+
+	if (r == -EDQUOT)
+		(void)error_set(&err, MAPI_QUOTA_EXCEEDED,
+			"a request of %zu bytes takes %zu MiB to read, which is more than this "
+			"user's programs may have (max_memory_mb in mapi.conf)",
+			frame_bytes, WIRE_ARENA_BYTES(frame_bytes) >> 20);
+	else
+		(void)error_set(&err, MAPI_OUT_OF_MEMORY, "the daemon is out of memory");
+	(void)request_refuse(session, 0, &err); /* it ends anyway */
+	return r;
+}
+
 /* While a request is pending nothing is read, so that the end of the socket would go unnoticed. */
 static bool session_client_gone(const struct session *session)
 {
@@ -233,7 +261,7 @@ int session_read(struct session *session)
 			return r < 0 ? r : -ESHUTDOWN;
 		r = session_arena(session, frame_bytes, &arena);
 		if (r < 0)
-			return r;
+			return session_end_starved(session, frame_bytes, r);
 		request = wire__request__unpack(&arena.allocator, frame_bytes, frame);
 		if (!request)
 			return -EBADMSG;

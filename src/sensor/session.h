@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "base/cleanup.h"
+#include "base/error.h"
 
 struct session;
 
@@ -71,6 +72,9 @@ struct session_env {
  * Return: 0, negative errno.
  */
 int session_new(struct session **ret, int fd, const struct session_env *env);
+
+/* Say why a connection will not be served. Never waits; @fd stays open. */
+void session_refuse(int fd, const struct error *why);
 
 /* Stops all it has, also the live devices it uses: for an engine that ends. Takes NULL. */
 struct session *session_free(struct session *session);

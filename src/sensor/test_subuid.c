@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
+#include "mapi/errors.h"
 #include "subuid.h"
 #include "users.h"
 
@@ -79,19 +80,23 @@ static void quotas_are_those_of_the_range(void **state)
 	const struct config_quota quota = { .sessions = SUBUID_SESSIONS_MAX };
 	struct users *users;
 	struct user *user, *first;
+	struct error err = ERROR_INIT;
 
 	assert_int_equal(users_new(&users, &quota), 0);
 	users_set_subuids(users, subuid_path);
-	assert_int_equal(users_enter(users, 100000, &first), 0);
+	assert_int_equal(users_enter(users, 100000, &first, &err), 0);
 	for (unsigned int i = 1; i < SUBUID_SESSIONS_MAX; i++) {
-		assert_int_equal(users_enter(users, 100000 + i, &user), 0);
+		assert_int_equal(users_enter(users, 100000 + i, &user, &err), 0);
 		assert_ptr_equal(user, first);
 	}
-	assert_int_equal(users_enter(users, 110000, &user), -EDQUOT);
-	assert_int_equal(users_enter(users, 170000, &user), 0);
-	assert_int_equal(users_enter(users, 1000, &user), 0);
+	assert_int_equal(users_enter(users, 110000, &user, &err), -EDQUOT);
+	assert_int_equal(err.code, MAPI_QUOTA_EXCEEDED);
+	assert_non_null(strstr(err.text, "max_sessions"));
+	err = ERROR_INIT;
+	assert_int_equal(users_enter(users, 170000, &user, &err), 0);
+	assert_int_equal(users_enter(users, 1000, &user, &err), 0);
 	user_leave(first);
-	assert_int_equal(users_enter(users, 110000, &user), 0);
+	assert_int_equal(users_enter(users, 110000, &user, &err), 0);
 	users_free(users);
 }
 

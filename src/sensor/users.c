@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "base/cleanup.h"
+#include "mapi/errors.h"
 #include "session.h"
 #include "subuid.h"
 
@@ -147,16 +148,33 @@ static int users_add(struct users *users, uid_t uid, struct user **ret)
 	return 0;
 }
 
-int users_enter(struct users *users, uid_t uid, struct user **ret)
+/* Return: 0; -EDQUOT with @err filled. */
+static int users_check(const struct users *users, const struct user *user, struct error *err)
+{
+	if (user->n_sessions >= users->quota.sessions)
+		(void)error_set(err, MAPI_QUOTA_EXCEEDED,
+			"this user's programs have as many connections to the daemon as they may: "
+			"%u "
+			"(max_sessions in mapi.conf)",
+			users->quota.sessions);
+	else if (!user_may_send(user))
+		(void)error_set(err, MAPI_QUOTA_EXCEEDED,
+			"the daemon cannot close what this user's programs have sent, at least %u "
+			"descriptors: files of a file system that does not answer, perhaps",
+			users->pending_max);
+	return err->code ? -EDQUOT : 0;
+}
+
+int users_enter(struct users *users, uid_t uid, struct user **ret, struct error *err)
 {
 	uid_t account = users_account(users, uid);
 	struct user *user = users_find(users, account);
 	int r = user ? 0 : users_add(users, account, &user);
 
+	if (r == 0)
+		r = users_check(users, user, err);
 	if (r < 0)
 		return r;
-	if (user->n_sessions >= users->quota.sessions || !user_may_send(user))
-		return -EDQUOT;
 	user->n_sessions++;
 	*ret = user;
 	return 0;

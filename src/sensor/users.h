@@ -58,9 +58,9 @@ DEFINE_CLEANUP(struct users *, users_free);
 /* Where subordinate users are listed (subuid.h), if not in /etc. @path: borrowed. */
 void users_set_subuids(struct users *users, const char *path);
 
-/* One more connection of @uid. Return: 0; -EDQUOT: it has as many as it may, or so much of what it
- * has sent hangs; -ENOMEM. */
-int users_enter(struct users *users, uid_t uid, struct user **ret);
+/* One more connection of @uid. Return: 0; -EDQUOT with @err filled: it has as many as it may, or so
+ * much of what it has sent hangs; -ENOMEM. */
+int users_enter(struct users *users, uid_t uid, struct user **ret, struct error *err);
 
 /* Close a connection of @uid that cannot be served, if nobody else does (bin.h); without waiting,
  * whatever was sent with it. */

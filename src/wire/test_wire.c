@@ -386,9 +386,37 @@ static void test_arena(void **state)
 	assert_null(arena.allocator.alloc(arena.allocator.allocator_data, SIZE_MAX));
 }
 
+/* Before there is a connection. */
+static void test_say(void **state)
+{
+	struct pair p = pair_new();
+	Wire__Reply reply = WIRE__REPLY__INIT, *got;
+	Wire__Error error = WIRE__ERROR__INIT;
+	const uint8_t *frame;
+	char text[2048];
+	size_t n_bytes;
+
+	memset(text, 'x', sizeof(text));
+	error.text = text;
+	reply.error = &error;
+	for (size_t len = 500; len < sizeof(text); len += 1000) {
+		text[len] = '\0';
+		wire_say(p.peer, &reply.base);
+		text[len] = 'x';
+	}
+	assert_int_equal(wire_conn_next(p.conn, &frame, &n_bytes), 0);
+	got = wire__reply__unpack(NULL, n_bytes, frame);
+	assert_non_null(got);
+	assert_int_equal(strlen(got->error->text), 500);
+	wire__reply__free_unpacked(got, NULL);
+	assert_int_equal(wire_conn_next(p.conn, &frame, &n_bytes), WIRE_E_AGAIN);
+	pair_free(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_say),
 		cmocka_unit_test(test_frames_arrive_whole_and_in_order),
 		cmocka_unit_test(test_byte_by_byte),
 		cmocka_unit_test(test_hostile_lengths),

@@ -21,6 +21,7 @@
 #include "send_fds.h"
 
 #define WIRE_HEAD_BYTES 4u
+#define WIRE_SAY_BYTES_MAX 1024u
 #define WIRE_BUFFER_BYTES (16u << 10) /* to begin with: no usual message needs more */
 
 struct wire_buffer {
@@ -436,6 +437,19 @@ int wire_conn_put(struct wire_conn *conn, const ProtobufCMessage *message, const
 	}
 	out->end += frame_bytes;
 	return was_empty ? WIRE_E_AGAIN : wire_conn_flush(conn);
+}
+
+void wire_say(int fd, const ProtobufCMessage *message)
+{
+	uint8_t frame[WIRE_HEAD_BYTES + WIRE_SAY_BYTES_MAX];
+	size_t message_bytes = protobuf_c_message_get_packed_size(message);
+	uint32_t head_be = htobe32((uint32_t)message_bytes);
+
+	if (message_bytes > WIRE_SAY_BYTES_MAX)
+		return;
+	memcpy(frame, &head_be, WIRE_HEAD_BYTES);
+	(void)protobuf_c_message_pack(message, frame + WIRE_HEAD_BYTES);
+	(void)send(fd, frame, WIRE_HEAD_BYTES + message_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 size_t wire_conn_queued_bytes(const struct wire_conn *conn)

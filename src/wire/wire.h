@@ -81,6 +81,10 @@ int wire_conn_put(struct wire_conn *conn, const ProtobufCMessage *message, const
 	unsigned int n_fds);
 int wire_conn_flush(struct wire_conn *conn); /* as wire_conn_put() */
 
+/* Send one short message (1 KiB at most) on a connected unix stream socket that nothing was sent on
+ * yet. Never waits; what cannot be sent is lost. */
+void wire_say(int fd, const ProtobufCMessage *message);
+
 size_t wire_conn_queued_bytes(const struct wire_conn *conn);
 
 /* The peer takes too little of what is put: more would only pile up here. */

@@ -124,13 +124,38 @@ echo "== why not"
 daemon_config group=root max_sessions=1 libs=stdflib.so logfile="$scratch/mapid.log"
 rm -f mapid.log
 daemon_start
+# COMMAND... as it is where the daemon's sockets have their usual place.
+usual() {
+	unshare -m env -u MAPI_SOCKET bash -c 'mount -t tmpfs none /run && mkdir -m 755 /run/mapi &&
+		mount --bind "$0" /run/mapi && exec "$@"' "$scratch/run" "$@"
+}
+refused() { # WHO COMMAND...
+	local who=$1
+	shift
+	"$@" "$MAPI" run -i cable0 --duration 1 PKT_COUNTER > out 2>&1
+	equal "$who: exit status of one program too many" $? 5
+	grep -q "(max_sessions in mapi.conf) (error 9004)" out || fail "max_sessions is not named: $(cat out)"
+	equal "$who: sockets that capture" "$(packet_sockets)" 1
+}
 crowd_refused() {
-	"$MAPI" run -i cable0 --duration 1 PKT_COUNTER > out 2>&1
-	status=$?
-	equal "exit status of one program too many" $status 5
-	grep -q max_sessions out || fail "max_sessions is not named: $(cat out)"
+	refused "MAPI_SOCKET"
+	# Who may capture by himself does not get round it.
+	refused "root" usual
+	chmod 666 run/mapid.sock
+	"${other[@]}" "$MAPI" run -i cable0 PKT_COUNTER > /dev/null 2> another.err 9>&- &
+	companions+=($!)
+	await "another user's program" grep -q "listening on" another.err
+	refused "another user" usual "${other[@]}"
+	kill -INT "${companions[-1]}"
+	wait "${companions[-1]}"
+	chmod 660 run/mapid.sock
 }
 crowd 1 1 crowd_refused
+echo "== a private daemon instead"
+usual unshare -n bash -c 'ip link set lo up; "$0" run -i lo --duration 0.2 PKT_COUNTER' "$MAPI" > out 2> err
+equal "exit status in another network namespace" $? 0
+equal "what is said of that" "$(grep '^mapid' err)" \
+	"mapid: lo is captured for this program alone: the system daemon is not used: this daemon captures in another network namespace"
 daemon_stop
 equal "lines of the log with their time" \
 	"$(grep -c '^20..-..-..T..:..:..Z mapid: ' mapid.log)" "$(wc -l < mapid.log)"

@@ -56,6 +56,7 @@ int session_exit_code(int code, const char *text)
 	case MCOM_SOCKET_ERROR:
 	case MCOM_INIT_SOCKET_ERROR:
 	case MAPI_DAEMON_LOST:
+	case MAPI_QUOTA_EXCEEDED:
 		return EXIT_DAEMON;
 	default:
 		return code >= MFUNCT_INVALID_ARGUMENT && code <= MFUNCT_INVALID_ARGUMENT_6
