@@ -254,7 +254,7 @@ static int afpacket_share(struct driver_source *source)
 	struct afpacket_filter filter = source->filter;
 	int r = 0;
 
-	if (source->n_rings < 2 || filter.linktype != AFPACKET_LINKTYPE_ETHERNET)
+	if (source->n_rings < 2)
 		return 0;
 	filter.is_wire = true;
 	filter.skip_outgoing = false;
@@ -417,12 +417,9 @@ static void afpacket_release(struct driver_source *source, struct driver_chunk *
 static int afpacket_selects(
 	const struct driver_source *source, struct driver_select *ret, struct error *err)
 {
-	if (source->filter.linktype != AFPACKET_LINKTYPE_ETHERNET) {
-		(void)error_set(err, MFUNCT_NOT_SUPPORTED, "its packets have no Ethernet header");
-		return -ENOTSUP;
-	}
 	*ret = (struct driver_select){ .snaplen_bytes = source->filter.snaplen_bytes,
 		.is_cut = source->snaplen_bytes > 0,
+		.is_raw = source->filter.linktype == AFPACKET_LINKTYPE_RAW,
 		.skip_outgoing = source->filter.skip_outgoing,
 		.has_ipv6 = source->frames.has_ipv6,
 		.n_programs = source->n_rings,

@@ -108,6 +108,7 @@ struct driver_interface {
  * struct driver_select - what programs that select packets must know
  * @snaplen_bytes: how much of a packet they have kept
  * @is_cut:        that is less than all of it, and filters go by what is kept
+ * @is_raw:        packets begin with their IP header (LINKTYPE_RAW); else with Ethernet's
  * @skip_outgoing: packets that leave are not captured: on loopback, where everything comes back
  * @has_ipv6: the machine speaks it: such packets are not foreign (struct driver_drops)
  * @n_programs:    as many select together
@@ -118,6 +119,7 @@ struct driver_interface {
 struct driver_select {
 	uint32_t snaplen_bytes;
 	bool is_cut;
+	bool is_raw;
 	bool skip_outgoing;
 	bool has_ipv6;
 	unsigned int n_programs;

@@ -197,12 +197,13 @@ static void test_tags_beside_packets_change_nothing(void **state)
 }
 
 /* The kernel tier makes the same of the instructions: they can be lifted. */
-static void test_shares_can_be_lifted(void **state)
+static void test_lift(uint32_t linktype)
 {
 	static struct test_programs p;
-	static struct packet_batch batch = { .n = 1, .linktype = 1 };
+	static struct packet_batch batch = { .n = 1 };
 
-	test_programs(&p, AFPACKET_LINKTYPE_ETHERNET, 3, TEST_WIRE);
+	batch.linktype = linktype;
+	test_programs(&p, linktype, 3, TEST_WIRE);
 	for (unsigned int i = 0; i < 3; i++) {
 		struct filter_program *program;
 		struct filter_set *set;
@@ -221,7 +222,7 @@ static void test_shares_can_be_lifted(void **state)
 			uint8_t one[TEST_BYTES], other[TEST_BYTES];
 			struct packet_mask mask;
 
-			(void)test_packet(kind, true, one, other);
+			(void)test_packet(kind, linktype == AFPACKET_LINKTYPE_ETHERNET, one, other);
 			batch.data[0] = one;
 			batch.cap_bytes[0] = batch.wire_bytes[0] = TEST_BYTES - kind % 90;
 			filter_set_run(set, scratch, &batch, &mask);
@@ -234,6 +235,12 @@ static void test_shares_can_be_lifted(void **state)
 		filter_set_free(set);
 		filter_program_free(program);
 	}
+}
+
+static void test_shares_can_be_lifted(void **state)
+{
+	test_lift(AFPACKET_LINKTYPE_ETHERNET);
+	test_lift(AFPACKET_LINKTYPE_RAW);
 }
 
 static void test_one_socket_takes_all(void **state)

@@ -432,7 +432,7 @@ static bool emit_are_options_right(const struct kernel_options *options)
 	return (unsigned int)options->hook < _KERNEL_HOOK_N &&
 		(options->hook == KERNEL_SOCKET ||
 			(!options->deliver && !options->undelivered && !options->skip_outgoing &&
-				!options->own && !options->is_cut)) &&
+				!options->own && !options->is_cut && !options->is_raw)) &&
 		(!options->is_cut || options->snaplen_bytes <= INT32_MAX) &&
 		(options->hook == KERNEL_TC || !options->has_root) &&
 		(options->hook == KERNEL_XDP || !options->has_frags) &&

@@ -240,11 +240,13 @@ static void frame_length_skb(struct kernel_emit *e)
 	emit_put(e, LOAD(BPF_W, REG_BYTES, REG_CTX, SKB_AT(len)));
 	emit_put(e, STORE_IMM(BPF_W, REG_AREA, AREA_AT(shift), 0));
 	emit_put(e, STORE_IMM(BPF_DW, REG_AREA, AREA_AT(pkts), 1));
-	emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_CTX, SKB_AT(vlan_present)));
-	emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_1, 0), untagged);
-	emit_jump(e, IF_IMM(BPF_JLT, REG_BYTES, FRAME_ETHERNET_BYTES), untagged);
-	emit_put(e, ALU_IMM(BPF_ADD, REG_BYTES, FRAME_TAG_BYTES));
-	emit_put(e, STORE_IMM(BPF_W, REG_AREA, AREA_AT(shift), FRAME_TAG_BYTES));
+	if (!e->options->is_raw) {
+		emit_put(e, LOAD(BPF_W, BPF_REG_1, REG_CTX, SKB_AT(vlan_present)));
+		emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_1, 0), untagged);
+		emit_jump(e, IF_IMM(BPF_JLT, REG_BYTES, FRAME_ETHERNET_BYTES), untagged);
+		emit_put(e, ALU_IMM(BPF_ADD, REG_BYTES, FRAME_TAG_BYTES));
+		emit_put(e, STORE_IMM(BPF_W, REG_AREA, AREA_AT(shift), FRAME_TAG_BYTES));
+	}
 	emit_place(e, untagged);
 	frame_forget_bytes(e, AREA_AT(len));
 	if (e->options->is_cut)
@@ -276,13 +278,19 @@ static void frame_advance(struct kernel_emit *e)
 	emit_put(e, STORE(BPF_W, REG_AREA, BPF_REG_1, AREA_AT(transport)));
 }
 
-/* @transport = where the transport header begins, r0 = its protocol; or goes to @unknown. Nothing
- * is kept in a column yet: the first serves as scratch. */
-static void frame_find_transport(struct kernel_emit *e, uint32_t unknown)
+/* @transport = 2 bytes, of a type or not, before the IP header, of which the version is told by
+ * where this goes. */
+static void frame_find_network(struct kernel_emit *e, uint32_t ip, uint32_t ip6, uint32_t unknown)
 {
-	uint32_t ip = kernel_asm_label(&e->code), ip6 = kernel_asm_label(&e->code),
-		 done = kernel_asm_label(&e->code);
-
+	if (e->options->is_raw) {
+		emit_put(e, STORE_IMM(BPF_W, REG_AREA, AREA_AT(transport), -2));
+		frame_read(e, 2, 1);
+		emit_put(e, ALU32_IMM(BPF_RSH, BPF_REG_0, 4));
+		emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_0, 4), ip);
+		emit_jump(e, IF_IMM(BPF_JEQ, BPF_REG_0, 6), ip6);
+		emit_goto(e, unknown);
+		return;
+	}
 	emit_put(e, STORE_IMM(BPF_W, REG_AREA, AREA_AT(transport), FRAME_ADDRESSES_BYTES));
 	for (unsigned int tags = 0; tags < 3; tags++) {
 		frame_read(e, 0, 2);
@@ -299,6 +307,16 @@ static void frame_find_transport(struct kernel_emit *e, uint32_t unknown)
 		}
 	}
 	emit_goto(e, unknown);
+}
+
+/* @transport = where the transport header begins, r0 = its protocol; or goes to @unknown. Nothing
+ * is kept in a column yet: the first serves as scratch. */
+static void frame_find_transport(struct kernel_emit *e, uint32_t unknown)
+{
+	uint32_t ip = kernel_asm_label(&e->code), ip6 = kernel_asm_label(&e->code),
+		 done = kernel_asm_label(&e->code);
+
+	frame_find_network(e, ip, ip6, unknown);
 	emit_place(e, ip);
 	frame_read(e, 2, 1);
 	emit_put(e, ALU32_IMM(BPF_AND, BPF_REG_0, 0xf));

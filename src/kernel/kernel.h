@@ -64,6 +64,7 @@ struct kernel_sampling {
  *                 wire (P3): all but those of TCP over IP, and where packets are cut, all
  * @samplings:     for each program; borrowed for the call. NULL: none. If packets are delivered,
  *                 only together with @undelivered
+ * @is_raw:        SOCKET: packets begin with their IP header (LINKTYPE_RAW), not with Ethernet's
  * @skip_outgoing: SOCKET: packets on their way out are neither counted nor delivered: for loopback,
  *                 where all of them come back
  * @is_distrusted: TC, XDP: it is verified as anybody's program is, without CAP_PERFMON: what
@@ -86,6 +87,7 @@ struct kernel_options {
 	const bool *deliver;
 	const struct kernel_sampling *samplings;
 	bool undelivered;
+	bool is_raw;
 	bool skip_outgoing;
 	bool is_distrusted;
 	bool has_root;

@@ -376,6 +376,73 @@ static void super_packets_count_as_segments(void **state)
 	agree_filters_clear(&f);
 }
 
+#define RAW_LINKTYPE 101u
+#define RAW_AT 14u /* bytes of Ethernet's header */
+
+static bool raw_filters_add(struct agree_filters *f, const char *text)
+{
+	struct filter_program *program;
+	struct error err = ERROR_INIT;
+
+	if (filter_compile(&program, text, RAW_LINKTYPE, &err) < 0)
+		return false;
+	agree_filters_take(f, program, text);
+	return true;
+}
+
+static bool raw_is_ip(const struct test_packet *packet)
+{
+	return packet->n_bytes >= RAW_AT &&
+		(memcmp(packet->data + 12, "\x08\x00", 2) == 0 ||
+			memcmp(packet->data + 12, "\x86\xdd", 2) == 0);
+}
+
+/* Packets that begin with their IP header, also super-packets. */
+static void raw_packets_agree(void **state)
+{
+	struct kernel_options options = { .hook = KERNEL_SOCKET, .is_raw = true };
+	struct random r = { .state = 101 };
+	struct agree_account a = { 0 };
+	struct agree_trace t = { 0 }, raw = { 0 };
+	struct agree_filters f;
+	struct agree_set s;
+
+	(void)state;
+	if (!agree_can_load())
+		skip();
+	agree_trace_fill(&t, &r, &agree_captures, is_quick() ? 300 : 1500);
+	for (unsigned int p = 0; p < t.n; p++)
+		if (raw_is_ip(&t.packets[p]))
+			agree_trace_add(
+				&raw, t.packets[p].data + RAW_AT, t.packets[p].n_bytes - RAW_AT);
+	assert_true(raw.n > t.n / 4);
+	agree_filters_init(&f, 102);
+	assert_true(raw_filters_add(&f, "") && raw_filters_add(&f, "tcp or udp"));
+	while (f.n < 100) {
+		char text[4096];
+
+		random_expression(&r, text, sizeof(text));
+		(void)raw_filters_add(&f, text);
+	}
+	agree_all(&a, &options, &f, 0, f.n, &raw);
+	agree_set_init(&s, &a, &options, &f, 0, f.n);
+	for (unsigned int kind = 0; kind < 16; kind++) {
+		uint8_t data[4000];
+		struct test_packet packet = { .data = data + RAW_AT, .gso_size = 700 };
+		uint32_t header_bytes = super_make(data, kind & ~4u, 2000, &packet.n_bytes);
+
+		packet.n_bytes -= RAW_AT;
+		packet.gso_segs = kind & 8 ? 3 : 0;
+		agree_set_run(&s, &a, &packet, &packet, 3, 2 * (header_bytes - RAW_AT));
+	}
+	assert_true(kernel_program_unparsed(s.program) == 0);
+	agree_set_deinit(&s);
+	agree_account_close("packets without Ethernet", KERNEL_SOCKET, &a);
+	agree_filters_clear(&f);
+	agree_trace_clear(&raw);
+	agree_trace_clear(&t);
+}
+
 /* Packets of several buffers, of which the first holds little. */
 static void scattered_packets_agree(void **state)
 {
@@ -513,6 +580,7 @@ int main(void)
 		cmocka_unit_test(listed_filters_agree),
 		cmocka_unit_test(tags_are_put_back),
 		cmocka_unit_test(super_packets_count_as_segments),
+		cmocka_unit_test(raw_packets_agree),
 		cmocka_unit_test(scattered_packets_agree),
 		cmocka_unit_test(distrust_does_not_multiply_paths),
 		cmocka_unit_test(loops_stay_in_user_space),

@@ -79,10 +79,18 @@ void lowering_set_replaces(struct lowering_set *set)
 
 /* ---- what is wanted ---- */
 
-/* Packets whose protocol the stack may not know: see loss.h. The type behind a first tag says so.
- */
-static int lowering_add_foreign(struct lowering_set *set, bool has_ipv6)
+/* Packets whose protocol the stack may not know: see loss.h. The type behind a first tag says so,
+ * or the version of IP. */
+static int lowering_add_foreign(struct lowering_set *set, bool is_raw, bool has_ipv6)
 {
+	const struct bpf_insn raw[] = {
+		BPF_STMT(BPF_LD + BPF_B + BPF_ABS, 0),
+		BPF_STMT(BPF_ALU + BPF_RSH + BPF_K, 4),
+		BPF_JUMP(BPF_JMP + BPF_JEQ + BPF_K, 4, 2, 0),
+		BPF_JUMP(BPF_JMP + BPF_JEQ + BPF_K, 6, has_ipv6, 0),
+		BPF_STMT(BPF_RET + BPF_K, 1),
+		BPF_STMT(BPF_RET + BPF_K, 0),
+	};
 	const struct bpf_insn insns[] = {
 		BPF_STMT(BPF_LD + BPF_H + BPF_ABS, 12),
 		BPF_JUMP(BPF_JMP + BPF_JEQ + BPF_K, ETHERTYPE_VLAN, 1, 0),
@@ -95,7 +103,8 @@ static int lowering_add_foreign(struct lowering_set *set, bool has_ipv6)
 		BPF_STMT(BPF_RET + BPF_K, 0),
 	};
 	struct filter_program *program;
-	int r = filter_program_new(&program, insns, ARRAY_SIZE(insns));
+	int r = is_raw ? filter_program_new(&program, raw, ARRAY_SIZE(raw))
+		       : filter_program_new(&program, insns, ARRAY_SIZE(insns));
 
 	return r < 0 ? r : plan_places_insert(&set->places, &set->n_places, program);
 }
@@ -129,7 +138,7 @@ int lowering_set_new(struct lowering_set **ret, struct plan_flow *const flows[],
 		return -ENOMEM;
 	r = plan_lower(flows, n_flows, linktype, &set->places, &set->n_places);
 	if (r == 0)
-		r = lowering_add_foreign(set, select->has_ipv6);
+		r = lowering_add_foreign(set, select->is_raw, select->has_ipv6);
 	if (r < 0)
 		return r;
 	set->counts = calloc(set->n_places, sizeof(set->counts[0]));
@@ -307,6 +316,7 @@ static int lowering_load_all(struct lowering *l, struct lowering_set *set,
 	struct kernel_options options = { .hook = KERNEL_SOCKET,
 		.snaplen_bytes = l->select.snaplen_bytes,
 		.is_cut = l->select.is_cut,
+		.is_raw = l->select.is_raw,
 		.skip_outgoing = l->select.skip_outgoing,
 		.undelivered = true,
 		.deliver = deliver,

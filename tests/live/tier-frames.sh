@@ -98,4 +98,29 @@ else
 	kill "$tally"
 	exec 9>&-
 fi
+echo "== an interface without Ethernet"
+rm -f tun.go
+mkfifo tun.go
+python3 "$MAPI_SOURCE/tests/live/tun.py" mapitun0 < tun.go > tun.out 2> tun.err &
+companions+=($!)
+exec 7> tun.go
+if ! await "a tunnel's interface" grep -q . tun.out tun.err || [ -s tun.err ]; then
+	echo "no such interface can be made here: $(tail -n 1 tun.err)"
+else
+	daemon_config group=root "[driver]" device=mapitun0 engine=kernel
+	daemon_start
+	tally_device=mapitun0
+	tally_start 0 "udp port 9" "-" "ip6" "ip[8] = 64" "tcp"
+	equal "without Ethernet: functions in the kernel" "$(grep -c '^tier.* kernel: ' tally.out)" 14
+	echo 500 >&7
+	await "packets" grep -q sent tun.out
+	tally_end
+	for line in "1 1000 1000" "2 1000 1000" "3 500 1000" "4 500 1000" "5 0 1000"; do
+		read -r n packets entered <<< "$line"
+		equal "without Ethernet: flow $n" "$(tally_report "$n" | sed 's/ passed.* lost/ lost/')" \
+			"packets $packets bytes $((100 * packets)) entered $entered lost 0"
+	done
+	daemon_stop
+fi
+exec 7>&-
 finish
