@@ -12,9 +12,10 @@ import sys
 ETHERNET = bytes.fromhex("020000000902020000000901")
 
 
-def ip(fragment, payload):
-    return ETHERNET + struct.pack("!HBBHHHBBH4s4s", 0x0800, 0x45, 0, 20 + len(payload), 7, fragment,
-        64, 17, 0, bytes([10, 9, 0, 1]), bytes([10, 9, 0, 2])) + payload
+def ip(fragment, payload, options=b""):
+    return ETHERNET + struct.pack("!HBBHHHBBH4s4s", 0x0800, 0x45 + len(options) // 4, 0,
+        20 + len(options) + len(payload), 7, fragment,
+        64, 17, 0, bytes([10, 9, 0, 1]), bytes([10, 9, 0, 2])) + options + payload
 
 
 def ip6(next_header, payload):
@@ -34,7 +35,12 @@ KINDS = {  # which filters, beside "all"
     "no payload": ("s", ETHERNET + b"\x88\xb5"),
     "no IP header": ("s", ETHERNET + b"\x08\x00"),
     "half an IP header": ("", ip(0, UDP)[:24]),
+    "options of IPv4": ("u", ip(0, UDP, bytes([1, 1, 1, 0]))),
+    "as many options as can be": ("u", ip(0, UDP, bytes([1] * 39 + [0]))),
 }
+# Around the ends of what is read in place, and of what is copied.
+for n_bytes in (42, 57, 58, 60, 61, 95, 96, 97):
+    KINDS["%d bytes" % n_bytes] = ("u", ip(0, (UDP[:8] + bytes(60))[:n_bytes - 34]))
 
 out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 out.bind((sys.argv[1], 0))
