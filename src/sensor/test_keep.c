@@ -25,6 +25,7 @@
 #include <sys/wait.h>
 
 #include "base/build.h"
+#include "base/clock.h"
 #include "driver/relay.h"
 #include "mapi/errors.h"
 #include "privileged.h"
@@ -279,13 +280,25 @@ static int test_serve_fragile(const struct parent_engine *engine)
 	return test_serve_reading(engine, "fragile");
 }
 
+/* Who keeps a device is not taken for one who needs too long to open it, which is 4 seconds. */
 static int test_serve_refused(const struct parent_engine *engine)
 {
+	uint64_t end_ns = clock_monotonic_ns() + UINT64_C(5000000000);
+	struct test_seen first = { .pid = 0 }, seen;
+	struct driver_source *source;
+	struct error err;
+
+	source = test_open_relay(engine, "good", &err);
+	assert(source);
+	while (first.pid == 0)
+		assert(test_read(source, &first) == 0);
 	test_refused(engine, "denied", MAPI_NO_PERMISSION, "not denied");
 	test_refused(engine, "refused", MAPID_NO_DRIVER, "never refused");
 	test_refused(engine, "dies", MAPID_NO_DRIVER, "ended by signal 9");
 	test_refused(engine, "hangs", MAPID_NO_DRIVER, "within 3 seconds");
 	test_refused(engine, "other", MAPID_NO_DRIVER, "not served");
+	for (seen = first; clock_monotonic_ns() < end_ns;)
+		assert(test_read(source, &seen) == 0 && seen.pid == first.pid);
 	return test_serve(engine);
 }
 
