@@ -27,7 +27,7 @@
 
 #define CAP_BYTES_MAX 200u
 #define CHUNK_PKTS 100u
-#define HOSTILE_ROUNDS 5000
+#define HOSTILE_ROUNDS 500
 
 /* ---- a driver: packet number i is 20 + i % 100 bytes long, and of interface i / 1000 % 3 ---- */
 
@@ -543,7 +543,7 @@ static void a_hostile_engine_ends_the_reader(void **unused)
 
 	(void)unused;
 	srand(1);
-	for (unsigned int round = 0; round < 1000; round++) {
+	for (unsigned int round = 0; round < 100; round++) {
 		struct relay *relay = new_relay();
 		struct driver_source *source = open_relay(relay);
 		struct memory memory = map_memory(relay);
@@ -559,7 +559,7 @@ static void a_hostile_engine_ends_the_reader(void **unused)
 		driver_relay.close(source);
 		relay_free(relay);
 	}
-	assert_true(refused > 10 && refused < 1000);
+	assert_true(refused > 2 && refused < 100);
 }
 
 int main(void)

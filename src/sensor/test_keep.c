@@ -32,6 +32,7 @@
 #include "test_daemon.h"
 
 #define TEST_NAME_BYTES 32
+#define TEST_STEP 8 /* devices that are opened in TEST_WAIT_MS */
 
 /* ---- a device ---- */
 
@@ -334,7 +335,9 @@ static int test_serve_many(const struct parent_engine *engine)
 	struct error err;
 
 	if (engine->restarts == 0) {
-		for (unsigned int i = 0; i < 2 * PRIVILEGED_HELPERS_MAX; i++) {
+		for (unsigned int i = 0; i < PRIVILEGED_HELPERS_MAX + TEST_STEP; i++) {
+			if (i % TEST_STEP == 0)
+				test_tell(getpid(), 0);
 			sources[0] = test_open_relay(engine, "good", &err);
 			assert(sources[0]);
 			for (seen.pid = 0; seen.pid == 0;)
@@ -345,6 +348,8 @@ static int test_serve_many(const struct parent_engine *engine)
 				(void)poll(NULL, 0, 1);
 		}
 		for (unsigned int i = 0; i < PRIVILEGED_HELPERS_MAX; i++) {
+			if (i % TEST_STEP == 0)
+				test_tell(getpid(), 0);
 			sources[i] = test_open_relay(engine, "good", &err);
 			assert(sources[i]);
 		}
@@ -425,6 +430,8 @@ static void test_number(void **state)
 	pid_t daemon = test_start_devices(test_serve_many);
 	struct test_note note = test_next();
 
+	for (unsigned int i = 0; i < 2 * PRIVILEGED_HELPERS_MAX + TEST_STEP; i += TEST_STEP)
+		note = test_next();
 	assert_int_equal(note.restarts, 0);
 	/* What it has open goes with it. */
 	assert_int_equal(kill(note.pid, SIGKILL), 0);
