@@ -11,6 +11,7 @@
 #include "mapi/errors.h"
 
 #define LOWERING_SMALL_INSNS 1024u /* classic BPF of all places: some 20 ms of work */
+#define LOWERING_SAMPLE_INSNS 32u /* as many make the work that a sample makes */
 #define LOWERING_TYPE_8021AD 0x88a8
 
 struct lowering_set *lowering_set_free(struct lowering_set *set)
@@ -131,7 +132,7 @@ int lowering_set_new(struct lowering_set **ret, struct plan_flow *const flows[],
 	unsigned int n_flows, uint32_t linktype, const struct driver_select *select)
 {
 	_cleanup_(lowering_set_freep) struct lowering_set *set = calloc(1, sizeof(*set));
-	unsigned int n_insns = 0;
+	unsigned int n_insns = 0, n_samples = 0;
 	int r;
 
 	if (!set)
@@ -151,8 +152,10 @@ int lowering_set_new(struct lowering_set **ret, struct plan_flow *const flows[],
 
 		set->all |= set->places[i].deliver && set->places[i].first == 0;
 		n_insns += filter_program_insns(set->places[i].program, &insns);
+		n_samples += set->places[i].sampling ? 1 : 0;
 	}
-	set->is_large = n_insns * select->n_programs > LOWERING_SMALL_INSNS;
+	set->is_large = (n_insns + n_samples * LOWERING_SAMPLE_INSNS) * select->n_programs >
+		LOWERING_SMALL_INSNS;
 	if (n_insns > PLAN_PLACES_INSNS_MAX)
 		(void)error_set(&set->why, MFUNCT_NOT_SUPPORTED,
 			"the filters of all flows are more than the kernel is given at once");

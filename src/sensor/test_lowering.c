@@ -24,6 +24,7 @@
 
 #include "base/cleanup.h"
 #include "device_private.h"
+#include "lowering_private.h"
 #include "mapi/errors.h"
 
 #define LOWERING_FLOWS 3u
@@ -310,6 +311,42 @@ static void nobody_waits_for_large_programs(void **state)
 	lowering_end(&test);
 }
 
+/* Whether the program for @n flows that sample is a large one. */
+static bool lowering_is_large(unsigned int n)
+{
+	const struct driver_select select = { .snaplen_bytes = 65535, .n_programs = 1 };
+	struct plan_device device = { .name = "test", .linktype = 1 };
+	struct function_value values[FUNCTION_ARGS_MAX] = { { .number = 10 }, { .number = 1 } };
+	struct plan_flow *flows[64];
+	struct lowering_set *set;
+	bool is_large;
+
+	assert_in_range(n, 1, ARRAY_SIZE(flows));
+	for (unsigned int i = 0; i < n; i++) {
+		struct plan_instance *instance;
+		struct error err = ERROR_INIT;
+
+		assert_int_equal(plan_flow_new(&flows[i], i + 1), 0);
+		assert_int_equal(plan_flow_apply(flows[i], function_find("SAMPLE"), values, NULL,
+					 &device, &instance, &err),
+			0);
+	}
+	assert_int_equal(lowering_set_new(&set, flows, n, 1, &select), 0);
+	is_large = set->is_large;
+	lowering_set_free(set);
+	for (unsigned int i = 0; i < n; i++)
+		plan_flow_free(flows[i]);
+	return is_large;
+}
+
+/* Each of them is more work than its filter. */
+static void many_samples_are_large(void **state)
+{
+	(void)state;
+	assert_false(lowering_is_large(10));
+	assert_true(lowering_is_large(64));
+}
+
 /* What a flow was given, once the worker has read what there was. */
 static uint64_t lowering_given(struct lowering_test *test, unsigned int n)
 {
@@ -368,6 +405,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nobody_waits_for_who_comes_later),
 		cmocka_unit_test(nobody_waits_for_large_programs),
+		cmocka_unit_test(many_samples_are_large),
 		cmocka_unit_test(all_that_is_counted_is_given_once),
 	};
 
