@@ -24,6 +24,8 @@
 
 #define HOOK_PATIENCE_NS 100000000u /* when flows have gone: others may come */
 #define HOOK_LOOK_NS 100000000u /* between looks after the links */
+#define HOOK_REFUSAL_NS 1000000000u /* until it is tried again, the first time */
+#define HOOK_REFUSAL_MAX_NS 3600000000000u
 #define HOOK_LINKTYPE_ETHERNET 1u
 
 bool hook_is_empty(const struct lowering_set *set)
@@ -121,6 +123,16 @@ static void hook_served(struct hook *hook, uint64_t epoch)
 	(void)eventfd_write(hook->device->notify_fd, 1); /* fails only if it is readable anyway */
 }
 
+/* With the lock held. What hinders may end: room at the interface, memory, a program of others. */
+static void hook_refuse(struct hook *hook, const struct error *err)
+{
+	hook->refusal = *err;
+	hook->refusal_ns =
+		MIN(MAX(2 * hook->refusal_ns, (uint64_t)HOOK_REFUSAL_NS), HOOK_REFUSAL_MAX_NS);
+	hook->refused_until_ns = clock_monotonic_ns() + hook->refusal_ns;
+	hook->failed = true;
+}
+
 static void hook_make(struct hook *hook, struct lowering_set *set, bool wants_packets)
 {
 	struct error err = ERROR_INIT;
@@ -146,13 +158,16 @@ static void hook_make(struct hook *hook, struct lowering_set *set, bool wants_pa
 		(void)hook_listen(hook, false);
 	hook_lock(hook);
 	if (r < 0) {
-		hook->refusal = err;
-		hook->failed = true;
+		hook_refuse(hook, &err);
 		lowering_sets_drop(&hook->sets, set);
 		obsolete = set;
 	} else if (!obsolete) {
 		hook->lost &= !hook_is_empty(set) && hook->root.n_links == 0;
 		set->state = LOWERING_RUNS;
+		if (!hook_is_empty(set)) {
+			hook->refusal = ERROR_INIT;
+			hook->refusal_ns = 0;
+		}
 		lowering_set_replaces(set);
 		hook->changed_ns = clock_monotonic_ns();
 	}
@@ -333,7 +348,7 @@ bool hook_is_open(struct hook *hook)
 	if (!hook)
 		return false;
 	hook_lock(hook);
-	is_open = !hook->refusal.code;
+	is_open = !hook->refusal.code || hook->refused_until_ns <= clock_monotonic_ns();
 	hook_unlock(hook);
 	return is_open;
 }

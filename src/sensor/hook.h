@@ -29,7 +29,8 @@ int hook_new(struct hook **ret, struct device *device, const struct device_loade
 struct hook *hook_free(struct hook *hook);
 DEFINE_CLEANUP(struct hook *, hook_free);
 
-/* Control thread, as what follows. Whether more flows may come, which is not so after a failure. */
+/* Control thread, as what follows. Whether more flows may come, which is not so for some time after
+ * a failure, and for longer after each further one. */
 bool hook_is_open(struct hook *hook);
 
 /* What is wanted for these flows, which only count. Return: 0, -ENOMEM. */

@@ -26,7 +26,7 @@
  * @wants_packets: somebody does, as of the newest request
  * @listens:  packets are captured
  * @failed:   what was asked for last could not be done, and nobody has been told
- * @refusal:  no more flows are taken
+ * @refusal:  no more flows are taken until @refused_until_ns; next time @refusal_ns is doubled
  * @units:    that sets have counted which have been freed
  * @alone:    that were counted while nothing was captured, at each of the first places
  */
@@ -52,6 +52,8 @@ struct hook {
 	bool listens;
 	bool failed;
 	struct error refusal;
+	uint64_t refusal_ns;
+	uint64_t refused_until_ns;
 	uint64_t served_epoch;
 	uint64_t changed_ns;
 	uint64_t units;

@@ -181,6 +181,27 @@ if [ $has_tcx ]; then
 	daemon_stop
 fi
 
+if [ $has_tcx ]; then
+	echo "== no room for ours, and then there is"
+	daemon_config group=root "[driver]" device=cable0
+	daemon_start
+	stranger_start full
+	tally_start ours
+	"$BLAST" cable1 1000 > /dev/null
+	equal "while there is none" "$(reason ours | grep -c "at the interface (TCX)")" 0
+	grep -q "not at the interface" daemon.log || fail "the log does not say why: $(cat daemon.log)"
+	tally_end ours
+	equal "where packets are captured" "$(counted ours | head -1)" "packets 1000 bytes 60000"
+	stranger_end "full" 1000
+	is_back() { # to those who come some time later
+		tally_start ours
+		tally_end ours
+		reason ours | grep -q "at the interface (TCX)"
+	}
+	await "there is room" is_back
+	daemon_stop
+fi
+
 says() { # TEXT: flows of "ours", when they are asked now
 	local n_lines
 	n_lines=$(($(grep -c '^tier' ours.out) + report_lines))

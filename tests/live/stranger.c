@@ -2,11 +2,11 @@
 /*
  * Somebody else's eBPF program at an interface.
  *
- * usage: stranger tcx|before|xdp INTERFACE
+ * usage: stranger tcx|before|full|xdp INTERFACE
  *
- * Attaches a program (before: at the head of the list of TCX) that lets every packet pass and
- * counts them, says "attached", and when its standard input ends "seen N" or, if it is not attached
- * any more, "displaced".
+ * Attaches a program (before: at the head of the list of TCX; full: as many as there is room for)
+ * that lets every packet pass and counts them, says "attached", and when its standard input ends
+ * "seen N" or, if it is not attached any more, "displaced".
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -60,6 +60,17 @@ static int stranger_attach(const char *kind, int program, unsigned int ifindex)
 		!strcmp(kind, "xdp") ? BPF_XDP : (enum bpf_attach_type)STRANGER_TCX_INGRESS, NULL);
 }
 
+/* Until there is no room: the first one sees a packet. */
+static void stranger_fill(int map, unsigned int ifindex)
+{
+	int program, link;
+
+	do {
+		program = stranger_load(map, 0);
+		link = program < 0 ? -1 : stranger_attach("tcx", program, ifindex);
+	} while (link >= 0);
+}
+
 int main(int argc, char *argv[])
 {
 	int is_xdp = argc == 3 && !strcmp(argv[1], "xdp"), map, program, link;
@@ -70,7 +81,7 @@ int main(int argc, char *argv[])
 	char byte;
 
 	if (ifindex == 0) {
-		fprintf(stderr, "usage: stranger tcx|before|xdp INTERFACE\n");
+		fprintf(stderr, "usage: stranger tcx|before|full|xdp INTERFACE\n");
 		return 2;
 	}
 	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "seen", sizeof(zero), sizeof(seen), 1, NULL);
@@ -80,6 +91,8 @@ int main(int argc, char *argv[])
 		fprintf(stderr, "stranger: %s\n", strerror(errno));
 		return 1;
 	}
+	if (!strcmp(argv[1], "full"))
+		stranger_fill(map, ifindex);
 	printf("attached\n");
 	fflush(stdout);
 	while (read(0, &byte, 1) > 0)
