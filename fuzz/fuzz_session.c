@@ -416,6 +416,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 		.rings_max = 3,
 		.writers_max = 2,
 		.search_max_bytes = 4096,
+		.filter_max_insns = 4096,
+		.result_max_bytes = 1 << 20,
 		.memory_max_bytes = 3 << 20,
 	};
 	struct session_ids flow_ids = { .n = 80 }; /* soon used again, more than flows */

@@ -74,9 +74,29 @@ wire() {
 			END { print n + 0, b + 0 }'
 }
 
+dropped() { # packets on their way between the hosts, as all their interfaces say
+	{
+		cat /proc/net/dev
+		peer_run cat /proc/net/dev
+		far_run cat /proc/net/dev
+	} | sed 's/:/ /' | awk 'NF == 17 { n += $5 + $13 } END { print n }'
+}
+
+# Where packets were dropped since, hosts have not seen the same: then once more, twice at most.
+tries=0
+once_more() { # WHAT DROPPED
+	local now
+	now=$(dropped)
+	if [ "$now" = "$2" ] || [ $((++tries)) -gt 2 ]; then
+		tries=0
+		return 1
+	fi
+	echo "$1: $((now - $2)) packets were dropped between the hosts: once more"
+}
+
 # count WHAT COMMAND...: what the command sends and receives is counted by mapi and on the wire.
 count() {
-	local what=$1 dump run segments
+	local what=$1 dump run segments before
 	local sent="(tcp or udp) and (src 10.9.0.1 or src fd09::1)"
 	local received="(tcp or udp) and (src 10.9.1.2 or src fd0a::2)"
 	shift
@@ -91,6 +111,7 @@ count() {
 	run=$!
 	await "a capture" flows_running 4
 	segments=$(tcp_segments)
+	before=$(dropped)
 	"$@"
 	segments=$(($(tcp_segments) - segments))
 	await "silence" is_still cable_counters
@@ -98,6 +119,11 @@ count() {
 	wait $run || fail "mapi run: $(cat live.err)"
 	kill -TERM $dump
 	wait $dump
+	if once_more "$what" "$before"; then
+		count "$what" "$@"
+		return
+	fi
+	equal "$what: lost" "$(grep -c '"loss":{[^}]*:[1-9]' live.json)" 0
 	grep -q '^0 packets dropped by kernel' tcpdump.err || fail "tcpdump: $(cat tcpdump.err)"
 	equal "$what: sent, packets and bytes" "$(value 1 PKT_COUNTER) $(value 1 BYTE_COUNTER)" "$(wire "$sent")"
 	equal "$what: received, packets and bytes" "$(value 2 PKT_COUNTER) $(value 2 BYTE_COUNTER)" \
@@ -129,7 +155,7 @@ where_counted() {
 # both_tiers WHAT FILTER WIRE EXTRA COMMAND...: both daemons count the same packets, which pass FILTER
 # on cable0 with EXTRA bytes each that the third host's, which pass WIRE, do not have.
 both_tiers() {
-	local what=$1 filter=$2 wire=$3 extra=$4 dump user kernel
+	local what=$1 filter=$2 wire=$3 extra=$4 dump user kernel before
 	shift 4
 	rm -f far.pcap live.err kernel.err
 	nsenter -t "$far" -n tcpdump -i far1 -B 65536 -s 200 -U -w far.pcap 2> tcpdump.err &
@@ -142,6 +168,7 @@ both_tiers() {
 	await "a capture" grep -q "listening on" live.err
 	await "a capture in the kernel" grep -q "listening on" kernel.err
 	where=$(where_counted)
+	before=$(dropped)
 	"$@"
 	await "silence" is_still cable_counters
 	kill -TERM $user $kernel
@@ -149,6 +176,10 @@ both_tiers() {
 	wait $kernel || fail "mapi run: $(cat kernel.err)"
 	kill -TERM $dump
 	wait $dump
+	if once_more "$what" "$before"; then
+		both_tiers "$what" "$filter" "$wire" "$extra" "$@"
+		return
+	fi
 	grep -q '^0 packets dropped by kernel' tcpdump.err || fail "tcpdump: $(cat tcpdump.err)"
 	equal "$what: both tiers" "$(json_values < kernel.json | xargs)" "$(json_values < live.json | xargs)"
 	equal "$what: packets and bytes" "$(value 1 PKT_COUNTER) $(value 1 BYTE_COUNTER)" \
