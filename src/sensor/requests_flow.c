@@ -139,7 +139,7 @@ int request_connect(struct session *session, uint64_t id, uint32_t flow_id)
 		session_wait_prepared(session, id, flow->device, flow);
 		return 0;
 	}
-	session->preparing = NULL;
+	session_forget_prepared(session); /* also if the device has ended meanwhile */
 	if (r == 0)
 		r = device_add(flow->device->device, &flow->device_flow, &err);
 	if (r < 0)

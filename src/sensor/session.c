@@ -111,8 +111,7 @@ static void session_free_arena(struct session *session)
 	session->arena_n_bytes = 0;
 }
 
-/* The flow that was to be connected is not. */
-static void session_forget_prepared(struct session *session)
+void session_forget_prepared(struct session *session)
 {
 	struct session_flow *flow = TAKE(session->preparing);
 

@@ -168,6 +168,8 @@ static inline uint64_t session_offset(const struct session *session, const void 
 void session_close_fd(const struct session *session, int fd); /* that the client has sent */
 void session_refresh_cells(struct session *session);
 void session_refresh_cell(struct session *session, const struct session_cell *cell);
+/* Whatever flow was to be connected: nothing is prepared for it any more. */
+void session_forget_prepared(struct session *session);
 void session_device_release(struct session *session, struct session_device *device);
 
 /* session_flow.c. The client has closed the flow: it begins to leave, unless an open one refers to
