@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <poll.h>
+#include <sys/mman.h>
 
 #include "base/cleanup.h"
 #include "mapi/errors.h"
@@ -204,6 +205,39 @@ static void others_connect_while_a_search_is_prepared(void **state)
 	test_end(&again);
 }
 
+/* Nothing is kept of a flow that was to be connected to it. */
+static void a_file_ends_while_a_search_is_prepared(void **state)
+{
+	const char *const args[] = { "behind the end" };
+	const struct results_flow *shared;
+	struct test_client client;
+	uint32_t first, second;
+	uint64_t device;
+
+	test_start(&client);
+	test_greet(&client, 1);
+	device = test_open_fd(&client, memfd_create("file", MFD_CLOEXEC));
+	first = test_flow(&client, device, false, &shared);
+	assert_null(test_apply(&client, first, "PKT_COUNTER", NULL, 0)->error);
+	test_connect(&client, first);
+	test_start_device(&client, device);
+	second = test_flow(&client, device, false, NULL);
+	assert_null(test_apply(&client, second, "STR_SEARCH", args, 1)->error);
+	*live_control.builds = (struct live_builds){ .hold = true };
+	test_connect_later(&client, second);
+	live_await_builds(1);
+	live_control.ends = true;
+	while (*(const volatile uint32_t *)&shared->status != FLOW_FINISHED)
+		(void)poll(NULL, 0, 1);
+	live_control.builds->hold = false;
+	assert_null(test_reply(&client)->error);
+	live_control.ends = false;
+	test_close(&client, second, 0);
+	test_flush(&client, first); /* the second is freed now */
+	test_close(&client, first, 0);
+	test_stop(&client);
+}
+
 static void who_waits_for_a_search_may_go(void **state)
 {
 	struct test_client first, second;
@@ -250,6 +284,7 @@ int main(void)
 		cmocka_unit_test(devices_are_opened_beside_one_that_takes_long),
 		cmocka_unit_test(clients_that_leave_together_make_few_plans),
 		cmocka_unit_test(others_connect_while_a_search_is_prepared),
+		cmocka_unit_test(a_file_ends_while_a_search_is_prepared),
 		cmocka_unit_test(who_waits_for_a_search_may_go),
 		cmocka_unit_test(a_flush_that_comes_too_late_says_so),
 	};

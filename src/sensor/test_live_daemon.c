@@ -70,7 +70,7 @@ static int live_claim(struct driver_source *source, struct driver_chunk *chunk)
 	if (!source->woken)
 		(void)poll(NULL, 0, LIVE_IDLE_MS);
 	live_while(&live_control.holds_claim);
-	return source->woken ? DRIVER_E_END : DRIVER_E_IDLE;
+	return source->woken || live_control.ends ? DRIVER_E_END : DRIVER_E_IDLE;
 }
 
 static int live_next_batch(

@@ -24,6 +24,7 @@ struct live_builds {
  * that was opened last */
 struct live_control {
 	_Atomic bool holds_prepare, holds_open, holds_claim, holds_plan;
+	_Atomic bool ends; /* the device, as a file does */
 	_Atomic unsigned int n_prepared, n_opened, n_plans;
 	_Atomic unsigned int n_workers;
 	struct live_builds *builds;
