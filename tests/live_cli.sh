@@ -160,7 +160,7 @@ equal "top of an interface that is renamed" "$(tail -1 out.txt | grep -o '"devic
 ip link set wan1 down && ip link set wan1 name veth1 && ip link set veth1 up
 
 # Who captures is told.
-tcpdump -i veth1 -w /dev/null 2> dump.txt &
+tcpdump -i veth1 -w seen.pcap 2> dump.txt &
 dump=$!
 until grep -q listening dump.txt; do kill -0 $dump || break; read -r -t 0.01 <> <(:); done
 "$MAPI" doctor -i veth1 > out.txt

@@ -157,10 +157,12 @@ int mapi_get_libfunct_next_info(int libnum, int fnum, mapi_libfunct_info_t *info
 
 /* ---- functions of flows ---- */
 
-static int manage_take_function(mapi_function_info_t *info, const Wire__Reply *reply)
+static int manage_take_function(struct flow *flow, const Wire__Reply *reply, void *data)
 {
 	const Wire__ListedFunction *listed = reply->listed_function;
+	mapi_function_info_t *info = data;
 
+	(void)flow; /* NULL: of another program */
 	if (reply->result_case != WIRE__REPLY__RESULT_LISTED_FUNCTION ||
 		listed->function > INT32_MAX || listed->result_bytes > INT32_MAX)
 		return client_fail(MCOM_UNKNOWN_ERROR, "the daemon sent an unexpected reply");
@@ -174,12 +176,6 @@ static int manage_take_function(mapi_function_info_t *info, const Wire__Reply *r
 	(void)snprintf(info->name, sizeof(info->name), "%s", listed->name);
 	(void)snprintf(info->libname, sizeof(info->libname), "%s", listed->library);
 	return 0;
-}
-
-static int manage_take_own_function(struct flow *flow, const Wire__Reply *reply, void *data)
-{
-	(void)flow;
-	return manage_take_function(data, reply);
 }
 
 /* The function of a flow of this program with the smallest id from @fid on; only @fid itself if
@@ -217,32 +213,40 @@ static int manage_own_function(
 	list.function = (uint32_t)applied->fid;
 	request.call_case = WIRE__REQUEST__CALL_LIST_FUNCTION;
 	request.list_function = &list;
-	return flow_request(flow, &request, &list.flow, manage_take_own_function, info);
+	return flow_request(flow, &request, &list.flow, manage_take_function, info);
 }
 
-/* Of another program. */
-static int manage_listed_function(int fd, int fid, bool next, mapi_function_info_t *info)
+/* About a flow of another program, at the system daemon. Return: what @take returns; -1. */
+static int manage_ask_listed(int fd, Wire__Request *request, Wire__Reply__ResultCase result,
+	int (*take)(struct flow *flow, const Wire__Reply *reply, void *data), void *ret)
 {
-	Wire__Request request = WIRE__REQUEST__INIT;
-	Wire__ListFunction list = WIRE__LIST_FUNCTION__INIT;
 	const Wire__Reply *reply = NULL;
 	struct client_lock lock;
 	struct engine *engine;
 	int r = -1;
+
+	client_clear_error();
+	client_lock(&lock);
+	if (fd > 0)
+		reply = list_ask(request, result, true, &engine);
+	if (reply)
+		r = take(NULL, reply, ret);
+	client_unlock(&lock);
+	return r;
+}
+
+static int manage_listed_function(int fd, int fid, bool next, mapi_function_info_t *info)
+{
+	Wire__Request request = WIRE__REQUEST__INIT;
+	Wire__ListFunction list = WIRE__LIST_FUNCTION__INIT;
 
 	list.flow = fd > 0 ? (uint32_t)fd : 0;
 	list.function = fid > 0 ? (uint32_t)fid : 0;
 	list.next = next;
 	request.call_case = WIRE__REQUEST__CALL_LIST_FUNCTION;
 	request.list_function = &list;
-	client_clear_error();
-	client_lock(&lock);
-	if (fd > 0)
-		reply = list_ask(&request, WIRE__REPLY__RESULT_LISTED_FUNCTION, true, &engine);
-	if (reply)
-		r = manage_take_function(info, reply);
-	client_unlock(&lock);
-	if (r == 0)
+	if (manage_ask_listed(fd, &request, WIRE__REPLY__RESULT_LISTED_FUNCTION,
+		    manage_take_function, info) == 0)
 		return 0;
 	if (client_error_code() == MAPI_FUNCTION_INFO_ERR)
 		return manage_no_function(fd, fid, next);
@@ -308,22 +312,14 @@ static int manage_explain_listed(int fd, int fid, struct mapi_explanation *ret)
 {
 	Wire__Request request = WIRE__REQUEST__INIT;
 	Wire__Explain explain = WIRE__EXPLAIN__INIT;
-	const Wire__Reply *reply = NULL;
-	struct client_lock lock;
-	struct engine *engine;
-	int r = -1;
+	int r;
 
 	explain.flow = fd > 0 ? (uint32_t)fd : 0;
 	explain.function = fid > 0 ? (uint32_t)fid : 0;
 	request.call_case = WIRE__REQUEST__CALL_EXPLAIN;
 	request.explain = &explain;
-	client_clear_error();
-	client_lock(&lock);
-	if (fd > 0)
-		reply = list_ask(&request, WIRE__REPLY__RESULT_EXPLAIN, true, &engine);
-	if (reply)
-		r = manage_take_explanation(NULL, reply, ret);
-	client_unlock(&lock);
+	r = manage_ask_listed(
+		fd, &request, WIRE__REPLY__RESULT_EXPLAIN, manage_take_explanation, ret);
 	return r == 0 || client_error_code() != 0 ? r : flow_unknown(fd);
 }
 
