@@ -28,10 +28,11 @@ int main(int argc, char **argv)
 	source_start(0);
 	do {
 		is_end = source_wait(out_fd, source.path ? 10 : 1000);
+		if (is_end)
+			source_wait(in_fd, -1);
 		printf("tcp %llu bytes, udp %llu bytes\n", *in, *out);
 		fflush(stdout);
 	} while (!is_end);
-	source_wait(in_fd, -1);
 	copy = (unsigned long long *)mapi_read_results(in_fd, in_fid, MAPI_COPY);
 	if (copy)
 		printf("in the end: tcp %llu bytes\n", *copy);

@@ -107,6 +107,30 @@ static void wait_file(const char *path)
 	wait_check_error(mapi_wait(fd, -1), MAPI_INVALID_FLOW, "mapi_wait after close");
 }
 
+/* What MAPI_REF points to is exact at the end, too, and not only some time later. */
+static void wait_references(const char *path)
+{
+	unsigned int n_wrong = 0;
+
+	for (unsigned int i = 0; i < 100; i++) {
+		char *device = mapi_create_offline_device(path, MFF_PCAP);
+		int fd = mapi_create_flow(device);
+		int fid = mapi_apply_function(fd, "PKT_COUNTER");
+		const volatile unsigned long long *ref = NULL;
+
+		if (mapi_connect(fd) == 0)
+			ref = mapi_read_results(fd, fid, MAPI_REF);
+		if (mapi_start_offline_device(device) < 0)
+			flows_error("mapi_start_offline_device");
+		n_wrong += !ref || mapi_wait(fd, -1) != 1 || *ref != wait_count(fd, fid);
+		mapi_close_flow(fd);
+		mapi_delete_offline_device(device);
+	}
+	wait_check(n_wrong == 0, "references at the end");
+	if (n_wrong)
+		printf("  %u were wrong\n", n_wrong);
+}
+
 /* ---- a flow that goes on ---- */
 
 static void wait_news(int fifo, int fd, int fid)
@@ -236,6 +260,7 @@ int main(int argc, char *argv[])
 		return 2;
 	}
 	wait_file(argv[1]);
+	wait_references(argv[1]);
 	wait_fifo(false);
 	wait_fifo(true);
 	printf("%u failures\n", wait_failures);

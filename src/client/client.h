@@ -365,6 +365,9 @@ void flow_consume_news(struct flow *flow);
 /* The flow gets no more packets; all results are in place. */
 bool flow_finished(struct flow *flow);
 
+/* Let results, and what MAPI_REF points to, cover all that came before. Return: as mapi_flush(). */
+int flow_flush(struct flow *flow);
+
 /* The next record of a function's ring. Waits, but for packets with NOWAIT. Return: 0, an outcome,
  * or -1 with this thread's error. */
 enum client_outcome {

@@ -268,17 +268,21 @@ int mapi_connect(int fd)
 	return flow_request(flow, &request, &connect.flow, flow_take_connected, NULL);
 }
 
-int mapi_flush(int fd)
+int flow_flush(struct flow *flow)
 {
-	_cleanup_(flow_putp) struct flow *flow = flow_enter(fd);
 	Wire__Request request = WIRE__REQUEST__INIT;
 	Wire__FlowFlush flush = WIRE__FLOW_FLUSH__INIT;
 
-	if (!flow || flow_need_connected(flow) < 0)
-		return -1;
 	request.call_case = WIRE__REQUEST__CALL_FLOW_FLUSH;
 	request.flow_flush = &flush;
 	return flow_request(flow, &request, &flush.flow, NULL, NULL);
+}
+
+int mapi_flush(int fd)
+{
+	_cleanup_(flow_putp) struct flow *flow = flow_enter(fd);
+
+	return flow && flow_need_connected(flow) == 0 ? flow_flush(flow) : -1;
 }
 
 int mapi_authenticate(int fd, const char *user, const char *password, const char *vo)

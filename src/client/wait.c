@@ -149,6 +149,18 @@ static int wait_poll(struct flow *flow, int event_fd, int left_ms, bool *ret_han
 	return r;
 }
 
+/* The daemon brings them up to date once a millisecond, and when it is told to. */
+static void wait_settle_references(struct flow *flow)
+{
+	unsigned int n_functions = atomic_load(&flow->n_functions);
+	bool has_cell = false;
+
+	for (unsigned int i = 0; i < n_functions; i++)
+		has_cell |= atomic_load(&atomic_load(&flow->functions[i])->cell) != NULL;
+	if (has_cell && !atomic_load(&flow->is_over) && !restart_is_due(flow))
+		(void)flow_flush(flow); /* fails if there is no daemon that could */
+}
+
 int mapi_wait(int fd, int timeout_ms)
 {
 	_cleanup_(flow_putp) struct flow *flow = wait_begin(fd);
@@ -171,6 +183,7 @@ int mapi_wait(int fd, int timeout_ms)
 		if (atomic_load(&flow->is_closed))
 			return client_fail(MAPI_INVALID_FLOW, "the flow was closed");
 		if (flow_finished(flow)) {
+			wait_settle_references(flow);
 			client_clear_error();
 			return 1;
 		}

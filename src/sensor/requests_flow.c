@@ -201,6 +201,7 @@ int request_flushed(struct session *session, uint64_t id, bool is_late)
 	struct error err = ERROR_INIT;
 	int r;
 
+	session_refresh_cells(session);
 	if (!is_late)
 		return request_done(session, id);
 	r = error_set(&err, MAPI_FLUSH_INCOMPLETE,
@@ -218,7 +219,7 @@ int request_flow_flush(struct session *session, uint64_t id, const Wire__FlowFlu
 		return request_no_flow(session, id, flush->flow);
 	now = device_moment_now();
 	if (device_flush(flow->device->device, &now))
-		return request_done(session, id);
+		return request_flushed(session, id, false);
 	session_wait(session, SESSION_PENDING_FLUSH, id, flow->device, flow->id);
 	return 0;
 }
