@@ -16,6 +16,14 @@ FULL = 0.95         # of such a rate; less, and it was another rate
 BUFFER_KIB = 32768  # of libpcap: as much as our ring has
 
 
+def one_matches(first, n):
+    """N filters, of which the frames match the @first."""
+    kinds = [lambda i: f"tcp port {81 + i}", lambda i: f"udp port {1024 + i}",
+             lambda i: f"host 10.1.2.{i}", lambda i: f"src net 172.16.{i}.0/24",
+             lambda i: f"tcp dst port {443 + i} and net 10.{i}.0.0/16"]
+    return [first] + [kinds[i % len(kinds)](i) for i in range(n - 1)]
+
+
 class Generator:
     def __init__(self, path, cpu, *args):
         self.process = subprocess.Popen([path, "cable1", *args], stdin=subprocess.PIPE,
@@ -169,6 +177,17 @@ class NobodyRow(Row):
 class PcapRow(Row):
     def reader(self, text):
         return Reader([self.bench.tool("live_pcap"), "cable0", text, str(BUFFER_KIB)], None)
+
+
+class TcpdumpRow(Row):
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.late = True  # it hears of packets a second later; what was dropped, at once
+
+    def reader(self, text):
+        return Reader(["tcpdump", "-i", "cable0", "-n", "-Z", "root", "-w", "/dev/null", text], None,
+                      r"(\d+) packets? captured.* (\d+) packets? dropped by kernel", "listening",
+                      "stderr")
 
 
 class MapiRow(Row):
