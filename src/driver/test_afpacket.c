@@ -191,6 +191,7 @@ static void test_super_packets_say_what_they_stand_for(void **state)
 		struct test_frame frame = { .n = 0 };
 		struct test_capture c;
 		struct test_capture out;
+		uint32_t wire_pkts = 4;
 
 		test_frame_ethernet(&frame);
 		if (tagged) {
@@ -200,20 +201,24 @@ static void test_super_packets_say_what_they_stand_for(void **state)
 		test_frame_tcp(&frame, 3500);
 		test_capture_open(&c, "b", NULL, 1);
 		test_capture_open(&out, "a", NULL, 1);
-		if (!test_capture_knows_super(&c)) {
-			test_capture_close(&c);
-			test_capture_close(&out);
-			skip();
+		if (!test_capture_knows_super(&c)) { /* then segments are taken for full ones */
+			vnet.gso_size = 1460;
+			wire_pkts = 3;
 		}
 		test_send("a", &frame, &vnet);
 		test_capture_read(&c, 1);
 		test_capture_read(&out, 1);
 		/* The veth may divide it on the way; the sums are the same. */
-		assert_int_equal(c.wire_pkts, 4);
-		assert_int_equal(c.all_wire_bytes, frame.n + 3 * (54 + 4 * tagged));
-		assert_int_equal(out.wire_pkts, 4);
-		assert_int_equal(out.all_wire_bytes, frame.n + 3 * (54 + 4 * tagged));
-		if (out.pkts == 1) {
+		assert_int_equal(c.wire_pkts, wire_pkts);
+		assert_int_equal(c.all_wire_bytes, frame.n + (wire_pkts - 1) * (54 + 4 * tagged));
+		if (tagged && !test_capture_knows_super(&out)) {
+			assert_in_range(out.wire_pkts, 1, wire_pkts); /* the tag hides what it is */
+		} else {
+			assert_int_equal(out.wire_pkts, wire_pkts);
+			assert_int_equal(
+				out.all_wire_bytes, frame.n + (wire_pkts - 1) * (54 + 4 * tagged));
+		}
+		if (out.pkts == 1 && out.wire_pkts > 1) {
 			assert_true(out.last_flags & PACKET_SUPER);
 			assert_true(out.last_flags & PACKET_CHECKSUM_OPEN);
 			assert_int_equal(out.last_bytes, frame.n);

@@ -110,6 +110,19 @@ static const struct {
 	[KERNEL_TCX_EGRESS] = { (enum bpf_attach_type)ROOT_TCX_EGRESS, "TCX egress" },
 };
 
+/* Whether there is such a place. That is asked first: what else a root takes there is younger than
+ * Linux 6.1, too, and says less. */
+static int root_has_place(unsigned int ifindex, enum kernel_place place, struct error *err)
+{
+	uint32_t n = 0;
+
+	if (place > KERNEL_TCX_EGRESS ||
+		bpf_prog_query((int)ifindex, root_lists[place].type, 0, NULL, NULL, &n) == 0 ||
+		errno != EINVAL)
+		return 0;
+	return error_set(err, MFUNCT_NOT_SUPPORTED, "TCX needs Linux 6.6 (CONFIG_NET_XGRESS)");
+}
+
 /* Appends what is at a place: all of it, or what is before program @until. */
 static void root_others(
 	unsigned int ifindex, enum kernel_place place, const uint32_t *until, char *text)
@@ -165,8 +178,11 @@ int kernel_root_attach(struct kernel_root *ret, unsigned int ifindex, enum kerne
 	enum kernel_hook hook = root_ways[way].hook;
 	struct kernel_root root = KERNEL_ROOT_INIT;
 	_cleanup_(cleanup_closep) int program = -1;
+	int r = root_has_place(ifindex, root_ways[way].places[0], err);
 
 	ret_others[0] = '\0';
+	if (r < 0)
+		return r;
 	root.slots = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "mapi_slots", sizeof(uint32_t),
 		sizeof(uint32_t), KERNEL_ROOT_SLOTS, NULL);
 	if (root.slots < 0)

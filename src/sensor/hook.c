@@ -108,8 +108,11 @@ static int hook_count(struct hook *hook, struct lowering_set *set, struct error 
 	return r;
 }
 
-static void hook_say(struct hook *hook, const struct error *err)
+/* Once, however often it is tried again. */
+static void hook_say(const struct hook *hook, const struct error *err)
 {
+	if (hook->refusal_ns && strcmp(hook->refusal.text, err->text) == 0)
+		return;
 	log_event(hook->loader.is_asked_for ? LOG_WARNING : LOG_INFO,
 		"%s: flows that only count are counted where packets are captured, not at the "
 		"interface: %s",

@@ -112,6 +112,16 @@ static int hook_attach_way(struct hook *hook, enum kernel_way way, struct error 
 	return 0;
 }
 
+/* That is tried again with the next flows, and said once. */
+static void hook_say_unused(struct hook *hook, unsigned int i, const struct error *why)
+{
+	if (strcmp(hook->said[i].text, why->text) == 0)
+		return;
+	hook->said[i] = *why;
+	log_event(LOG_INFO, "%s: %s is not used: %s", hook->device->name,
+		kernel_way_name(hook->ways[i]), why->text);
+}
+
 int hook_attach(struct hook *hook, struct error *err)
 {
 	struct error why_not = ERROR_INIT;
@@ -123,6 +133,7 @@ int hook_attach(struct hook *hook, struct error *err)
 
 		r = hook_attach_way(hook, way, &why);
 		if (r == 0) {
+			hook->said[i] = ERROR_INIT;
 			hook_lock(hook);
 			hook->way = way;
 			hook->why_not = why_not;
@@ -134,8 +145,7 @@ int hook_attach(struct hook *hook, struct error *err)
 		if (i + 1 == hook->n_ways)
 			*err = why;
 		else
-			log_event(LOG_INFO, "%s: %s is not used: %s", hook->device->name,
-				kernel_way_name(way), why.text);
+			hook_say_unused(hook, i, &why);
 	}
 	return r;
 }

@@ -18,6 +18,7 @@
  * @lost:     it has been taken away; written by the thread, as all that follows
  * @way:      how it is, or was, attached
  * @why_not:  why not in the first of the ways; empty: it is
+ * @said:     why not in each of the ways, as the log has it; the thread's
  * @before:   programs of others that see packets before ours do; empty: none
  * @times_behind: how often such have come
  * @asked_ns: when that was asked for last; the thread's
@@ -43,6 +44,7 @@ struct hook {
 	bool lost;
 	enum kernel_way way;
 	struct error why_not;
+	struct error said[HOOK_WAYS_MAX];
 	char before[KERNEL_TEXT_BYTES];
 	uint64_t times_behind;
 	uint64_t asked_ns;

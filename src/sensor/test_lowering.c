@@ -23,7 +23,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "device_private.h"
+#include "hook.h"
 #include "lowering_private.h"
 #include "mapi/errors.h"
 
@@ -77,6 +79,11 @@ static int lowering_driver_selects(
 	return 0;
 }
 
+static int lowering_driver_listen(struct driver_source *source, bool listens)
+{
+	return 0;
+}
+
 static void lowering_driver_stats(const struct driver_source *source, struct driver_stats *ret)
 {
 	*ret = (struct driver_stats){ .n_interfaces = 1 };
@@ -104,6 +111,7 @@ const struct driver *__wrap_driver_find(const struct driver_open_args *args)
 		.claim = lowering_driver_claim,
 		.select = lowering_driver_select,
 		.selects = lowering_driver_selects,
+		.listen = lowering_driver_listen,
 		.wake = lowering_driver_wake,
 		.stats = lowering_driver_stats,
 		.interface = lowering_driver_interface,
@@ -125,9 +133,12 @@ struct lowering_counters {
  * @begun: a program is being loaded, or attached if programs @count; @may_end: and may be refused,
  * or that goes on
  * @counters: of the programs that were loaded, one after the other
+ * @n_refused: how often nothing could be put to the interface; if programs do not count
  */
 struct lowering_test {
 	bool count;
+	bool has_interface;
+	_Atomic unsigned int n_refused;
 	struct lowering_counters counters[LOWERING_FLOWS];
 	unsigned int n_loaded;
 	struct device *device;
@@ -199,6 +210,15 @@ static int lowering_load(
 	return error_set(err, MFUNCT_NOT_SUPPORTED, "refused");
 }
 
+static int lowering_refuse(void *argument, const char *name, enum kernel_way way,
+	struct kernel_root *ret, char ret_others[KERNEL_TEXT_BYTES], struct error *err)
+{
+	struct lowering_test *test = argument;
+
+	atomic_fetch_add(&test->n_refused, 1);
+	return error_set(err, MFUNCT_NOT_SUPPORTED, "no room");
+}
+
 /* Return: the number of the change. */
 static uint64_t lowering_connect(struct lowering_test *test, unsigned int n, const char *filter)
 {
@@ -229,6 +249,17 @@ static void lowering_await(struct lowering_test *test, uint64_t epoch)
 	}
 }
 
+static void lowering_disconnect(struct lowering_test *test, unsigned int n)
+{
+	struct device_flow *flow = &test->flows[n];
+
+	device_remove(test->device, flow);
+	while (!device_settled(test->device))
+		(void)poll(NULL, 0, 1);
+	device_forget(test->device, flow);
+	flow->plan = plan_flow_free(flow->plan);
+}
+
 static void lowering_begin(struct lowering_test *test)
 {
 	struct error err = ERROR_INIT;
@@ -237,7 +268,9 @@ static void lowering_begin(struct lowering_test *test)
 			.fd = -1,
 			.n_workers = 1,
 			.batch_pkts = PACKET_BATCH_MAX },
-		.loader = { .load = lowering_load, .argument = test },
+		.loader = { .load = lowering_load,
+			.attach = test->has_interface ? lowering_refuse : NULL,
+			.argument = test },
 	};
 
 	assert_int_equal(sem_init(&test->begun, 0, 0), 0);
@@ -400,6 +433,43 @@ static void all_that_is_counted_is_given_once(void **state)
 		(void)munmap(test.counters[i].bytes, test.counters[i].n_bytes);
 }
 
+/* However often flows come that could be counted there. */
+static void what_interfaces_refuse_is_logged_once(void **state)
+{
+	struct lowering_test test = { .has_interface = true };
+	int log = memfd_create("log", MFD_CLOEXEC), messages = dup(STDERR_FILENO);
+	char text[4096];
+	const char *said;
+	ssize_t n;
+
+	(void)state;
+	assert_true(log >= 0 && messages >= 0);
+	assert_true(dup2(log, STDERR_FILENO) >= 0);
+	lowering_begin(&test);
+	for (unsigned int i = 0; i < 2; i++) {
+		while (i > 0 && !hook_is_open(test.device->hook)) /* which the first makes */
+			(void)poll(NULL, 0, 1);
+		for (unsigned int n_loads = 0; n_loads < 4; n_loads++)
+			assert_int_equal(sem_post(&test.may_end), 0);
+		lowering_await(&test, lowering_connect(&test, 0, "udp"));
+		lowering_disconnect(&test, 0);
+	}
+	lowering_end(&test);
+	assert_true(dup2(messages, STDERR_FILENO) >= 0);
+	assert_int_equal(atomic_load(&test.n_refused), 2);
+	n = pread(log, text, sizeof(text) - 1, 0);
+	assert_in_range(n, 1, sizeof(text) - 1);
+	text[n] = '\0';
+	print_message("%s", text);
+	said = strstr(text,
+		"test: flows that only count are counted where packets are captured, "
+		"not at the interface: no room");
+	assert_non_null(said);
+	assert_null(strstr(strchr(said, '\n'), "not at the interface"));
+	(void)close(log);
+	(void)close(messages);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -407,6 +477,7 @@ int main(void)
 		cmocka_unit_test(nobody_waits_for_large_programs),
 		cmocka_unit_test(many_samples_are_large),
 		cmocka_unit_test(all_that_is_counted_is_given_once),
+		cmocka_unit_test(what_interfaces_refuse_is_logged_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,6 +178,14 @@ tier_cause() {
 	sed -n 's/^mapid: cable0: filters run in the daemon, not in the kernel: //p' daemon.log | head -1
 }
 
+kernel_has_tcx() { # Linux 6.6, by the kernel's own symbols
+	grep -q ' tcx_prog_attach$' /proc/kallsyms
+}
+
+kernel_tells_super() { # whether packet sockets are told of super-packets (semantics P3): Linux 6.2
+	[ "$(uname -r | awk -F '[.-]' '{ print $1 * 1000 + $2 }')" -ge 6002 ]
+}
+
 # ---- flows that count (tally.c) ----
 
 tally_start() { # CHANGES FILTER...: until it says that it is ready; file descriptor 9 keeps it

@@ -93,7 +93,11 @@ at() { # PLACE LINE of mapi.conf
 	daemon_stop
 }
 
-at TCX direction=both
+if kernel_has_tcx; then
+	at TCX direction=both
+else
+	echo "no TCX here (Linux 6.6): flows that only count do so where packets are captured"
+fi
 python3 "$MAPI_SOURCE/tests/live/offloads.py" cable0 tags
 at "native XDP" direction=in
 finish

@@ -87,8 +87,8 @@ at_the_ring() { # WHO COMMAND
 at_the_interface() { # WHO COMMAND
 	alone
 	tally_option=
-	place="counted at the interface (TCX)$sampled"
 	if [ -n "$has_tcx" ]; then
+		place="counted at the interface (TCX)$sampled"
 		"$2" "$1, at the interface"
 	else
 		echo "no TCX here (Linux 6.6): flows that only count do so where packets are captured"

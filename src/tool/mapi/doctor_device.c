@@ -94,28 +94,27 @@ static const struct doctor_offload {
 	unsigned int flag; /* 0: the value is a truth */
 	const char *option; /* of ethtool -K */
 	const char *cost; /* NULL: none worth a note */
+	const char *told; /* the rest of it, where the kernel tells of super-packets; NULL: none */
 } doctor_offloads[] = {
-	{ "GRO", ETHTOOL_GGRO, 0, "gro",
-		"Received packets may be captured merged into larger ones; counters know, and "
-		"recordings in pcapng, other functions see the merged one." },
+	{ "GRO", ETHTOOL_GGRO, 0, "gro", "Received packets may be captured merged into larger ones",
+		"; counters know, and recordings in pcapng, other functions see the merged one." },
 	{ "LRO", ETHTOOL_GFLAGS, ETH_FLAG_LRO, "lro",
-		"Received packets are merged for good; what arrived can't be told." },
-	{ "GSO", ETHTOOL_GGSO, 0, "gso",
-		"Sent packets are captured before they are cut to size; counters know, and "
-		"recordings in pcapng." },
-	{ "TSO", ETHTOOL_GTSO, 0, "tso",
-		"Sent packets are captured before they are cut to size; counters know, and "
-		"recordings in pcapng." },
+		"Received packets are merged for good; what arrived can't be told.", NULL },
+	{ "GSO", ETHTOOL_GGSO, 0, "gso", "Sent packets are captured before they are cut to size",
+		"; counters know, and recordings in pcapng." },
+	{ "TSO", ETHTOOL_GTSO, 0, "tso", "Sent packets are captured before they are cut to size",
+		"; counters know, and recordings in pcapng." },
 	{ "TX checksums", ETHTOOL_GTXCSUM, 0, "tx",
-		"Checksums of sent packets are captured unfinished." },
-	{ "VLAN tags", ETHTOOL_GFLAGS, ETH_FLAG_RXVLAN, "rxvlan", NULL }, /* put back by us */
+		"Checksums of sent packets are captured unfinished.", NULL },
+	{ "VLAN tags", ETHTOOL_GFLAGS, ETH_FLAG_RXVLAN, "rxvlan", NULL, NULL }, /* put back by us */
 };
 
 static void doctor_offload(struct doctor *d, int fd, const struct doctor_offload *offload)
 {
 	struct ethtool_value value = { .cmd = offload->request };
 	struct ifreq request = { .ifr_data = (void *)&value };
-	char fix[128];
+	const char *told = offload->told;
+	char fix[128], cost[192];
 	bool on;
 
 	(void)snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", d->device);
@@ -124,8 +123,12 @@ static void doctor_offload(struct doctor *d, int fd, const struct doctor_offload
 	on = offload->flag ? value.data & offload->flag : value.data;
 	(void)snprintf(fix, sizeof(fix), "to see packets as on the wire: ethtool -K %s %s off",
 		d->device, offload->option);
+	if (told && d->release < DOCTOR_RELEASE_SUPER)
+		told = "; how they are counted: super-packets, above.";
+	(void)snprintf(
+		cost, sizeof(cost), "%s%s", offload->cost ? offload->cost : "", told ? told : "");
 	if (on && offload->cost)
-		doctor_add(d, offload->name, DOCTOR_NOTE, offload->cost, fix, "on");
+		doctor_add(d, offload->name, DOCTOR_NOTE, cost, fix, "on");
 	else
 		doctor_add(d, offload->name, DOCTOR_OK, NULL, NULL, "%s%s", on ? "on" : "off",
 			on ? "; put back where they were. XDP sees none, so it is not used" : "");

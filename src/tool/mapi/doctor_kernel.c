@@ -78,6 +78,20 @@ static void doctor_packet_ring(struct doctor *d)
 		doctor_add(d, "TPACKET_V3", DOCTOR_OK, NULL, NULL, "rings of packet sockets");
 }
 
+/* What packet sockets are told of super-packets (docs/semantics.md, P3). */
+static void doctor_super(struct doctor *d)
+{
+	if (d->release >= DOCTOR_RELEASE_SUPER)
+		doctor_add(d, "super-packets", DOCTOR_OK, NULL, NULL,
+			"counters know what they stand for (GRO, GSO)");
+	else if (d->release)
+		doctor_add(d, "super-packets", DOCTOR_NOTE,
+			"Packets that are captured merged (GRO), or not yet cut (GSO), are "
+			"counted as full segments if they are TCP over IP, else as one.",
+			"Linux 6.2 or later; or ethtool -K of the device: gro off gso off",
+			"the kernel does not tell what they stand for");
+}
+
 /* The smallest program: return 0. It is loaded, attached nowhere, and closed. */
 static int doctor_try_bpf(uint32_t type)
 {
@@ -253,6 +267,7 @@ void doctor_kernel(struct doctor *d)
 {
 	doctor_version(d);
 	doctor_packet_ring(d);
+	doctor_super(d);
 	doctor_bpf(d);
 	doctor_tcx_and_xdp(d);
 	doctor_nftables(d);

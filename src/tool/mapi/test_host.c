@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include <cmocka.h>
 
@@ -26,6 +27,17 @@ struct doctor_finding *doctor_add(struct doctor *d, const char *name, enum docto
 	*f = (struct doctor_finding){ .name = name, .state = state };
 	d->n_findings++;
 	return f;
+}
+
+static const char *test_release; /* of the kernel */
+
+int __wrap_uname(struct utsname *ret);
+
+int __wrap_uname(struct utsname *ret)
+{
+	*ret = (struct utsname){ .sysname = "Linux" };
+	(void)snprintf(ret->release, sizeof(ret->release), "%s", test_release);
+	return 0;
 }
 
 static int test_route(int (*route)(FILE *, char *), const char *text, char *ret_name)
@@ -158,6 +170,7 @@ static void test_doctor(void **state)
 	assert_int_equal(doctor_release("6.1.0-18-amd64"), 6001);
 	assert_int_equal(doctor_release("6.18.44"), 6018);
 	assert_int_equal(doctor_release("unknown"), 0);
+	test_release = "6.18.44";
 	doctor_kernel(&d);
 	doctor_rights(&d);
 	assert_true(d.n_findings > 8);
@@ -167,6 +180,37 @@ static void test_doctor(void **state)
 		missing += !strcmp(d.findings[i].name, "device") &&
 			d.findings[i].state == DOCTOR_MISSING;
 	assert_int_equal(missing, 1);
+}
+
+/* What a kernel does not tell cannot be tried, and goes by its version. */
+static void test_doctor_of_kernels(void **state)
+{
+	static const struct {
+		const char *release;
+		enum doctor_state kernel, super;
+	} rows[] = {
+		{ "5.10.0-35-amd64", DOCTOR_NOTE, DOCTOR_NOTE },
+		{ "6.1.0-18-amd64", DOCTOR_OK, DOCTOR_NOTE },
+		{ "6.2.1", DOCTOR_OK, DOCTOR_OK },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct doctor d = { .device = "no-such-device" };
+		unsigned int n_found = 0;
+
+		test_release = rows[i].release;
+		doctor_kernel(&d);
+		for (unsigned int f = 0; f < d.n_findings; f++) {
+			bool is_super = strcmp(d.findings[f].name, "super-packets") == 0;
+
+			if (!is_super && strcmp(d.findings[f].name, "kernel") != 0)
+				continue;
+			n_found++;
+			assert_int_equal(
+				d.findings[f].state, is_super ? rows[i].super : rows[i].kernel);
+		}
+		assert_int_equal(n_found, 2);
+	}
 }
 
 int main(void)
@@ -179,6 +223,7 @@ int main(void)
 		cmocka_unit_test(test_advice),
 		cmocka_unit_test(test_seconds),
 		cmocka_unit_test(test_doctor),
+		cmocka_unit_test(test_doctor_of_kernels),
 	};
 
 	return cmocka_run_group_tests_name("host", tests, NULL, NULL);
