@@ -22,6 +22,9 @@
  * @record, @record_bytes: read from the ring, but not taken; NULL: none. Of the one who claims, as
  *             all that follows but @broken and @shared
  * @why:       what is wrong with the relay, for good; code 0: nothing. Written once, before @broken
+ * @interfaces: as far as @n_interfaces, which only grows: of @shared, as they were when they were
+ *             first seen. Were they others for each packet, the engine would compile filters for
+ *             ever more link types
  */
 struct driver_source {
 	char *name;
@@ -37,6 +40,8 @@ struct driver_source {
 	_Atomic bool broken;
 	_Atomic bool woken;
 	bool told;
+	_Atomic uint32_t n_interfaces;
+	struct driver_interface interfaces[RELAY_INTERFACES_MAX];
 	struct copy_pool pool;
 };
 
@@ -52,6 +57,34 @@ static void relay_source_break(struct driver_source *source, const char *why)
 {
 	(void)error_set(&source->why, MAPI_CAPTURE_DAMAGED, "%s: %s", source->name, why);
 	atomic_store_explicit(&source->broken, true, memory_order_release);
+}
+
+static unsigned int relay_source_n_interfaces(const struct driver_source *source)
+{
+	/* Pairs with relay_source_meet(). */
+	return atomic_load_explicit(&source->n_interfaces, memory_order_acquire);
+}
+
+/* Take over what interfaces have come. Who opens, later who claims. Return: 0, -EBADMSG. */
+static int relay_source_meet(struct driver_source *source)
+{
+	/* Pairs with relay_interface_add(). */
+	uint32_t n = atomic_load_explicit(&source->shared->n_interfaces, memory_order_acquire);
+
+	n = MIN(n, RELAY_INTERFACES_MAX);
+	for (uint32_t i = relay_source_n_interfaces(source); i < n; i++) {
+		const struct relay_interface *from = &source->shared->interfaces[i];
+		struct driver_interface *to = &source->interfaces[i];
+
+		*to = (struct driver_interface){ .linktype = from->linktype,
+			.snaplen_bytes = from->snaplen_bytes,
+			.ts_units_per_s = from->ts_units_per_s };
+		memcpy(to->name, from->name, sizeof(to->name) - 1);
+		if (to->linktype > UINT16_MAX || to->ts_units_per_s == 0)
+			return -EBADMSG;
+		atomic_store_explicit(&source->n_interfaces, i + 1, memory_order_release);
+	}
+	return 0;
 }
 
 /* Look at the next record, if there is one. Return: 0, -EAGAIN, -EBADMSG. */
@@ -78,13 +111,12 @@ static int relay_source_take(struct driver_source *source, struct copy_chunk *ch
 		source->record_bytes - sizeof(head) > PACKET_CAP_BYTES_MAX)
 		return -EBADMSG;
 	memcpy(&head, source->record, sizeof(head));
-	if (head.interface >= RELAY_INTERFACES_MAX || head.ts_ns > INT64_MAX ||
-		head.interface >=
-			atomic_load_explicit(&source->shared->n_interfaces, memory_order_acquire))
+	if (relay_source_meet(source) < 0 || head.ts_ns > INT64_MAX ||
+		head.interface >= relay_source_n_interfaces(source))
 		return -EBADMSG;
 	if (chunk->n == 0) {
 		chunk->ifindex = (uint16_t)head.interface;
-		chunk->linktype = source->shared->interfaces[head.interface].linktype;
+		chunk->linktype = source->interfaces[head.interface].linktype;
 	} else if (chunk->ifindex != head.interface) {
 		return -EAGAIN;
 	}
@@ -146,7 +178,8 @@ static int relay_source_fill(struct driver_source *source, struct copy_chunk *ch
 			(int)((until_ns - now_ns + RELAY_MS_NS - 1) / RELAY_MS_NS));
 		if (r == RING_READ_E_HANGUP)
 			relay_source_break(source,
-				"the process that captures was ended; connect the flow again");
+				"the process that kept the device was ended: create the flow "
+				"again, or start the command again");
 	}
 }
 
@@ -214,14 +247,6 @@ static void relay_source_wake(struct driver_source *source)
 	ring_reader_wake(source->ring);
 }
 
-static unsigned int relay_source_n_interfaces(const struct driver_source *source)
-{
-	/* Pairs with relay_interface_add(). */
-	uint32_t n = atomic_load_explicit(&source->shared->n_interfaces, memory_order_acquire);
-
-	return MIN(n, RELAY_INTERFACES_MAX);
-}
-
 static void relay_source_stats(const struct driver_source *source, struct driver_stats *ret)
 {
 	const struct relay_shared *shared = source->shared;
@@ -244,17 +269,9 @@ static void relay_source_stats(const struct driver_source *source, struct driver
 static int relay_source_interface(
 	const struct driver_source *source, unsigned int index, struct driver_interface *ret)
 {
-	const struct relay_interface *interface;
-
 	if (index >= relay_source_n_interfaces(source))
 		return -ENOENT;
-	interface = &source->shared->interfaces[index];
-	*ret = (struct driver_interface){ .linktype = interface->linktype,
-		.snaplen_bytes = interface->snaplen_bytes,
-		.ts_units_per_s = interface->ts_units_per_s };
-	memcpy(ret->name, interface->name, sizeof(ret->name) - 1);
-	if (ret->ts_units_per_s == 0)
-		ret->ts_units_per_s = 1; /* it is divided by */
+	*ret = source->interfaces[index];
 	return 0;
 }
 
@@ -321,6 +338,8 @@ static int relay_source_new(
 		r = -ENOMEM;
 	if (r == 0)
 		r = relay_source_take_fds(source, fds);
+	if (r == 0)
+		r = relay_source_meet(source);
 	if (r < 0)
 		return r;
 	*ret = TAKE(source);

@@ -117,10 +117,7 @@ static bool ring_reader_has_news(const struct ring_reader *reader)
 /* Say that the reader sleeps or polls. Return: true if it may, false if there is news already. */
 static bool ring_reader_arm(struct ring_reader *reader, enum ring_sleep how)
 {
-	uint64_t count;
-	ssize_t n = read(reader->fds[1], &count, sizeof(count));
-
-	(void)n; /* empty is fine */
+	wake_clear(reader->fds[1]);
 	if (atomic_load(&reader->is_woken)) {
 		wake_signal_now(reader->fds[1]);
 		return false;

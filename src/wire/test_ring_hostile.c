@@ -17,6 +17,8 @@
 #include "mapi/errors.h"
 #include "test_ring_private.h"
 
+#define TEST_WAIT_S 60 /* who waits longer waits for ever */
+
 static void test_hostile_reader(void **state)
 {
 	const uint64_t tails[] = { 1, 17, UINT64_MAX, 1ull << 63, 4096 * 100, UINT64_MAX - 4096 };
@@ -109,6 +111,29 @@ static void test_hostile_writer(void **state)
 	}
 }
 
+/* Flags of descriptors are of both sides. */
+static void test_writer_cannot_make_the_reader_wait(void **state)
+{
+	struct both b = both_new(4096, false, NULL);
+	const void *record;
+	size_t n_bytes;
+	int fds[RING_N_FDS];
+
+	ring_fds(b.ring, fds);
+	assert_int_equal(fcntl(fds[1], F_SETFL, 0), 0); /* not O_NONBLOCK any more */
+	(void)alarm(TEST_WAIT_S);
+	assert_int_equal(ring_reader_wait(b.reader, 1), RING_READ_E_EMPTY);
+	assert_int_equal(ring_write(b.ring, "record", 6, NULL, 0, NULL), 0);
+	assert_int_equal(ring_reader_wait(b.reader, -1), 0);
+	assert_int_equal(ring_reader_next(b.reader, &record, &n_bytes), 0);
+	assert_int_equal(ring_reader_next(b.reader, &record, &n_bytes), RING_READ_E_EMPTY);
+	assert_int_equal(ring_reader_wait(b.reader, 1), RING_READ_E_EMPTY);
+	ring_reader_wake(b.reader);
+	assert_int_equal(ring_reader_wait(b.reader, -1), RING_READ_E_WOKEN);
+	(void)alarm(0);
+	both_free(&b);
+}
+
 static void test_reader_refuses_what_is_no_ring(void **state)
 {
 	struct ring_reader *reader = NULL;
@@ -147,6 +172,7 @@ int main(void)
 		cmocka_unit_test(test_hostile_reader),
 		cmocka_unit_test(test_scribbling_reader),
 		cmocka_unit_test(test_hostile_writer),
+		cmocka_unit_test(test_writer_cannot_make_the_reader_wait),
 		cmocka_unit_test(test_reader_refuses_what_is_no_ring),
 	};
 

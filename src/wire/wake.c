@@ -41,3 +41,15 @@ void wake_signal_now(int fd)
 	(void)poll(&pollfd, 1, WAKE_EXPIRY_MS);
 	errno = saved_errno;
 }
+
+void wake_clear(int fd)
+{
+	static const struct itimerspec never = { .it_value = { .tv_nsec = 0 } };
+	int saved_errno = errno;
+	uint64_t count;
+
+	/* That also forgets an expiry that nobody has read. An eventfd is no timer. */
+	if (timerfd_settime(fd, 0, &never, NULL) < 0)
+		(void)!read(fd, &count, sizeof(count)); /* empty is fine */
+	errno = saved_errno;
+}
