@@ -23,6 +23,7 @@
 #include <pwd.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -217,6 +218,14 @@ static const char confine_reading[] =
 	"getuid geteuid rt_sigaction rt_sigprocmask rt_sigreturn sigreturn restart_syscall tgkill "
 	"getrandom rseq exit exit_group sigaltstack membarrier ";
 
+/* But not with these arguments, by which it would reach the engine, which is of the same user: the
+ * kernel would send signals for it. */
+static const struct {
+	const char *name;
+	uint32_t command;
+} confine_reaching[] = { { "fcntl", F_SETOWN }, { "fcntl", F_SETOWN_EX }, { "fcntl64", F_SETOWN },
+	{ "fcntl64", F_SETOWN_EX }, { "ioctl", FIOSETOWN }, { "ioctl", SIOCSPGRP } };
+
 static const uint32_t confine_sockets[][2] = { { AF_UNIX, SOCK_STREAM }, { AF_UNIX, SOCK_DGRAM },
 	{ AF_UNIX, SOCK_SEQPACKET }, { AF_INET, SOCK_STREAM }, { AF_INET, SOCK_DGRAM },
 	{ AF_INET6, SOCK_STREAM }, { AF_INET6, SOCK_DGRAM } };
@@ -346,12 +355,14 @@ static int confine_add_bpf(scmp_filter_ctx filter, uint32_t hostile)
 	return r;
 }
 
-static int confine_build(scmp_filter_ctx filter)
+/* @tell_fd: of a reader; -1 */
+static int confine_build(scmp_filter_ctx filter, int tell_fd)
 {
 	/* Sanitizers trace themselves and run a program that knows the lines. */
 	uint32_t hostile = BUILD_SANITIZED ? SCMP_ACT_ALLOW : SCMP_ACT_KILL_PROCESS;
 	int r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 
+	(void)tell_fd;
 	/* A tree instead of a list; and no speculation barriers, which cost every call and which
 	 * an allow-list does not need. Unknown to some kernels, and not essential. */
 	(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
@@ -400,8 +411,8 @@ static int confine_build_reader(scmp_filter_ctx filter, int tell_fd)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
 			confine_is(0, AF_UNIX), confine_bits(1, 0xf, SOCK_DGRAM));
 	if (r == 0)
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-			confine_is(0, PR_SET_PDEATHSIG));
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 2,
+			confine_is(0, PR_SET_PDEATHSIG), confine_is(1, SIGKILL));
 	if (r == 0)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, told);
 	/* What a timer says, of which wake_signal() makes sure. */
@@ -412,23 +423,49 @@ static int confine_build_reader(scmp_filter_ctx filter, int tell_fd)
 	return r;
 }
 
-/* @tell_fd: of a reader; -1: the engine. */
-static int confine_filter(int tell_fd)
+/* A filter of its own beside a reader's list, of which a call must pass both: a list cannot allow
+ * all arguments but some. */
+static int confine_build_alone(scmp_filter_ctx filter, int tell_fd)
 {
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+	const uint32_t refused = SCMP_ACT_ERRNO(ENOSYS);
+	const struct scmp_arg_cmp other = {
+		.arg = 0, .op = SCMP_CMP_NE, .datum_a = (unsigned int)getpid()
+	};
+	int r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+
+	(void)tell_fd;
+	if (r == 0)
+		r = seccomp_rule_add(filter, refused, SCMP_SYS(tgkill), 1, other);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(confine_reaching); i++) {
+		int number = seccomp_syscall_resolve_name(confine_reaching[i].name);
+
+		if (number >= 0) /* of this architecture */
+			r = seccomp_rule_add(filter, refused, number, 1,
+				confine_is(1, confine_reaching[i].command));
+	}
+	return r;
+}
+
+/* @otherwise: what becomes of calls of which @build says nothing */
+static int confine_filter(
+	uint32_t otherwise, int (*build)(scmp_filter_ctx filter, int tell_fd), int tell_fd)
+{
+	scmp_filter_ctx filter = seccomp_init(otherwise);
 	int r;
 
 	if (!filter)
 		return log_errno(LOG_ERR, -ENOMEM, "no filter of system calls");
-	r = tell_fd < 0 ? confine_build(filter) : confine_build_reader(filter, tell_fd);
+	r = build(filter, tell_fd);
 	if (r == 0)
 		r = seccomp_load(filter);
 	seccomp_release(filter);
 	return r < 0 ? log_errno(LOG_ERR, r, "no filter of system calls") : 0;
 }
 
+/* @tell_fd: of a reader; -1: the engine. */
 static int confine_all(const char *user, const char *group, int tell_fd)
 {
+	const uint32_t absent = SCMP_ACT_ERRNO(ENOSYS);
 	int r = confine_become(user, group);
 
 	if (r == 0)
@@ -440,7 +477,10 @@ static int confine_all(const char *user, const char *group, int tell_fd)
 		return log_errno(LOG_ERR, -errno, "PR_SET_DUMPABLE");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return log_errno(LOG_ERR, -errno, "PR_SET_NO_NEW_PRIVS");
-	return confine_filter(tell_fd);
+	if (tell_fd < 0)
+		return confine_filter(absent, confine_build, tell_fd);
+	r = confine_filter(SCMP_ACT_ALLOW, confine_build_alone, tell_fd);
+	return r < 0 ? r : confine_filter(absent, confine_build_reader, tell_fd);
 }
 
 int parent_confine(const char *user, const char *group)

@@ -20,6 +20,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -48,6 +49,10 @@ struct test_seen {
 	int start_process;
 	int become_root;
 	int end_keeper;
+	int signal_keeper;
+	int have_signalled;
+	int stay;
+	int signal_itself;
 	char caps[32];
 };
 
@@ -83,6 +88,10 @@ static void test_look(struct driver_source *source)
 	seen->start_process = test_error(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
 	seen->become_root = test_error(setresuid(0, 0, 0));
 	seen->end_keeper = test_error(syscall(SYS_kill, getppid(), 0));
+	seen->signal_keeper = test_error(syscall(SYS_tgkill, getppid(), getppid(), 0));
+	seen->have_signalled = test_error(fcntl(source->sockets[0], F_SETOWN, getppid()));
+	seen->stay = test_error(prctl(PR_SET_PDEATHSIG, 0));
+	seen->signal_itself = test_error(syscall(SYS_tgkill, getpid(), gettid(), 0));
 	file = fopen("/proc/self/status", "re");
 	assert(file);
 	while (fgets(line, sizeof(line), file))
@@ -323,6 +332,10 @@ static int test_serve_rights(const struct parent_engine *engine)
 	assert(seen.start_process == ENOSYS);
 	assert(seen.become_root == ENOSYS);
 	assert(seen.end_keeper == ENOSYS);
+	assert(seen.signal_keeper == ENOSYS);
+	assert(seen.have_signalled == ENOSYS);
+	assert(seen.stay == ENOSYS);
+	assert(seen.signal_itself == 0);
 	driver_relay.close(source);
 	return test_serve(engine);
 }

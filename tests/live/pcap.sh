@@ -150,6 +150,29 @@ kill -TERM $keep
 wait $keep
 await "the device is closed" n_captures 0
 
+echo "== who keeps it is killed"
+"$MAPI" run -i any --json --interval 0.1 PKT_COUNTER > kept.out 2> kept.err &
+run=$!
+companions+=($run)
+await "a program" grep -q '"restarts":0' kept.out
+keeper=$(awk '/^PPid:/ { print $2 }' "/proc/$(captures)/status")
+"$MAPI" run -i other0 --json --interval 0.1 'BPF_FILTER("udp port 9") | PKT_COUNTER' > other.out 2> other.err &
+other=$!
+companions+=($other)
+await "a program on another device" has_counted other.out 0
+kill -KILL "$keeper"
+wait $run && fail "the program does not say that its device was lost"
+equal "what it says" "$(grep -c 'start the command again (error 9001)' kept.err)" 1
+"$MAPI" run -i any --json --interval 0.1 PKT_COUNTER > again.out 2> again.err &
+run=$!
+companions+=($run)
+await "it can be started again" grep -q '"restarts":0' again.out || cat again.err
+"$BLAST" other1 100 > /dev/null
+await "others have gone on" has_counted other.out 100
+kill -TERM $run $other
+wait $run $other
+await "the devices are closed" n_captures 0
+
 echo "== an interface comes back"
 "$MAPI" run -i other0 --json --interval 0.1 'BPF_FILTER("udp port 9") | PKT_COUNTER' > other.out 2> other.err &
 run=$!
