@@ -165,6 +165,9 @@ const void *engine_results(const struct engine *engine, uint64_t offset_bytes, u
  */
 int system_connect(int *ret_fd, bool *ret_explicit, bool only_looks, struct error *ret_why);
 
+/* The daemon that was reached by @fd says nothing. Return: -1 with this thread's error. */
+int system_fail_silent(int fd);
+
 /* Start a private daemon. @ret_fd: our end. Return: 0, or -1 with this thread's error. */
 int private_start(int *ret_fd);
 

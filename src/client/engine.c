@@ -363,9 +363,11 @@ static int engine_hello(struct engine *engine)
 	reply = engine_call_timed(engine, &request, NULL, 0,
 		client.hello_timeout_ms > 0 ? client.hello_timeout_ms : CLIENT_HELLO_TIMEOUT_MS);
 	if (!reply) {
-		if (client_error_code() == MAPI_DAEMON_LOST)
-			client_fail(MCOM_INIT_SOCKET_ERROR, "the daemon does not answer");
-		return -1;
+		if (client_error_code() != MAPI_DAEMON_LOST)
+			return -1;
+		return engine->is_system
+			? system_fail_silent(engine->fd)
+			: client_fail(MCOM_INIT_SOCKET_ERROR, "the private daemon does not answer");
 	}
 	if (reply->result_case != WIRE__REPLY__RESULT_HELLO ||
 		reply->hello->version != WIRE_VERSION)

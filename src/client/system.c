@@ -108,3 +108,15 @@ int system_connect(int *ret_fd, bool *ret_explicit, bool only_looks, struct erro
 		address.sun_path, strerror(errno));
 	return -ENOENT;
 }
+
+int system_fail_silent(int fd)
+{
+	struct sockaddr_un address = { .sun_path = "" };
+	socklen_t n_bytes = sizeof(address);
+
+	(void)getpeername(fd, (struct sockaddr *)&address, &n_bytes); /* or nothing is named */
+	return client_fail(MCOM_INIT_SOCKET_ERROR,
+		"the daemon at %.*s does not answer; one that hangs is started again within a "
+		"minute: if this lasts, see its log and restart it (systemctl restart mapid)",
+		(int)sizeof(address.sun_path), address.sun_path);
+}

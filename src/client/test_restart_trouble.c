@@ -158,6 +158,36 @@ static void test_a_daemon_that_stays_away(void **state)
 	fake_engine_kill();
 }
 
+/* It listens, but nobody is at home. */
+static void test_a_silent_daemon(void **state)
+{
+	unsigned int n_stalled = atomic_load(&fake_n_stalled);
+	char text[MAPI_ERRORSTR_LENGTH];
+	struct client_lock lock;
+	int code;
+
+	fake_stall_fd = eventfd(0, EFD_CLOEXEC);
+	fake_engine_fault(WIRE__REQUEST__CALL_HELLO, FAKE_STALLS);
+	fake_system_start(test_socket_path);
+	client_lock(&lock);
+	client_set_patience(1);
+	client_unlock(&lock);
+	assert_int_equal(mapi_create_flow("fake0"), -1);
+	client_lock(&lock);
+	client_set_patience(0);
+	client_unlock(&lock);
+	/* Which one it is, and what to do. */
+	assert_int_equal(mapi_read_error(&code, text), 0);
+	assert_int_equal(code, MCOM_INIT_SOCKET_ERROR);
+	assert_non_null(strstr(text, test_socket_path));
+	assert_non_null(strstr(text, "does not answer"));
+	assert_non_null(strstr(text, "systemctl restart mapid"));
+	while (atomic_load(&fake_n_stalled) == n_stalled) /* it has met its fault */
+		(void)poll(NULL, 0, 1);
+	fake_engine_kill();
+	close(fake_stall_fd);
+}
+
 static void test_a_refused_function(void **state)
 {
 	int counter, buffer, refused, other;
@@ -305,6 +335,7 @@ int main(void)
 		cmocka_unit_test(test_closed_while_it_is_built),
 		cmocka_unit_test(test_closed_while_the_daemon_is_away),
 		cmocka_unit_test(test_a_daemon_that_stays_away),
+		cmocka_unit_test(test_a_silent_daemon),
 		cmocka_unit_test(test_a_refused_function),
 		cmocka_unit_test(test_a_daemon_that_dies_again),
 		cmocka_unit_test(test_many_restarts),
