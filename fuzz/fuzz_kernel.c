@@ -250,6 +250,7 @@ static void fuzz_emit(
 		options.deliver = more & 1 ? deliver : NULL;
 		options.undelivered = more & 2;
 		options.skip_outgoing = chosen & 32;
+		options.is_raw = chosen & 16;
 	}
 	if (!options.deliver || options.undelivered)
 		options.samplings = samplings;
