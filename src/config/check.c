@@ -51,6 +51,22 @@ static void check_capture(const struct config_device *device, FILE *out)
 	(void)fputc('\n', out);
 }
 
+/* What is for people, as far as it is given. */
+static void check_facts(const struct config_device *device, FILE *out)
+{
+	if (device->description[0])
+		(void)fprintf(out, "    description=%s\n", device->description);
+	if (!device->link_speed_mbps && !device->devgroup && !device->mpls && !device->vlan)
+		return;
+	(void)fputs("   ", out);
+	if (device->link_speed_mbps)
+		(void)fprintf(out, " link_speed=%u", device->link_speed_mbps);
+	if (device->devgroup)
+		(void)fprintf(out, " devgroup=%d", device->devgroup);
+	(void)fprintf(
+		out, "%s%s\n", device->mpls ? " mpls=yes" : "", device->vlan ? " vlan=yes" : "");
+}
+
 static void check_device(const struct config_device *device, FILE *out)
 {
 	unsigned int workers = device->n_cpus > 0 ? device->n_cpus : 1;
@@ -63,6 +79,7 @@ static void check_device(const struct config_device *device, FILE *out)
 	for (unsigned int i = 0; i < device->n_cpus; i++)
 		(void)fprintf(out, "%s%u", i > 0 ? "," : " on processor ", device->cpus[i]);
 	(void)fputc('\n', out);
+	check_facts(device, out);
 	if (device->trace_dir)
 		(void)fprintf(out, "    trace_dir=%s\n", device->trace_dir);
 	else

@@ -245,6 +245,26 @@ static void the_historical_file(void **unused)
 	config_free(config);
 }
 
+/* As it was installed, of which less was filled in. */
+static void the_installed_file(void **unused)
+{
+	struct config *config =
+		test_load("libpath=/usr/local/share/mapi\ndrvpath=/usr/local/share/mapi\n\n"
+			  "libs=stdflib.so:extraflib.so\n\n"
+			  "dimapi_port=2233\nlog_level=1\nlogfile=\n\n"
+			  "[driver]\ndevice=eth0\ndriver=mapinicdrv.so\n\n"
+			  "[driver]\ndevice=/dev/dag0\ndriver=mapidagdrv.so\n"
+			  "description=DAG capture card\n\n"
+			  "[format]\nformat=MFF_PCAP\ndriver=mapinicdrv.so\n");
+
+	(void)unused;
+	assert_null(config->logfile);
+	assert_int_equal(config->log_level, 1);
+	assert_int_equal(config->n_devices, 2);
+	assert_int_equal(test_notes.n, 5);
+	config_free(config);
+}
+
 static void unknown_keys_are_told(void **unused)
 {
 	struct config *config =
@@ -352,8 +372,9 @@ static void a_check_tells_notes_and_devices(void **unused)
 	(void)unused;
 	test_make_text("libs=a\nlogfile=/var/log/m\nmax_flows=7\n[driver]\ndevice=eth0\nalias=up\n"
 		       "cpus=2,3\nengine=user\ndedicated=yes\ndiscard=yes\nsnaplen=96\nring_mb=4\n"
-		       "[driver]\ndevice=lo\npromisc=no\n"
-		       "[driver]\ndevice=old\ntrace_dir=/traces\n");
+		       "[driver]\ndevice=lo\npromisc=no\ndescription=no wire\n"
+		       "[driver]\ndevice=old\ntrace_dir=/traces\nlink_speed=1000\ndevgroup=7\n"
+		       "mpls=1\nvlan=1\n");
 	(void)snprintf(wanted, sizeof(wanted),
 		"%s:1: note: libs= means nothing any more: functions and drivers are part of the "
 		"daemon ('mapi functions' lists the functions)\n"
@@ -362,9 +383,11 @@ static void a_check_tells_notes_and_devices(void **unused)
 		"    engine=user direction=in dedicated=yes discard=yes promisc=yes snaplen=96 "
 		"ring_mb=4\n"
 		"  lo: driver any, 1 worker\n"
+		"    description=no wire\n"
 		"    engine=auto direction=both dedicated=no discard=no promisc=no snaplen=0 (all) "
 		"ring_mb=default\n"
 		"  old: driver tracedir, 1 worker\n"
+		"    link_speed=1000 devgroup=7 mpls=yes vlan=yes\n"
 		"    trace_dir=/traces\n"
 		"  programs of group mapi connect to /run/mapi/mapid.sock\n"
 		"  programs that only look connect to /run/mapi/mapid-read.sock\n"
@@ -454,6 +477,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(drivers_of_both_ages),
 		cmocka_unit_test(directories_of_captures),
 		cmocka_unit_test(the_historical_file),
+		cmocka_unit_test(the_installed_file),
 		cmocka_unit_test(unknown_keys_are_told),
 		cmocka_unit_test(names_that_are_near),
 		cmocka_unit_test(forms_of_lines),

@@ -47,6 +47,13 @@ static int config_set_path(
 	return config_set_any_text(parser, key, value, member);
 }
 
+/* Empty, as in the file that earlier releases installed: none. */
+static int config_set_logfile(
+	struct config_parser *parser, const struct config_key *key, const char *value, void *member)
+{
+	return value[0] == '\0' ? 0 : config_set_path(parser, key, value, member);
+}
+
 static int config_set_user(
 	struct config_parser *parser, const struct config_key *key, const char *value, void *member)
 {
@@ -331,7 +338,7 @@ const struct config_key config_keys[] = {
 		.note = "is for remote access, which this version does not have" },
 	{ .name = "log_level", .set = config_set_u32, .max = 2, CONFIG_IN_FILE(log_level) },
 	{ .name = "logfile",
-		.set = config_set_path,
+		.set = config_set_logfile,
 		.max = CONFIG_LINE_BYTES_MAX,
 		CONFIG_IN_FILE(logfile) },
 	{ .name = "syslog", .note = CONFIG_NO_SYSLOG },
