@@ -210,6 +210,8 @@ typedef void (*mapi_handler)(const struct mapipkt *pkt);
  * packets to themselves: those are not counted, and not among @lost_pkts; else 0. At most some
  * seconds old
  * @times_behind: how often it has come to that since mapi_connect()
+ * @changes:     how often the interface was renamed or got another MTU since mapi_connect(); that
+ * alone ends no capture
  */
 struct mapi_result_status {
 	size_t sz;
@@ -230,6 +232,7 @@ struct mapi_result_status {
 	unsigned long long clock_steps;
 	int behind;
 	unsigned long long times_behind;
+	unsigned long long changes;
 };
 
 /**

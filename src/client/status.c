@@ -169,6 +169,7 @@ static void status_fill(struct flow *flow, struct mapi_result_status *s)
 	s->clock_steps = head.clock_steps;
 	s->behind = head.behind != 0;
 	s->times_behind = head.times_behind;
+	s->changes = head.changes;
 	if (err.code == 0 && head.error_code != 0 && !status_ask_error(flow, &err))
 		(void)error_set(&err, head.error_code, "%s", error_code_text(head.error_code));
 	s->error = err.code;

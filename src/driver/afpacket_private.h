@@ -343,6 +343,7 @@ struct afpacket_watch {
 	uint64_t met_pkts;
 	uint64_t ring_lost;
 	uint64_t outages;
+	uint64_t changes;
 };
 
 /**

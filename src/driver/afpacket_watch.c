@@ -85,6 +85,11 @@ static enum driver_state afpacket_state_of(const struct afpacket_link *link)
 
 static void afpacket_watch_note(struct afpacket_watch *watch, const struct afpacket_link *link)
 {
+	uint32_t mtu_bytes = atomic_load_explicit(&watch->mtu_bytes, memory_order_relaxed);
+
+	/* Without a name it is the first time. */
+	watch->changes += watch->name[0] &&
+		(strcmp(watch->name, link->name) != 0 || mtu_bytes != link->mtu_bytes);
 	memcpy(watch->name, link->name, sizeof(watch->name));
 	atomic_store_explicit(&watch->mtu_bytes, link->mtu_bytes, memory_order_relaxed);
 }
@@ -281,6 +286,7 @@ void afpacket_watch_stats(struct afpacket_watch *watch, struct driver_stats *ret
 		.state = (enum driver_state)atomic_load_explicit(
 			&watch->state, memory_order_relaxed),
 		.outages = watch->outages,
+		.changes = watch->changes,
 		.drops = drops,
 	};
 	(void)pthread_mutex_unlock(&watch->lock);

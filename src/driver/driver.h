@@ -162,6 +162,7 @@ struct driver_drops {
  * @n_interfaces: capture interfaces seen so far
  * @state:       of a live source, now
  * @outages:     how often a live source has left DRIVER_UP
+ * @changes:     how often its interface got another name or MTU
  * @nic_lost_pkts: lost before anybody could see them, for certain
  * @drops:       those of which some were
  * Lost packets are counts since open.
@@ -174,6 +175,7 @@ struct driver_stats {
 	unsigned int n_interfaces;
 	enum driver_state state;
 	uint64_t outages;
+	uint64_t changes;
 	struct driver_drops drops;
 };
 

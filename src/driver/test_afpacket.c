@@ -251,6 +251,14 @@ static void test_await(struct test_capture *c, enum driver_state state)
 	assert_int_equal(stats.state, state);
 }
 
+static void test_assert_changes(const struct test_capture *c, unsigned int n)
+{
+	struct driver_stats stats;
+
+	driver_afpacket.stats(c->source, &stats);
+	assert_int_equal(stats.changes, n);
+}
+
 static void test_assert_name(const struct test_capture *c, const char *name)
 {
 	struct driver_interface interface;
@@ -309,9 +317,12 @@ static void test_interfaces_go_and_come(void **state)
 		test_assert_captures(&c);
 		driver_afpacket.stats(c.source, &stats);
 		assert_int_equal(stats.outages, 5);
+		assert_int_equal(stats.changes, 0);
 
 		test_veth_ip("link set dev b down"); /* kernels before 6.2 insist */
 		test_veth_ip("link set dev b name c");
+		test_await(&c, DRIVER_DOWN);
+		test_assert_changes(&c, 1);
 		test_veth_ip("link set dev c up");
 		test_veth_ip("link set dev c mtu 9000");
 		test_veth_ip("link set dev a mtu 9000");
@@ -321,6 +332,7 @@ static void test_interfaces_go_and_come(void **state)
 		assert_int_equal(c.last_bytes, 9000);
 		test_await(&c, DRIVER_UP);
 		test_assert_name(&c, "c");
+		test_assert_changes(&c, 2);
 		test_veth_ip("link del dev c");
 		test_veth_ip(
 			"link add name a type veth peer name b"); /* the name that was asked for */
@@ -328,6 +340,7 @@ static void test_interfaces_go_and_come(void **state)
 		test_await(&c, DRIVER_UP);
 		test_assert_captures(&c);
 		test_assert_name(&c, "b");
+		test_assert_changes(&c, 3);
 		test_capture_close(&c);
 	}
 }

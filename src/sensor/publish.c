@@ -155,6 +155,7 @@ static void publish_flow(struct device *device, struct device_flow *flow, uint64
 			hook_last_ns(device->hook));
 	shared->device_state = (uint32_t)stats->state;
 	shared->outages = stats->outages - flow->base_stats.outages;
+	shared->changes = stats->changes - flow->base_stats.changes;
 	shared->behind = 0;
 	if (flow->counts == DEVICE_COUNTS_HOOK) {
 		shared->outages += hook_outages(device->hook) - flow->base_outages;

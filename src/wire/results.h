@@ -40,6 +40,7 @@ struct results_flow {
 	uint64_t times_behind; /* how often programs of others came before it since connect */
 	uint32_t behind; /* some are there now */
 	uint32_t reserved;
+	uint64_t changes; /* of the device's name and MTU since connect */
 };
 
 struct results_slot {

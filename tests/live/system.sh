@@ -43,6 +43,8 @@ counted() { # WHAT: all flows have seen or been told of all packets
 echo "== one capture however many programs"
 sockets() {
 	equal "packet sockets for 50 flows" "$(packet_sockets)" 1
+	# Nothing of what is handed to programs goes over a network, where it would be captured again.
+	equal "sockets of a network" "$(cat /proc/net/{tcp,udp,raw}{,6} 2> /dev/null | grep -c '^ *[0-9]*:')" 0
 	equal "flows that are listed" "$("$MAPI" flows --json | grep -c '"active"')" 50
 }
 crowd 10 5 sockets

@@ -18,10 +18,10 @@
  *
  *   flow N packets N bytes N entered N passed N lost N
  *
- *   outages N
+ *   outages N changes N
  *
  * of each flow: what the counters say, the function statistics of the first function, and what the
- * flow reports as lost; and how often the device was not there.
+ * flow reports as lost; and how often the device was not there, or got another name or MTU.
  */
 #include <mapi.h>
 #include <mapi/explain.h>
@@ -153,7 +153,7 @@ static void tally_changes(const char *device, int n)
 	free(close_ms);
 }
 
-static void tally_report(int fd, int n_functions, unsigned long long *ret_outages)
+static void tally_report(int fd, int n_functions, struct mapi_result_status *ret_status)
 {
 	struct mapi_result_status status = { .sz = sizeof(status) };
 	unsigned long long pkts, bytes, lost = 0;
@@ -172,7 +172,7 @@ static void tally_report(int fd, int n_functions, unsigned long long *ret_outage
 		lost += status.lost_pkts[i];
 	if (mapi_get_function_info(fd, 1, &info) < 0)
 		tally_fail("mapi_get_function_info");
-	*ret_outages = status.outages;
+	*ret_status = status;
 	printf("flow %d packets %llu bytes %llu entered %llu passed %llu lost %llu\n", fd, pkts,
 		bytes, (unsigned long long)info.pkts, (unsigned long long)info.passed_pkts, lost);
 }
@@ -181,7 +181,7 @@ int main(int argc, char *argv[])
 {
 	bool has_reader = argc > 1 && !strcmp(argv[1], "-r");
 	int fds[TALLY_FLOWS_MAX], n_functions[TALLY_FLOWS_MAX], n, changes;
-	unsigned long long outages = 0;
+	struct mapi_result_status status = { .sz = sizeof(status) };
 	char c;
 
 	argc -= has_reader;
@@ -207,7 +207,7 @@ int main(int argc, char *argv[])
 		fflush(stdout);
 	}
 	for (int i = 0; i < n; i++)
-		tally_report(fds[i], n_functions[i], &outages);
-	printf("outages %llu\n", outages);
+		tally_report(fds[i], n_functions[i], &status);
+	printf("outages %llu changes %llu\n", status.outages, status.changes);
 	return 0;
 }

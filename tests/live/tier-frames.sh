@@ -72,6 +72,7 @@ changing() { # RINGS
 	equal "still in the kernel" "$(grep -c '^tier.* kernel: ' tally.out)" 40
 	equal "lost" "$(sed -n 's/^flow.* lost //p' tally.out | sort -u)" 0
 	grep -q '^outages [2-9]' tally.out || fail "outages: $(grep outages tally.out)"
+	grep -q ' changes [2-9]$' tally.out || fail "changes: $(grep changes tally.out)"
 	ip link set cable7 down
 	ip link set cable7 name cable0
 	ip link set cable0 up
