@@ -95,6 +95,22 @@ send 10
 finished "dump --count -c"
 equal "dump --count" "$(cat out.txt)" "5 packets"
 
+# Less than an interval, and nothing at all, are shown, too.
+for n in 100 0; do
+	begin "$MAPI" util -i veth1 --csv --interval 60 --link-speed 1G
+	[ $n = 0 ] || send $((n - 1)) # and the last one
+	kill -INT $pid
+	finished "util, $n packets"
+	python3 - $n << 'END' || fail "util, $n packets: $(cat out.txt err.txt)"
+import csv, sys
+n = int(sys.argv[1])
+row, = csv.DictReader(open("out.txt", newline=""))
+assert int(row["packets"]) == n and int(row["bytes"]) == (n and (n - 1) * 142 + 45), row
+assert 0.001 < float(row["seconds"]) < 60, row
+assert abs(float(row["bits_per_s"]) * float(row["seconds"]) - 8 * int(row["bytes"])) < 1, row
+END
+done
+
 begin "$MAPI" top -i veth1 --json --interval 0.4
 send 40
 until [ "$(wc -l < out.txt)" -ge 2 ]; do # with rates
@@ -159,12 +175,14 @@ finished "top of an interface that is renamed"
 equal "top of an interface that is renamed" "$(tail -1 out.txt | grep -o '"device":"[a-z0-9]*"')" '"device":"wan1"'
 ip link set wan1 down && ip link set wan1 name veth1 && ip link set veth1 up
 
-# Who captures is told.
-tcpdump -i veth1 -w seen.pcap 2> dump.txt &
+# Who captures is told, and through how large a ring.
+tcpdump -i veth1 -B 4096 -w seen.pcap 2> dump.txt &
 dump=$!
 until grep -q listening dump.txt; do kill -0 $dump || break; read -r -t 0.01 <> <(:); done
 "$MAPI" doctor -i veth1 > out.txt
-grep -q "^ok *packet sockets *1: 1 of tcpdump (process $dump)" out.txt || fail "doctor, packet sockets: $(cat out.txt)"
+tr -s ' \n' ' ' < out.txt | grep -qF "ok packet sockets 1: 1 of tcpdump (process $dump) with a ring of 4 MiB " ||
+	fail "doctor, packet sockets: $(cat out.txt)"
+grep -q "^ok *card's ring  *none that the driver tells of" out.txt || fail "doctor, the card's ring: $(cat out.txt)"
 kill $dump
 wait $dump
 

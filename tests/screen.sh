@@ -30,7 +30,7 @@ await() { # PATTERN: until the screen shows it
 	fail "$shown: '$1' does not appear: $(cat screen.txt)"
 }
 
-show() { # COMMAND PATTERN [KEY PATTERN]...: type it, wait for what it shows, press keys
+show() { # COMMAND PATTERN [KEY PATTERN]...: type it, wait for what it shows, press keys; !COMMAND: run that
 	shown=$1
 	terminal send-keys -R
 	terminal clear-history
@@ -39,7 +39,10 @@ show() { # COMMAND PATTERN [KEY PATTERN]...: type it, wait for what it shows, pr
 	await "$1"
 	shift
 	while [ $# -gt 0 ]; do
-		terminal send-keys "$1"
+		case $1 in
+		!*) ${1#!} ;;
+		*) terminal send-keys "$1" ;;
+		esac
 		await "$2"
 		shift 2
 	done
@@ -51,6 +54,16 @@ show "mapi top -i lo" "^q quit" q "^exit status 0\.$"
 equal "terminal after q" "$(terminal display-message -p '#{alternate_on} #{cursor_flag}')" "0 1"
 show "mapi top -i lo" "^q quit" C-c "^exit status 0\.$"
 equal "terminal after Ctrl-C" "$(terminal display-message -p '#{alternate_on} #{cursor_flag}')" "0 1"
+# A filter that is typed: counting begins anew, with what it means. One that is wrong changes nothing.
+datagrams() {
+	for port in 5000 5001 5002; do
+		printf x > /dev/udp/127.0.0.1/$port
+	done
+}
+show "mapi top -i lo" "^q quit" !datagrams "^[1-9][0-9]* packets" / "^filter: _" \
+	"udp port 5001" "^filter: udp port 5001_" Enter "^mapi top  lo .*  filter: udp port 5001" \
+	!datagrams "^1 packets, 43 bytes" / "^filter: udp port 5001_" " or" "^filter: udp port 5001 or_" \
+	Enter "can't parse filter" !datagrams "^2 packets, 86 bytes" q "^exit status 0\.$"
 # Tables fit into the terminal.
 for line in "mapi functions" "mapi functions STATS" "mapi flows" "mapi devices" \
 	"mapi util -r http.pcap --link-speed 10M" "mapi explain tcp" "mapi help util"; do

@@ -96,4 +96,32 @@ grep -q '^ok *device *lo: loopback' doctor.txt || fail "doctor of an alias: $(ca
 tr -d ' \n' < table.txt | grep -q "$long" || fail "the description is not whole: $(cat table.txt)"
 daemon_stop
 cat table.txt
+
+echo "== captures that are replayed, by an alias, and where workers run"
+processors=($(python3 -c 'import os; print(*sorted(os.sched_getaffinity(0))[:2])'))
+pinned=$(IFS=,; echo "${processors[*]}")
+mkdir replay
+cp "$OWN/http.pcap" replay
+daemon_config group=root "[driver]" device=replayed driver=mapivindrv.so "trace_dir=$PWD/replay" alias=again \
+	"[driver]" device=lo alias=loop "cpus=$pinned"
+daemon_start
+twice() { # both passes have all packets, and a program sees them as they come
+	[ "$(tail -1 run.txt | sed -n 's/.*"value":\([0-9]*\),.*/\1/p')" -ge 158 ]
+}
+"$MAPI" run -i again --json --interval 0.1 PKT_COUNTER > run.txt 2> err.txt &
+runs=$!
+await "a second pass" twice || cat err.txt
+kill "$runs"
+wait "$runs" || fail "captures that are replayed: $(cat err.txt)"
+if [ ${#processors[@]} = 2 ]; then
+	"$MAPI" run -i loop > run.txt 2>&1 &
+	runs=$!
+	await "a flow" flows_running 1
+	equal "threads that have a processor of their own" \
+		"$(sed -n 's/^Cpus_allowed_list:\t\([0-9]*\)$/\1/p' /proc/"$(engine_pid)"/task/*/status | sort -n | xargs)" \
+		"${processors[*]}"
+	kill "$runs"
+	wait "$runs"
+fi
+daemon_stop
 finish

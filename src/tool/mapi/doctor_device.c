@@ -134,6 +134,28 @@ static void doctor_offload(struct doctor *d, int fd, const struct doctor_offload
 			on ? "; put back where they were. XDP sees none, so it is not used" : "");
 }
 
+/* What a card keeps until the kernel takes it. Devices that are none (veth, lo) say nothing. */
+static void doctor_card_ring(struct doctor *d, int fd)
+{
+	struct ethtool_ringparam ring = { .cmd = ETHTOOL_GRINGPARAM };
+	struct ifreq request = { .ifr_data = (void *)&ring };
+	char fix[128];
+
+	(void)snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", d->device);
+	if (ioctl(fd, SIOCETHTOOL, &request) < 0 || !ring.rx_max_pending) {
+		doctor_add(
+			d, "card's ring", DOCTOR_OK, NULL, NULL, "none that the driver tells of");
+		return;
+	}
+	(void)snprintf(fix, sizeof(fix), "ethtool -G %s rx %u", d->device, ring.rx_max_pending);
+	if (ring.rx_pending < ring.rx_max_pending)
+		doctor_add(d, "card's ring", DOCTOR_NOTE,
+			"Packets that come while it is full are lost (nic).", fix,
+			"%u of %u packets", ring.rx_pending, ring.rx_max_pending);
+	else
+		doctor_add(d, "card's ring", DOCTOR_OK, NULL, NULL, "%u packets", ring.rx_pending);
+}
+
 static const struct host_interface *doctor_find(
 	const char *name, const struct host_interface *interfaces, unsigned int n)
 {
@@ -164,8 +186,10 @@ static void doctor_interface(struct doctor *d, const struct host_interface *inte
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	for (i = 0; i < ARRAY_SIZE(doctor_offloads) && fd >= 0; i++)
 		doctor_offload(d, fd, &doctor_offloads[i]);
-	if (fd >= 0)
+	if (fd >= 0) {
+		doctor_card_ring(d, fd);
 		(void)close(fd);
+	}
 	doctor_places(d, interface->index);
 }
 

@@ -11,7 +11,9 @@
 #include <linux/bpf.h>
 #include <linux/if_link.h>
 #include <linux/netlink.h>
+#include <linux/packet_diag.h>
 #include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +44,7 @@ static __attribute__((format(printf, 2, 3))) void doctor_word(
 	struct doctor_words *words, const char *format, ...)
 {
 	size_t n = strlen(words->text);
-	char word[64];
+	char word[96];
 	va_list args;
 
 	va_start(args, format);
@@ -266,9 +268,11 @@ static void doctor_place_xdp(struct doctor *d, unsigned int index)
 
 /* ---- packet sockets ---- */
 
-/* Those of an interface, by the numbers of their files, and how many are known to be whose. */
+/* Those of an interface, by the numbers of their files, and how many are known to be whose.
+ * @rings_bytes: between the kernel and who reads each; 0: not known, or none */
 struct doctor_sockets {
 	unsigned long inodes[DOCTOR_SOCKETS_MAX];
+	uint64_t rings_bytes[DOCTOR_SOCKETS_MAX];
 	unsigned int n;
 	unsigned int n_known;
 	struct doctor_words words;
@@ -294,8 +298,64 @@ static int doctor_sockets_read(unsigned int index, struct doctor_sockets *ret)
 	return 0;
 }
 
-/* How many of the sockets the process holds. */
-static unsigned int doctor_sockets_of(const struct doctor_sockets *sockets, const char *pid)
+static void doctor_socket_ring(struct doctor_sockets *sockets, const struct nlmsghdr *head)
+{
+	const struct packet_diag_msg *message = NLMSG_DATA(head);
+	int left = (int)NLMSG_PAYLOAD(head, sizeof(*message));
+	const struct rtattr *a = (const void *)(message + 1);
+	struct packet_diag_ring ring = { .pdr_block_size = 0 };
+
+	for (; RTA_OK(a, left); a = doctor_next_attribute(a, &left))
+		if (a->rta_type == PACKET_DIAG_RX_RING && RTA_PAYLOAD(a) >= sizeof(ring))
+			memcpy(&ring, RTA_DATA(a), sizeof(ring));
+	for (unsigned int i = 0; i < sockets->n; i++)
+		if (sockets->inodes[i] == message->pdiag_ino)
+			sockets->rings_bytes[i] = (uint64_t)ring.pdr_block_size * ring.pdr_block_nr;
+}
+
+/* Return: whether more of the answer may come. */
+static bool doctor_sockets_answer(
+	struct doctor_sockets *sockets, const char *answer, size_t n_bytes)
+{
+	size_t at = 0;
+
+	while (at + sizeof(struct nlmsghdr) <= n_bytes) {
+		const struct nlmsghdr *head = (const void *)(answer + at);
+
+		if (!NLMSG_OK(head, n_bytes - at) || head->nlmsg_type != SOCK_DIAG_BY_FAMILY)
+			return false; /* the end, or the kernel does not tell */
+		if (head->nlmsg_len >= NLMSG_LENGTH(sizeof(struct packet_diag_msg)))
+			doctor_socket_ring(sockets, head);
+		at += NLMSG_ALIGN(head->nlmsg_len);
+	}
+	return n_bytes > 0;
+}
+
+/* sock_diag(7). Without CONFIG_PACKET_DIAG the kernel does not tell. */
+static void doctor_sockets_rings(struct doctor_sockets *sockets)
+{
+	struct {
+		struct nlmsghdr head;
+		struct packet_diag_req diag;
+	} request = { .head = { .nlmsg_len = sizeof(request),
+			      .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			      .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.diag = { .sdiag_family = AF_PACKET, .pdiag_show = PACKET_SHOW_RING_CFG } };
+	_cleanup_(cleanup_closep) int fd =
+		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	_Alignas(struct nlmsghdr) char answer[32768];
+	ssize_t n;
+
+	if (fd < 0 || send(fd, &request, sizeof(request), 0) < 0)
+		return;
+	do
+		n = recv(fd, answer, sizeof(answer), 0);
+	while (n > 0 && doctor_sockets_answer(sockets, answer, (size_t)n));
+}
+
+/* How many of the sockets the process holds; what their rings take is added up. */
+static unsigned int doctor_sockets_of(
+	const struct doctor_sockets *sockets, const char *pid, uint64_t *rings_bytes)
 {
 	char path[64], target[64];
 	const struct dirent *entry;
@@ -313,8 +373,12 @@ static unsigned int doctor_sockets_of(const struct doctor_sockets *sockets, cons
 		target[len] = '\0';
 		if (sscanf(target, "socket:[%lu]", &inode) != 1)
 			continue;
-		for (i = 0; i < sockets->n; i++)
-			n += sockets->inodes[i] == inode;
+		for (i = 0; i < sockets->n; i++) {
+			if (sockets->inodes[i] != inode)
+				continue;
+			*rings_bytes += sockets->rings_bytes[i];
+			n++;
+		}
 	}
 	if (folder)
 		(void)closedir(folder);
@@ -327,17 +391,23 @@ static void doctor_sockets_holders(struct doctor_sockets *sockets)
 	const struct dirent *entry;
 
 	while (folder && (entry = readdir(folder))) {
-		char path[64], name[32];
+		char path[64], name[32], rings[48] = "";
+		uint64_t rings_bytes = 0;
 		unsigned int n;
 
 		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;
-		n = doctor_sockets_of(sockets, entry->d_name);
+		n = doctor_sockets_of(sockets, entry->d_name, &rings_bytes);
 		if (!n)
 			continue;
 		(void)snprintf(path, sizeof(path), "/proc/%.20s/comm", entry->d_name);
 		(void)host_line(path, name, sizeof(name));
-		doctor_word(&sockets->words, "%u of %s (process %.20s)", n, name, entry->d_name);
+		if (rings_bytes)
+			(void)snprintf(rings, sizeof(rings), " with %s of %.4g MiB",
+				n == 1 ? "a ring" : "rings",
+				(double)rings_bytes / (double)(1u << 20));
+		doctor_word(&sockets->words, "%u of %s (process %.20s)%s", n, name, entry->d_name,
+			rings);
 		sockets->n_known += n;
 	}
 	if (folder)
@@ -350,6 +420,7 @@ static void doctor_place_sockets(struct doctor *d, unsigned int index)
 
 	if (doctor_sockets_read(index, &sockets) < 0)
 		return;
+	doctor_sockets_rings(&sockets);
 	doctor_sockets_holders(&sockets);
 	if (!sockets.n)
 		doctor_add(d, "packet sockets", DOCTOR_OK, NULL, NULL, "none");

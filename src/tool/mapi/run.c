@@ -199,7 +199,9 @@ static void run_print_json(const struct run_printer *printer, const struct pipel
 	result_loss_json(&j, "loss", status->lost_pkts);
 	if (printer->session->live) {
 		json_u64(&j, "outages", status->outages);
+		json_u64(&j, "changes", status->changes);
 		json_u64(&j, "restarts", status->restarts);
+		json_u64(&j, "gap_ns", status->gap_ns);
 		json_u64(&j, "clock_steps", status->clock_steps);
 		json_bool(&j, "behind", status->behind);
 		json_u64(&j, "times_behind", status->times_behind);

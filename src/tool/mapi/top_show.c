@@ -435,6 +435,7 @@ void top_show_json(FILE *out, const struct top_screen *screen, const struct top_
 	json_u64(&j, "captured_packets", sample->status.pkts);
 	result_loss_json(&j, "loss", sample->status.lost_pkts);
 	json_u64(&j, "restarts", sample->status.restarts);
+	json_u64(&j, "gap_ns", sample->status.gap_ns);
 	json_string(&j, "error", sample->status.error ? sample->status.error_text : NULL);
 	top_json_row(&j, TOP_VIEW_PROTOCOLS, &sample->total, "total");
 	for (i = 0; i < _TOP_VIEW_N; i++) {

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "mapi/bucket.h"
 #include "mapi/stats.h"
 
@@ -62,6 +63,7 @@ enum util_counter { UTIL_BYTES, UTIL_PKTS, _UTIL_COUNTER_N };
 /**
  * struct util - a run
  * @speed_bps: 0: not known
+ * @begin_ns:  of a live device: since when all packets are counted
  * @end_ns:    of the last whole interval; 0: there is none
  * @n_missing: intervals since the first one of which a record was lost
  * @total_ns, @total_bytes, @total_pkts, @max_used_bps: of what was shown
@@ -77,6 +79,7 @@ struct util {
 	const struct pipeline_step *buckets[_UTIL_COUNTER_N];
 	const struct pipeline_step *times;
 	struct util_series series[_UTIL_COUNTER_N];
+	uint64_t begin_ns;
 	uint64_t end_ns;
 	uint64_t n_missing;
 	uint64_t total_ns;
@@ -288,6 +291,16 @@ static void util_show_rest(struct util *u)
 			(unsigned long long)pkts);
 }
 
+/* Of a live device that was not listened to for a whole interval, or was silent: what there was. */
+static void util_show_part(struct util *u)
+{
+	uint64_t now_ns = clock_realtime_ns();
+
+	if (!u->n_rows && now_ns > u->begin_ns + UTIL_NS_MIN)
+		util_show(u, u->begin_ns, now_ns - u->begin_ns, util_count(u->counters[UTIL_BYTES]),
+			util_count(u->counters[UTIL_PKTS]));
+}
+
 static void util_summary(const struct util *u)
 {
 	double used_bytes =
@@ -413,6 +426,7 @@ static int util_session(struct util *u)
 
 	if (code != EXIT_OK)
 		return code;
+	u->begin_ns = clock_realtime_ns();
 	if (!u->has_overhead && mapi_get_linktype(u->counters[0]->fd, 0) == UTIL_ETHERNET)
 		u->overhead_bytes = UTIL_ETHERNET_BYTES;
 	(void)mapi_read_error(&(int){ 0 }, NULL);
@@ -426,7 +440,9 @@ static int util_session(struct util *u)
 	progress_begin(&progress, true);
 	code = session_wait(&u->session, &progress);
 	progress_end(&progress);
-	if (!u->arguments.live && code == EXIT_OK)
+	if (code == EXIT_OK && u->arguments.live)
+		util_show_part(u);
+	else if (code == EXIT_OK)
 		util_show_rest(u);
 	util_summary(u);
 	(void)session_finished(u->counters[UTIL_PKTS], &status);
