@@ -25,8 +25,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mapi.h>
+#include <mapi/explain.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/types.h>
@@ -207,6 +209,36 @@ static void hostile_blocking(void)
 		printf("FAILED: too few descriptors were found\n");
 }
 
+/* Every call that there is about flows. */
+static void hostile_calls(void)
+{
+	struct mapi_result_status status = { .sz = sizeof(status) };
+	struct mapi_explanation explanation = { .sz = sizeof(explanation) };
+	mapi_function_info_t function;
+	mapi_device_info_t device;
+	mapi_flow_info_t flow;
+	struct mapi_stat stat;
+	int fd = mapi_create_flow(hostile_device), counter, buffer;
+
+	(void)mapi_apply_function(fd, "BPF_FILTER", "udp");
+	counter = mapi_apply_function(fd, "PKT_COUNTER");
+	buffer = mapi_apply_function(fd, "TO_BUFFER", NOWAIT);
+	(void)mapi_connect(fd);
+	(void)mapi_fileno(fd, buffer);
+	(void)mapi_wait(fd, 1);
+	(void)mapi_get_next_pkt(fd, buffer);
+	(void)mapi_flush(fd);
+	(void)mapi_read_results(fd, counter);
+	(void)mapi_result_status(fd, counter, 0, &status);
+	(void)mapi_get_flow_info(fd, &flow);
+	(void)mapi_get_next_flow_info(0, &flow);
+	(void)mapi_get_function_info(fd, counter, &function);
+	(void)mapi_get_next_device_info(-1, &device);
+	(void)mapi_stats(hostile_device, &stat);
+	(void)mapi_explain(fd, counter, &explanation);
+	(void)mapi_close_flow(fd);
+}
+
 static void hostile_killed(void)
 {
 	unsigned int n = 0;
@@ -218,8 +250,8 @@ static void hostile_killed(void)
 			continue;
 		if (pid == 0)
 			for (;;)
-				(void)mapi_close_flow(hostile_flow());
-		process_pause_us((long)(hostile_random() % 20000));
+				hostile_calls();
+		process_pause_us((long)(hostile_random() % 50000));
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
 	}
@@ -285,10 +317,15 @@ int main(int argc, char *argv[])
 		{ "resize", hostile_resize },
 		{ "spy", hostile_spy },
 	};
+	struct rlimit limit;
 
 	if (argc != 4 || !getenv("MAPI_SOCKET")) {
 		fprintf(stderr, "usage: hostile KIND SECONDS DEVICE\n");
 		return 2;
+	}
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
 	}
 	hostile_end = process_seconds() + atof(argv[2]);
 	hostile_device = argv[3];
