@@ -48,6 +48,16 @@ equal "the engine's user" "$(stat -c %U "/proc/$(engine)")" mapi
 equal "the engine's capabilities" "$(sed -n 's/^CapEff:\t0*//p' "/proc/$(engine)/status")" ""
 equal "the engine's system calls are filtered" "$(sed -n 's/^Seccomp:\t//p' "/proc/$(engine)/status")" 2
 
+# ---- killed ----
+serves_anew() { # AFTER PID
+	[ "$(property MainPID)" != "$1" ] && active && serves
+}
+for ((n = 1; n <= 8; n++)); do # more often in 10 seconds than the manager allows by default
+	main=$(property MainPID)
+	kill -9 "$main"
+	await "killed $n times, it serves again" 10 serves_anew "$main"
+done
+
 # ---- who gets in ----
 has "a user of the group" 'no program of yours' as insider mapi flows
 has "another user is told of the group" "group 'mapi'.*usermod -aG mapi" as outsider mapi run -i cable0 -q --duration 1
