@@ -134,9 +134,15 @@ END
 python3 -c '
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.sendto(b"first", ("10.9.0.2", 5000))
+print("sending", flush=True)
 while True:
-    s.sendto(b"always", ("10.9.0.2", 5000))' &
+    s.sendto(b"always", ("10.9.0.2", 5000))' > sending.txt &
 always=$!
+until [ -s sending.txt ]; do
+	kill -0 $always || break
+	read -r -t 0.01 <> <(:)
+done
 for ((n = 0; n < 3; n++)); do
 	begin "$MAPI" top -i veth1 --json --duration 0.2
 	finished "top while packets come"
