@@ -25,6 +25,8 @@
 #include "process.h"
 
 #define SIGNALS_EXIT_MS 100
+#define SIGNALS_HANGS_MS 4000 /* without those in which something waited for a CPU */
+#define SIGNALS_PATIENCE_MS 60000
 #define SIGNALS_TRIES 3
 #define SIGNALS_OUTPUT_BYTES 65536
 #define SIGNALS_SANITIZER_CODE 99
@@ -180,29 +182,44 @@ static double signals_stalled_ms(void)
 	return (double)total_us / 1e3;
 }
 
+/* Wait for the end of who got a signal at @sent. A machine that does much else may take its time.
+ */
+static bool signals_await_end(int pid_fd, double sent, double stalled_ms)
+{
+	struct pollfd ended = { .fd = pid_fd, .events = POLLIN };
+
+	while (poll(&ended, 1, 1000) != 1) {
+		double ms = (process_seconds() - sent) * 1e3;
+
+		if (ms > SIGNALS_PATIENCE_MS ||
+			ms - (signals_stalled_ms() - stalled_ms) > SIGNALS_HANGS_MS)
+			return false;
+	}
+	return true;
+}
+
 enum signals_outcome { SIGNALS_GOOD, SIGNALS_SLOW, SIGNALS_BAD };
 
 static enum signals_outcome signals_try(struct signals *s, unsigned int run, long delay_us)
 {
 	char output[SIGNALS_OUTPUT_BYTES];
-	struct pollfd ended = { .events = POLLIN };
-	int status, left[16];
+	int status, pid_fd, left[16];
 	double sent, stalled_ms, ms;
 	pid_t pid;
 
 	pid = signals_spawn(s);
-	ended.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	process_pause_us(delay_us);
 	stalled_ms = signals_stalled_ms();
 	sent = process_seconds();
 	kill(pid, SIGINT);
-	if (poll(&ended, 1, 5000) != 1) {
+	if (!signals_await_end(pid_fd, sent, stalled_ms)) {
 		kill(pid, SIGKILL);
 		signals_complain("does not end", run, delay_us);
 	}
 	ms = (process_seconds() - sent) * 1e3;
 	stalled_ms = signals_stalled_ms() - stalled_ms;
-	close(ended.fd);
+	close(pid_fd);
 	waitpid(pid, &status, 0);
 	if (ms > s->slowest_ms)
 		s->slowest_ms = ms;
