@@ -200,7 +200,6 @@ static void fuzz_claim(struct fuzz *f)
 	f->is_over = n == 0;
 	driver_relay.rewind(f->source, &chunk);
 	check(fuzz_see_chunk(f, &chunk) == n, "the same again");
-	check(driver_relay.verify(f->source, &chunk) == 0, "nothing is guessed");
 	driver_relay.release(f->source, &chunk);
 }
 

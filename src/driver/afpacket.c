@@ -404,11 +404,6 @@ static void afpacket_rewind(struct driver_source *source, struct driver_chunk *c
 	afpacket_chunk_start(chunk->impl);
 }
 
-static int afpacket_verify(struct driver_source *source, struct driver_chunk *chunk)
-{
-	return 0;
-}
-
 static void afpacket_release(struct driver_source *source, struct driver_chunk *chunk)
 {
 	afpacket_merge_release(chunk->impl);
@@ -489,7 +484,6 @@ const struct driver driver_afpacket = {
 	.claim = afpacket_claim,
 	.next_batch = afpacket_next_batch,
 	.rewind = afpacket_rewind,
-	.verify = afpacket_verify,
 	.release = afpacket_release,
 	.select = afpacket_select,
 	.selects = afpacket_selects,

@@ -21,12 +21,16 @@ struct copy_packet {
 	uint32_t wire_bytes;
 };
 
+struct copy_pool;
+
 /**
  * struct copy_chunk - packets of one link type and capture interface
- * @at: the next to be handed out
+ * @pool: where it goes back to
+ * @at:   the next to be handed out
  */
 struct copy_chunk {
 	struct copy_chunk *next;
+	struct copy_pool *pool;
 	uint32_t linktype;
 	uint16_t ifindex;
 	unsigned int n;
@@ -36,18 +40,17 @@ struct copy_chunk {
 	uint8_t bytes[COPY_BYTES];
 };
 
+/* struct copy_pool - @unused: guarded by @lock; @next_seq is of the one who claims. */
 struct copy_pool {
 	pthread_mutex_t lock;
 	struct copy_chunk *unused;
+	unsigned int batch_pkts;
+	uint64_t next_seq;
 };
 
-/* Return: 0, -ENOMEM; copy_pool_deinit() in either case. */
-int copy_pool_init(struct copy_pool *pool, unsigned int n_workers);
+/* @args: what the source is opened with. Return: 0, -ENOMEM; copy_pool_deinit() in either case. */
+int copy_pool_init(struct copy_pool *pool, const struct driver_open_args *args);
 void copy_pool_deinit(struct copy_pool *pool);
-
-/* Return: an empty chunk; NULL if more workers claim than were announced. */
-struct copy_chunk *copy_take(struct copy_pool *pool);
-void copy_put(struct copy_pool *pool, struct copy_chunk *chunk);
 
 /* How many packets of up to @cap_bytes still fit. */
 unsigned int copy_room(const struct copy_chunk *chunk, uint32_t cap_bytes);
@@ -55,7 +58,16 @@ unsigned int copy_room(const struct copy_chunk *chunk, uint32_t cap_bytes);
 /* @packet: its offset is ignored. Return: whether it fitted. */
 bool copy_add(struct copy_chunk *chunk, const struct copy_packet *packet, const uint8_t *bytes);
 
-/* Parts of drivers: next_batch() of a live source, where each packet is one on the wire. */
-int copy_next_batch(struct copy_chunk *chunk, struct packet_batch *batch, unsigned int batch_pkts);
+/* Collects packets in @chunk, which is empty. Return: as claim(). */
+typedef int copy_fill_fn(struct driver_source *source, struct copy_chunk *chunk);
+
+/* Parts of live drivers, where each packet is one on the wire. claim(), by way of @fill: idle, too,
+ * if more workers claim than were announced. */
+int copy_claim(struct copy_pool *pool, struct driver_source *source, copy_fill_fn *fill,
+	struct driver_chunk *ret_chunk);
+int copy_next_batch(
+	struct driver_source *source, struct driver_chunk *chunk, struct packet_batch *batch);
+void copy_rewind(struct driver_source *source, struct driver_chunk *chunk);
+void copy_release(struct driver_source *source, struct driver_chunk *chunk);
 
 #endif

@@ -213,7 +213,7 @@ struct driver {
 	int (*next_batch)(struct driver_source *source, struct driver_chunk *chunk,
 		struct packet_batch *batch);
 	void (*rewind)(struct driver_source *source, struct driver_chunk *chunk);
-	/* Return: 0, DRIVER_E_REDO. */
+	/* NULL: it always is. Return: 0, DRIVER_E_REDO. */
 	int (*verify)(struct driver_source *source, struct driver_chunk *chunk);
 	void (*release)(struct driver_source *source, struct driver_chunk *chunk);
 	/* Any thread, one at a time. An eBPF program of the type socket filter decides which

@@ -55,7 +55,6 @@
 struct driver_source {
 	char *device;
 	struct driver_options options;
-	unsigned int batch_pkts;
 	bool is_netdev;
 	int ask_fd;
 	int wake_fd;
@@ -78,7 +77,6 @@ struct driver_source {
 	_Atomic enum driver_state state;
 	_Atomic unsigned int n_interfaces;
 	struct driver_interface interfaces[PCAP_LIVE_INTERFACES_MAX];
-	uint64_t next_seq;
 	struct copy_pool pool;
 };
 
@@ -432,45 +430,7 @@ static int pcap_live_fill(struct driver_source *source, struct copy_chunk *chunk
 
 static int pcap_live_claim(struct driver_source *source, struct driver_chunk *chunk)
 {
-	struct copy_chunk *c = copy_take(&source->pool);
-	int r;
-
-	if (!c)
-		return DRIVER_E_IDLE;
-	r = pcap_live_fill(source, c);
-	if (r != 0) {
-		copy_put(&source->pool, c);
-		return r;
-	}
-	*chunk = (struct driver_chunk){ .seq = source->next_seq++, .impl = c };
-	return 0;
-}
-
-static int pcap_live_next_batch(
-	struct driver_source *source, struct driver_chunk *chunk, struct packet_batch *batch)
-{
-	return copy_next_batch(chunk->impl, batch, source->batch_pkts);
-}
-
-static void pcap_live_rewind(struct driver_source *source, struct driver_chunk *chunk)
-{
-	struct copy_chunk *c = chunk->impl;
-
-	(void)source;
-	c->at = 0;
-}
-
-static int pcap_live_verify(struct driver_source *source, struct driver_chunk *chunk)
-{
-	(void)source;
-	(void)chunk;
-	return 0;
-}
-
-static void pcap_live_release(struct driver_source *source, struct driver_chunk *chunk)
-{
-	copy_put(&source->pool, chunk->impl);
-	chunk->impl = NULL;
+	return copy_claim(&source->pool, source, pcap_live_fill, chunk);
 }
 
 /* ---- the source ---- */
@@ -535,13 +495,11 @@ static int pcap_live_new(struct driver_source **ret, const struct driver_open_ar
 	source->ask_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0); /* without: nobody asks */
 	source->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	source->device = strdup(pcap_live_device(args->name));
-	if (copy_pool_init(&source->pool, args->n_workers) < 0 || !source->device ||
-		source->wake_fd < 0)
+	if (copy_pool_init(&source->pool, args) < 0 || !source->device || source->wake_fd < 0)
 		return -ENOMEM;
 	if (args->options)
 		source->options = *args->options;
 	source->options.driver = source->options.trace_dir = NULL; /* the caller's */
-	source->batch_pkts = args->batch_pkts;
 	*ret = TAKE(source);
 	return 0;
 }
@@ -590,10 +548,9 @@ const struct driver driver_pcap = {
 	.relays = pcap_live_relays,
 	.open = pcap_live_open,
 	.claim = pcap_live_claim,
-	.next_batch = pcap_live_next_batch,
-	.rewind = pcap_live_rewind,
-	.verify = pcap_live_verify,
-	.release = pcap_live_release,
+	.next_batch = copy_next_batch,
+	.rewind = copy_rewind,
+	.release = copy_release,
 	.wake = pcap_live_wake,
 	.stats = pcap_live_stats,
 	.interface = pcap_live_interface,

@@ -31,11 +31,9 @@ struct driver_source {
 	struct ring_reader *ring;
 	const struct relay_shared *shared;
 	int lease_fd;
-	unsigned int batch_pkts;
 	const void *record;
 	size_t record_bytes;
 	uint64_t asked_ns;
-	uint64_t next_seq;
 	struct error why;
 	_Atomic bool broken;
 	_Atomic bool woken;
@@ -169,8 +167,10 @@ static int relay_source_fill(struct driver_source *source, struct copy_chunk *ch
 			return DRIVER_E_END;
 		if (!source->why.code)
 			relay_source_collect(source, chunk);
-		if (chunk->n > 0 || source->why.code)
+		if (chunk->n > 0 || source->why.code) {
+			source->told = chunk->n == 0;
 			return 0;
+		}
 		now_ns = clock_monotonic_ns();
 		if (now_ns >= until_ns)
 			return DRIVER_E_IDLE;
@@ -185,22 +185,8 @@ static int relay_source_fill(struct driver_source *source, struct copy_chunk *ch
 
 static int relay_source_claim(struct driver_source *source, struct driver_chunk *chunk)
 {
-	struct copy_chunk *c;
-	int r;
-
-	if (source->told)
-		return DRIVER_E_END;
-	c = copy_take(&source->pool);
-	if (!c)
-		return DRIVER_E_IDLE;
-	r = relay_source_fill(source, c);
-	if (r != 0) {
-		copy_put(&source->pool, c);
-		return r;
-	}
-	source->told = c->n == 0;
-	*chunk = (struct driver_chunk){ .seq = source->next_seq++, .impl = c };
-	return 0;
+	return source->told ? DRIVER_E_END
+			    : copy_claim(&source->pool, source, relay_source_fill, chunk);
 }
 
 static uint64_t relay_source_asked_ns(const struct driver_source *source)
@@ -211,32 +197,11 @@ static uint64_t relay_source_asked_ns(const struct driver_source *source)
 static int relay_source_next_batch(
 	struct driver_source *source, struct driver_chunk *chunk, struct packet_batch *batch)
 {
-	struct copy_chunk *c = chunk->impl;
+	const struct copy_chunk *c = chunk->impl;
 
 	if (c->n == 0) /* nothing follows */
 		chunk->error = source->why;
-	return copy_next_batch(c, batch, source->batch_pkts);
-}
-
-static void relay_source_rewind(struct driver_source *source, struct driver_chunk *chunk)
-{
-	struct copy_chunk *c = chunk->impl;
-
-	(void)source;
-	c->at = 0;
-}
-
-static int relay_source_verify(struct driver_source *source, struct driver_chunk *chunk)
-{
-	(void)source;
-	(void)chunk;
-	return 0;
-}
-
-static void relay_source_release(struct driver_source *source, struct driver_chunk *chunk)
-{
-	copy_put(&source->pool, chunk->impl);
-	chunk->impl = NULL;
+	return copy_next_batch(source, chunk, batch);
 }
 
 /* ---- the source ---- */
@@ -331,9 +296,8 @@ static int relay_source_new(
 	if (!source)
 		return -ENOMEM;
 	source->lease_fd = -1;
-	source->batch_pkts = args->batch_pkts;
 	source->name = strdup(args->name);
-	r = copy_pool_init(&source->pool, args->n_workers);
+	r = copy_pool_init(&source->pool, args);
 	if (r == 0 && !source->name)
 		r = -ENOMEM;
 	if (r == 0)
@@ -375,9 +339,8 @@ const struct driver driver_relay = {
 	.claim = relay_source_claim,
 	.asked_ns = relay_source_asked_ns,
 	.next_batch = relay_source_next_batch,
-	.rewind = relay_source_rewind,
-	.verify = relay_source_verify,
-	.release = relay_source_release,
+	.rewind = copy_rewind,
+	.release = copy_release,
 	.wake = relay_source_wake,
 	.stats = relay_source_stats,
 	.interface = relay_source_interface,

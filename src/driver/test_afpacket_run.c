@@ -272,7 +272,6 @@ void test_capture_chunk(struct test_capture *c, struct driver_chunk *chunk)
 	sum = test_capture_walk(c->source, chunk);
 	driver_afpacket.rewind(c->source, chunk);
 	assert_true(sum == test_capture_walk(c->source, chunk));
-	assert_int_equal(driver_afpacket.verify(c->source, chunk), 0);
 }
 
 void test_capture_idle(struct test_capture *c)

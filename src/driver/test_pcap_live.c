@@ -181,7 +181,6 @@ static int see(struct driver_source *source, struct seen *ret)
 	while (driver_pcap.next_batch(source, &chunk, &batch) == 0)
 		see_batch(&batch, ret);
 	assert_memory_equal(&once, ret, sizeof(once));
-	assert_int_equal(driver_pcap.verify(source, &chunk), 0);
 	driver_pcap.release(source, &chunk);
 	return 0;
 }

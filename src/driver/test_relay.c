@@ -218,7 +218,6 @@ static int see_chunk(struct driver_source *source, uint64_t *next, uint64_t *ret
 	while (driver_relay.next_batch(source, &chunk, &batch) == 0)
 		again += batch.n;
 	assert_true(again <= *ret);
-	assert_int_equal(driver_relay.verify(source, &chunk), 0);
 	driver_relay.release(source, &chunk);
 	return 0;
 }

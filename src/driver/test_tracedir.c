@@ -142,7 +142,6 @@ static void see(struct driver_source *source, struct seen *seen, unsigned int n)
 			continue;
 		assert_true(seq == UINT64_MAX || chunk.seq == seq + 1);
 		seq = chunk.seq;
-		assert_int_equal(driver_tracedir.verify(source, &chunk), 0);
 		while (driver_tracedir.next_batch(source, &chunk, &batch) == 0) {
 			assert_true(batch.n >= 1 && batch.n <= 3 && batch.is_live);
 			for (unsigned int i = 0; i < batch.n && k < n; i++) {
@@ -171,21 +170,35 @@ static struct driver_stats stats(const struct driver_source *source)
 
 /* ---- chunks of copies ---- */
 
+static int copies_fill(struct driver_source *source, struct copy_chunk *chunk)
+{
+	(void)source;
+	return chunk->n == 0 ? 0 : DRIVER_E_END;
+}
+
+static struct copy_chunk *copies_claim(struct copy_pool *pool, struct driver_chunk *ret)
+{
+	assert_int_equal(copy_claim(pool, NULL, copies_fill, ret), 0);
+	return ret->impl;
+}
+
 static void copies_are_bounded_and_come_in_batches(void **unused)
 {
+	const struct driver_open_args args = { .batch_pkts = 3, .n_workers = 2 };
 	static struct packet_batch batch;
 	static uint8_t bytes[PACKET_CAP_BYTES_MAX];
 	struct copy_packet pkt = { .ts_ns = 7, .cap_bytes = sizeof(bytes), .wire_bytes = 300000 };
 	struct copy_pool pool;
-	struct copy_chunk *c, *other;
+	struct driver_chunk chunk, other, none;
+	struct copy_chunk *c;
 
 	(void)unused;
-	assert_int_equal(copy_pool_init(&pool, 2), 0);
-	c = copy_take(&pool);
-	other = copy_take(&pool);
-	assert_true(c && other && c != other);
-	assert_null(copy_take(&pool));
-	copy_put(&pool, other);
+	assert_int_equal(copy_pool_init(&pool, &args), 0);
+	c = copies_claim(&pool, &chunk);
+	assert_ptr_not_equal(c, copies_claim(&pool, &other));
+	assert_true(chunk.seq == 0 && other.seq == 1);
+	assert_int_equal(copy_claim(&pool, NULL, copies_fill, &none), DRIVER_E_IDLE);
+	copy_release(NULL, &other);
 	assert_int_equal(copy_room(c, sizeof(bytes)), 4);
 	pkt.cap_bytes = 0;
 	assert_true(copy_add(c, &pkt, bytes));
@@ -194,20 +207,23 @@ static void copies_are_bounded_and_come_in_batches(void **unused)
 		assert_true(copy_add(c, &pkt, bytes));
 	assert_false(copy_add(c, &pkt, bytes));
 	assert_int_equal(copy_room(c, 1), 0);
-	assert_int_equal(copy_next_batch(c, &batch, 3), 0);
-	assert_int_equal(batch.n, 3);
-	assert_int_equal(copy_next_batch(c, &batch, 3), 0);
-	assert_int_equal(batch.n, 2);
-	assert_int_equal(batch.cap_bytes[1], sizeof(bytes));
-	assert_int_equal(copy_next_batch(c, &batch, 3), DRIVER_E_END);
-	copy_put(&pool, c);
-	c = copy_take(&pool);
+	for (unsigned int round = 0; round < 2; round++) {
+		assert_int_equal(copy_next_batch(NULL, &chunk, &batch), 0);
+		assert_int_equal(batch.n, 3);
+		assert_int_equal(copy_next_batch(NULL, &chunk, &batch), 0);
+		assert_int_equal(batch.n, 2);
+		assert_int_equal(batch.cap_bytes[1], sizeof(bytes));
+		assert_int_equal(copy_next_batch(NULL, &chunk, &batch), DRIVER_E_END);
+		copy_rewind(NULL, &chunk);
+	}
+	copy_release(NULL, &chunk);
+	c = copies_claim(&pool, &chunk);
 	assert_int_equal(copy_room(c, 1), COPY_PKTS_MAX);
 	pkt.cap_bytes = 1;
 	for (unsigned int i = 0; i < COPY_PKTS_MAX; i++)
 		assert_true(copy_add(c, &pkt, bytes));
 	assert_false(copy_add(c, &pkt, bytes));
-	copy_put(&pool, c);
+	copy_release(NULL, &chunk);
 	copy_pool_deinit(&pool);
 }
 

@@ -65,7 +65,6 @@ struct driver_source {
 	int fds[DRIVER_FDS_MAX];
 	unsigned int n_files;
 	unsigned int next_file;
-	unsigned int batch_pkts;
 	int wake_fd;
 	_Atomic bool woken;
 
@@ -89,7 +88,6 @@ struct driver_source {
 	_Atomic uint64_t lost_pkts;
 	_Atomic unsigned int n_linktypes;
 	uint32_t linktypes[TRACEDIR_LINKTYPES_MAX];
-	uint64_t next_seq;
 	struct copy_pool pool;
 };
 
@@ -180,7 +178,7 @@ static int tracedir_file_open(struct driver_source *source, unsigned int i, stru
 {
 	char name[32];
 	struct driver_open_args args = {
-		.name = name, .batch_pkts = source->batch_pkts, .n_workers = 1
+		.name = name, .batch_pkts = source->pool.batch_pkts, .n_workers = 1
 	};
 
 	(void)snprintf(name, sizeof(name), "file %u", i + 1);
@@ -366,45 +364,7 @@ static int tracedir_fill(struct driver_source *source, struct copy_chunk *c)
 
 static int tracedir_claim(struct driver_source *source, struct driver_chunk *chunk)
 {
-	struct copy_chunk *c = copy_take(&source->pool);
-	int r;
-
-	if (!c)
-		return DRIVER_E_IDLE;
-	r = tracedir_fill(source, c);
-	if (r != 0) {
-		copy_put(&source->pool, c);
-		return r;
-	}
-	*chunk = (struct driver_chunk){ .seq = source->next_seq++, .impl = c };
-	return 0;
-}
-
-static int tracedir_next_batch(
-	struct driver_source *source, struct driver_chunk *chunk, struct packet_batch *batch)
-{
-	return copy_next_batch(chunk->impl, batch, source->batch_pkts);
-}
-
-static void tracedir_rewind(struct driver_source *source, struct driver_chunk *chunk)
-{
-	struct copy_chunk *c = chunk->impl;
-
-	(void)source;
-	c->at = 0;
-}
-
-static int tracedir_verify(struct driver_source *source, struct driver_chunk *chunk)
-{
-	(void)source;
-	(void)chunk;
-	return 0;
-}
-
-static void tracedir_release(struct driver_source *source, struct driver_chunk *chunk)
-{
-	copy_put(&source->pool, chunk->impl);
-	chunk->impl = NULL;
+	return copy_claim(&source->pool, source, tracedir_fill, chunk);
 }
 
 /* ---- the source ---- */
@@ -499,11 +459,9 @@ static int tracedir_new(struct driver_source **ret, const struct driver_open_arg
 	memcpy(source->fds, fds, n_fds * sizeof(fds[0]));
 	source->n_files = n_fds;
 	source->clock = clock;
-	source->batch_pkts = args->batch_pkts;
 	source->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	source->name = strdup(args->name);
-	if (copy_pool_init(&source->pool, args->n_workers) < 0 || !source->name ||
-		source->wake_fd < 0) {
+	if (copy_pool_init(&source->pool, args) < 0 || !source->name || source->wake_fd < 0) {
 		(void)tracedir_close(source);
 		return -ENOMEM;
 	}
@@ -560,10 +518,9 @@ const struct driver driver_tracedir = {
 	.prepare = tracedir_prepare,
 	.open = tracedir_open,
 	.claim = tracedir_claim,
-	.next_batch = tracedir_next_batch,
-	.rewind = tracedir_rewind,
-	.verify = tracedir_verify,
-	.release = tracedir_release,
+	.next_batch = copy_next_batch,
+	.rewind = copy_rewind,
+	.release = copy_release,
 	.wake = tracedir_wake,
 	.stats = tracedir_stats,
 	.interface = tracedir_interface,

@@ -83,11 +83,6 @@ static void live_with_chunk(struct driver_source *source, struct driver_chunk *c
 {
 }
 
-static int live_verify(struct driver_source *source, struct driver_chunk *chunk)
-{
-	return 0;
-}
-
 static void live_wake(struct driver_source *source)
 {
 	source->woken = true;
@@ -117,7 +112,6 @@ struct driver live_driver = { .name = "live",
 	.claim = live_claim,
 	.next_batch = live_next_batch,
 	.rewind = live_with_chunk,
-	.verify = live_verify,
 	.release = live_with_chunk,
 	.wake = live_wake,
 	.stats = live_stats,

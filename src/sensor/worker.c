@@ -247,7 +247,8 @@ static int worker_commit(struct device_worker *worker, struct driver_chunk *chun
 		plan_run_abandon(worker->run);
 		return 0;
 	}
-	if (device->driver->verify(device->source, chunk) == DRIVER_E_REDO) {
+	if (device->driver->verify &&
+		device->driver->verify(device->source, chunk) == DRIVER_E_REDO) {
 		plan_run_abandon(worker->run);
 		device->driver->rewind(device->source, chunk);
 		chunk->error = ERROR_INIT;
