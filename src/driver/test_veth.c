@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -22,6 +24,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+
+static bool veth_is_here;
 
 static bool veth_command(const char *arguments)
 {
@@ -82,5 +86,32 @@ bool test_veth_enter(void)
 		!veth_command("link add name a type veth peer name b"))
 		return false;
 	test_veth_up();
+	veth_is_here = true;
 	return true;
+}
+
+void test_veth_need(void)
+{
+	if (veth_is_here)
+		return;
+	print_message("skip: needs root for a network namespace of its own\n");
+	skip();
+}
+
+void test_veth_bind(int fd, const char *name, uint16_t protocol)
+{
+	struct sockaddr_ll to = { .sll_family = AF_PACKET,
+		.sll_protocol = htons(protocol),
+		.sll_ifindex = (int)if_nametoindex(name) };
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+}
+
+int test_veth_socket(const char *name, uint16_t protocol)
+{
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	test_veth_bind(fd, name, protocol);
+	return fd;
 }

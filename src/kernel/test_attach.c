@@ -12,7 +12,6 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -29,7 +28,7 @@
 
 #include "base/clock.h"
 #include "driver/test_veth.h"
-#include "kernel.h"
+#include "test_filters.h"
 
 #define N_REPLACEMENTS 200u
 
@@ -39,56 +38,21 @@ static const char *const texts[] = { "", "udp", "udp port 53", "vlan", "vlan 7 a
 #define N_FILTERS (sizeof(texts) / sizeof(texts[0]))
 #define N_FRAMES 24u
 
-static struct filter_program *filters[N_FILTERS];
-
-static bool is_here;
+static struct test_filters filters;
 
 static int setup(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < N_FILTERS; i++) {
-		struct error err = ERROR_INIT;
-
-		if (filter_compile(&filters[i], texts[i], 1, &err) < 0)
-			return -1;
-	}
-	is_here = test_veth_enter();
+	test_filters_init(&filters, texts, N_FILTERS);
+	(void)test_veth_enter();
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < N_FILTERS; i++)
-		filter_program_free(filters[i]);
+	test_filters_deinit(&filters);
 	return 0;
-}
-
-static void need_namespace(void)
-{
-	if (is_here)
-		return;
-	print_message("skip: needs root for a network namespace of its own\n");
-	skip();
-}
-
-static void bind_socket(int fd, const char *name, uint16_t protocol)
-{
-	struct sockaddr_ll to = { .sll_family = AF_PACKET,
-		.sll_protocol = htons(protocol),
-		.sll_ifindex = (int)if_nametoindex(name) };
-
-	assert_true(fd >= 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&to, sizeof(to)), 0);
-}
-
-/* For sending. */
-static int open_socket(const char *name)
-{
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-
-	bind_socket(fd, name, 0);
-	return fd;
 }
 
 /* It hears nothing before it is filtered. */
@@ -99,7 +63,7 @@ static int open_filtered(const char *name, const struct kernel_program *program)
 
 	if (kernel_attach_socket(program, fd, &err) < 0)
 		fail_msg("%s", err.text);
-	bind_socket(fd, name, ETH_P_ALL);
+	test_veth_bind(fd, name, ETH_P_ALL);
 	return fd;
 }
 
@@ -127,7 +91,7 @@ static bool accepts(size_t filter, const uint8_t *frame, uint32_t n_bytes)
 {
 	const struct bpf_insn *insns;
 
-	(void)filter_program_insns(filters[filter], &insns);
+	(void)filter_program_insns(filters.programs[filter], &insns);
 	return bpf_filter(insns, frame, n_bytes, n_bytes) != 0;
 }
 
@@ -135,7 +99,7 @@ static bool accepts(size_t filter, const uint8_t *frame, uint32_t n_bytes)
 static void send_frames(
 	const char *interface, unsigned int rounds, struct kernel_count right[N_FILTERS])
 {
-	int fd = open_socket(interface);
+	int fd = test_veth_socket(interface, 0);
 
 	for (unsigned int i = 0; i < N_FRAMES * rounds; i++) {
 		uint8_t frame[1500];
@@ -167,11 +131,8 @@ static struct kernel_program *load(enum kernel_hook hook, bool undelivered)
 		.skip_outgoing = undelivered };
 	struct kernel_program *program = NULL;
 	struct error err = ERROR_INIT;
-	struct kernel_code *code;
+	struct kernel_code *code = test_filters_code(&filters, &options);
 
-	assert_int_equal(kernel_code_new(&code, &options,
-				 (const struct filter_program *const *)filters, N_FILTERS),
-		0);
 	if (kernel_program_load(&program, code, &err) < 0)
 		fail_msg("%s", err.text);
 	kernel_code_free(code);
@@ -212,7 +173,7 @@ static void programs_begin_at_zero(void **state)
 	const struct kernel_count zero[N_FILTERS] = { { 0 } };
 
 	(void)state;
-	need_namespace();
+	test_veth_need();
 	for (enum kernel_hook hook = 0; hook < _KERNEL_HOOK_N; hook++) {
 		struct kernel_program *program = load(hook, false);
 
@@ -232,7 +193,7 @@ static void sockets_count_what_is_sent(void **state)
 	int a, b;
 
 	(void)state;
-	need_namespace();
+	test_veth_need();
 	arriving = load(KERNEL_SOCKET, false);
 	leaving = load(KERNEL_SOCKET, false);
 	b = open_filtered("b", arriving);
@@ -262,7 +223,7 @@ static void sockets_count_what_is_not_delivered(void **state)
 	int fd;
 
 	(void)state;
-	need_namespace();
+	test_veth_need();
 	test_veth_ip("link set dev lo up");
 	program = load(KERNEL_SOCKET, true);
 	fd = open_filtered("lo", program);
@@ -304,7 +265,7 @@ static void interfaces_count_what_is_sent(void **state)
 		{ "generic XDP", "b", KERNEL_XDP_GENERIC } };
 
 	(void)state;
-	need_namespace();
+	test_veth_need();
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		struct kernel_count right[N_FILTERS] = { { 0 } };
 		struct kernel_program *program =
@@ -404,7 +365,7 @@ static uint32_t super_make(uint8_t *frame, unsigned int kind, struct virtio_net_
 static int super_send(const uint8_t *frame, uint32_t n_bytes, const struct virtio_net_hdr *vnet)
 {
 	static uint8_t bytes[sizeof(*vnet) + 8000];
-	int fd = open_socket("a"), one = 1, r = 0;
+	int fd = test_veth_socket("a", 0), one = 1, r = 0;
 
 	memcpy(bytes, vnet, sizeof(*vnet));
 	memcpy(bytes + sizeof(*vnet), frame, n_bytes);
@@ -436,8 +397,8 @@ static int super_attach(struct super_hook *hook, struct kernel_turns *turns, con
 			super_fd, others, &err);
 	if (r == 0)
 		r = kernel_program_make(&hook->program, NULL, &options,
-			(const struct filter_program *const *)filters, 1, kernel_turns_load, turns,
-			&err);
+			(const struct filter_program *const *)filters.programs, 1,
+			kernel_turns_load, turns, &err);
 	if (r == 0)
 		r = kernel_root_put(&hook->root, hook->program, &err);
 	if (r < 0)
@@ -476,7 +437,7 @@ static void roots_tell_of_super_packets(void **state)
 	bool is_possible;
 
 	(void)state;
-	need_namespace();
+	test_veth_need();
 	assert_int_equal(kernel_turns_new(&turns), 0);
 	is_possible = super_attach(&a, turns, "a") == 0 && super_attach(&b, turns, "b") == 0;
 	for (unsigned int kind = 0; is_possible && kind < ARRAY_SIZE(super_kinds); kind++) {
@@ -511,7 +472,7 @@ struct sender {
 static void *sender_run(void *argument)
 {
 	struct sender *s = argument;
-	int fd = open_socket("a");
+	int fd = test_veth_socket("a", 0);
 	uint8_t frame[1500];
 
 	(void)frame_make(frame, 0);
@@ -540,7 +501,7 @@ static void replacing_loses_nothing(void **state)
 	static struct kernel_program *programs[N_REPLACEMENTS];
 
 	(void)state;
-	need_namespace();
+	test_veth_need();
 	for (unsigned int is_link = 0; is_link < 2; is_link++) {
 		enum kernel_hook hook = is_link ? KERNEL_TC : KERNEL_SOCKET;
 		struct sender sender = { .n_sent = 0 };

@@ -12,11 +12,9 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/if_ether.h>
-#include <linux/if_packet.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -27,6 +25,7 @@
 #include "base/clock.h"
 #include "driver/test_veth.h"
 #include "kernel_private.h"
+#include "test_filters.h"
 #include "test_run.h"
 
 #define N_SENT 20u
@@ -34,9 +33,7 @@
 static const char *const texts[] = { "", "udp", "tcp port 80", "ip[8] = 64" };
 #define N_FILTERS ARRAY_SIZE(texts)
 
-static struct filter_program *filters[N_FILTERS];
-
-static bool is_here;
+static struct test_filters filters;
 
 /* UDP to port 53. */
 static const uint8_t frame[100] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0, 0x45, 0, 0, 86, 0,
@@ -45,30 +42,16 @@ static const uint8_t frame[100] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0,
 static int setup(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < N_FILTERS; i++) {
-		struct error err = ERROR_INIT;
-
-		if (filter_compile(&filters[i], texts[i], 1, &err) < 0)
-			return -1;
-	}
-	is_here = test_veth_enter();
+	test_filters_init(&filters, texts, N_FILTERS);
+	(void)test_veth_enter();
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < N_FILTERS; i++)
-		filter_program_free(filters[i]);
+	test_filters_deinit(&filters);
 	return 0;
-}
-
-static void need_namespace(void)
-{
-	if (is_here)
-		return;
-	print_message("skip: needs root for a network namespace of its own\n");
-	skip();
 }
 
 /* @ret_chain: a descriptor of its further pages; NULL: not wanted */
@@ -76,12 +59,9 @@ static struct kernel_program *load(const struct kernel_options *options, int *re
 {
 	struct kernel_program *program = NULL;
 	struct error err = ERROR_INIT;
-	struct kernel_code *code;
+	struct kernel_code *code = test_filters_code(&filters, options);
 	struct kernel_fds fds;
 
-	assert_int_equal(kernel_code_new(&code, options,
-				 (const struct filter_program *const *)filters, N_FILTERS),
-		0);
 	assert_int_equal(kernel_code_discards(code), options->discards);
 	if (kernel_code_load(code, &fds, &err) < 0)
 		fail_msg("%s", err.text);
@@ -134,7 +114,7 @@ static void packets_end_once_they_are_counted(void **state)
 	struct kernel_options options = discards;
 
 	(void)state;
-	need_namespace();
+	test_veth_need();
 	for (options.page_max = 0; options.page_max < 3; options.page_max++) {
 		struct kernel_program *program = load(&options, NULL);
 
@@ -154,7 +134,7 @@ static void packets_of_other_programs_pass(void **state)
 	struct kernel_program *program;
 
 	(void)state;
-	need_namespace();
+	test_veth_need();
 	program = load_passing();
 	kernel_program_discard(program, true);
 	expect(program, XDP_PASS, 1);
@@ -171,7 +151,7 @@ static void packets_that_are_not_counted_pass(void **state)
 	int chain, cpu;
 
 	(void)state;
-	need_namespace();
+	test_veth_need();
 	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
 	for (cpu = CPU_SETSIZE - 1; !CPU_ISSET(cpu, &before);)
 		cpu--;
@@ -225,7 +205,7 @@ static void roots_keep_to_their_kind(void **state)
 	struct kernel_program *discarding, *passing;
 
 	(void)state;
-	need_namespace();
+	test_veth_need();
 	discarding = load_discarding();
 	passing = load_passing();
 	assert_int_equal(put(true, discarding), 0);
@@ -234,18 +214,6 @@ static void roots_keep_to_their_kind(void **state)
 	assert_true(put(true, passing) < 0);
 	kernel_program_free(discarding);
 	kernel_program_free(passing);
-}
-
-static int open_socket(const char *name, uint16_t protocol)
-{
-	struct sockaddr_ll to = { .sll_family = AF_PACKET,
-		.sll_protocol = htons(protocol),
-		.sll_ifindex = (int)if_nametoindex(name) };
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-
-	assert_true(fd >= 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&to, sizeof(to)), 0);
-	return fd;
 }
 
 static unsigned int received(int fd)
@@ -268,14 +236,14 @@ static void packets_end_or_come(void **state)
 	int from, to;
 
 	(void)state;
-	need_namespace();
+	test_veth_need();
 	program = load_discarding();
 	if (kernel_root_attach(&root, if_nametoindex("b"), KERNEL_WAY_XDP_NATIVE, true, -1, others,
 		    &err) < 0 ||
 		kernel_root_put(&root, program, &err) < 0)
 		fail_msg("%s", err.text);
-	from = open_socket("a", 0);
-	to = open_socket("b", ETH_P_IP);
+	from = test_veth_socket("a", 0);
+	to = test_veth_socket("b", ETH_P_IP);
 	for (unsigned int round = 0; round < 4; round++) {
 		uint64_t end_ns = clock_monotonic_ns() + 5000000000u;
 		unsigned int n_come = 0, n_wanted = round % 2 ? 0 : N_SENT;
