@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -26,12 +27,17 @@
 struct test_daemon test_daemon = { .directory = "/tmp/mapi-test-parent-XXXXXX",
 	.config = { .group = (char[]){ "nogroup" }, .user = (char[]){ "nobody" } } };
 
+void test_tell(pid_t pid, uint64_t restarts)
+{
+	const struct test_note note = { .pid = pid, .restarts = (unsigned int)restarts };
+
+	assert(write(test_daemon.pipe[1], &note, sizeof(note)) == sizeof(note));
+}
+
 void test_tell_ready(const struct parent_engine *engine)
 {
-	const struct test_note note = { .pid = getpid(), .restarts = engine->restarts };
-
 	privileged_tell(engine->privileged_fd, PRIVILEGED_READY);
-	assert_int_equal(write(test_daemon.pipe[1], &note, sizeof(note)), sizeof(note));
+	test_tell(getpid(), engine->restarts);
 }
 
 int test_pause(void)
@@ -114,6 +120,22 @@ void test_stop(pid_t daemon)
 	assert_int_equal(access(test_daemon.read_only, F_OK), -1);
 }
 
+int test_watch(pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+void test_await_end(int pidfd)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	assert_int_equal(poll(&p, 1, TEST_WAIT_MS), 1);
+	(void)close(pidfd);
+}
+
 int test_connect(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -123,6 +145,19 @@ int test_connect(const char *path)
 	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	return fd;
+}
+
+pid_t test_start_with(int (*serve)(const struct parent_engine *engine),
+	struct config_device *devices, unsigned int n_devices)
+{
+	pid_t pid;
+
+	test_daemon.config.devices = devices;
+	test_daemon.config.n_devices = n_devices;
+	pid = test_start(serve);
+	test_daemon.config.devices = NULL;
+	test_daemon.config.n_devices = 0;
+	return pid;
 }
 
 int test_daemon_setup(void **state)

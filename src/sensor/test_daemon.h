@@ -11,7 +11,7 @@
 #define TEST_WAIT_MS 20000 /* for what comes at once, on any machine */
 #define TEST_DIRECTORY_BYTES 32
 
-/* struct test_note - an engine serves. */
+/* struct test_note - an engine serves, unless the test takes it for something else. */
 struct test_note {
 	pid_t pid;
 	unsigned int restarts;
@@ -36,6 +36,9 @@ extern struct test_daemon test_daemon;
 int test_daemon_setup(void **state);
 int test_daemon_teardown(void **state);
 
+/* Write a note; by whatever process of the daemon's. */
+void test_tell(pid_t pid, uint64_t restarts);
+
 /* Engines: begin to serve, wait for a signal, do both, answer whoever connects with '0' + restarts.
  */
 void test_tell_ready(const struct parent_engine *engine);
@@ -45,6 +48,10 @@ int test_serve_clients(const struct parent_engine *engine);
 
 /* Return: a daemon's process number; it says nothing unless TEST_LOG is in the environment. */
 pid_t test_start(int (*serve)(const struct parent_engine *engine));
+
+/* One that has devices. @devices: borrowed for the call */
+pid_t test_start_with(int (*serve)(const struct parent_engine *engine),
+	struct config_device *devices, unsigned int n_devices);
 
 /* What a started daemon's process does in the child. */
 _Noreturn void test_run(int (*serve)(const struct parent_engine *engine));
@@ -57,6 +64,10 @@ int test_status(pid_t daemon);
 
 /* End it, and see that it leaves nothing. */
 void test_stop(pid_t daemon);
+
+/* Another process. Return: its descriptor, for test_await_end(), which closes it. */
+int test_watch(pid_t pid);
+void test_await_end(int pidfd);
 
 int test_connect(const char *path);
 

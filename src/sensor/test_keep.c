@@ -251,13 +251,6 @@ static int test_read(struct driver_source *source, struct test_seen *ret)
 	return r;
 }
 
-static void test_tell(pid_t pid, uint64_t n)
-{
-	const struct test_note note = { .pid = pid, .restarts = (unsigned int)n };
-
-	assert(write(test_daemon.pipe[1], &note, sizeof(note)) == sizeof(note));
-}
-
 /* Tells of each process that captures, with how often the device was away; and of the end. */
 static int test_serve_reading(const struct parent_engine *engine, const char *name)
 {
@@ -377,32 +370,8 @@ static int test_serve_many(const struct parent_engine *engine)
 
 static pid_t test_start_devices(int (*serve)(const struct parent_engine *engine))
 {
-	pid_t daemon;
-
 	atomic_store(test_n_opened, 0);
-	test_daemon.config.devices = test_devices;
-	test_daemon.config.n_devices = ARRAY_SIZE(test_devices);
-	daemon = test_start(serve);
-	test_daemon.config.devices = NULL;
-	test_daemon.config.n_devices = 0;
-	return daemon;
-}
-
-/* Return: its descriptor, for test_await_end(). */
-static int test_watch(pid_t pid)
-{
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-
-	assert_true(fd >= 0);
-	return fd;
-}
-
-static void test_await_end(int pidfd)
-{
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-
-	assert_int_equal(poll(&p, 1, TEST_WAIT_MS), 1);
-	(void)close(pidfd);
+	return test_start_with(serve, test_devices, ARRAY_SIZE(test_devices));
 }
 
 /* Of /proc/PID/stat. Return: 0: none. */

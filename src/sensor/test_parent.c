@@ -136,9 +136,8 @@ static int test_serve_stubborn(const struct parent_engine *engine)
 
 static int test_serve_not(const struct parent_engine *engine)
 {
-	const struct test_note note = { .pid = getpid(), .restarts = engine->restarts };
-
-	return write(test_daemon.pipe[1], &note, sizeof(note)) == sizeof(note) ? 3 : 4;
+	test_tell(getpid(), engine->restarts);
+	return 3;
 }
 
 static int test_serve_closing(const struct parent_engine *engine)
@@ -286,8 +285,7 @@ static int test_serve_hanging(const struct parent_engine *engine)
 	if (test_kind)
 		test_tell_ready(engine);
 	else
-		assert(write(test_daemon.pipe[1], &(struct test_note){ .pid = getpid() },
-			       sizeof(struct test_note)) == sizeof(struct test_note));
+		test_tell(getpid(), 0);
 	(void)syscall(SYS_exit, 0);
 	return 1;
 }
@@ -353,16 +351,6 @@ static int test_serve_asking(const struct parent_engine *engine)
 	}
 	test_opens(engine, "works", engine->restarts == 0 ? "others take long" : NULL);
 	return test_serve(engine);
-}
-
-/* ---- the daemon ---- */
-
-static void test_await_end(int pidfd)
-{
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-
-	assert_int_equal(poll(&p, 1, TEST_WAIT_MS), 1);
-	(void)close(pidfd);
 }
 
 /* ---- tests ---- */
@@ -440,9 +428,7 @@ static void test_killed_parent(void **state)
 	for (unsigned int i = 0; i < 20; i++) {
 		daemon = test_start(i % 2 ? test_serve_stubborn : test_serve);
 		note = test_next();
-		pidfd = (int)syscall(SYS_pidfd_open, note.pid, 0);
-
-		assert_true(pidfd >= 0);
+		pidfd = test_watch(note.pid);
 		assert_int_equal(note.restarts, 0);
 		assert_int_equal(kill(daemon, SIGKILL), 0);
 		assert_true(WIFSIGNALED(test_status(daemon)));
@@ -591,13 +577,9 @@ static pid_t test_start_devices(int (*serve)(const struct parent_engine *engine)
 {
 	pid_t daemon;
 
-	test_daemon.config.devices = test_devices;
-	test_daemon.config.n_devices = ARRAY_SIZE(test_devices);
 	test_speed = speed;
-	daemon = test_start(serve);
+	daemon = test_start_with(serve, test_devices, ARRAY_SIZE(test_devices));
 	test_speed = 1;
-	test_daemon.config.devices = NULL;
-	test_daemon.config.n_devices = 0;
 	return daemon;
 }
 
