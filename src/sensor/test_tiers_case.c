@@ -40,25 +40,22 @@ static struct test_packet *tiers_add_packet(
 	return &pool->packets[pool->n_packets++];
 }
 
-static void tiers_add_file(
-	struct tiers_pool *pool, const char *path, unsigned int room, struct random *r)
-{
-	char message[PCAP_ERRBUF_SIZE];
-	pcap_t *file = pcap_open_offline(path, message);
-	struct pcap_pkthdr *header;
-	const uint8_t *data;
+struct tiers_adding {
+	struct tiers_pool *pool;
+	unsigned int room;
+	struct random *r;
+};
 
-	if (!file)
+static void tiers_add_captured(void *context, const struct pcap_pkthdr *header, const uint8_t *data)
+{
+	const struct tiers_adding *to = context;
+
+	if (to->pool->n_packets + 1 >= to->room)
 		return;
-	for (unsigned int i = 0; i < TIERS_PACKETS_PER_FILE && pool->n_packets + 1 < room; i++) {
-		if (pcap_datalink(file) != DLT_EN10MB || pcap_next_ex(file, &header, &data) != 1)
-			break;
-		(void)tiers_add_packet(pool, data, MIN(header->caplen, TEST_RUN_JUMBO_MAX + 1));
-		if (random_below(r, 8) == 0)
-			(void)tiers_add_packet(
-				pool, data, random_below(r, MIN(header->caplen, 80) + 1));
-	}
-	pcap_close(file);
+	(void)tiers_add_packet(to->pool, data, MIN(header->caplen, TEST_RUN_JUMBO_MAX + 1));
+	if (random_below(to->r, 8) == 0)
+		(void)tiers_add_packet(
+			to->pool, data, random_below(to->r, MIN(header->caplen, 80) + 1));
 }
 
 /* TCP over IPv4, as the kernel has put it together. */
@@ -88,13 +85,14 @@ static void tiers_pool_packets(struct tiers_pool *pool, unsigned int room, struc
 {
 	struct captures c = { .n = 0 };
 	unsigned int step, n_made = room / 10;
+	struct tiers_adding to = { .pool = pool, .room = room - 2 * n_made, .r = r };
 	uint8_t made[1600];
 
 	captures_add(&c, captures_folder());
 	captures_add(&c, MAPI_OWN_CAPTURES);
 	step = 1 + c.n * TIERS_PACKETS_PER_FILE / room;
 	for (unsigned int f = random_below(r, step); f < c.n; f += step)
-		tiers_add_file(pool, c.paths[f], room - 2 * n_made, r);
+		captures_read(c.paths[f], TIERS_PACKETS_PER_FILE, tiers_add_captured, &to);
 	captures_clear(&c);
 	for (unsigned int i = 0; i < n_made; i++) {
 		(void)tiers_add_packet(pool, made, random_packet(r, made, sizeof(made)));
