@@ -59,17 +59,6 @@ void __wrap_compiler_helper_main(void)
 struct compiler *test_compiler;
 int test_notify_fd;
 
-const char *test_slow(void)
-{
-	static char text[8192];
-	size_t used = 0;
-
-	for (unsigned int i = 0; i < 400; i++)
-		used += (size_t)snprintf(
-			text + used, sizeof(text) - used, "%sport %u", i ? " or " : "", 7 * i + 1);
-	return text;
-}
-
 int test_ask_for(struct compiler_client *client, const char *expression, uint32_t linktype,
 	struct filter_program **ret, struct error *err)
 {

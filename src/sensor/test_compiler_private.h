@@ -13,6 +13,7 @@
 #include <pcap/bpf.h>
 
 #include "compiler_private.h"
+#include "filter/test_slow.h"
 
 #define TEST_CODE 1025
 
@@ -41,7 +42,6 @@ int test_ask_for(struct compiler_client *client, const char *expression, uint32_
 int test_ask(struct compiler_client *client, const char *expression, struct filter_program **ret,
 	struct error *err);
 void test_works(struct compiler_client *client);
-const char *test_slow(void); /* takes longer than it may */
 
 /* Processes of this name among our children, or (@grand) our children's. Return: how many. */
 unsigned int test_find(const char *wanted, bool grand, pid_t *ret);

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "filter/test_slow.h"
 #include "test_sensor_private.h"
 
 /* ---- the tests ---- */
@@ -267,18 +268,6 @@ static void errors_name_their_code(void **unused)
 	test_stop(&client);
 }
 
-/* The time of an expression like this grows with the third power of its length. */
-static const char *test_slow_expression(void)
-{
-	static char text[8000];
-	size_t used = 0;
-
-	for (unsigned int i = 0; i < 400; i++)
-		used += (size_t)snprintf(
-			text + used, sizeof(text) - used, "%sport %u", i ? " or " : "", 7 * i + 1);
-	return text;
-}
-
 /* Neither a helper process nor a zombie of one is left. */
 static void test_no_child(void)
 {
@@ -291,7 +280,7 @@ static void a_slow_expression_is_refused_and_the_flow_goes_on(void **unused)
 	struct test_client client;
 	const struct results_flow *shared;
 	const struct results_slot *pkts;
-	const char *slow = test_slow_expression();
+	const char *slow = test_slow();
 	Wire__Reply *reply;
 	uint32_t flow;
 
@@ -326,7 +315,7 @@ static void the_engine_ends_while_an_expression_is_compiled(void **unused)
 	apply.flow = test_flow(&client, test_open(&client), true, NULL);
 	apply.function = (char[]){ "BPF_FILTER" };
 	value.kind_case = WIRE__VALUE__KIND_TEXT;
-	value.text = strdup(test_slow_expression());
+	value.text = strdup(test_slow());
 	apply.args = &values;
 	apply.n_args = 1;
 	request.id = ++client.id;
