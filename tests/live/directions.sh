@@ -11,22 +11,7 @@ filters=(inbound outbound "not inbound" "outbound and udp src port 10003" "inbou
 coming=1600 leaving=720 tagged=64
 
 cd "$scratch" || exit 1
-dumps=()
-for ((i = 0; i < ${#filters[@]}; i++)); do
-	tcpdump -i cable0 -w - "${filters[i]}" > /dev/null 2> "$i.err" &
-	dumps+=($!)
-	companions+=($!)
-done
-for ((i = 0; i < ${#filters[@]}; i++)); do
-	await "tcpdump" grep -q listening "$i.err" || skip "tcpdump: $(cat "$i.err")"
-done
-
-tcpdump_counts() { # the kernel's own counts, of both rounds
-	local i
-	for ((i = 0; i < ${#filters[@]}; i++)); do
-		echo "${filters[i]}: $(($(sed -n 's/ packets received by filter//p' "$i.err") / 2))"
-	done
-}
+dumps_start cable0 "${filters[@]}"
 
 tally_counts() {
 	local i
@@ -72,9 +57,11 @@ wait $run
 daemon_stop
 
 equal "both tiers" "$(cat kernel.txt)" "$(cat user.txt)"
-kill "${dumps[@]}"
-wait "${dumps[@]}"
-tcpdump_counts > tcpdump.txt
+dumps_end > dumps.txt
+i=0
+while read -r packets; do
+	echo "${filters[i++]}: $((packets / 2))" # of both rounds
+done < dumps.txt > tcpdump.txt
 equal "as tcpdump, in the same namespace" "$(cat kernel.txt)" "$(cat tcpdump.txt)"
 equal "what came and what left" "$(head -2 kernel.txt)" \
 	"inbound: $((coming + tagged))

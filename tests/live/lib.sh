@@ -238,6 +238,31 @@ cable_counters() {
 	ip -s link show cable0
 }
 
+# ---- filters as tcpdump has them ----
+
+dumps_start() { # INTERFACE FILTER...: until each listens
+	local interface=$1 filter i
+	shift
+	dumps=()
+	for filter; do
+		tcpdump -i "$interface" -w - "$filter" > /dev/null 2> "dump${#dumps[@]}.err" &
+		dumps+=($!)
+		companions+=($!)
+	done
+	for i in "${!dumps[@]}"; do
+		await "tcpdump" grep -q listening "dump$i.err" || skip "tcpdump: $(cat "dump$i.err")"
+	done
+}
+
+dumps_end() { # prints how many packets the kernel has given to each
+	local i
+	kill "${dumps[@]}"
+	wait "${dumps[@]}"
+	for i in "${!dumps[@]}"; do
+		sed -n 's/ packets received by filter//p' "dump$i.err"
+	done
+}
+
 # ---- captures ----
 
 # "captures": some that are sent over a cable: our own, and every fortieth of the others.

@@ -51,15 +51,7 @@ blasts() { # COUNT OTHER_COUNT
 
 echo "== any, on two cables"
 filters=("udp port 9" "inbound and udp port 9" "outbound and udp port 9" "udp src port 10003" "tcp")
-dumps=()
-for ((i = 0; i < ${#filters[@]}; i++)); do
-	tcpdump -i any -w "$i.pcap" "${filters[i]}" 2> "$i.err" &
-	dumps+=($!)
-	companions+=($!)
-done
-for ((i = 0; i < ${#filters[@]}; i++)); do
-	await "tcpdump" grep -q listening "$i.err" || skip "tcpdump: $(cat "$i.err")"
-done
+dumps_start any "${filters[@]}"
 tally_device=any
 tally_start 0 "${filters[@]}"
 equal "processes that capture for $((3 * ${#filters[@]})) functions" "$(captures | wc -l)" 1
@@ -69,11 +61,7 @@ equal "its capabilities" "$(awk '/^Cap(Eff|Prm|Bnd):/ { print $2 }' "/proc/$read
 equal "its system calls are filtered" "$(awk '/^Seccomp:/ { print $2 }' "/proc/$reader/status")" 2
 blasts 1600 704
 tally_end
-kill "${dumps[@]}"
-wait "${dumps[@]}"
-for ((i = 0; i < ${#filters[@]}; i++)); do
-	sed -n 's/ packets received by filter//p' "$i.err"
-done > tcpdump.txt
+dumps_end > tcpdump.txt
 for ((i = 1; i <= ${#filters[@]}; i++)); do
 	tally_report "$i" | awk '{ print $2 }'
 done > mapi.txt
