@@ -259,7 +259,7 @@ static void a_flush_that_comes_too_late_says_so(void **state)
 	struct test_client client;
 
 	live_teardown(NULL); /* which closes the device */
-	live_driver.real_time = true;
+	test_driver.real_time = true;
 	live_setup(NULL);
 	live_connect(&client);
 	flush.flow = live_flow(&client, live_device(&client));
@@ -272,7 +272,7 @@ static void a_flush_that_comes_too_late_says_so(void **state)
 	assert_null(TEST_CALL(&client, flow_flush, FLOW_FLUSH, &flush)->error);
 	test_end(&client);
 	live_teardown(NULL);
-	live_driver.real_time = false;
+	test_driver.real_time = false;
 	live_setup(NULL);
 }
 

@@ -10,7 +10,6 @@
 
 #include <cmocka.h>
 
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -24,13 +23,7 @@
 #include "privileged.h"
 #include "test_live_private.h"
 
-#define LIVE_IDLE_MS 1
-
 /* ---- a device without packets ---- */
-
-struct driver_source {
-	_Atomic bool woken;
-};
 
 struct live_control live_control;
 
@@ -61,68 +54,14 @@ static int live_open(
 	live_control.n_workers = args->n_workers;
 	for (unsigned int i = 0; i < args->n_fds; i++)
 		(void)close(args->fds[i]);
-	*ret = calloc(1, sizeof(**ret));
-	return *ret ? 0 : -ENOMEM;
+	return test_driver_open(ret, args, err);
 }
 
 static int live_claim(struct driver_source *source, struct driver_chunk *chunk)
 {
-	if (!source->woken)
-		(void)poll(NULL, 0, LIVE_IDLE_MS);
+	(void)test_driver_claim(source, chunk);
 	live_while(&live_control.holds_claim);
 	return source->woken || live_control.ends ? DRIVER_E_END : DRIVER_E_IDLE;
-}
-
-static int live_next_batch(
-	struct driver_source *source, struct driver_chunk *chunk, struct packet_batch *batch)
-{
-	return DRIVER_E_END;
-}
-
-static void live_with_chunk(struct driver_source *source, struct driver_chunk *chunk)
-{
-}
-
-static void live_wake(struct driver_source *source)
-{
-	source->woken = true;
-}
-
-static void live_stats(const struct driver_source *source, struct driver_stats *ret)
-{
-	*ret = (struct driver_stats){ .n_interfaces = 1 };
-}
-
-static int live_interface(
-	const struct driver_source *source, unsigned int index, struct driver_interface *ret)
-{
-	*ret = (struct driver_interface){ .linktype = 1, .ts_units_per_s = 1000000000 };
-	return index ? -ENOENT : 0;
-}
-
-static struct driver_source *live_close(struct driver_source *source)
-{
-	free(source);
-	return NULL;
-}
-
-struct driver live_driver = { .name = "live",
-	.prepare = live_prepare,
-	.open = live_open,
-	.claim = live_claim,
-	.next_batch = live_next_batch,
-	.rewind = live_with_chunk,
-	.release = live_with_chunk,
-	.wake = live_wake,
-	.stats = live_stats,
-	.interface = live_interface,
-	.close = live_close };
-
-const struct driver *__wrap_driver_find(const struct driver_open_args *args);
-
-const struct driver *__wrap_driver_find(const struct driver_open_args *args)
-{
-	return &live_driver;
 }
 
 /* ---- plans are counted, and can be held ---- */
@@ -303,5 +242,8 @@ int live_begin(void **state)
 	live_control.builds = mmap(NULL, sizeof(*live_control.builds), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert(live_control.builds != MAP_FAILED);
+	test_driver.prepare = live_prepare;
+	test_driver.open = live_open;
+	test_driver.claim = live_claim;
 	return live_setup(state);
 }

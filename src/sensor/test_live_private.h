@@ -9,7 +9,7 @@
 
 #include <stdatomic.h>
 
-#include "driver/driver.h"
+#include "test_driver.h"
 #include "test_sensor_private.h"
 
 #define LIVE_CPUS 2 /* of live0; there are live1, too, and broken, which cannot be opened */
@@ -31,7 +31,6 @@ struct live_control {
 };
 
 extern struct live_control live_control;
-extern struct driver live_driver;
 
 /* Before all tests. live_teardown(), live_setup(): the daemon ends, and closes its devices; another
  * begins. */

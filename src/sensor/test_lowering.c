@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Who waits for programs of the kernel tier, and for which. The driver and the loader are the
- * test's own, so it needs no rights; driver_find() is wrapped.
+ * test's own, so it needs no rights.
  */
 #undef NDEBUG
 #include <assert.h>
@@ -12,10 +12,8 @@
 
 #include <cmocka.h>
 
-#include <errno.h>
 #include <poll.h>
 #include <semaphore.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -28,6 +26,7 @@
 #include "hook.h"
 #include "lowering_private.h"
 #include "mapi/errors.h"
+#include "test_driver.h"
 
 #define LOWERING_FLOWS 3u
 #define LOWERING_WAIT_MS 10000
@@ -35,90 +34,25 @@
 #define LOWERING_SLOT_BYTES 32u
 #define LOWERING_REACH_BYTES 32768u
 
-/* A live device on which no packet comes. */
-struct driver_source {
-	_Atomic bool woken;
-};
-
-const struct driver *__wrap_driver_find(const struct driver_open_args *args);
-
-static int lowering_driver_open(
-	struct driver_source **ret, const struct driver_open_args *args, struct error *err)
-{
-	*ret = calloc(1, sizeof(**ret));
-	return *ret ? 0 : -ENOMEM;
-}
-
-static int lowering_driver_claim(struct driver_source *source, struct driver_chunk *chunk)
-{
-	if (atomic_load(&source->woken))
-		return DRIVER_E_END;
-	(void)poll(NULL, 0, 1);
-	return DRIVER_E_IDLE;
-}
-
-static void lowering_driver_wake(struct driver_source *source)
-{
-	atomic_store(&source->woken, true);
-}
-
 static void lowering_attached(void);
 
-static int lowering_driver_select(
-	struct driver_source *source, const int program_fds[], struct error *err)
+static int lowering_select(struct driver_source *source, const int program_fds[], struct error *err)
 {
 	if (program_fds)
 		lowering_attached();
 	return 0;
 }
 
-static int lowering_driver_selects(
+static int lowering_selects(
 	const struct driver_source *source, struct driver_select *ret, struct error *err)
 {
 	*ret = (struct driver_select){ .snaplen_bytes = 65535, .n_programs = 1 };
 	return 0;
 }
 
-static int lowering_driver_listen(struct driver_source *source, bool listens)
+static int lowering_listen(struct driver_source *source, bool listens)
 {
 	return 0;
-}
-
-static void lowering_driver_stats(const struct driver_source *source, struct driver_stats *ret)
-{
-	*ret = (struct driver_stats){ .n_interfaces = 1 };
-}
-
-static int lowering_driver_interface(
-	const struct driver_source *source, unsigned int index, struct driver_interface *ret)
-{
-	*ret = (struct driver_interface){ .linktype = 1, .name = "test" };
-	return 0;
-}
-
-static struct driver_source *lowering_driver_close(struct driver_source *source)
-{
-	free(source);
-	return NULL;
-}
-
-const struct driver *__wrap_driver_find(const struct driver_open_args *args)
-{
-	static const struct driver driver = {
-		.name = "test",
-		.real_time = true,
-		.open = lowering_driver_open,
-		.claim = lowering_driver_claim,
-		.select = lowering_driver_select,
-		.selects = lowering_driver_selects,
-		.listen = lowering_driver_listen,
-		.wake = lowering_driver_wake,
-		.stats = lowering_driver_stats,
-		.interface = lowering_driver_interface,
-		.close = lowering_driver_close,
-	};
-
-	return &driver;
 }
 
 /* Counters as a program would have them: the first processor's are counted in. */
@@ -284,17 +218,7 @@ static void lowering_end(struct lowering_test *test)
 {
 	for (unsigned int n = 0; n < 2 * LOWERING_FLOWS; n++)
 		assert_int_equal(sem_post(&test->may_end), 0);
-	device_stop(test->device);
-	device_join(test->device);
-	for (unsigned int n = 0; n < LOWERING_FLOWS; n++) {
-		if (!test->flows[n].plan)
-			continue;
-		device_remove(test->device, &test->flows[n]);
-		device_forget(test->device, &test->flows[n]);
-	}
-	device_free(test->device);
-	for (unsigned int n = 0; n < LOWERING_FLOWS; n++)
-		plan_flow_free(test->flows[n].plan);
+	test_device_end(test->device, test->flows, LOWERING_FLOWS);
 	(void)close(test->notify_fd);
 	(void)sem_destroy(&test->begun);
 	(void)sem_destroy(&test->may_end);
@@ -480,5 +404,9 @@ int main(void)
 		cmocka_unit_test(what_interfaces_refuse_is_logged_once),
 	};
 
+	test_driver.real_time = true;
+	test_driver.select = lowering_select;
+	test_driver.selects = lowering_selects;
+	test_driver.listen = lowering_listen;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a device has lost: asked for rarely, because that takes system calls, but exact when
- * somebody flushes or connects. The driver is the test's own; driver_find() is wrapped.
+ * somebody flushes or connects. The driver is the test's own.
  */
 #undef NDEBUG
 #include <assert.h>
@@ -13,9 +13,7 @@
 
 #include <cmocka.h>
 
-#include <errno.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,34 +22,20 @@
 #include "base/clock.h"
 #include "device_private.h"
 #include "mapi.h"
+#include "test_driver.h"
 
 #define PUBLISH_EXACT_NS 2000000u /* between two exact publications */
 #define PUBLISH_FLOOD_NS 200000000u
 #define PUBLISH_SLOW_NS 10000000 /* of a function whose result is large */
 #define PUBLISH_ASK_LEAST_NS 250000000u /* between two questions to the driver */
 
-/* A live device on which packets never end. */
-struct driver_source {
-	_Atomic bool woken;
-	uint64_t next_seq;
-	bool given;
-};
-
 static _Atomic unsigned int publish_n_asked;
 static _Atomic uint64_t publish_lost;
 
-const struct driver *__wrap_driver_find(const struct driver_open_args *args);
-
-static int publish_driver_open(
-	struct driver_source **ret, const struct driver_open_args *args, struct error *err)
+/* Packets never end. */
+static int publish_claim(struct driver_source *source, struct driver_chunk *chunk)
 {
-	*ret = calloc(1, sizeof(**ret));
-	return *ret ? 0 : -ENOMEM;
-}
-
-static int publish_driver_claim(struct driver_source *source, struct driver_chunk *chunk)
-{
-	if (atomic_load(&source->woken))
+	if (source->woken)
 		return DRIVER_E_END;
 	(void)poll(NULL, 0, 1); /* a packet in a millisecond */
 	source->given = false;
@@ -59,7 +43,7 @@ static int publish_driver_claim(struct driver_source *source, struct driver_chun
 	return 0;
 }
 
-static int publish_driver_next_batch(
+static int publish_next_batch(
 	struct driver_source *source, struct driver_chunk *chunk, struct packet_batch *batch)
 {
 	static const uint8_t packet[64];
@@ -75,48 +59,10 @@ static int publish_driver_next_batch(
 	return 0;
 }
 
-static void publish_driver_release(struct driver_source *source, struct driver_chunk *chunk)
-{
-}
-
-static void publish_driver_wake(struct driver_source *source)
-{
-	atomic_store(&source->woken, true);
-}
-
-static void publish_driver_stats(const struct driver_source *source, struct driver_stats *ret)
+static void publish_stats(const struct driver_source *source, struct driver_stats *ret)
 {
 	publish_n_asked++;
 	*ret = (struct driver_stats){ .ring_lost_pkts = publish_lost, .n_interfaces = 1 };
-}
-
-static int publish_driver_interface(
-	const struct driver_source *source, unsigned int index, struct driver_interface *ret)
-{
-	return -ENOENT;
-}
-
-static struct driver_source *publish_driver_close(struct driver_source *source)
-{
-	free(source);
-	return NULL;
-}
-
-const struct driver *__wrap_driver_find(const struct driver_open_args *args)
-{
-	static const struct driver driver = {
-		.name = "test",
-		.open = publish_driver_open,
-		.claim = publish_driver_claim,
-		.next_batch = publish_driver_next_batch,
-		.release = publish_driver_release,
-		.wake = publish_driver_wake,
-		.stats = publish_driver_stats,
-		.interface = publish_driver_interface,
-		.close = publish_driver_close,
-	};
-
-	return &driver;
 }
 
 struct publish_test {
@@ -155,17 +101,7 @@ static struct publish_test *publish_begin(void)
 
 static void publish_end(struct publish_test *test)
 {
-	device_stop(test->device);
-	device_join(test->device);
-	for (unsigned int n = 0; n < ARRAY_SIZE(test->flows); n++) {
-		if (!test->flows[n].plan)
-			continue;
-		device_remove(test->device, &test->flows[n]);
-		device_forget(test->device, &test->flows[n]);
-	}
-	device_free(test->device);
-	for (unsigned int n = 0; n < ARRAY_SIZE(test->flows); n++)
-		plan_flow_free(test->flows[n].plan);
+	test_device_end(test->device, test->flows, ARRAY_SIZE(test->flows));
 	(void)close(test->notify_fd);
 	free(test);
 }
@@ -335,5 +271,8 @@ int main(void)
 		cmocka_unit_test(a_flow_begins_without_losses),
 	};
 
+	test_driver.claim = publish_claim;
+	test_driver.next_batch = publish_next_batch;
+	test_driver.stats = publish_stats;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,6 @@
 
 #include <cmocka.h>
 
-#include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -22,6 +21,7 @@
 #include "device_private.h"
 #include "mapi.h"
 #include "mapi/stats.h"
+#include "test_driver.h"
 
 #define S 1000000000
 #define TEST_MONOTONIC_NS (1000u * (uint64_t)S)
@@ -121,23 +121,9 @@ static const struct {
 	{ 200, -3 * (int64_t)S } };
 #define TEST_STEPS 3u /* of a second or more */
 
-struct driver_source {
-	unsigned int batch_pkts;
-	unsigned int n_pkts;
-	uint64_t next_seq;
-	bool given;
-};
-
 static unsigned int test_batch_pkts;
 
-static int test_driver_open(
-	struct driver_source **ret, const struct driver_open_args *args, struct error *err)
-{
-	*ret = calloc(1, sizeof(**ret));
-	return *ret ? 0 : -ENOMEM;
-}
-
-static int test_driver_claim(struct driver_source *source, struct driver_chunk *chunk)
+static int test_claim(struct driver_source *source, struct driver_chunk *chunk)
 {
 	if (source->n_pkts == TEST_PKTS)
 		return DRIVER_E_END;
@@ -146,7 +132,7 @@ static int test_driver_claim(struct driver_source *source, struct driver_chunk *
 	return 0;
 }
 
-static int test_driver_next_batch(
+static int test_next_batch(
 	struct driver_source *source, struct driver_chunk *chunk, struct packet_batch *batch)
 {
 	static const uint8_t packet[64];
@@ -168,51 +154,6 @@ static int test_driver_next_batch(
 		batch->ts_ns[batch->n] = test_realtime_ns;
 	}
 	return 0;
-}
-
-static void test_driver_release(struct driver_source *source, struct driver_chunk *chunk)
-{
-}
-
-static void test_driver_wake(struct driver_source *source)
-{
-}
-
-static void test_driver_stats(const struct driver_source *source, struct driver_stats *ret)
-{
-	*ret = (struct driver_stats){ .n_interfaces = 1 };
-}
-
-static int test_driver_interface(
-	const struct driver_source *source, unsigned int index, struct driver_interface *ret)
-{
-	return -ENOENT;
-}
-
-static struct driver_source *test_driver_close(struct driver_source *source)
-{
-	free(source);
-	return NULL;
-}
-
-const struct driver *__wrap_driver_find(const struct driver_open_args *args);
-
-const struct driver *__wrap_driver_find(const struct driver_open_args *args)
-{
-	static const struct driver driver = {
-		.name = "test",
-		.real_time = true,
-		.open = test_driver_open,
-		.claim = test_driver_claim,
-		.next_batch = test_driver_next_batch,
-		.release = test_driver_release,
-		.wake = test_driver_wake,
-		.stats = test_driver_stats,
-		.interface = test_driver_interface,
-		.close = test_driver_close,
-	};
-
-	return &driver;
 }
 
 /* Packets of each second. Until the source has ended. */
@@ -248,10 +189,7 @@ static void test_periods(unsigned int batch_pkts, stats_t *ret, struct results_f
 		(void)usleep(1000);
 	device_join(device);
 	memcpy(ret, instance->state, sizeof(*ret));
-	device_remove(device, &flow);
-	device_forget(device, &flow);
-	device_free(device);
-	plan_flow_free(flow.plan);
+	test_device_end(device, &flow, 1);
 	(void)close(args.notify_fd);
 }
 
@@ -287,5 +225,8 @@ int main(void)
 		cmocka_unit_test(periods_survive_steps),
 	};
 
+	test_driver.real_time = true;
+	test_driver.claim = test_claim;
+	test_driver.next_batch = test_next_batch;
 	return cmocka_run_group_tests_name("steps of the clock", tests, NULL, NULL);
 }
