@@ -17,124 +17,33 @@
 #include <string.h>
 
 #include "kernel_private.h"
+#include "test_filters.h"
 
 #define N_FILTERS 12u
 
-static struct filter_program *filters[N_FILTERS];
+static struct test_filters filters;
 
 static int setup(void **state)
 {
 	(void)state;
-	for (unsigned int i = 0; i < N_FILTERS; i++) {
-		struct error err = ERROR_INIT;
-		char text[64];
-
-		(void)snprintf(text, sizeof(text), "tcp port %u and ip[%u] = 7", 80 + i, 200 + i);
-		if (filter_compile(&filters[i], text, 1, &err) < 0)
-			return -1;
-	}
+	test_filters_init_ports(&filters, N_FILTERS);
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	for (unsigned int i = 0; i < N_FILTERS; i++)
-		filter_program_free(filters[i]);
+	test_filters_deinit(&filters);
 	return 0;
 }
 
 static struct kernel_code *make(const struct kernel_options *options)
 {
-	struct kernel_code *code;
-
-	assert_int_equal(kernel_code_new(&code, options,
-				 (const struct filter_program *const *)filters, N_FILTERS),
-		0);
-	return code;
+	return test_filters_code(&filters, options);
 }
 
 /* Three pages of a socket filter for two CPUs. */
 static const struct kernel_options usual = { .hook = KERNEL_SOCKET, .n_cpus = 2, .page_max = 4 };
-
-/* Of another process on this machine. */
-static const struct kernel_options foreign = { .hook = KERNEL_SOCKET, .page_max = 4 };
-
-static uint8_t *flatten(const struct kernel_options *options, size_t *ret_n_bytes)
-{
-	struct kernel_code *code = make(options);
-	size_t n_bytes = kernel_code_flatten(code, NULL, 0);
-	uint8_t *bytes = malloc(n_bytes);
-
-	assert_non_null(bytes);
-	bytes[0] = 77;
-	assert_int_equal(kernel_code_flatten(code, bytes, n_bytes - 1), n_bytes);
-	assert_int_equal(bytes[0], 77); /* not enough room: nothing is written */
-	assert_int_equal(kernel_code_flatten(code, bytes, n_bytes), n_bytes);
-	kernel_code_free(code);
-	*ret_n_bytes = n_bytes;
-	return bytes;
-}
-
-static void bytes_are_the_code(void **state)
-{
-	struct kernel_code *code = make(&foreign), *same;
-	struct error err = ERROR_INIT;
-	size_t n_bytes;
-	uint8_t *bytes = flatten(&foreign, &n_bytes);
-
-	(void)state;
-	assert_int_equal(kernel_code_unflatten(&same, bytes, n_bytes), 0);
-	assert_int_equal(kernel_code_hook(same), KERNEL_SOCKET);
-	assert_int_equal(same->n_pages, 3);
-	assert_int_equal(kernel_code_check(same, &err), 0);
-	for (unsigned int i = 0; i < 3; i++) {
-		assert_int_equal(same->pages[i].n_insns, code->pages[i].n_insns);
-		assert_memory_equal(same->pages[i].insns, code->pages[i].insns,
-			code->pages[i].n_insns * sizeof(struct bpf_insn));
-	}
-	kernel_code_free(same);
-	kernel_code_free(code);
-	free(bytes);
-}
-
-/* Each number of the head made another one; fewer bytes; more. */
-static void other_bytes_are_refused(void **state)
-{
-	static const uint32_t numbers[] = { 0, 1, 2, 3, 4, 31, 32, 33, 12, 64, 4352, 400000, 400001,
-		64u << 20, 0x7fffffff, 0x80000000, 0xffffffc0, 0xffffffff };
-	struct kernel_code *code = NULL;
-	size_t n_bytes, n_good = 0;
-	uint8_t *bytes = flatten(&foreign, &n_bytes), *copy = malloc(n_bytes + 8);
-
-	(void)state;
-	assert_non_null(copy);
-	memset(copy + n_bytes, 0, 8);
-	for (size_t at = 0; at < 41; at++) {
-		for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
-			uint32_t old;
-
-			memcpy(copy, bytes, n_bytes);
-			memcpy(&old, copy + 4 * at, sizeof(old));
-			memcpy(copy + 4 * at, &numbers[i], sizeof(numbers[i]));
-			if (kernel_code_unflatten(&code, copy, n_bytes) < 0)
-				continue;
-			/* another hook; that it samples; other CPUs that this machine has; slots
-			 * of an equal stride */
-			assert_true(numbers[i] == old || at == 0 || at == 5 ||
-				(at == 2 && numbers[i] <= kernel_n_cpus()));
-			kernel_code_free(code);
-			n_good++;
-		}
-	}
-	assert_in_range(n_good, 30, 60);
-	memcpy(copy, bytes, n_bytes);
-	for (size_t n = 0; n < n_bytes; n = n < 300 ? n + 1 : n + 97)
-		assert_int_equal(kernel_code_unflatten(&code, copy, n), -EBADMSG);
-	assert_int_equal(kernel_code_unflatten(&code, copy, n_bytes + 8), -EBADMSG);
-	free(bytes);
-	free(copy);
-}
 
 /* The first instruction of that code at or behind @from. */
 static uint32_t find(const struct kernel_page *page, uint32_t from, uint8_t code, int32_t imm)
@@ -284,11 +193,9 @@ static void packets_end_where_that_is_said(void **state)
 {
 	struct kernel_options options = { .hook = KERNEL_XDP, .has_frags = true, .discards = true };
 	const struct bpf_insn drop = MOV_IMM(BPF_REG_0, XDP_DROP);
-	struct kernel_code *code = make(&options), *same;
+	struct kernel_code *code = make(&options);
 	struct error err = ERROR_INIT;
 	uint32_t at = 0;
-	size_t n_bytes;
-	uint8_t *bytes;
 
 	(void)state;
 	while (memcmp(&code->pages[0].insns[at], &drop, sizeof(drop)) != 0)
@@ -302,17 +209,8 @@ static void packets_end_where_that_is_said(void **state)
 	assert_int_equal(kernel_code_check(code, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "does not let the packet pass"));
 	kernel_code_free(code);
-	/* As it is told another process. */
-	bytes = flatten(&options, &n_bytes);
-	assert_int_equal(kernel_code_unflatten(&same, bytes, n_bytes), 0);
-	assert_true(kernel_code_discards(same));
-	assert_int_equal(kernel_code_check(same, &err), 0);
-	kernel_code_free(same);
-	memset(bytes + 4, 0, 4); /* of one buffer */
-	assert_int_equal(kernel_code_unflatten(&same, bytes, n_bytes), -EBADMSG);
-	free(bytes);
 	options.has_frags = false;
-	assert_int_equal(kernel_code_new(&same, &options, NULL, 0), -EINVAL);
+	assert_int_equal(kernel_code_new(&code, &options, NULL, 0), -EINVAL);
 }
 
 /* Functions that call functions would multiply time. */
@@ -488,8 +386,8 @@ static void pages_become_smaller(void **state)
 		struct error err = ERROR_INIT;
 		char text[32];
 		int r = kernel_program_make(&program, NULL, &options,
-			(const struct filter_program *const *)filters, N_FILTERS, loader_try,
-			&loader, &err);
+			(const struct filter_program *const *)filters.programs, N_FILTERS,
+			loader_try, &loader, &err);
 
 		assert_int_equal(r, page_max ? -EPERM : -E2BIG);
 		assert_true(loader.n_tries <= 5);
@@ -547,24 +445,13 @@ static void other_ways_to_take_numbers_are_refused(void **state)
 static void what_roots_tell_is_only_read(void **state)
 {
 	struct kernel_options options = { .hook = KERNEL_TC, .n_cpus = 2, .has_root = true };
-	struct kernel_code *code = make(&options), *same;
+	struct kernel_code *code = make(&options);
 	struct error err = ERROR_INIT;
 	struct bpf_insn *insns = code->pages[0].insns, wide;
 	uint32_t at = find(&code->pages[0], 0, BPF_LD | BPF_IMM | BPF_DW, 0);
-	size_t n_bytes = kernel_code_flatten(code, NULL, 0);
-	uint8_t *bytes = malloc(n_bytes);
 
 	(void)state;
-	assert_non_null(bytes);
 	assert_true(kernel_code_has_root(code));
-	assert_int_equal(kernel_code_flatten(code, bytes, n_bytes), n_bytes);
-	options.n_cpus = 0;
-	if (kernel_n_cpus() >= 2) {
-		assert_int_equal(kernel_code_unflatten(&same, bytes, n_bytes), 0);
-		assert_true(kernel_code_has_root(same));
-		kernel_code_free(same);
-	}
-	free(bytes);
 	at = find(&code->pages[0], at + 2, BPF_LD | BPF_IMM | BPF_DW, 0);
 	wide = insns[at];
 	assert_int_equal(wide.dst_reg, REG_SUPER);
@@ -603,7 +490,7 @@ static void samples_are_limited(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(many); i++) {
-		many[i] = filters[i % N_FILTERS];
+		many[i] = filters.programs[i % N_FILTERS];
 		samplings[i] =
 			(struct kernel_sampling){ .rule = { .mode = SAMPLING_PERIODIC, .value = 7 },
 				.cell = i };
@@ -630,8 +517,6 @@ static void samples_are_limited(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bytes_are_the_code),
-		cmocka_unit_test(other_bytes_are_refused),
 		cmocka_unit_test(other_instructions_are_refused),
 		cmocka_unit_test(other_ways_to_take_numbers_are_refused),
 		cmocka_unit_test(what_roots_tell_is_only_read),

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+
 void test_filters_init(struct test_filters *ret, const char *const texts[], unsigned int n)
 {
 	assert_true(n <= TEST_FILTERS_MAX);
@@ -19,6 +21,20 @@ void test_filters_init(struct test_filters *ret, const char *const texts[], unsi
 		if (filter_compile(&ret->programs[ret->n], texts[ret->n], 1, &err) < 0)
 			fail_msg("%s", err.text);
 	}
+}
+
+void test_filters_init_ports(struct test_filters *ret, unsigned int n)
+{
+	char texts[TEST_FILTERS_MAX][64];
+	const char *pointers[TEST_FILTERS_MAX];
+
+	assert_true(n <= TEST_FILTERS_MAX);
+	for (unsigned int i = 0; i < n; i++) {
+		(void)snprintf(
+			texts[i], sizeof(texts[i]), "tcp port %u and ip[%u] = 7", 80 + i, 200 + i);
+		pointers[i] = texts[i];
+	}
+	test_filters_init(ret, pointers, n);
 }
 
 void test_filters_deinit(struct test_filters *filters)

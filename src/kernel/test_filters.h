@@ -14,6 +14,8 @@ struct test_filters {
 
 /* Of Ethernet. @texts: borrowed for the call */
 void test_filters_init(struct test_filters *ret, const char *const texts[], unsigned int n);
+/* Of @n different connections. */
+void test_filters_init_ports(struct test_filters *ret, unsigned int n);
 void test_filters_deinit(struct test_filters *filters);
 
 /* As kernel_code_new(): the caller's. */
