@@ -13,6 +13,8 @@
  * Who only reads a device that the parent's rights have opened (privileged_keep.c) keeps less
  * still.
  */
+#include "confine.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -36,7 +38,6 @@
 #include "base/build.h"
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "parent.h"
 
 #define CONFINE_NOBODY 65534
 #define CONFINE_BPF_COMMANDS_MAX 64u /* there are some 40 */
@@ -52,10 +53,9 @@
 /* ---- user and capabilities ---- */
 
 /* Whom to become. Return: 0, -EINVAL (a message was logged). */
-static int confine_find_user(const char *user, const char *group, uid_t *ret_uid, gid_t *ret_gid)
+static int confine_find_user(const char *user, uid_t *ret_uid, gid_t *ret_gid)
 {
 	const struct passwd *pw = getpwnam(user);
-	const struct group *gr = group ? getgrnam(group) : NULL;
 
 	if (!pw) {
 		log_event(LOG_WARNING,
@@ -65,7 +65,7 @@ static int confine_find_user(const char *user, const char *group, uid_t *ret_uid
 		pw = getpwnam("nobody");
 	}
 	*ret_uid = pw ? pw->pw_uid : CONFINE_NOBODY;
-	*ret_gid = gr ? gr->gr_gid : pw ? pw->pw_gid : CONFINE_NOBODY;
+	*ret_gid = pw ? pw->pw_gid : CONFINE_NOBODY;
 	if (*ret_uid != 0)
 		return 0;
 	log_event(LOG_ERR, "the engine must not run as root: give another 'user' than '%s'", user);
@@ -104,7 +104,7 @@ static int confine_drop_caps(void)
 	return 0;
 }
 
-static int confine_become(const char *user, const char *group)
+static int confine_become(const char *user)
 {
 	uid_t uid;
 	gid_t gid;
@@ -112,7 +112,7 @@ static int confine_become(const char *user, const char *group)
 
 	if (geteuid() != 0) /* whoever started us has little to lose */
 		return 0;
-	r = confine_find_user(user, group, &uid, &gid);
+	r = confine_find_user(user, &uid, &gid);
 	if (r < 0)
 		return r;
 	r = confine_drop_bounding();
@@ -463,10 +463,10 @@ static int confine_filter(
 }
 
 /* @tell_fd: of a reader; -1: the engine. */
-static int confine_all(const char *user, const char *group, int tell_fd)
+static int confine_all(const char *user, int tell_fd)
 {
 	const uint32_t absent = SCMP_ACT_ERRNO(ENOSYS);
-	int r = confine_become(user, group);
+	int r = confine_become(user);
 
 	if (r == 0)
 		r = confine_drop_caps();
@@ -483,12 +483,12 @@ static int confine_all(const char *user, const char *group, int tell_fd)
 	return r < 0 ? r : confine_filter(absent, confine_build_reader, tell_fd);
 }
 
-int parent_confine(const char *user, const char *group)
+int confine_engine(const char *user)
 {
-	return confine_all(user, group, -1);
+	return confine_all(user, -1);
 }
 
-int parent_confine_reader(const char *user, int tell_fd)
+int confine_reader(const char *user, int tell_fd)
 {
-	return confine_all(user, NULL, tell_fd);
+	return confine_all(user, tell_fd);
 }

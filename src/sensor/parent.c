@@ -25,6 +25,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "confine.h"
 #include "notify.h"
 #include "parent_private.h"
 #include "privileged.h"
@@ -126,7 +127,7 @@ static _Noreturn void parent_engine_main(
 	(void)close(parent->sockets.lock_fd); /* the lock is not inherited */
 	notify_close(&parent->notify);
 	parent_engine_signals(parent);
-	if (parent_confine(parent->config->user, NULL) < 0)
+	if (confine_engine(parent->config->user) < 0)
 		_exit(EXIT_FAILURE);
 	/* After the change of user, which would undo it; and not too late. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent_pid)

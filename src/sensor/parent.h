@@ -42,30 +42,4 @@ struct parent_engine {
  */
 int parent_run(const struct config *config, int (*serve)(const struct parent_engine *engine));
 
-/**
- * parent_confine() - give up all rights for good
- * @user:  to become, if root calls: "nobody" if there is no such user. Not root
- * @group: to become; NULL, or unknown: the user's own
- *
- * What remains: no capability, no new privileges, no supplementary group, and the system calls that
- * serving needs (confine.c lists them): files are opened for reading only, new sockets are local
- * ones and those of a resolver. Call it before there are threads.
- *
- * Return: 0, negative errno (a message was logged; rights may be half given up: end).
- */
-int parent_confine(const char *user, const char *group);
-
-/**
- * parent_confine_reader() - the same, for a process that does nothing but read a device that is
- * open
- * @user:    as of parent_confine()
- * @tell_fd: the only descriptor that it writes to
- *
- * What remains: to read and wait, to ask about the device (ioctl(), statistics in files), and to
- * time. It cannot send, nor start a thread; those that a library has started are confined, too.
- *
- * Return: 0, negative errno (a message was logged; end).
- */
-int parent_confine_reader(const char *user, int tell_fd);
-
 #endif

@@ -27,9 +27,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "confine.h"
 #include "driver/relay.h"
 #include "mapi/errors.h"
-#include "parent.h"
 #include "privileged_private.h"
 
 #define KEEP_OPEN_S 3 /* less than a helper has */
@@ -87,7 +87,7 @@ static int keep_reader_open(struct keep *keep, pid_t keeper, int tell_fd, struct
 
 	if (r < 0)
 		return r;
-	r = parent_confine_reader(keep->user, tell_fd);
+	r = confine_reader(keep->user, tell_fd);
 	if (r < 0) {
 		(void)error_set(err, MAPID_NO_DRIVER,
 			"%s: the process that captures cannot give up its rights: %s",

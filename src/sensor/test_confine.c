@@ -37,7 +37,7 @@
 #include "base/build.h"
 #include "base/log.h"
 #include "compiler.h"
-#include "parent.h"
+#include "confine.h"
 #include "wire/send_fds.h"
 
 #define TEST_THREADS 4
@@ -51,7 +51,7 @@ static int test_confined(int (*f)(void))
 
 	if (pid == 0) {
 		log_open("test", LOG_ERR);
-		if (parent_confine("nobody", NULL) < 0)
+		if (confine_engine("nobody") < 0)
 			_exit(100);
 		_exit(f());
 	}
@@ -312,7 +312,7 @@ static void test_users(void **state)
 		pid = fork();
 		if (pid == 0) {
 			log_open("test", LOG_EMERG);
-			if (parent_confine(i ? "root" : "no-such-user", NULL) < 0)
+			if (confine_engine(i ? "root" : "no-such-user") < 0)
 				_exit(1);
 			_exit(try_status());
 		}
