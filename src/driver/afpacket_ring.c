@@ -12,13 +12,12 @@
 #include "afpacket_private.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/utsname.h>
 
 #include "base/cleanup.h"
+#include "base/release.h"
 #include "mapi/errors.h"
 
 /* The kernel wants to hear of frames of a fixed size, and ignores it. */
@@ -30,15 +29,7 @@
  * count it, but a monitor had better see it. Nothing that a socket can be asked tells the
  * difference.
  */
-static bool afpacket_vnet_is_whole(void)
-{
-	unsigned int major, minor;
-	struct utsname name;
-
-	if (uname(&name) < 0 || sscanf(name.release, "%u.%u", &major, &minor) != 2)
-		return false;
-	return major > 6 || (major == 6 && minor >= 2);
-}
+#define AFPACKET_VNET_RELEASE 6002u
 
 /* Room before each packet, for a tag of 4 bytes that the kernel gives beside it; IP headers come to
  * stand at multiples of 16. */
@@ -49,7 +40,7 @@ static int afpacket_ring_reserve(struct afpacket_ring *ring)
 
 	if (setsockopt(ring->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) < 0)
 		return -errno;
-	ring->vnet = afpacket_vnet_is_whole() &&
+	ring->vnet = release_reaches(AFPACKET_VNET_RELEASE) &&
 		setsockopt(ring->fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) == 0;
 	if (ring->vnet)
 		reserve_bytes -= sizeof(struct virtio_net_hdr);

@@ -11,13 +11,12 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/release.h"
 #include "kernel_private.h"
 #include "mapi/errors.h"
 
@@ -25,6 +24,7 @@
 /* A socket takes a program of net.core.optmem_max bytes at most, 20,480 where nobody has changed
  * it: with what the verifier adds. */
 #define LOAD_SOCKET_INSNS_MAX 1000u
+#define LOAD_LONG_JUMPS_RELEASE 6006u
 
 enum bpf_prog_type kernel_load_type(enum kernel_hook hook)
 {
@@ -276,9 +276,5 @@ void kernel_fds_close(struct kernel_fds *fds)
 
 bool kernel_has_long_jumps(void)
 {
-	unsigned int major, minor;
-	struct utsname name;
-
-	return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
-		(major > 6 || (major == 6 && minor >= 6));
+	return release_reaches(LOAD_LONG_JUMPS_RELEASE);
 }

@@ -58,9 +58,6 @@ struct doctor_finding *doctor_add(struct doctor *d, const char *name, enum docto
 	const char *cost, const char *fix, const char *format, ...)
 	__attribute__((format(printf, 6, 7)));
 
-/* "6.18.0-arm64" is 6018. 0: not a version. */
-unsigned int doctor_release(const char *text);
-
 void doctor_kernel(struct doctor *d); /* doctor_kernel.c: version, features, limits, clock */
 void doctor_rights(struct doctor *d); /* doctor_device.c: capabilities, daemon, group */
 void doctor_device(struct doctor *d); /* doctor_device.c: the device and its offloads */

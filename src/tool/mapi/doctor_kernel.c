@@ -16,10 +16,10 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timex.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/release.h"
 
 #define DOCTOR_RELEASE_TESTED 6001u
 
@@ -27,21 +27,13 @@
 #define DOCTOR_MEMLOCK_BYTES (64u << 20)
 #define DOCTOR_OPTMEM_BYTES 20480u
 
-unsigned int doctor_release(const char *text)
-{
-	unsigned int major, minor;
-
-	return sscanf(text, "%u.%u", &major, &minor) == 2 && minor < 1000 ? major * 1000 + minor
-									  : 0;
-}
-
 static void doctor_version(struct doctor *d)
 {
 	struct utsname name;
 
 	if (uname(&name) < 0)
 		return;
-	d->release = doctor_release(name.release);
+	d->release = release_number(name.release);
 	if (d->release >= DOCTOR_RELEASE_TESTED)
 		doctor_add(d, "kernel", DOCTOR_OK, NULL, NULL, "Linux %.60s", name.release);
 	else

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "arguments.h"
+#include "base/release.h"
 #include "doctor.h"
 
 /* In place of that of doctor.c, which prints. */
@@ -167,9 +168,9 @@ static void test_doctor(void **state)
 	struct doctor d = { .device = "no-such-device" };
 	unsigned int i, missing = 0;
 
-	assert_int_equal(doctor_release("6.1.0-18-amd64"), 6001);
-	assert_int_equal(doctor_release("6.18.44"), 6018);
-	assert_int_equal(doctor_release("unknown"), 0);
+	assert_int_equal(release_number("6.1.0-18-amd64"), 6001);
+	assert_int_equal(release_number("6.18.44"), 6018);
+	assert_int_equal(release_number("unknown"), 0);
 	test_release = "6.18.44";
 	doctor_kernel(&d);
 	doctor_rights(&d);
