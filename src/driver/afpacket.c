@@ -43,13 +43,13 @@
 #include <linux/if_ether.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "filter/filter.h"
 #include "mapi/errors.h"
+#include "wire/wake.h"
 
 #define AFPACKET_EVENTS_MAX 8 /* heard of at once; the rest with the next call */
 #define AFPACKET_CHUNKS_MIN 4 /* workers hold one each */
@@ -232,7 +232,7 @@ static int afpacket_new(struct driver_source **ret, struct afpacket_watch *watch
 	}
 	source->watch = watch;
 	source->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	source->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	source->wake_fd = wake_new(false);
 	source->rings = calloc(watch->n_fds, sizeof(source->rings[0]));
 	if (source->epoll_fd < 0 || source->wake_fd < 0 || !source->rings)
 		return -ENOMEM;
@@ -447,10 +447,8 @@ static int afpacket_listen(struct driver_source *source, bool listens)
 
 static void afpacket_wake(struct driver_source *source)
 {
-	const uint64_t one = 1;
-
 	atomic_store_explicit(&source->woken, true, memory_order_relaxed);
-	(void)!write(source->wake_fd, &one, sizeof(one)); /* full means it is readable already */
+	wake_signal(source->wake_fd);
 }
 
 static void afpacket_stats(const struct driver_source *source, struct driver_stats *ret)

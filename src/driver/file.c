@@ -23,11 +23,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "mapi/errors.h"
+#include "wire/wake.h"
 
 static bool file_match(const struct driver_open_args *args)
 {
@@ -69,7 +69,7 @@ static int file_new(struct driver_source **ret, const struct driver_open_args *a
 	}
 	(void)pthread_mutex_init(&source->lock, NULL);
 	source->fd = fd;
-	source->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	source->wake_fd = wake_new(false);
 	source->name = strdup(args->name);
 	if (!source->name || source->wake_fd < 0)
 		return -ENOMEM;
@@ -362,10 +362,8 @@ static int file_claim(struct driver_source *source, struct driver_chunk *chunk)
 
 static void file_wake(struct driver_source *source)
 {
-	const uint64_t one = 1;
-
 	atomic_store_explicit(&source->woken, true, memory_order_relaxed);
-	(void)!write(source->wake_fd, &one, sizeof(one)); /* full means it is readable already */
+	wake_signal(source->wake_fd);
 }
 
 static void file_stats(const struct driver_source *source, struct driver_stats *ret)

@@ -24,7 +24,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -33,6 +32,7 @@
 #include "base/clock.h"
 #include "copy_private.h"
 #include "mapi/errors.h"
+#include "wire/wake.h"
 
 #define PCAP_LIVE_PREFIX "pcap:"
 #define PCAP_LIVE_RING_BYTES (16u << 20) /* libpcap's own default is 2 MiB */
@@ -437,10 +437,8 @@ static int pcap_live_claim(struct driver_source *source, struct driver_chunk *ch
 
 static void pcap_live_wake(struct driver_source *source)
 {
-	const uint64_t one = 1;
-
 	atomic_store_explicit(&source->woken, true, memory_order_relaxed);
-	(void)!write(source->wake_fd, &one, sizeof(one)); /* full means it is readable already */
+	wake_signal(source->wake_fd);
 	(void)pthread_mutex_lock(&source->handle_lock);
 	if (source->handle)
 		pcap_breakloop(source->handle); /* one that waits by itself */
@@ -493,7 +491,7 @@ static int pcap_live_new(struct driver_source **ret, const struct driver_open_ar
 	(void)pthread_mutex_init(&source->handle_lock, NULL);
 	source->select_fd = -1;
 	source->ask_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0); /* without: nobody asks */
-	source->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	source->wake_fd = wake_new(false);
 	source->device = strdup(pcap_live_device(args->name));
 	if (copy_pool_init(&source->pool, args) < 0 || !source->device || source->wake_fd < 0)
 		return -ENOMEM;

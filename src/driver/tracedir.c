@@ -28,13 +28,13 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "copy_private.h"
 #include "mapi/errors.h"
+#include "wire/wake.h"
 
 #define TRACEDIR_S_NS 1000000000u
 #define TRACEDIR_PAUSE_MAX_NS (3600 * (int64_t)TRACEDIR_S_NS)
@@ -371,10 +371,8 @@ static int tracedir_claim(struct driver_source *source, struct driver_chunk *chu
 
 static void tracedir_wake(struct driver_source *source)
 {
-	const uint64_t one = 1;
-
 	atomic_store_explicit(&source->woken, true, memory_order_relaxed);
-	(void)!write(source->wake_fd, &one, sizeof(one)); /* full means it is readable already */
+	wake_signal(source->wake_fd);
 }
 
 static void tracedir_stats(const struct driver_source *source, struct driver_stats *ret)
@@ -459,7 +457,7 @@ static int tracedir_new(struct driver_source **ret, const struct driver_open_arg
 	memcpy(source->fds, fds, n_fds * sizeof(fds[0]));
 	source->n_files = n_fds;
 	source->clock = clock;
-	source->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	source->wake_fd = wake_new(false);
 	source->name = strdup(args->name);
 	if (copy_pool_init(&source->pool, args) < 0 || !source->name || source->wake_fd < 0) {
 		(void)tracedir_close(source);
