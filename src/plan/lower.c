@@ -400,7 +400,8 @@ bool plan_flow_only_counts(const struct plan_flow *flow)
 		const struct plan_instance *instance = flow->instances[i];
 		const struct function *f = instance->function;
 
-		if (instance->retired || f->tick || !(f->filter || (f->add && !instance->referred)))
+		if (instance->retired || f->tick || f->gate ||
+			!(f->filter || (f->add && !instance->referred)))
 			return false;
 	}
 	return flow->n_instances > 0;

@@ -519,6 +519,27 @@ static void who_is_referred_to_may_still_be_counted(void **state)
 	(void)state;
 }
 
+static void test_only_counts(const char *words, bool only_counts)
+{
+	struct plan_flow *flow = test_flow(words);
+
+	assert_int_equal(plan_flow_only_counts(flow), only_counts);
+	plan_flow_free(flow);
+}
+
+/* Where nothing can be delivered, flows are that never want a packet, whatever the time. */
+static void flows_that_only_count_never_need_a_packet(void **state)
+{
+	test_only_counts("PKT_COUNTER", true);
+	test_only_counts("TCP PKT_COUNTER UDP BYTE_COUNTER", true);
+	test_only_counts("TCP", true);
+	test_only_counts("TCP STARTSTOP PKT_COUNTER", false);
+	test_only_counts("PERIODIC PKT_COUNTER", false);
+	test_only_counts("HASHSAMP PKT_COUNTER", false);
+	test_only_counts("PKT_COUNTER BUCKET", false);
+	(void)state;
+}
+
 static void test_places_of(struct plan_flow *flow, const char *expected)
 {
 	unsigned int n;
@@ -625,6 +646,7 @@ int main(void)
 		cmocka_unit_test(it_depends_on_who_refers),
 		cmocka_unit_test(flows_are_seen_from_a_moment),
 		cmocka_unit_test(who_is_referred_to_may_still_be_counted),
+		cmocka_unit_test(flows_that_only_count_never_need_a_packet),
 		cmocka_unit_test(places_are_told_by_all_filters_before_them),
 		cmocka_unit_test(what_the_kernel_cannot_tell_is_delivered_before),
 		cmocka_unit_test(what_was_counted_comes_to_counters_and_statistics),
