@@ -68,7 +68,7 @@ has "eBPF" 'ok eBPF programs can be loaded' cat doctor.one
 
 echo "== in the ring's program, in place of TCX"
 service "[driver]" device=cable0
-mapi run -q -i cable0 PKT_COUNTER > open.out 2> open.err & # which keeps the interface open
+mapi run --json -i cable0 PKT_COUNTER > open.out 2> open.err & # which keeps the interface open
 opener=$!
 await "the interface is open" 20 listening open.err
 for _ in 1 2 3; do
