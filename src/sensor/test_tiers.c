@@ -71,6 +71,14 @@ static void tiers_clear(struct tiers_run *t, bool at_end)
 
 /* ---- flows ---- */
 
+/* The argument that is a file; NULL: none is. */
+static struct function_value *tiers_path(const char *name, struct function_value values[])
+{
+	if (strcmp(name, "RES2FILE") == 0)
+		return &values[3];
+	return strcmp(name, "TO_FILE") == 0 ? &values[1] : NULL;
+}
+
 static void tiers_flow_apply(struct tiers_run *t, unsigned int flow)
 {
 	const struct tiers_flow *f = &t->c->flows[flow];
@@ -84,16 +92,17 @@ static void tiers_flow_apply(struct tiers_run *t, unsigned int flow)
 	for (unsigned int i = 0; i < f->n_functions; i++) {
 		const struct tiers_function *function = &f->functions[i];
 		struct function_value values[FUNCTION_ARGS_MAX];
+		struct function_value *path = tiers_path(function->name, values);
 		struct plan_refs refs = { .n = 0 };
 		struct plan_instance *instance;
 		struct error err = ERROR_INIT;
 
 		memcpy(values, function->values, sizeof(values));
 		t->files[flow][i] = -1;
-		if (strcmp(function->name, "RES2FILE") == 0) {
-			t->files[flow][i] = memfd_create("lines", MFD_CLOEXEC);
-			values[3].fd = dup(t->files[flow][i]);
-			assert_true(values[3].fd >= 0);
+		if (path) {
+			t->files[flow][i] = memfd_create("output", MFD_CLOEXEC);
+			path->fd = dup(t->files[flow][i]);
+			assert_true(path->fd >= 0);
 		}
 		for (refs.n = 0; refs.n < function->n_refs; refs.n++)
 			refs.instances[refs.n] =
@@ -372,7 +381,7 @@ static void tiers_compare(const struct tiers_run *one, const struct tiers_run *o
 	for (unsigned int i = 0; i < a->n_instances; i++) {
 		const struct plan_counts *x = &a->instances[i]->counts;
 		const struct plan_counts *y = &b->instances[i]->counts;
-		static struct tiers_output x_output, y_output;
+		struct tiers_output x_output, y_output;
 
 		tiers_output_read(a->instances[i], one->files[flow][i], &x_output);
 		tiers_output_read(b->instances[i], other->files[flow][i], &y_output);

@@ -20,6 +20,7 @@
 #include "mapi/binop.h"
 #include "mapi/sample.h"
 #include "mapi/threshold.h"
+#include "mapi/to_file.h"
 
 #define TIERS_PACKETS_PER_FILE 6u
 #define TIERS_SUPER_HEADER_BYTES 54u
@@ -231,7 +232,7 @@ static bool tiers_function_make(struct tiers_case *c, const struct tiers_pool *p
 	static const char *const spans[] = { "0", "1", "7ms", "50ms", "300ms" };
 	static const char *const starts[] = { "+0ms", "+5ms", "+40ms" };
 	static const char *const stops[] = { "", "+60ms", "+200ms" };
-	static const unsigned int n_choices[_TIERS_KIND_N] = { 16, 20, 30 };
+	static const unsigned int n_choices[_TIERS_KIND_N] = { 16, 22, 32 };
 	struct tiers_flow *f = &c->flows[flow];
 	struct tiers_function *function = &f->functions[f->n_functions];
 	unsigned int choice, n_refs = 0;
@@ -296,7 +297,15 @@ static bool tiers_function_make(struct tiers_case *c, const struct tiers_pool *p
 		function->values[0].number = random_below(r, 2) ? BINOP_ADD : BINOP_SUB;
 		n_refs = 2;
 		break;
-	case 20 ... 24:
+	case 20:
+		function->name = "TO_BUFFER";
+		break;
+	case 21:
+		function->name = "TO_FILE";
+		function->values[0].number = MFF_PCAP_NS;
+		function->values[2].large = random_below(r, 2) ? 0 : 1 + random_below(r, 20);
+		break;
+	case 22 ... 26:
 		function->name = "STATS";
 		n_refs = 1;
 		function->values[2].text = spans[random_below(r, ARRAY_SIZE(spans))];

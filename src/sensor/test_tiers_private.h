@@ -172,13 +172,11 @@ void tiers_set_give(struct tiers_set *set, uint64_t last_ns);
 /* Functions of the run sample no more. */
 void tiers_cells_put(struct tiers_run *t);
 
-#define TIERS_OUTPUT_BYTES 65536u
-
-/* What an instance gives: its result, and records or what it has written to its file. */
+/* What an instance gives: its result, and records, packets or what it has written to its file. */
 struct tiers_output {
 	_Alignas(64) uint8_t result[256];
 	size_t n_bytes;
-	uint8_t bytes[TIERS_OUTPUT_BYTES];
+	uint64_t hash;
 };
 
 /* @fd: of its file, -1: it writes none. Records are there until the instance is closed. */
