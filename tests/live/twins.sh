@@ -12,9 +12,10 @@ cases=60
 some_captures
 seed=${MAPI_TWINS_SEED:-1}
 
-# compare WORKERS ordered|free CASES
+# compare WORKERS ordered|free CASES [LINE of mapi.conf]
 compare() {
-	daemon_config group=root "[driver]" device=cable0 engine=kernel "cpus=$(seq -s, 0 $(($1 - 1)))"
+	daemon_config group=root "[driver]" device=cable0 engine=kernel \
+		"cpus=$(seq -s, 0 $(($1 - 1)))" ${4-}
 	daemon_start
 	second_start user
 	"$TWINS" cable0 cable1 "$scratch/run/mapid.sock" "$scratch/second/mapid.sock" "$2" "$seed" "$3" \
@@ -42,4 +43,8 @@ cause=$(tier_cause)
 [ -z "$cause" ] || skip "no programs may be loaded into the kernel: $cause"
 most_in_the_kernel
 compare 2 free $((cases / 4))
+# What comes in is counted in XDP, which sees tags that are left in packets.
+python3 "$MAPI_SOURCE/tests/live/offloads.py" cable0 tags
+compare 1 ordered $((cases / 4)) direction=in
+most_in_the_kernel
 finish
