@@ -217,6 +217,12 @@ if setpriv --reuid 65534 --regid 65534 --clear-groups test -x "$MAPI" 2> /dev/nu
 fi
 "$MAPI" doctor -i veth1 > out.txt
 equal "doctor with permission" "$?" 0
+echo 0 > jit
+jit=/proc/sys/net/core/bpf_jit_enable
+if unshare -m mount --bind jit $jit 2> /dev/null; then
+	unshare -m sh -c "mount --bind jit $jit && exec \"\$0\" doctor -i veth1" "$MAPI" > out.txt
+	grep -q "^note *BPF JIT *off" out.txt || fail "doctor misses the JIT compiler: $(cat out.txt)"
+fi
 # What runs in the kernel says how long its program is, and what a packet costs, once for a flow.
 "$MAPI" explain -i veth1 udp port 5000 > out.txt || fail "explain: $(cat out.txt)"
 equal "explain: wider than 80 columns" "$(awk 'length($0) > 80' out.txt)" ""

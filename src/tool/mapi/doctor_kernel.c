@@ -129,6 +129,22 @@ static void doctor_bpf(struct doctor *d)
 			"a kernel with CONFIG_DEBUG_INFO_BTF", "no /sys/kernel/btf/vmlinux");
 }
 
+/* Only an administrator may look; where there is nothing to look at it cannot be turned off. */
+static void doctor_jit(struct doctor *d)
+{
+	char line[64];
+
+	if (!host_line("/proc/sys/net/core/bpf_jit_enable", line, sizeof(line)))
+		return;
+	if (strcmp(line, "0") == 0)
+		doctor_add(d, "BPF JIT", DOCTOR_NOTE,
+			"Programs are interpreted: filters in the kernel cost several times as "
+			"much.",
+			"sysctl net.core.bpf_jit_enable=1", "off");
+	else
+		doctor_add(d, "BPF JIT", DOCTOR_OK, NULL, NULL, "on");
+}
+
 static void doctor_tcx_and_xdp(struct doctor *d)
 {
 	int r = doctor_tcx(DOCTOR_LOOPBACK);
@@ -261,6 +277,7 @@ void doctor_kernel(struct doctor *d)
 	doctor_packet_ring(d);
 	doctor_super(d);
 	doctor_bpf(d);
+	doctor_jit(d);
 	doctor_tcx_and_xdp(d);
 	doctor_nftables(d);
 	doctor_limits(d);
