@@ -2,6 +2,7 @@
 /* How and where the functions of a device are executed. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "device_private.h"
 
@@ -14,6 +15,19 @@ static int device_explain_alone(
 	int r = plan_new(&plan, &flow, 1, NULL, err);
 
 	return r < 0 ? r : plan_explain(plan, instance, ret);
+}
+
+/* With flows_lock held: of a flow that might be counted at the interface, what has kept it from
+ * there. */
+static void device_explain_refusal(
+	const struct device *device, const struct plan_instance *instance, struct device_tier *ret)
+{
+	const char *refusal = hook_refusal(device->hook);
+	size_t len = strlen(ret->reason);
+
+	if (ret->tier == MAPI_TIER_KERNEL && refusal[0] && plan_flow_only_counts(instance->flow))
+		(void)snprintf(ret->reason + len, sizeof(ret->reason) - len,
+			"; not at the interface: %.160s", refusal);
 }
 
 /* Return: whether its flow is counted at the interface. */
@@ -40,6 +54,7 @@ static bool device_explain_tier(
 	}
 	(void)pthread_mutex_lock(&device->flows_lock);
 	lowering_explain(device->lowering, instance, ret);
+	device_explain_refusal(device, instance, ret);
 	(void)pthread_mutex_unlock(&device->flows_lock);
 	return false;
 }

@@ -96,7 +96,7 @@ uint64_t hook_times_behind(const struct hook *hook);
 /* Tell where a function of a flow is executed that is counted here. */
 void hook_explain(const struct hook *hook, struct device_tier *ret);
 
-/* Why others are not counted here; empty: they are. */
+/* Why flows that only count were not put here when that was tried last; empty: they were. */
 const char *hook_refusal(const struct hook *hook);
 
 #endif

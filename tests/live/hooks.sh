@@ -6,7 +6,7 @@
 # is left of a daemon that was killed.
 . "$(dirname "$0")/lib.sh"
 filters=("-" "udp port 9" "ip[6:2] & 0x1fff != 0" "ip6" "ip6[6] = 0" "vlan" "len <= 14")
-bpftool=$(PATH=$PATH:/usr/sbin:/sbin command -v bpftool) || skip "needs bpftool"
+[ -n "$bpftool" ] || skip "needs bpftool"
 
 # tally_start NAME [ARGUMENT]: counts until tally_end NAME. Who begins last ends first: processes that
 # were started meanwhile have the descriptor, too
@@ -186,12 +186,15 @@ fi
 if [ $has_tcx ]; then
 	echo "== no room for ours, and then there is"
 	daemon_config group=root "[driver]" device=cable0
+	: > daemon.log
 	daemon_start
 	stranger_start full
 	tally_start ours
 	"$BLAST" cable1 1000 > /dev/null
 	equal "while there is none" "$(reason ours | grep -c "at the interface (TCX)")" 0
 	grep -q "not at the interface" daemon.log || fail "the log does not say why: $(cat daemon.log)"
+	[[ $(reason ours) = *"packets are counted, and not delivered; not at the interface: "* ]] ||
+		fail "flows do not say why: $(reason ours)"
 	tally_end ours
 	equal "where packets are captured" "$(counted ours | head -1)" "packets 1000 bytes 60000"
 	stranger_end "full" 1000
@@ -285,14 +288,65 @@ await "a new interface" is_there
 "$BLAST" cable1 1000 > /dev/null
 tally_end ours
 equal "detached, removed and made again" "$(counted ours | sed -n 2p)" "packets 3000 bytes 180000"
+daemon_stop
+
+carries() { # INTERFACE...: what is sent there arrives
+	local name
+	for name in "$@"; do
+		[ "$(ip -br link show "$name" | awk '{ print $2 }')" = UP ] || return 1
+	done
+}
+
+# An interface goes down, is renamed and comes up; then the links are taken away under its new name.
+renamed() { # PLACE LINE of mapi.conf
+	place=$1
+	daemon_config group=root "[driver]" device=cable0 engine=kernel "$2" "[driver]" device=cable7 "$2"
+	daemon_start
+	tally_start ours
+	report_lines=$(grep -c '^tier' ours.out)
+	equal "$1: where" "$(reason ours)" "counted at the interface ($1)"
+	"$BLAST" cable1 1000 > /dev/null
+	ip link set cable0 down
+	ip link set cable0 name cable7
+	ip link set cable7 up
+	await "$1: it is up" carries cable7 cable1
+	"$BLAST" cable1 1000 > /dev/null
+	await "$1: still there" is_there
+	detach $(links)
+	await "$1: it is put back" is_there
+	"$BLAST" cable1 1000 > /dev/null
+	tally_end ours
+	equal "$1: renamed, down, up and detached" "$(counted ours | sed -n 2p)" "packets 3000 bytes 180000"
+	ip link set cable7 down
+	ip link set cable7 name cable0
+	ip link set cable0 up
+	await "$1: it is up again" carries cable0 cable1
+	daemon_stop
+}
+
+echo "== an interface that is renamed"
+[ -z "$has_tcx" ] || renamed TCX direction=both
+python3 "$MAPI_SOURCE/tests/live/offloads.py" cable0 tags
+renamed "native XDP" direction=in
+
+killed() { # PLACE LINE of mapi.conf
+	local engine programs
+	daemon_config group=root "[driver]" device=cable0 engine=kernel "$2"
+	daemon_start
+	tally_start ours
+	equal "$1: where" "$(reason ours)" "counted at the interface ($1)"
+	engine=$(engine_pid)
+	ours=$(links)
+	programs=$(programs_of "$engine")
+	[ -n "$ours" ] && [ -n "$programs" ] || fail "$1: nothing is attached"
+	kill -KILL "$daemon" "$engine"
+	daemon=
+	await "$1: no link is left" are_gone $ours
+	await "$1: no program is left" no_programs $programs
+	kill "${tallies[ours]}"
+}
 
 echo "== a daemon that is killed"
-tally_start ours
-ours=$(links)
-[ -n "$ours" ] || fail "nothing is attached"
-engine=$(engine_pid)
-kill -KILL "$daemon" "$engine"
-daemon=
-await "nothing of it in the kernel" are_gone $ours
-kill "${tallies[ours]}"
+[ -z "$has_tcx" ] || killed TCX direction=both
+killed "native XDP" direction=in
 finish

@@ -31,7 +31,7 @@ all_counted() { # WHAT SIZE PACKETS
 }
 
 reasons() { # of all functions in the kernel
-	sed -n 's/; not by \([a-zA-Z ]*\): .*/; not by \1/; s/^tier [0-9]* [0-9]* kernel: //p' tally.out | sort -u
+	sed -n 's/; not by \([a-zA-Z ]*\): .*/; not by \1/; s/; not at the interface: .*//; s/^tier [0-9]* [0-9]* kernel: //p' tally.out | sort -u
 }
 
 in_the_kernel() { # BY WHOM
