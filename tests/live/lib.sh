@@ -31,10 +31,14 @@ daemon_config() { # LINES of mapi.conf, beside the sockets
 
 await_s=10
 await() { # WHAT COMMAND...: until the command succeeds, at most $await_s seconds
-	local what=$1 n
+	local what=$1 n status before=$failures
 	shift
 	for ((n = 0; n < 100 * await_s; n++)); do
-		"$@" > "$scratch/await.out" 2>&1 && return 0
+		"$@" > "$scratch/await.out" 2>&1
+		status=$?
+		[ "$failures" = "$before" ] || cat "$scratch/await.out" # what it has found wrong itself
+		[ "$status" != 0 ] || return 0
+		before=$failures
 		read -r -t 0.01 <> <(:)
 	done
 	fail "$what: waited for $await_s seconds"
