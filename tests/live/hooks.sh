@@ -64,7 +64,8 @@ if kernel_has_tcx; then
 	[ "$(reason tcx)" = "counted at the interface (TCX)" ] ||
 		skip "nothing is counted at the interface here: $(reason tcx | head -1)"
 else
-	equal "without TCX (Linux 6.6)" "$(reason tcx)" "packets are counted, and not delivered"
+	equal "without TCX (Linux 6.6)" "$(reason tcx)" \
+		"packets are counted, and not delivered; not at the interface: TCX needs Linux 6.6 (CONFIG_NET_XGRESS)"
 	equal "the log says so" "$(grep -c "not at the interface: TCX needs Linux 6.6" second.log)" 1
 fi
 
