@@ -156,7 +156,7 @@ daemon_start
 tally_option=
 tally_start 0 "${filters[@]}"
 tally_end
-! grep -q "at the interface" tally.out || has_tcx=yes
+! grep -q "counted at the interface" tally.out || has_tcx=yes
 for where in at_the_ring at_the_interface; do
 	$where system in_the_kernel
 done
