@@ -18,6 +18,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "flush.h"
+
 #define MARKS_PROTOCOL 0x88b5 /* for experiments */
 #define MARKS_FRAME_BYTES 60
 
@@ -86,7 +88,7 @@ int main(int argc, char *argv[])
 		mapi_results_t *result;
 
 		marks_send(socket_fd, sent);
-		if (mapi_flush(fd) < 0)
+		if (flush_patiently(fd) < 0)
 			marks_fail("mapi_flush");
 		result = mapi_read_results(fd, 2);
 		if (!result || *(unsigned long long *)result->res != (unsigned long long)sent) {

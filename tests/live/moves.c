@@ -23,6 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "flush.h"
+
 #define MOVES_SILENCE 100 /* intervals without packets: there are no more */
 
 static void moves_fail(const char *what)
@@ -49,7 +51,7 @@ static unsigned long long moves_entered(int fd)
 {
 	mapi_function_info_t info;
 
-	if (mapi_flush(fd) < 0 || mapi_get_function_info(fd, 1, &info) < 0)
+	if (flush_patiently(fd) < 0 || mapi_get_function_info(fd, 1, &info) < 0)
 		moves_fail("statistics");
 	return info.pkts;
 }

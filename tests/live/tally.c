@@ -28,6 +28,7 @@
 #include <mapi/sample.h>
 
 #include "../process.h"
+#include "flush.h"
 
 #define TALLY_FLOWS_MAX 512
 
@@ -160,7 +161,7 @@ static void tally_report(int fd, int n_functions, struct mapi_result_status *ret
 	mapi_function_info_t info;
 	mapi_results_t *result;
 
-	if (mapi_flush(fd) < 0)
+	if (flush_patiently(fd) < 0)
 		tally_fail("mapi_flush");
 	result = mapi_read_results(fd, n_functions - 1);
 	pkts = result ? *(unsigned long long *)result->res : 0;

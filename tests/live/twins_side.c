@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../process.h"
+#include "flush.h"
 
 #define SIDE_PATIENCE_S 10
 #define SIDE_STILL_S 0.15 /* some periods of TWINS_PERIODS */
@@ -152,7 +153,7 @@ static unsigned long long side_lost(const struct side *s, int fd, int fid)
 
 static void side_flush(const struct side *s, int fd)
 {
-	if (mapi_flush(fd) < 0)
+	if (flush_patiently(fd) < 0)
 		side_fail(s, "mapi_flush");
 }
 
