@@ -19,27 +19,9 @@
 #include "kernel_private.h"
 #include "test_filters.h"
 
-#define N_FILTERS 12u
-
-static struct test_filters filters;
-
-static int setup(void **state)
-{
-	(void)state;
-	test_filters_init_ports(&filters, N_FILTERS);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	test_filters_deinit(&filters);
-	return 0;
-}
-
 static struct kernel_code *make(const struct kernel_options *options)
 {
-	return test_filters_code(&filters, options);
+	return test_filters_code(&test_ports, options);
 }
 
 /* Three pages of a socket filter for two CPUs. */
@@ -346,11 +328,11 @@ static void counters_are_limited(void **state)
 	unsigned int n_out = 0;
 
 	(void)state;
-	for (unsigned int i = 0; i < N_FILTERS; i++)
+	for (unsigned int i = 0; i < TEST_PORTS_N; i++)
 		n_out += kernel_code_reason(code, i) == KERNEL_REASON_COUNTERS;
-	assert_int_equal(n_out + kernel_code_stats(code).n_slots, N_FILTERS);
-	assert_in_range(n_out, 1, N_FILTERS - 1);
-	assert_int_equal(n_out + kernel_code_stats(code).n_lowered, N_FILTERS);
+	assert_int_equal(n_out + kernel_code_stats(code).n_slots, TEST_PORTS_N);
+	assert_in_range(n_out, 1, TEST_PORTS_N - 1);
+	assert_int_equal(n_out + kernel_code_stats(code).n_lowered, TEST_PORTS_N);
 	assert_true((uint64_t)code->stride_bytes * options.n_cpus <= KERNEL_AREA_BYTES_MAX);
 	kernel_code_free(code);
 	options.n_cpus = 4000;
@@ -379,20 +361,20 @@ static int loader_try(
 static void pages_become_smaller(void **state)
 {
 	(void)state;
-	for (unsigned int page_max = 0; page_max <= N_FILTERS; page_max++) {
+	for (unsigned int page_max = 0; page_max <= TEST_PORTS_N; page_max++) {
 		struct kernel_options options = { .hook = KERNEL_SOCKET, .n_cpus = 1 };
 		struct loader loader = { .page_max = page_max };
 		struct kernel_program *program;
 		struct error err = ERROR_INIT;
 		char text[32];
 		int r = kernel_program_make(&program, NULL, &options,
-			(const struct filter_program *const *)filters.programs, N_FILTERS,
+			(const struct filter_program *const *)test_ports.programs, TEST_PORTS_N,
 			loader_try, &loader, &err);
 
 		assert_int_equal(r, page_max ? -EPERM : -E2BIG);
 		assert_true(loader.n_tries <= 5);
-		assert_true(page_max == N_FILTERS ? loader.n_tries == 1 : loader.n_tries > 1);
-		assert_true(page_max || loader.n_pages == N_FILTERS);
+		assert_true(page_max == TEST_PORTS_N ? loader.n_tries == 1 : loader.n_tries > 1);
+		assert_true(page_max || loader.n_pages == TEST_PORTS_N);
 		(void)snprintf(text, sizeof(text), "%u pages", loader.n_pages);
 		assert_string_equal(err.text, text); /* of the last try */
 	}
@@ -401,7 +383,7 @@ static void pages_become_smaller(void **state)
 /* Numbers of samples are taken in one way, and only by code that is said to. */
 static void other_ways_to_take_numbers_are_refused(void **state)
 {
-	struct kernel_sampling samplings[N_FILTERS] = { 0 };
+	struct kernel_sampling samplings[TEST_PORTS_N] = { 0 };
 	struct kernel_options options = usual;
 	struct bpf_insn add, wide;
 	struct kernel_code *code;
@@ -490,7 +472,7 @@ static void samples_are_limited(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(many); i++) {
-		many[i] = filters.programs[i % N_FILTERS];
+		many[i] = test_ports.programs[i % TEST_PORTS_N];
 		samplings[i] =
 			(struct kernel_sampling){ .rule = { .mode = SAMPLING_PERIODIC, .value = 7 },
 				.cell = i };
@@ -532,5 +514,5 @@ int main(void)
 		cmocka_unit_test(pages_become_smaller),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, test_ports_setup, test_ports_teardown);
 }

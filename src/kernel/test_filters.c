@@ -23,20 +23,6 @@ void test_filters_init(struct test_filters *ret, const char *const texts[], unsi
 	}
 }
 
-void test_filters_init_ports(struct test_filters *ret, unsigned int n)
-{
-	char texts[TEST_FILTERS_MAX][64];
-	const char *pointers[TEST_FILTERS_MAX];
-
-	assert_true(n <= TEST_FILTERS_MAX);
-	for (unsigned int i = 0; i < n; i++) {
-		(void)snprintf(
-			texts[i], sizeof(texts[i]), "tcp port %u and ip[%u] = 7", 80 + i, 200 + i);
-		pointers[i] = texts[i];
-	}
-	test_filters_init(ret, pointers, n);
-}
-
 void test_filters_deinit(struct test_filters *filters)
 {
 	for (unsigned int i = 0; i < filters->n; i++)
@@ -54,4 +40,28 @@ struct kernel_code *test_filters_code(
 			(const struct filter_program *const *)filters->programs, filters->n),
 		0);
 	return code;
+}
+
+struct test_filters test_ports;
+
+int test_ports_setup(void **state)
+{
+	char texts[TEST_PORTS_N][64];
+	const char *pointers[TEST_PORTS_N];
+
+	(void)state;
+	for (unsigned int i = 0; i < TEST_PORTS_N; i++) {
+		(void)snprintf(
+			texts[i], sizeof(texts[i]), "tcp port %u and ip[%u] = 7", 80 + i, 200 + i);
+		pointers[i] = texts[i];
+	}
+	test_filters_init(&test_ports, pointers, TEST_PORTS_N);
+	return 0;
+}
+
+int test_ports_teardown(void **state)
+{
+	(void)state;
+	test_filters_deinit(&test_ports);
+	return 0;
 }

@@ -18,30 +18,12 @@
 #include "kernel_private.h"
 #include "test_filters.h"
 
-#define N_FILTERS 12u
-
-static struct test_filters filters;
-
-static int setup(void **state)
-{
-	(void)state;
-	test_filters_init_ports(&filters, N_FILTERS);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	test_filters_deinit(&filters);
-	return 0;
-}
-
 /* Of another process on this machine. */
 static const struct kernel_options foreign = { .hook = KERNEL_SOCKET, .page_max = 4 };
 
 static uint8_t *flatten(const struct kernel_options *options, size_t *ret_n_bytes)
 {
-	struct kernel_code *code = test_filters_code(&filters, options);
+	struct kernel_code *code = test_filters_code(&test_ports, options);
 	size_t n_bytes = kernel_code_flatten(code, NULL, 0);
 	uint8_t *bytes = malloc(n_bytes);
 
@@ -57,7 +39,7 @@ static uint8_t *flatten(const struct kernel_options *options, size_t *ret_n_byte
 
 static void bytes_are_the_code(void **state)
 {
-	struct kernel_code *code = test_filters_code(&filters, &foreign), *same;
+	struct kernel_code *code = test_filters_code(&test_ports, &foreign), *same;
 	struct error err = ERROR_INIT;
 	size_t n_bytes;
 	uint8_t *bytes = flatten(&foreign, &n_bytes);
@@ -150,5 +132,5 @@ int main(void)
 		cmocka_unit_test(what_code_does_beside_comes_along),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, test_ports_setup, test_ports_teardown);
 }
