@@ -23,14 +23,6 @@
 /* The kernel wants to hear of frames of a fixed size, and ignores it. */
 #define AFPACKET_FRAME_BYTES 2048u
 
-/*
- * Kernels before 6.2 have no word for super-packets of UDP in a virtio_net_hdr and drop such a
- * packet instead of giving it to a socket that wants that header (virtio_net_hdr_from_skb()). They
- * count it, but a monitor had better see it. Nothing that a socket can be asked tells the
- * difference.
- */
-#define AFPACKET_VNET_RELEASE 6002u
-
 /* Room before each packet, for a tag of 4 bytes that the kernel gives beside it; IP headers come to
  * stand at multiples of 16. */
 static int afpacket_ring_reserve(struct afpacket_ring *ring)
@@ -40,7 +32,7 @@ static int afpacket_ring_reserve(struct afpacket_ring *ring)
 
 	if (setsockopt(ring->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) < 0)
 		return -errno;
-	ring->vnet = release_reaches(AFPACKET_VNET_RELEASE) &&
+	ring->vnet = release_reaches(RELEASE_SUPER_PACKETS) &&
 		setsockopt(ring->fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) == 0;
 	if (ring->vnet)
 		reserve_bytes -= sizeof(struct virtio_net_hdr);

@@ -8,10 +8,6 @@
 
 #include "host.h"
 
-/* Since when packet sockets are told what super-packets stand for; as src/driver/afpacket_ring.c
- * has it. */
-#define DOCTOR_RELEASE_SUPER 6002u
-
 enum doctor_state {
 	DOCTOR_OK,
 	DOCTOR_NOTE, /* works, but one should know */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What mapi doctor finds out about rights, and about a device. */
+#include "base/release.h"
 #include "doctor.h"
 
 #include <linux/capability.h>
@@ -123,7 +124,7 @@ static void doctor_offload(struct doctor *d, int fd, const struct doctor_offload
 	on = offload->flag ? value.data & offload->flag : value.data;
 	(void)snprintf(fix, sizeof(fix), "to see packets as on the wire: ethtool -K %s %s off",
 		d->device, offload->option);
-	if (told && d->release < DOCTOR_RELEASE_SUPER)
+	if (told && d->release < RELEASE_SUPER_PACKETS)
 		told = "; how they are counted: super-packets, above.";
 	(void)snprintf(
 		cost, sizeof(cost), "%s%s", offload->cost ? offload->cost : "", told ? told : "");

@@ -73,7 +73,7 @@ static void doctor_packet_ring(struct doctor *d)
 /* What packet sockets are told of super-packets (docs/semantics.md, P3). */
 static void doctor_super(struct doctor *d)
 {
-	if (d->release >= DOCTOR_RELEASE_SUPER)
+	if (d->release >= RELEASE_SUPER_PACKETS)
 		doctor_add(d, "super-packets", DOCTOR_OK, NULL, NULL,
 			"counters know what they stand for (GRO, GSO)");
 	else if (d->release)
